@@ -89,9 +89,7 @@ class Edition:
             if declared is None:
                 found.append(FieldError(at, "schema.invalid", "该类型没有此字段", "no such field in this edition"))
             elif (problem := declared.problem(value)) is not None:
-                found.append(
-                    FieldError(at, "schema.invalid", problem, "does not fit the edition's rule for this field")
-                )
+                found.append(FieldError(at, "schema.invalid", problem, "does not fit the rule for this field"))
         for declared in self.fields:
             if declared.required and declared.name not in values:
                 at = f"{pointer}/{declared.name}"

@@ -64,7 +64,7 @@ KIND_EN = {
 
 @dataclass(frozen=True, slots=True)
 class Dates:
-    """The days of one version, in Asia/Shanghai; `valid_until` None is 长期, `superseded_on` the day its successor begins."""
+    """The days of one version. `valid_until` None is 长期; `superseded_on` is the day its successor begins."""
 
     issued_on: date
     valid_from: date
@@ -73,7 +73,7 @@ class Dates:
 
 
 def state(standing: Standing, dates: Dates, today: date) -> State:
-    """The state of a version on a day: the first that applies of revoked, superseded, expired, suspended, not_yet, valid.
+    """The state of a version on a day: the first that applies, in the order of `State`.
 
     A version whose successor begins later is still what it was until then.
     """
@@ -91,7 +91,7 @@ def state(standing: Standing, dates: Dates, today: date) -> State:
 
 
 def may_move(standing: Standing, to: Standing, dates: Dates, today: date) -> bool:
-    """Whether a certificate may move; one that a successor has replaced by today is final whatever its standing says."""
+    """Whether a certificate may move; one that a successor has replaced by today is final."""
     if dates.superseded_on is not None and dates.superseded_on <= today:
         return False
     return to in MOVES[standing]

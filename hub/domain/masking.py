@@ -1,4 +1,4 @@
-"""What the public sees of a holder and of a number: enough to compare with the paper in hand, not enough to learn it."""
+"""What the public sees of a holder and a number: enough to compare with the paper, not enough to learn it."""
 
 from hub.domain import numbers
 
@@ -25,7 +25,7 @@ def id_number(number: str) -> str:
 
 
 def certificate_number(number: str, *, personal: bool, public_holder: bool) -> str:
-    """A personal number as an identity number; a body's in full; a person's by its first four and last two characters."""
+    """A personal number like an identity number; a body's in full; else the first four and last two characters."""
     if personal or numbers.contains_citizen_number(number):
         return id_number(number)
     if public_holder:

@@ -1,0 +1,198 @@
+"""The embedded database: one SQLite file, many readers, one writer at a time across processes.
+
+Reads run on a connection of the calling thread. A write holds an advisory file lock, then BEGIN IMMEDIATE: with the
+lock a queue of writers waits in order instead of polling. The only BEGIN and COMMIT of the program are here. Nothing is
+signed, sealed, rendered or waited for while a `write()` is open.
+"""
+
+import errno
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+Row = sqlite3.Row
+Values = Mapping[str, Any]
+
+_BUSY_S = 5.0
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=OFF",
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA cache_size=-16000",
+    "PRAGMA mmap_size=268435456",
+)
+
+
+class DatabaseUnavailable(Exception):  # noqa: N818
+    """The database cannot be read or written now; nothing of the current transaction was kept."""
+
+
+class StorageFull(DatabaseUnavailable):
+    """No room is left where the database lies; nothing of the current transaction was kept."""
+
+
+class Duplicate(Exception):  # noqa: N818
+    """A row with the same unique key exists; `table` and the columns are in `what`, never the values."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """Engine errors in the program's own words, without values."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        if "UNIQUE" in str(error) or "PRIMARY KEY" in str(error):
+            raise Duplicate(str(error).partition(": ")[2]) from None
+        raise
+    except sqlite3.OperationalError as error:
+        text = str(error)
+        if "full" in text:
+            raise StorageFull(text) from None
+        if any(word in text for word in ("syntax", "no such", "has no column")):
+            raise
+        raise DatabaseUnavailable(text) from None
+    except sqlite3.DatabaseError as error:
+        raise DatabaseUnavailable(str(error)) from None
+
+
+class Reader:
+    """One connection's statements. Parameters are named `:name`; rows are read by column name."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def all(self, sql: str, values: Values | None = None) -> list[Row]:
+        """Every row."""
+        with _faults():
+            return self._connection.execute(sql, values or {}).fetchall()
+
+    def one(self, sql: str, values: Values | None = None) -> Row | None:
+        """The first row, or None."""
+        with _faults():
+            row: Row | None = self._connection.execute(sql, values or {}).fetchone()
+            return row
+
+
+class Writer(Reader):
+    """A reader inside the one open write transaction."""
+
+    def run(self, sql: str, values: Values | None = None) -> int:
+        """Execute one statement; how many rows it changed."""
+        with _faults():
+            return self._connection.execute(sql, values or {}).rowcount
+
+    def insert(self, table: str, values: Values) -> None:
+        """Insert one row; raises Duplicate when a unique key exists. Column names come from code, never from input."""
+        columns = ", ".join(values)
+        marks = ", ".join(f":{name}" for name in values)
+        self.run(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)  # noqa: S608
+
+    def insert_many(self, table: str, rows: Sequence[Values]) -> None:
+        """Insert rows that share one set of columns."""
+        if rows:
+            columns = ", ".join(rows[0])
+            marks = ", ".join(f":{name}" for name in rows[0])
+            with _faults():
+                self._connection.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608
+
+
+class Database:
+    """The open database file. Safe to share between threads; open it again after a fork."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._writing = threading.Lock()
+        self._opened: list[sqlite3.Connection] = []
+        self._lock_file: int | None = None
+        self._writer: sqlite3.Connection | None = None
+
+    @property
+    def reader(self) -> Reader:
+        """The calling thread's reader. Each statement sees the newest commit."""
+        found: Reader | None = getattr(self._local, "reader", None)
+        if found is None:
+            found = Reader(self._connect())
+            self._local.reader = found
+        return found
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Reader]:
+        """A reader whose statements all see one moment."""
+        reader = self.reader
+        with _faults():
+            reader._connection.execute("BEGIN")  # noqa: SLF001
+        try:
+            yield reader
+        finally:
+            with suppress(sqlite3.Error):
+                reader._connection.execute("COMMIT")  # noqa: SLF001
+
+    @contextmanager
+    def write(self) -> Iterator[Writer]:
+        """One transaction: kept and flushed to disk when the block ends, gone without trace when it raises."""
+        with self._writing, self._process_lock():
+            if self._writer is None:
+                self._writer = self._connect()
+            connection = self._writer
+            with _faults():
+                connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield Writer(connection)
+                with _faults():
+                    connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _process_lock(self) -> Iterator[None]:
+        try:
+            if self._lock_file is None:
+                lock_path = self.path.with_name(self.path.name + ".lock")
+                self._lock_file = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX)
+        except OSError as error:
+            kind = StorageFull if error.errno == errno.ENOSPC else DatabaseUnavailable
+            raise kind("the database's lock file cannot be opened") from None
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+    def _connect(self) -> sqlite3.Connection:
+        if not self.path.exists():
+            raise DatabaseUnavailable("the database file is missing: run `hub init`")
+        with _faults():
+            connection = sqlite3.connect(
+                self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=256
+            )
+            connection.row_factory = sqlite3.Row
+            for pragma in _PRAGMAS:
+                connection.execute(pragma)
+        self._opened.append(connection)
+        return connection
+
+    def close(self) -> None:
+        """Close every connection; the object is not used afterwards."""
+        for connection in self._opened:
+            with suppress(sqlite3.Error):
+                connection.close()
+        self._opened.clear()
+        self._writer = None
+        self._local = threading.local()
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None

@@ -1,0 +1,94 @@
+"""Bring a database file to this release's schema; the one place where Alembic and SQLAlchemy are used at run time."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+from sqlalchemy.engine import Connection
+
+from hub.store.database import Database, DatabaseUnavailable
+from hub.store.tables import metadata
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class WrongSchema(DatabaseUnavailable):
+    """The database has not the schema of this release: run `hub migrate`, or use the release that wrote it."""
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config
+
+
+@contextmanager
+def _connection(path: Path) -> Iterator[Connection]:
+    engine = create_engine(f"sqlite:///{path}")
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def head() -> str:
+    """The newest migration that this release knows."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def migrate(path: Path) -> bool:
+    """Create or upgrade the file; whether anything was done. Two processes at once do it once (file lock)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(path.with_name(path.name + ".migrate.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists() and _revision(path) == head():
+            return False
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        with _connection(path) as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            connection.exec_driver_sql("PRAGMA synchronous=FULL")
+            command.upgrade(_config(connection), "head")
+            connection.commit()
+        return True
+    finally:
+        os.close(lock)
+
+
+def _revision(path: Path) -> str:
+    with sqlite3.connect(path) as connection:
+        try:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        except sqlite3.OperationalError:
+            return ""
+    connection.close()
+    return str(row[0]) if row else ""
+
+
+def require(database: Database) -> None:
+    """Refuse to run on another schema; raises WrongSchema."""
+    if not database.path.exists() or _revision(database.path) != head():
+        raise WrongSchema("the database has not the schema of this release: run `hub migrate`")
+
+
+def differences(path: Path) -> list[object]:
+    """What the migrated file and `tables.py` differ in; a test wants none."""
+    with _connection(path) as connection:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+
+def new_revision(path: Path, message: str) -> None:
+    """Write a migration from the difference between the file and `tables.py`; to be read before use."""
+    with _connection(path) as connection:
+        command.revision(_config(connection), message=message, autogenerate=True)
