@@ -1,0 +1,122 @@
+"""Bytes from outside to a checked model, or one refusal that names every wrong place.
+
+Stricter than JSON libraries are by default: duplicate keys, NaN, unknown fields, deep nesting, lone surrogates and NUL
+are refused, and no message repeats a value.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hub.domain.errors import FieldError, Refusal
+
+_T = TypeVar("_T", bound=BaseModel)
+
+MAX_DEPTH = 12
+MAX_ERRORS = 50
+
+_MESSAGES = {
+    "missing": ("缺少必填字段", "a required field is missing"),
+    "extra_forbidden": ("没有这个字段", "there is no such field"),
+    "string_too_long": ("文本过长", "the text is too long"),
+    "string_too_short": ("不能为空", "must not be empty"),
+    "too_long": ("项数过多", "too many items"),
+    "too_short": ("项数过少", "too few items"),
+    "string_type": ("应为文本", "must be a text"),
+    "int_type": ("应为整数", "must be an integer"),
+    "list_type": ("应为数组", "must be an array"),
+    "tuple_type": ("应为数组", "must be an array"),
+    "dict_type": ("应为对象", "must be an object"),
+    "model_type": ("应为对象", "must be an object"),
+    "literal_error": ("不是允许的取值", "not one of the allowed values"),
+    "enum": ("不是允许的取值", "not one of the allowed values"),
+    "string_pattern_mismatch": ("格式不符", "does not have the required form"),
+}
+
+
+class Body(BaseModel):
+    """Base of every request body: unknown fields are refused and nothing is coerced."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, str_strip_whitespace=False)
+
+
+class _Duplicate(ValueError):
+    pass
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Duplicate
+    return found
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise ValueError("constant")
+
+
+def loads(raw: bytes) -> Any:
+    """The JSON value in raw (RFC 8259, UTF-8, no BOM); raises Refusal `schema.invalid`."""
+    try:
+        text = raw.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except _Duplicate:
+        raise Refusal("schema.invalid", "同一对象中有重复的键", pointer="") from None
+    except RecursionError:
+        raise Refusal("schema.invalid", "嵌套过深", pointer="") from None
+    except ValueError:
+        raise Refusal("schema.invalid", "不是合法的 JSON(UTF-8,不含 NaN)", pointer="") from None
+    _check(value, MAX_DEPTH)
+    return value
+
+
+def _check(value: Any, depth: int) -> None:
+    if depth == 0:
+        raise Refusal("schema.invalid", "嵌套过深", pointer="")
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_text(key)
+            _check(item, depth - 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item, depth - 1)
+
+
+def _check_text(text: str) -> None:
+    if text.isascii():
+        bad = "\x00" in text
+    else:
+        bad = "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text)
+    if bad:
+        raise Refusal("schema.invalid", "含有不能保存的字符", pointer="")
+
+
+def parse(model: type[_T], raw: bytes) -> _T:
+    """The body as a model; raises Refusal `schema.invalid` with one entry a wrong place (at most 50)."""
+    return validate(model, loads(raw))
+
+
+def validate(model: type[_T], value: Any) -> _T:
+    """A decoded JSON value as a model; raises as `parse`."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise refusal_of(error.errors(include_url=False, include_input=False, include_context=False)) from None
+
+
+def refusal_of(errors: list[Any] | list[Mapping[str, Any]]) -> Refusal:
+    """pydantic's findings as one refusal, without the values."""
+    found = []
+    for item in errors[:MAX_ERRORS]:
+        message, message_en = _MESSAGES.get(item["type"], ("取值不符合要求", "the value does not fit"))
+        found.append(FieldError(pointer(item["loc"]), "schema.invalid", message, message_en))
+    return Refusal("schema.invalid", f"{len(errors)} 个字段需要修改", errors=tuple(found))
+
+
+def pointer(location: tuple[int | str, ...]) -> str:
+    """A JSON pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
