@@ -42,14 +42,14 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, str_strip_whitespace=False)
 
 
-class _Duplicate(ValueError):
+class _DuplicateKeyError(ValueError):
     pass
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _Duplicate
+        raise _DuplicateKeyError
     return found
 
 
@@ -62,7 +62,7 @@ def loads(raw: bytes) -> Any:
     try:
         text = raw.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
-    except _Duplicate:
+    except _DuplicateKeyError:
         raise Refusal("schema.invalid", "同一对象中有重复的键", pointer="") from None
     except RecursionError:
         raise Refusal("schema.invalid", "嵌套过深", pointer="") from None
@@ -87,11 +87,7 @@ def _check(value: Any, depth: int) -> None:
 
 
 def _check_text(text: str) -> None:
-    if text.isascii():
-        bad = "\x00" in text
-    else:
-        bad = "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text)
-    if bad:
+    if "\x00" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
         raise Refusal("schema.invalid", "含有不能保存的字符", pointer="")
 
 

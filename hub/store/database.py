@@ -113,6 +113,7 @@ class Database:
         self.path = path
         self._local = threading.local()
         self._writing = threading.Lock()
+        self._writing_thread = 0
         self._opened: list[sqlite3.Connection] = []
         self._lock_file: int | None = None
         self._writer: sqlite3.Connection | None = None
@@ -141,21 +142,26 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Writer]:
         """One transaction: kept and flushed to disk when the block ends, gone without trace when it raises."""
+        if self._writing_thread == threading.get_ident():
+            raise RuntimeError("a write() inside a write()")
         with self._writing, self._process_lock():
-            if self._writer is None:
-                self._writer = self._connect()
-            connection = self._writer
-            with _faults():
-                connection.execute("BEGIN IMMEDIATE")
+            self._writing_thread = threading.get_ident()
             try:
+                if self._writer is None:
+                    self._writer = self._connect()
+                connection = self._writer
+                with _faults():
+                    connection.execute("BEGIN IMMEDIATE")
                 yield Writer(connection)
                 with _faults():
                     connection.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
+                    if self._writer is not None and self._writer.in_transaction:
+                        self._writer.execute("ROLLBACK")
                 raise
+            finally:
+                self._writing_thread = 0
 
     @contextmanager
     def _process_lock(self) -> Iterator[None]:

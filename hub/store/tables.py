@@ -302,6 +302,15 @@ seen = Table(
     sqlite_with_rowid=False,
 )
 
+seen_counts = Table(  # how many rows of `seen` share a day, scope and who
+    "seen_counts",
+    metadata,
+    _key("day", Integer),
+    _key("scope", SmallInteger),
+    _key("who", Text),
+    _must("people", Integer),
+)
+
 # --- small ones ------------------------------------------------------------------------------------------------------
 
 id_blocks = Table("id_blocks", metadata, _key("name", Text), _must("next"))

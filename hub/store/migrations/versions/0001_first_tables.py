@@ -339,6 +339,14 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "seen_counts",
+        sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("scope", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("who", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("people", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "scope", "who"),
+    )
+    op.create_table(
         "seen",
         sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("scope", sa.SmallInteger(), autoincrement=False, nullable=False),

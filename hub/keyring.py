@@ -1,0 +1,76 @@
+"""Signing keys as the hub uses them: which one signs for a purpose now, and every public key that ever did.
+
+Private parts are files (`signing.keys.KeyFolder`); what counts is the public part on record in the repository. A
+signature is checked with the key on record, never with one derived from the private file.
+"""
+
+import threading
+import time
+
+from hub.store import keys as key_store
+from hub.store.database import Database
+from hub.store.keys import SigningKey, SigningState
+from signing.errors import KeyMissing
+from signing.keys import KeyFolder, PublicKey, Purpose
+
+REFRESH_S = 2.0
+
+
+class Keyring:
+    """The keys on record, read again every two seconds, so that a rotation reaches a running process by itself."""
+
+    def __init__(self, database: Database, folder: KeyFolder) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._read_at = float("-inf")
+        self._keys: dict[str, SigningKey] = {}
+        self._active: dict[tuple[Purpose, str], str] = {}
+        self.folder = folder
+
+    def refresh(self) -> None:
+        """Read the keys on record now."""
+        found = key_store.signing_keys(self._database.reader)
+        active = {(k.public.purpose, k.public.authority or ""): k.public.kid for k in found if _signs(k)}
+        with self._lock:
+            self._keys = {key.public.kid: key for key in found}
+            self._active = active
+            self._read_at = time.monotonic()
+
+    def active(self, purpose: Purpose, authority: str = "") -> PublicKey:
+        """The key that signs now; raises KeyMissing when there is none."""
+        if time.monotonic() - self._read_at > REFRESH_S:
+            self.refresh()
+        kid = self._active.get((purpose, authority))
+        if kid is None:
+            raise KeyMissing(f"no active {purpose.value} key")
+        return self._keys[kid].public
+
+    def find(self, kid: str) -> SigningKey | None:
+        """Any key that was ever on record."""
+        found = self._keys.get(kid)
+        if found is None and time.monotonic() - self._read_at > REFRESH_S:
+            self.refresh()
+            found = self._keys.get(kid)
+        return found
+
+    def public(self, kid: str, purpose: Purpose) -> PublicKey | None:
+        """The public key for checking a signature of this purpose, or None where it was never ours."""
+        found = self.find(kid)
+        return found.public if found is not None and found.public.purpose is purpose else None
+
+    def all(self) -> list[SigningKey]:
+        """Every key on record, oldest first."""
+        self.refresh()
+        return list(self._keys.values())
+
+    def sign(self, kid: str, purpose: Purpose, data: bytes) -> bytes:
+        """Sign and check with the public key on record; raises KeyMissing rather than return a wrong signature."""
+        signature = self.folder.sign(kid, purpose, data)
+        public = self.public(kid, purpose)
+        if public is None or not public.verify(purpose, data, signature):
+            raise KeyMissing(kid)
+        return signature
+
+
+def _signs(key: SigningKey) -> bool:
+    return key.state is SigningState.ACTIVE

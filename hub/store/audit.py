@@ -1,0 +1,87 @@
+"""Who asked what and what was answered: one row for every authenticated answer and refusal about a person or a case.
+
+A row is committed before its answer leaves; if it cannot be, nothing is answered. Rows hold party keys and staff
+numbers, never names or identity numbers. The table may only grow (a trigger refuses the rest).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from hub.clock import Clock
+from hub.domain.dates import SHANGHAI, to_micros
+from hub.domain.errors import Refusal
+from hub.store.database import Database, Writer
+from hub.store.ids import Ids
+
+
+@dataclass(slots=True)
+class Record:
+    """What is known about a request so far; a step fills it in while it works."""
+
+    action: str
+    client: str
+    clerk: str | None = None
+    source: str | None = None
+    case_number: str | None = None
+    party: int | None = None
+    home: int | None = None
+    certificate: int | None = None
+    request: str | None = None
+    id: int = 0
+    written: bool = False
+
+
+class Audit:
+    """Writes records; steps wrap their work in `of()`."""
+
+    def __init__(self, database: Database, ids: Ids, clock: Clock) -> None:
+        self._database = database
+        self._ids = ids
+        self._clock = clock
+
+    @contextmanager
+    def of(self, record: Record) -> Iterator[Record]:
+        """Put the outcome of the block on record: `ok` unless the step wrote it itself, or the refusal's code."""
+        record.id = self._ids.take("audit")
+        try:
+            yield record
+        except Refusal as refusal:
+            if record.written:
+                record.id = self._ids.take("audit")
+            with self._database.write() as writer:
+                self.write(writer, record, refusal.code)
+            raise
+        if not record.written:
+            with self._database.write() as writer:
+                self.write(writer, record, "ok")
+
+    def write(self, writer: Writer, record: Record, outcome: str) -> None:
+        """Add the row to an open transaction: the answer and its record are kept together or not at all."""
+        now = self._clock.now()
+        writer.insert(
+            "audit",
+            {
+                "month": month_of(now),
+                "id": record.id,
+                "at": to_micros(now),
+                "client": record.client,
+                "clerk": record.clerk,
+                "action": record.action,
+                "outcome": outcome,
+                "source": record.source,
+                "case_number": record.case_number,
+                "party": record.party,
+                "home": record.home,
+                "certificate": record.certificate,
+                "request": record.request,
+            },
+        )
+        record.written = True
+
+
+def month_of(moment: datetime) -> int:
+    """202611: the month in Asia/Shanghai, by which growing tables are cut."""
+    local = moment.astimezone(SHANGHAI)
+    return local.year * 100 + local.month

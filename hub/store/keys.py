@@ -1,0 +1,126 @@
+"""Rows of `data_keys`, `signing_keys`, `x509_certificates` and `public_urls`: public parts are kept for ever."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from hub.store.database import Reader, Writer
+from hub.vault import KeyPurpose, KeyState, StaleKeys, Vault, WrappedKey
+from signing.keys import PublicKey, Purpose
+
+
+class SigningState(IntEnum):
+    """next: published, not yet used; active: signs; retired: verifies only, for ever."""
+
+    NEXT = 1
+    ACTIVE = 2
+    RETIRED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A public signing key on record."""
+
+    public: PublicKey
+    state: SigningState
+    created_at: int
+    retired_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class X509Record:
+    """An X.509 certificate on record; times are µs UTC."""
+
+    serial: str
+    kid: str
+    name: str
+    authority: str
+    not_before: int
+    not_after: int
+    der: bytes
+
+
+def data_keys(reader: Reader) -> list[WrappedKey]:
+    """Every data key, wrapped."""
+    rows = reader.all("SELECT number, purpose, state, wrapped FROM data_keys ORDER BY number")
+    return [WrappedKey(r["number"], KeyPurpose(r["purpose"]), KeyState(r["state"]), r["wrapped"]) for r in rows]
+
+
+def require_current(reader: Reader, vault: Vault) -> None:
+    """Raise StaleKeys when the keys have changed since the vault read them; what is hashed or read must be current."""
+    rows = reader.all("SELECT number, state FROM data_keys ORDER BY number")
+    if tuple((r["number"], r["state"]) for r in rows) != vault.mark:
+        raise StaleKeys
+
+
+def add_data_key(writer: Writer, key: WrappedKey, at: int) -> None:
+    """Record a new data key."""
+    writer.insert(
+        "data_keys",
+        {"number": key.number, "purpose": key.purpose, "state": key.state, "created_at": at, "wrapped": key.wrapped},
+    )
+
+
+def set_data_key_state(writer: Writer, number: int, state: KeyState) -> None:
+    """Move a data key on."""
+    writer.run("UPDATE data_keys SET state = :state WHERE number = :number", {"number": number, "state": int(state)})
+
+
+def drop_blind_key(writer: Writer, number: int) -> int:
+    """Delete every hash of a blind key that nobody reads any more; how many there were."""
+    return writer.run("DELETE FROM blind_index WHERE key_number = :number", {"number": number})
+
+
+def signing_keys(reader: Reader) -> list[SigningKey]:
+    """Every signing key ever used, oldest first."""
+    rows = reader.all("SELECT * FROM signing_keys ORDER BY created_at, kid")
+    return [
+        SigningKey(
+            PublicKey(r["kid"], Purpose(r["purpose"]), r["spki"], r["authority"] or None),
+            SigningState(r["state"]),
+            r["created_at"],
+            r["retired_at"],
+        )
+        for r in rows
+    ]
+
+
+def add_signing_key(writer: Writer, key: PublicKey, state: SigningState, at: int) -> None:
+    """Record a public key."""
+    values = {"kid": key.kid, "purpose": key.purpose.value, "authority": key.authority or "", "state": int(state)}
+    writer.insert("signing_keys", {**values, "created_at": at, "retired_at": None, "spki": key.spki})
+
+
+def set_signing_state(writer: Writer, kid: str, state: SigningState, at: int) -> None:
+    """Move a signing key on."""
+    writer.run(
+        "UPDATE signing_keys SET state = :state, retired_at = CASE WHEN :state = 3 THEN :at ELSE retired_at END"
+        " WHERE kid = :kid",
+        {"kid": kid, "state": int(state), "at": at},
+    )
+
+
+def x509_certificates(reader: Reader) -> list[X509Record]:
+    """Every X.509 certificate that was issued."""
+    rows = reader.all("SELECT * FROM x509_certificates ORDER BY not_before, serial")
+    return [X509Record(**{name: r[name] for name in X509Record.__slots__}) for r in rows]
+
+
+def add_x509_certificate(writer: Writer, record: X509Record) -> None:
+    """Record an X.509 certificate."""
+    writer.insert("x509_certificates", {name: getattr(record, name) for name in X509Record.__slots__})
+
+
+def public_urls(reader: Reader) -> list[str]:
+    """Every address that was ever printed, the current one first."""
+    rows = reader.all("SELECT url FROM public_urls ORDER BY current DESC, since DESC")
+    return [str(r["url"]) for r in rows]
+
+
+def set_public_url(writer: Writer, url: str, at: int) -> None:
+    """Make `url` the one that is printed from now on; former ones stay accepted."""
+    writer.run("UPDATE public_urls SET current = 0")
+    writer.run(
+        "INSERT INTO public_urls (url, since, current) VALUES (:url, :at, 1)"
+        " ON CONFLICT (url) DO UPDATE SET current = 1",
+        {"url": url, "at": at},
+    )

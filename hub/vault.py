@@ -1,0 +1,210 @@
+"""Seal, open, blind: everything personal passes here on its way to and from the disk. Called by the store only.
+
+sealed = 01 ‖ data key number (4, big-endian) ‖ nonce (12) ‖ ciphertext ‖ tag, AES-256-GCM, AAD = `table|primary key`.
+Data keys lie wrapped under the master key (a file outside every backup of the data). An unknown key number makes the
+vault load the keys anew, so a rotation reaches running processes by itself.
+"""
+
+import hmac
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+_FORMAT = b"\x01"
+_NONCE = 12
+_HEADER = 1 + 4 + _NONCE
+BLIND_BYTES = 16
+
+
+class VaultError(Exception):
+    """A sealed value cannot be opened: wrong master key, moved row, or changed bytes."""
+
+
+class StaleKeys(Exception):  # noqa: N818
+    """The keys changed since this vault read them; load them and do the work again."""
+
+
+class KeyPurpose(StrEnum):
+    """What a data key is for; a key serves one purpose."""
+
+    SEAL = "seal"
+    BLIND = "blind"
+    DIGEST = "digest"
+    STATUS = "status"
+
+
+class KeyState(IntEnum):
+    """next: written with, not yet read; active: the one that is read; retired: opens old rows only."""
+
+    NEXT = 1
+    ACTIVE = 2
+    RETIRED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """A row of `data_keys`."""
+
+    number: int
+    purpose: KeyPurpose
+    state: KeyState
+    wrapped: bytes
+
+
+class MasterKey:
+    """The one key that is not in the data directory's backup; wraps data keys and derives the key files' passphrase."""
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) != 32:
+            raise VaultError("the master key must be 32 bytes: 64 hexadecimal digits in HUB_MASTER_KEY_FILE")
+        self._wrapper = AESGCM(self._derive(secret, b"hub data keys"))
+        self.passphrase = self._derive(secret, b"hub signing key files").hex().encode()
+
+    @staticmethod
+    def _derive(secret: bytes, purpose: bytes) -> bytes:
+        return HKDF(hashes.SHA256(), 32, salt=None, info=purpose).derive(secret)
+
+    @classmethod
+    def read(cls, path: Path) -> "MasterKey":
+        """From a file of 64 hexadecimal digits; raises VaultError with what to do."""
+        try:
+            return cls(bytes.fromhex(path.read_text().strip()))
+        except FileNotFoundError:
+            raise VaultError("the master key file is missing: set HUB_MASTER_KEY_FILE or put the file back") from None
+        except (OSError, ValueError):
+            raise VaultError("the master key file cannot be read as 64 hexadecimal digits") from None
+
+    @classmethod
+    def create(cls, path: Path) -> "MasterKey":
+        """A new key in a new file with mode 0600; an existing file is read, never replaced."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return cls.read(path)
+        with os.fdopen(handle, "w") as file:
+            file.write(os.urandom(32).hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return cls.read(path)
+
+    def new_key(self, number: int, purpose: KeyPurpose, state: KeyState) -> WrappedKey:
+        """A fresh data key, wrapped."""
+        return self.wrap(number, purpose, state, os.urandom(32))
+
+    def wrap(self, number: int, purpose: KeyPurpose, state: KeyState, secret: bytes) -> WrappedKey:
+        """A data key under this master key."""
+        nonce = os.urandom(_NONCE)
+        wrapped = nonce + self._wrapper.encrypt(nonce, secret, f"data_keys|{number}|{purpose}".encode())
+        return WrappedKey(number, purpose, state, wrapped)
+
+    def unwrap(self, key: WrappedKey) -> bytes:
+        """The data key; raises VaultError when this is another master key."""
+        aad = f"data_keys|{key.number}|{key.purpose}".encode()
+        try:
+            return self._wrapper.decrypt(key.wrapped[:_NONCE], key.wrapped[_NONCE:], aad)
+        except InvalidTag:
+            raise VaultError(
+                "the master key does not open this database's keys: use the one it was made with"
+            ) from None
+
+
+class Vault:
+    """Sealing and blinding with the keys that `load` returns; safe to share between threads."""
+
+    def __init__(self, master: MasterKey, load: Callable[[], Sequence[WrappedKey]]) -> None:
+        self._master = master
+        self._load = load
+        self._lock = threading.Lock()
+        self._secrets: dict[int, bytes] = {}
+        self._ciphers: dict[int, AESGCM] = {}
+        self.mark: tuple[tuple[int, int], ...] = ()
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the keys again; called at start, for an unknown key number and after StaleKeys."""
+        keys = sorted(self._load(), key=lambda key: key.number)
+        with self._lock:
+            for key in keys:
+                if key.number not in self._secrets:
+                    self._secrets[key.number] = self._master.unwrap(key)
+                    if key.purpose is KeyPurpose.SEAL:
+                        self._ciphers[key.number] = AESGCM(self._secrets[key.number])
+            self._sealing = self._newest(keys, KeyPurpose.SEAL)
+            self._digest = self._newest(keys, KeyPurpose.DIGEST)
+            self._status = self._newest(keys, KeyPurpose.STATUS)
+            self._blind_read = self._newest(keys, KeyPurpose.BLIND)
+            self._blind_write = tuple(
+                key.number for key in keys if key.purpose is KeyPurpose.BLIND and key.state is not KeyState.RETIRED
+            )
+            self.mark = tuple((key.number, int(key.state)) for key in keys)
+
+    @staticmethod
+    def _newest(keys: Sequence[WrappedKey], purpose: KeyPurpose) -> int:
+        active = [key.number for key in keys if key.purpose is purpose and key.state is KeyState.ACTIVE]
+        return active[-1] if active else 0
+
+    def seal(self, table: str, key: str, plain: bytes) -> bytes:
+        """`plain` for one row; `key` is the row's primary key as text, so that a sealed value cannot be moved."""
+        nonce = os.urandom(_NONCE)
+        number = self._sealing
+        return (
+            _FORMAT
+            + number.to_bytes(4, "big")
+            + nonce
+            + self._ciphers[number].encrypt(nonce, plain, f"{table}|{key}".encode())
+        )
+
+    def open(self, table: str, key: str, sealed: bytes) -> bytes:
+        """The plain bytes; raises VaultError for anything that was not sealed for this row."""
+        number = self.key_number(sealed)
+        cipher = self._ciphers.get(number)
+        if cipher is None:
+            self.reload()
+            cipher = self._ciphers.get(number)
+        if cipher is None:
+            raise VaultError(f"unknown data key in {table}")
+        try:
+            return cipher.decrypt(sealed[5:_HEADER], sealed[_HEADER:], f"{table}|{key}".encode())
+        except InvalidTag:
+            raise VaultError(f"a sealed value in {table} does not open") from None
+
+    @staticmethod
+    def key_number(sealed: bytes) -> int:
+        """Which data key sealed this; raises VaultError for another format."""
+        if len(sealed) < _HEADER + 16 or sealed[:1] != _FORMAT:
+            raise VaultError("not a sealed value")
+        return int.from_bytes(sealed[1:5], "big")
+
+    @property
+    def sealing_key(self) -> int:
+        """The number of the key that seals new rows."""
+        return self._sealing
+
+    def blind_for_reading(self, text: str) -> tuple[int, bytes]:
+        """(key number, hash) under which `text` is found."""
+        return self._blind_read, self._blind(self._blind_read, text)
+
+    def blind_for_writing(self, text: str) -> tuple[tuple[int, bytes], ...]:
+        """Every (key number, hash) that must be written for `text`: two while a rotation is under way."""
+        return tuple((number, self._blind(number, text)) for number in self._blind_write)
+
+    def _blind(self, number: int, text: str) -> bytes:
+        return hmac.digest(self._secrets[number], text.encode(), "sha256")[:BLIND_BYTES]
+
+    def digest(self, data: bytes) -> bytes:
+        """A keyed digest of personal bytes (32 bytes), for comparing pushes."""
+        return hmac.digest(self._secrets[self._digest], data, "sha256")
+
+    @property
+    def status_key(self) -> bytes:
+        """The key of the status lists' index permutation; it never changes, for indexes are signed for ever."""
+        return self._secrets[self._status]
