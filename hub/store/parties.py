@@ -1,0 +1,88 @@
+"""People and bodies: found by the keyed hash of their identity number, known by a random permanent key."""
+
+from dataclasses import dataclass
+
+from hub.domain import numbers
+from hub.domain.case import Person
+from hub.store.database import Reader, Row, Writer
+from hub.store.ids import new_party
+from hub.store.sealing import seal
+from hub.vault import Vault
+
+PARTY = 1
+NUMBER = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A person with a party key; `rows` are what must be inserted where the party is new, already sealed."""
+
+    person: Person
+    party: int
+    row: dict[str, object] | None
+    blind: tuple[dict[str, object], ...]
+
+
+def text_of(person: Person) -> str:
+    """The text that is hashed to find a person."""
+    return numbers.party_text(person.id_type, person.id_number)
+
+
+def find(reader: Reader, vault: Vault, person: Person) -> int | None:
+    """The party key of a person, by identity number alone (names are spelt in many ways)."""
+    key_number, digest = vault.blind_for_reading(text_of(person))
+    row = _lookup(reader, PARTY, key_number, digest)
+    return int(row["target"]) if row else None
+
+
+def resolve(reader: Reader, vault: Vault, people: tuple[Person, ...]) -> tuple[Resolved, ...]:
+    """Party keys for all people, new ones prepared; two with one number share a party."""
+    made: dict[str, Resolved] = {}
+    found = []
+    for person in people:
+        text = text_of(person)
+        if text not in made:
+            party = find(reader, vault, person)
+            made[text] = _new(vault, person, text) if party is None else Resolved(person, party, None, ())
+        known = made[text]
+        found.append(Resolved(person, known.party, known.row, known.blind))
+    return tuple(found)
+
+
+def insert(writer: Writer, resolved: tuple[Resolved, ...]) -> None:
+    """Insert the new parties; raises Duplicate when somebody was faster (resolve again)."""
+    done: set[int] = set()
+    for item in resolved:
+        if item.row is not None and item.party not in done:
+            done.add(item.party)
+            writer.insert("parties", item.row)
+            writer.insert_many("blind_index", item.blind)
+
+
+def blind_rows(vault: Vault, kind: int, text: str, target: int, home: int) -> tuple[dict[str, object], ...]:
+    """The rows of `blind_index` for one text: two while a rotation is under way."""
+    return tuple(
+        {"kind": kind, "key_number": number, "hash": digest, "target": target, "home": home, "rules": numbers.VERSION}
+        for number, digest in vault.blind_for_writing(text)
+    )
+
+
+def holder_of_number(reader: Reader, vault: Vault, text: str) -> tuple[int, int] | None:
+    """(home, certificate) that has a printed number, or None."""
+    key_number, digest = vault.blind_for_reading(text)
+    row = _lookup(reader, NUMBER, key_number, digest)
+    return (int(row["home"]), int(row["target"])) if row else None
+
+
+def _lookup(reader: Reader, kind: int, key_number: int, digest: bytes) -> Row | None:
+    return reader.one(
+        "SELECT target, home FROM blind_index WHERE kind = :kind AND key_number = :number AND hash = :hash",
+        {"kind": kind, "number": key_number, "hash": digest},
+    )
+
+
+def _new(vault: Vault, person: Person, text: str) -> Resolved:
+    party = new_party()
+    sealed = seal(vault, "parties", (party,), [person.name, person.id_type, person.id_number])
+    row = {"party": party, "id_type": person.id_type, "sealed": sealed}
+    return Resolved(person, party, row, blind_rows(vault, PARTY, text, party, party))
