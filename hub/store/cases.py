@@ -105,9 +105,9 @@ def put(writer: Writer, row: dict[str, Any]) -> bool:
     if row["revision"] == 1:
         return (
             writer.run(
-                "INSERT INTO cases (source, case_number, authority, accepted_by, status, amendment, matter, accepted_at,"
-                " completed_at, revision, recorded_at, sealed) VALUES (:source, :case_number, :authority, :accepted_by,"
-                " :status, :amendment, :matter, :accepted_at, :completed_at, :revision, :recorded_at, :sealed)"
+                "INSERT INTO cases (source, case_number, authority, accepted_by, status, amendment, matter,"
+                " accepted_at, completed_at, revision, recorded_at, sealed)"
+                " VALUES (:source, :case_number, :authority, :accepted_by, :status, :amendment, :matter, :accepted_at, :completed_at, :revision, :recorded_at, :sealed)"
                 " ON CONFLICT (source, case_number) DO NOTHING",
                 row,
             )

@@ -45,6 +45,10 @@ class Duplicate(Exception):  # noqa: N818
         self.what = what
 
 
+class Raced(Exception):  # noqa: N818
+    """Somebody changed meanwhile what this transaction was prepared from; nothing was kept: read and do it again."""
+
+
 @contextmanager
 def _faults() -> Iterator[None]:
     """Engine errors in the program's own words, without values."""

@@ -1,0 +1,80 @@
+"""What has been decided and reserved, and is not yet signed and published: the intent of a case."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from hub.domain.case import Person
+from hub.domain.certificate import ActKind
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A version that the new one replaces; `same_certificate` when both belong to one certificate."""
+
+    home: int
+    certificate: int
+    version: int
+    version_key: int
+    identifier: str
+    on: date
+    same_certificate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One certificate of a case: every number reserved and the exact bytes that will be signed.
+
+    `kind` None: the certificate stays as it is (an amendment that repeats it). `parties` follow `holders`.
+    """
+
+    kind: ActKind | None
+    home: int
+    certificate: int
+    version: int
+    version_key: int
+    serial: str
+    identifier: str
+    code: str
+    type_code: str
+    authority: str
+    edition: int
+    number: str
+    holders: tuple[Person, ...]
+    parties: tuple[int, ...]
+    fields: Mapping[str, str | int]
+    issued_on: date
+    valid_from: date
+    valid_until: date | None
+    salt: bytes
+    kid: str
+    signing_input: bytes
+    disclosures: tuple[str, ...]
+    qr_to_be_signed: bytes
+    qr_protected: bytes
+    qr_payload: bytes
+    endings: tuple[Ending, ...] = ()
+    digits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One case's decided certificates. `push_key` is the primary key of the push that waits for the reply."""
+
+    intent: int
+    source: str
+    case_number: str
+    amendment: int
+    client: str
+    push_key: tuple[int, str, str, bytes]
+    planned: tuple[Planned, ...]
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A planned certificate with its two signatures made and checked; texts as they will be stored."""
+
+    planned: Planned
+    credential: str
+    digits: str

@@ -1,0 +1,222 @@
+"""Certificates and their versions, as read by every step; writing is in `reserve`, `publish` and `moves`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from hub.domain import certificate as rules
+from hub.domain.case import Person
+from hub.domain.certificate import Dates, Standing, State
+from hub.domain.dates import from_int, to_int
+from hub.store.database import Reader, Row
+from hub.store.sealing import unseal
+from hub.vault import Vault
+
+IDENTIFIER = 1
+CODE = 2
+COPY = 3
+ISSUED = 1
+COLLECTED = 2
+
+_JOINED = (
+    "SELECT v.*, c.type, c.authority, c.serial, c.origin, c.standing AS certificate_standing,"
+    " c.revision AS certificate_revision, c.version AS current_version, c.organisation"
+    " FROM versions v JOIN certificates c ON c.home = v.home AND c.certificate = v.certificate "
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """One version with its certificate's standing; `holders` and `parties` are in the same order."""
+
+    home: int
+    certificate: int
+    version: int
+    current_version: int
+    version_key: int
+    identifier: str
+    code: str
+    type_code: str
+    authority: str
+    serial: str
+    origin: int
+    edition: int
+    standing: Standing
+    revision: int
+    dates: Dates
+    source: str
+    case_number: str
+    recorded_at: int
+    kid: str
+    credential: str
+    digits: str
+    number: str
+    holders: tuple[Person, ...]
+    parties: tuple[int, ...]
+    fields: Mapping[str, str | int]
+    salt: bytes
+
+    def state(self, today: date) -> State:
+        """What this version is on a day."""
+        return rules.state(self.standing, self.dates, today)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether no later version has been made."""
+        return self.version == self.current_version
+
+    @property
+    def origin_word(self) -> str:
+        """`issued` by the hub, or `collected`."""
+        return "issued" if self.origin == ISSUED else "collected"
+
+
+def sealed_version(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a version is sealed, as CBOR-able values; `holders` are (name, id_type, id_number, party)."""
+    return {name: record[name] for name in ("credential", "digits", "number", "holders", "fields", "salt")}
+
+
+def by_identifier(reader: Reader, vault: Vault, identifier: str) -> VersionRecord | None:
+    """The version with this identifier, or None; reserved and never published ones do not exist."""
+    return _by_handle(reader, vault, IDENTIFIER, identifier)
+
+
+def by_code(reader: Reader, vault: Vault, code: str) -> VersionRecord | None:
+    """The version with this public code, or None."""
+    return _by_handle(reader, vault, CODE, code)
+
+
+def by_key(reader: Reader, vault: Vault, home: int, certificate: int, version: int) -> VersionRecord | None:
+    """One version."""
+    row = reader.one(
+        _JOINED + "WHERE v.home = :home AND v.certificate = :certificate AND v.version = :version",
+        {"home": home, "certificate": certificate, "version": version},
+    )
+    return None if row is None else _record(vault, row)
+
+
+def versions_of(reader: Reader, vault: Vault, home: int, certificate: int) -> list[VersionRecord]:
+    """Every version of a certificate, oldest first."""
+    rows = reader.all(
+        _JOINED + "WHERE v.home = :home AND v.certificate = :certificate ORDER BY v.version",
+        {"home": home, "certificate": certificate},
+    )
+    return [_record(vault, row) for row in rows]
+
+
+def of_party(reader: Reader, vault: Vault, party: int, type_codes: tuple[str, ...], today: date) -> list[VersionRecord]:
+    """What a party holds of some types: each certificate's versions that no successor has replaced by today.
+
+    Where all are replaced, the newest one stands for the certificate.
+    """
+    found = []
+    keys = reader.all(
+        "SELECT home, certificate, type FROM holdings WHERE party = :party AND ended = 0"
+        " ORDER BY issued_on DESC, certificate DESC",
+        {"party": party},
+    )
+    for key in keys:
+        if key["type"] not in type_codes:
+            continue
+        rows = reader.all(
+            _JOINED + "WHERE v.home = :home AND v.certificate = :certificate"
+            " AND (v.version = c.version OR v.superseded_on > :today) ORDER BY v.version DESC",
+            {"home": key["home"], "certificate": key["certificate"], "today": to_int(today)},
+        )
+        found += [_record(vault, row) for row in rows]
+    return found
+
+
+def of_case(reader: Reader, vault: Vault, source: str, case_number: str) -> list[VersionRecord]:
+    """Every version that a case has produced, oldest first."""
+    rows = reader.all(
+        _JOINED + "WHERE v.source = :source AND v.case_number = :case_number ORDER BY v.version_key",
+        {"source": source, "case_number": case_number},
+    )
+    return [_record(vault, row) for row in rows]
+
+
+def succession(reader: Reader, version_key: int) -> tuple[str, str] | None:
+    """The (source, case number) that has claimed to replace a version, or None."""
+    row = reader.one("SELECT source, case_number FROM successions WHERE version_key = :key", {"key": version_key})
+    return None if row is None else (row["source"], row["case_number"])
+
+
+def not_good(reader: Reader, first_key: int, last_key: int) -> list[tuple[int, Standing, int | None]]:
+    """(version key, standing, superseded_on) of every version in a range that is not simply active: a status list."""
+    rows = reader.all(
+        "SELECT version_key, standing, superseded_on FROM versions"
+        " WHERE (standing <> 1 OR superseded_on IS NOT NULL) AND version_key BETWEEN :first AND :last",
+        {"first": first_key, "last": last_key},
+    )
+    return [(r["version_key"], Standing(r["standing"]), r["superseded_on"]) for r in rows]
+
+
+def newest_version_key(reader: Reader) -> int:
+    """The greatest version key in use, 0 when nothing is issued."""
+    row = reader.one("SELECT MAX(version_key) AS newest FROM versions")
+    return int(row["newest"] or 0) if row else 0
+
+
+def walk(reader: Reader, after: tuple[int, int], limit: int) -> list[tuple[int, int]]:
+    """The next (home, certificate) keys in order: how `hub check` visits everything without holding it."""
+    rows = reader.all(
+        "SELECT home, certificate FROM certificates WHERE (home, certificate) > (:home, :certificate)"
+        " ORDER BY home, certificate LIMIT :limit",
+        {"home": after[0], "certificate": after[1], "limit": limit},
+    )
+    return [(r["home"], r["certificate"]) for r in rows]
+
+
+def _by_handle(reader: Reader, vault: Vault, kind: int, value: str) -> VersionRecord | None:
+    row = reader.one(
+        _JOINED + "JOIN handles h ON h.home = v.home AND h.certificate = v.certificate AND h.version = v.version"
+        " WHERE h.kind = :kind AND h.value = :value",
+        {"kind": kind, "value": value},
+    )
+    if row is None or (kind == IDENTIFIER and row["identifier"] != value) or (kind == CODE and row["code"] != value):
+        return None
+    return _record(vault, row)
+
+
+def _day(value: int | None) -> date | None:
+    return None if value is None else from_int(value)
+
+
+def _record(vault: Vault, row: Row) -> VersionRecord:
+    inside = unseal(vault, "versions", (row["home"], row["certificate"], row["version"]), row["sealed"])
+    holders = inside["holders"]
+    return VersionRecord(
+        home=row["home"],
+        certificate=row["certificate"],
+        version=row["version"],
+        current_version=row["current_version"],
+        version_key=row["version_key"],
+        identifier=row["identifier"],
+        code=row["code"],
+        type_code=row["type"],
+        authority=row["authority"],
+        serial=row["serial"],
+        origin=row["origin"],
+        edition=row["edition"],
+        standing=Standing(row["certificate_standing"]),
+        revision=row["certificate_revision"],
+        dates=Dates(
+            from_int(row["issued_on"]),
+            from_int(row["valid_from"]),
+            _day(row["valid_until"]),
+            _day(row["superseded_on"]),
+        ),
+        source=row["source"],
+        case_number=row["case_number"],
+        recorded_at=row["recorded_at"],
+        kid=row["kid"],
+        credential=inside["credential"],
+        digits=inside["digits"],
+        number=inside["number"],
+        holders=tuple(Person(*item[:3]) for item in holders),
+        parties=tuple(item[3] for item in holders),
+        fields=inside["fields"],
+        salt=inside["salt"],
+    )

@@ -1,0 +1,54 @@
+"""The first commit of rule 2: the push, the case, the intent, and the rows that make numbers and codes unique."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hub.domain.errors import Refusal
+from hub.store import cases, keys, parties
+from hub.store.database import Duplicate, Raced, Writer
+from hub.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Rows, sealed and ready. `number_rows` and `successions` come with the JSON pointer that a refusal names."""
+
+    case: dict[str, Any]
+    push: dict[str, Any]
+    people: tuple[parties.Resolved, ...]
+    intent: dict[str, Any] | None
+    handles: tuple[dict[str, Any], ...] = ()
+    number_rows: tuple[tuple[str, tuple[dict[str, Any], ...]], ...] = ()
+    successions: tuple[tuple[str, dict[str, Any]], ...] = ()
+
+
+def reserve(writer: Writer, vault: Vault, reservation: Reservation) -> None:
+    """Write all of it. Raises Raced or StaleKeys (do the work again), Refusal `number.taken` or `certificate.move`."""
+    keys.require_current(writer, vault)
+    try:
+        writer.insert("pushes", reservation.push)
+        if not cases.put(writer, reservation.case):
+            raise Raced
+        parties.insert(writer, reservation.people)
+        writer.insert_many("handles", reservation.handles)
+        if reservation.intent is not None:
+            writer.insert("intents", reservation.intent)
+    except Duplicate:
+        raise Raced from None
+    for pointer, rows in reservation.number_rows:
+        try:
+            writer.insert_many("blind_index", rows)
+        except Duplicate:
+            raise Refusal("number.taken", pointer=pointer) from None
+    for pointer, row in reservation.successions:
+        _claim(writer, pointer, row)
+
+
+def _claim(writer: Writer, pointer: str, row: dict[str, Any]) -> None:
+    """A version has one successor for ever; the case that claimed it may say so again."""
+    try:
+        writer.insert("successions", row)
+    except Duplicate:
+        owner = writer.one("SELECT source, case_number FROM successions WHERE version_key = :version_key", row)
+        if owner is None or (owner["source"], owner["case_number"]) != (row["source"], row["case_number"]):
+            raise Refusal("certificate.move", "该证照已有替代者", pointer=pointer) from None
