@@ -1,0 +1,27 @@
+"""Which characters the font of the documents can draw; a name that cannot be drawn must be refused, never replaced."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from reportlab.pdfbase.ttfonts import TTFError, TTFontFile
+
+from signing.errors import SigningError
+
+FONT = Path(__file__).parent / "fonts" / "NotoSansSC-Regular.ttf"
+_LAYOUT = frozenset("\n")  # breaks a line and is never drawn
+
+
+def missing(text: str) -> set[str]:
+    """Return the characters of a text that the font has no glyph for; a line break is not one of them.
+
+    Raises SigningError when the font has not been set up on this machine.
+    """
+    return {character for character in text if ord(character) not in _drawable() and character not in _LAYOUT}
+
+
+@lru_cache(maxsize=1)
+def _drawable() -> frozenset[int]:
+    try:
+        return frozenset(code for code, glyph in TTFontFile(str(FONT)).charToGlyph.items() if glyph)
+    except (OSError, TTFError) as error:
+        raise SigningError(f"font {FONT.name} cannot be read: run the set-up") from error
