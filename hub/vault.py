@@ -9,6 +9,7 @@ import hmac
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from pathlib import Path
@@ -84,16 +85,26 @@ class MasterKey:
 
     @classmethod
     def create(cls, path: Path) -> "MasterKey":
-        """A new key in a new file with mode 0600; an existing file is read, never replaced."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """A new key in a new file with mode 0600; an existing file is read, never replaced.
+
+        The file appears whole or not at all, and two at once read the same one.
+        """
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
         try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return cls.read(path)
-        with os.fdopen(handle, "w") as file:
-            file.write(os.urandom(32).hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(os.urandom(32).hex() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                path.hardlink_to(temporary)
+        finally:
+            temporary.unlink(missing_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
         return cls.read(path)
 
     def new_key(self, number: int, purpose: KeyPurpose, state: KeyState) -> WrappedKey:

@@ -84,6 +84,21 @@ def signing_keys(reader: Reader) -> list[SigningKey]:
     ]
 
 
+def active_kid(reader: Reader, purpose: Purpose, authority: str = "") -> str | None:
+    """The id of the key that signs now for a purpose (and authority)."""
+    row = reader.one(
+        "SELECT kid FROM signing_keys WHERE purpose = :purpose AND authority = :authority AND state = 2"
+        " ORDER BY created_at DESC, kid LIMIT 1",
+        {"purpose": purpose.value, "authority": authority},
+    )
+    return str(row["kid"]) if row else None
+
+
+def kids(reader: Reader) -> set[str]:
+    """The id of every signing key on record."""
+    return {str(row["kid"]) for row in reader.all("SELECT kid FROM signing_keys")}
+
+
 def add_signing_key(writer: Writer, key: PublicKey, state: SigningState, at: int) -> None:
     """Record a public key."""
     values = {"kid": key.kid, "purpose": key.purpose.value, "authority": key.authority or "", "state": int(state)}

@@ -1,0 +1,113 @@
+"""`hub init`: everything a data directory needs before the first request, made once and never replaced.
+
+Each piece is looked for first and made only where it is missing, the private part before the public row; so it may be
+killed at any point, run again, and run twice at once (file lock).
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hub.clock import Clock
+from hub.domain.dates import to_micros
+from hub.parts import database_path, keys_folder
+from hub.settings import Settings
+from hub.signing_keys import SigningKeys, Wanted, base_keys
+from hub.store import catalogue as catalogue_store
+from hub.store import keys as key_store
+from hub.store import schema
+from hub.store.database import Database
+from hub.vault import KeyPurpose, KeyState, MasterKey, Vault
+from signing.keys import KeyFolder, Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """What was done; everything false or 0 when all was there."""
+
+    migrated: bool
+    master_key: Path
+    master_key_made: bool
+    data_keys_made: int
+    signing_keys_made: int
+    public_url: str
+
+
+def initialise(settings: Settings, clock: Clock | None = None) -> Initialised:
+    """Create or complete the data directory, the database and all keys.
+
+    Raises VaultError when the master key is missing or not the one that this database was made with, and
+    DatabaseUnavailable.
+    """
+    clock = clock or Clock()
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _lock(settings.data_dir / ".init.lock"):
+        migrated = schema.migrate(database_path(settings))
+        database = Database(database_path(settings))
+        try:
+            master, master_made = _master_key(database, settings.master_key_path)
+            data_keys = _data_keys(database, master, clock)
+            Vault(master, lambda: key_store.data_keys(database.reader))  # opens every key: the right master key
+            url = keep_public_url(database, settings, clock)
+            folder = KeyFolder(keys_folder(settings), master.passphrase)
+            maker = SigningKeys(database, folder, keys_folder(settings), clock)
+            made = sum(maker.ensure(group) for group in base_keys())
+            made += maker.ensure(document_keys(database))
+        finally:
+            database.close()
+    return Initialised(migrated, settings.master_key_path, master_made, data_keys, made, url)
+
+
+def keep_public_url(database: Database, settings: Settings, clock: Clock) -> str:
+    """Put HUB_PUBLIC_URL on record; the address that is printed from now on.
+
+    At the first start any value is kept. Later only one that was given explicitly takes its place, and the former one
+    stays accepted for ever.
+    """
+    known = key_store.public_urls(database.reader)
+    wanted = settings.public_url
+    explicit = "public_url" in settings.model_fields_set
+    if known and (not explicit or wanted == known[0]):
+        return known[0]
+    with database.write() as writer:
+        key_store.set_public_url(writer, wanted, to_micros(clock.now()))
+    return wanted
+
+
+def document_keys(database: Database) -> list[Wanted]:
+    """The document key of every authority in the catalogue."""
+    found = catalogue_store.read(database.reader).authorities.values()
+    return [Wanted(Purpose.DOCUMENT, authority.code, authority.name) for authority in found]
+
+
+def _master_key(database: Database, path: Path) -> tuple[MasterKey, bool]:
+    """A new one only for a database that has no keys yet: any other would open nothing."""
+    if path.exists() or key_store.data_keys(database.reader):
+        return MasterKey.read(path), False
+    return MasterKey.create(path), True
+
+
+def _data_keys(database: Database, master: MasterKey, clock: Clock) -> int:
+    existing = key_store.data_keys(database.reader)
+    missing = [purpose for purpose in KeyPurpose if all(key.purpose is not purpose for key in existing)]
+    if not missing:
+        return 0
+    first = max((key.number for key in existing), default=0) + 1
+    made = [master.new_key(number, purpose, KeyState.ACTIVE) for number, purpose in enumerate(missing, first)]
+    with database.write() as writer:
+        for key in made:
+            key_store.add_data_key(writer, key, to_micros(clock.now()))
+    return len(made)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

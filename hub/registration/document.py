@@ -1,0 +1,307 @@
+"""The catalogue as a document (YAML or JSON): its form, and every rule that one file can break."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import Field as Limit
+from pydantic import ValidationError
+
+from hub.domain.catalogue import Authority, Catalogue, CertificateType, Edition, Field, Material, Matter
+from hub.domain.certificate import State
+from hub.domain.errors import FieldError, Refusal
+from hub.domain.numbers import is_uscc
+from hub.wire import MAX_ERRORS, Body, refusal_of
+
+_LONGEST_AUTHORITY = 64  # an X.509 certificate's organizationName: RFC 5280 appendix A.1
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+_MATTER = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
+_REGION = re.compile(r"[0-9]{6}", re.ASCII)
+_TEXTUAL = frozenset({"text", "code"})
+MissingGlyphs = Callable[[str], set[str]]
+
+Text = Annotated[str, Limit(min_length=1, max_length=200)]
+English = Annotated[str, Limit(max_length=200)]
+Accepted = Literal["valid", "expired", "suspended", "not_yet", "superseded", "revoked"]
+
+
+class AuthorityBody(Body):
+    """A body that decides and grants."""
+
+    code: Text
+    name: Annotated[str, Limit(min_length=1, max_length=_LONGEST_AUTHORITY)]
+    name_en: English = ""
+    region: Text
+
+
+class CodeBody(Body):
+    """One entry of a code table."""
+
+    code: Annotated[str, Limit(min_length=1, max_length=64)]
+    label: Text
+    label_en: English = ""
+
+
+class FieldBody(Body):
+    """One field on the face."""
+
+    name: Text
+    label: Text
+    label_en: English = ""
+    type: Literal["text", "date", "integer", "decimal", "code"]
+    required: bool
+    max_length: Annotated[int, Limit(ge=1, le=2000)] | None = None
+    pattern: Annotated[str, Limit(min_length=1, max_length=500)] | None = None
+    codes: Annotated[list[CodeBody], Limit(min_length=1, max_length=1000)] | None = None
+    masked: bool = True
+
+
+class TypeBody(Body):
+    """A kind of certificate with the content of its newest edition."""
+
+    code: Text
+    name: Text
+    name_en: English = ""
+    kind: Literal["licence", "approval", "proof"]
+    number_personal: bool
+    fields: Annotated[list[FieldBody], Limit(max_length=100)]
+
+
+class MaterialBody(Body):
+    """One thing that a matter requires."""
+
+    name: Text
+    name_en: English = ""
+    of: Literal["applicant", "agent", "related"]
+    type_codes: Annotated[list[Text], Limit(min_length=1, max_length=50)]
+    accepts: Annotated[list[Accepted], Limit(min_length=1)] | None = None
+    fields: Annotated[list[Text], Limit(max_length=100)] | None = None
+
+
+class MatterBody(Body):
+    """A kind of application."""
+
+    code: Text
+    name: Text
+    name_en: English = ""
+    authority_code: Text
+    open_days: Annotated[int, Limit(ge=1, le=3650)] = 90
+    yields: Annotated[list[Text], Limit(max_length=100)] = Limit(default_factory=list)
+    materials: Annotated[list[MaterialBody], Limit(max_length=100)] = Limit(default_factory=list)
+
+
+class CatalogueBody(Body):
+    """A whole file; each part may be absent."""
+
+    authorities: list[AuthorityBody] = Limit(default_factory=list)
+    types: list[TypeBody] = Limit(default_factory=list)
+    matters: list[MatterBody] = Limit(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A document that was read: its content, empty where there are problems, and all problems."""
+
+    content: Catalogue
+    problems: tuple[FieldError, ...]
+
+
+def read(document: object, known: Catalogue, missing_glyphs: MissingGlyphs, today: date) -> Read:
+    """Check a document against its form, its own rules and what is already `known`; every problem, not the first."""
+    try:
+        body = CatalogueBody.model_validate(document if document is not None else {})
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        slices = (refusal_of(list(found[i : i + MAX_ERRORS])).errors for i in range(0, len(found), MAX_ERRORS))
+        return Read(Catalogue(), tuple(problem for part in slices for problem in part))
+    content = _content(body, today)
+    problems = tuple(_Checks(body, content, known, missing_glyphs).run())
+    return Read(Catalogue() if problems else content, problems)
+
+
+def refusal(problems: Iterable[FieldError]) -> Refusal:
+    """The refusal of a document with these problems."""
+    found = tuple(problems)
+    return Refusal("schema.invalid", f"目录文件有 {len(found)} 处需要修改", errors=found)
+
+
+def _content(body: CatalogueBody, today: date) -> Catalogue:
+    authorities = {a.code: Authority(a.code, a.name, a.region, a.name_en) for a in body.authorities}
+    types = {
+        t.code: CertificateType(
+            t.code,
+            t.name,
+            t.name_en,
+            t.kind,
+            t.number_personal,
+            (Edition(0, today, tuple(_field(f) for f in t.fields)),),
+        )
+        for t in body.types
+    }
+    matters = {
+        m.code: Matter(
+            m.code,
+            m.name,
+            m.authority_code,
+            m.open_days,
+            tuple(m.yields),
+            tuple(_material(item) for item in m.materials),
+            m.name_en,
+        )
+        for m in body.matters
+    }
+    return Catalogue(authorities, types, matters)
+
+
+def _field(body: FieldBody) -> Field:
+    return Field(
+        name=body.name,
+        label=body.label,
+        label_en=body.label_en,
+        type=body.type,
+        required=body.required,
+        masked=body.masked,
+        max_length=body.max_length,
+        pattern=body.pattern,
+        codes=tuple((c.code, c.label, c.label_en) for c in body.codes or ()),
+    )
+
+
+def _material(body: MaterialBody) -> Material:
+    return Material(
+        name=body.name,
+        of=body.of,
+        type_codes=tuple(body.type_codes),
+        accepts=frozenset(State(text) for text in body.accepts or (State.VALID,)),
+        fields=None if body.fields is None else tuple(body.fields),
+        name_en=body.name_en,
+    )
+
+
+class _Checks:
+    """The rules that a form cannot say."""
+
+    def __init__(
+        self, body: CatalogueBody, content: Catalogue, known: Catalogue, missing_glyphs: MissingGlyphs
+    ) -> None:
+        self._body = body
+        self._missing = missing_glyphs
+        self._authorities = {*content.authorities, *known.authorities}
+        self._types: Mapping[str, CertificateType] = {**known.types, **content.types}
+
+    def run(self) -> Iterator[FieldError]:
+        for part, items in (("authorities", self._body.authorities), ("types", self._body.types)):
+            yield from _twice(f"/{part}", [item.code for item in items])
+        yield from _twice("/matters", [item.code for item in self._body.matters])
+        for i, authority in enumerate(self._body.authorities):
+            yield from self._authority(authority, f"/authorities/{i}")
+        for i, kind in enumerate(self._body.types):
+            yield from self._type(kind, f"/types/{i}")
+        for i, matter in enumerate(self._body.matters):
+            yield from self._matter(matter, f"/matters/{i}")
+
+    def _authority(self, body: AuthorityBody, at: str) -> Iterator[FieldError]:
+        if not is_uscc(body.code):
+            yield _uscc(f"{at}/code")
+        if not _REGION.fullmatch(body.region):
+            yield _wrong(f"{at}/region", "应为 6 位行政区划代码(GB/T 2260)", "must be six digits (GB/T 2260)")
+        yield from self._drawable(body.name, f"{at}/name")
+
+    def _type(self, body: TypeBody, at: str) -> Iterator[FieldError]:
+        if not (len(body.code) == 21 and body.code[18:].isascii() and body.code[18:].isdecimal()):
+            yield _wrong(
+                f"{at}/code",
+                "应为 21 位:18 位统一社会信用代码加 3 位数字",
+                "must be 21 characters: an 18-character USCC and three digits",
+            )
+        elif not is_uscc(body.code[:18]):
+            yield _uscc(f"{at}/code")
+        yield from self._drawable(body.name, f"{at}/name")
+        yield from _twice(f"{at}/fields", [field.name for field in body.fields], "/name")
+        for i, field in enumerate(body.fields):
+            yield from self._face_field(field, f"{at}/fields/{i}")
+
+    def _face_field(self, body: FieldBody, at: str) -> Iterator[FieldError]:
+        if not _NAME.fullmatch(body.name):
+            yield _wrong(
+                f"{at}/name",
+                "字段名应为小写字母开头的字母、数字和下划线",
+                "must be lower-case letters, digits and underscores, starting with a letter",
+            )
+        yield from self._drawable(body.label, f"{at}/label")
+        if (body.type == "code") != (body.codes is not None):
+            yield _wrong(f"{at}/codes", "代码字段须有代码表,其他字段没有", "a code field has codes, others have none")
+        yield from _twice(f"{at}/codes", [entry.code for entry in body.codes or ()])
+        for i, entry in enumerate(body.codes or ()):
+            yield from self._drawable(entry.label, f"{at}/codes/{i}/label")
+        if body.max_length is not None and body.type not in _TEXTUAL:
+            yield _wrong(f"{at}/max_length", "只用于文本和代码字段", "is for text and code fields")
+        if body.pattern is not None:
+            yield from _pattern(body, at)
+
+    def _matter(self, body: MatterBody, at: str) -> Iterator[FieldError]:
+        if not _MATTER.fullmatch(body.code):
+            yield _wrong(
+                f"{at}/code", "应为 1 至 64 位字母、数字或连字符", "must be 1 to 64 letters, digits or hyphens"
+            )
+        if body.authority_code not in self._authorities:
+            yield _wrong(f"{at}/authority_code", "没有这个机构", "there is no such authority")
+        yield from _twice(f"{at}/yields", body.yields, "")
+        for i, code in enumerate(body.yields):
+            yield from self._known_type(code, f"{at}/yields/{i}")
+        for i, material in enumerate(body.materials):
+            yield from self._material(material, f"{at}/materials/{i}")
+
+    def _material(self, body: MaterialBody, at: str) -> Iterator[FieldError]:
+        for part in ("type_codes", "accepts", "fields"):
+            yield from _twice(f"{at}/{part}", getattr(body, part) or (), "")
+        for i, code in enumerate(body.type_codes):
+            yield from self._known_type(code, f"{at}/type_codes/{i}")
+        types = [self._types[code] for code in body.type_codes if code in self._types]
+        names = {field.name for kind in types for edition in kind.editions[-1:] for field in edition.fields}
+        for i, name in enumerate(body.fields or ()):
+            if types and name not in names:
+                yield _wrong(
+                    f"{at}/fields/{i}",
+                    "该材料的证照类型都没有这个字段",
+                    "none of the material's certificate types has this field",
+                )
+
+    def _known_type(self, code: str, at: str) -> Iterator[FieldError]:
+        if code not in self._types:
+            yield _wrong(at, "没有这个证照类型", "there is no such certificate type")
+
+    def _drawable(self, text: str, at: str) -> Iterator[FieldError]:
+        if text != text.strip() or not text.isprintable():
+            yield _wrong(at, "首尾有空白或含有控制字符", "has white space at an end or control characters")
+        elif self._missing(text):
+            yield FieldError(at, "glyph.missing", "含有版式文件字库没有的字", "the document font lacks a character")
+
+
+def _pattern(body: FieldBody, at: str) -> Iterator[FieldError]:
+    if body.type not in _TEXTUAL:
+        yield _wrong(f"{at}/pattern", "只用于文本和代码字段", "is for text and code fields")
+    try:
+        re.compile(body.pattern or "")
+    except (re.error, RecursionError, OverflowError):
+        yield _wrong(f"{at}/pattern", "不是合法的正则表达式", "is not a valid regular expression")
+
+
+def _twice(at: str, values: Iterable[Any], suffix: str = "/code") -> Iterator[FieldError]:
+    seen: set[Any] = set()
+    for i, value in enumerate(values):
+        if value in seen:
+            yield _wrong(f"{at}/{i}{suffix}", "重复", "stands here a second time")
+        seen.add(value)
+
+
+def _wrong(at: str, message: str, message_en: str) -> FieldError:
+    return FieldError(at, "schema.invalid", message, message_en)
+
+
+def _uscc(at: str) -> FieldError:
+    return FieldError(
+        at, "uscc.checksum", "统一社会信用代码的形式或校验位不符", "the USCC's form or check character is wrong"
+    )

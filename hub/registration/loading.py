@@ -1,0 +1,68 @@
+"""Load a catalogue document: authorities with their keys, certificate types with editions, matters."""
+
+from dataclasses import dataclass
+
+from hub.clock import Clock
+from hub.domain.errors import FieldError
+from hub.registration import document
+from hub.registration.document import MissingGlyphs
+from hub.signing_keys import SigningKeys, Wanted
+from hub.store import catalogue as catalogue_store
+from hub.store.catalogue import CatalogueCache, Written
+from hub.store.database import Database
+from signing.keys import Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load changed; all 0 when it was loaded before."""
+
+    written: Written
+    keys_made: int
+
+    def counts(self) -> dict[str, int]:
+        """By name, for a table."""
+        counts = {name: int(getattr(self.written, name)) for name in Written.__slots__}
+        return counts | {"document_keys_new": self.keys_made}
+
+
+class Loading:
+    """Checks and loads catalogue documents."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        catalogue: CatalogueCache,
+        signing_keys: SigningKeys,
+        missing_glyphs: MissingGlyphs,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._catalogue = catalogue
+        self._signing_keys = signing_keys
+        self._missing_glyphs = missing_glyphs
+
+    def check_catalogue(self, content: object) -> list[FieldError]:
+        """Every problem of a document (a decoded YAML or JSON value), with its JSON pointer; none when it may load."""
+        return list(self._read(content).problems)
+
+    def load_catalogue(self, content: object) -> Loaded:
+        """Put a document in force, in one commit; the same one again changes nothing.
+
+        Types whose fields differ from their newest edition get a new edition that begins today. Raises Refusal
+        `schema.invalid` with every problem, and then nothing is changed.
+        """
+        found = self._read(content)
+        if found.problems:
+            raise document.refusal(found.problems)
+        authorities = found.content.authorities.values()
+        # Keys first: an authority that can be seen can issue. An authority's key without its row harms nobody.
+        made = self._signing_keys.ensure(Wanted(Purpose.DOCUMENT, a.code, a.name) for a in authorities)
+        with self._database.write() as writer:
+            written = catalogue_store.write(writer, found.content, self._clock.today())
+        self._catalogue.refresh()
+        return Loaded(written, made)
+
+    def _read(self, content: object) -> document.Read:
+        return document.read(content, self._catalogue.refresh(), self._missing_glyphs, self._clock.today())

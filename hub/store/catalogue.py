@@ -1,0 +1,271 @@
+"""Rows of `authorities, types, editions, matters, materials`, read as one immutable picture.
+
+An edition's content is canonical JSON (RFC 8785) and is never updated. Every load moves a counter on, so that running
+processes see in one small read whether their picture is still the newest.
+"""
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any
+
+import rfc8785
+
+from hub.domain.catalogue import Authority, Catalogue, CertificateType, Edition, Field, Material, Matter
+from hub.domain.certificate import State
+from hub.domain.dates import from_int, to_int
+from hub.store.database import Database, Reader, Row, Writer
+
+REFRESH_S = 2.0
+_COUNTER = "catalogue"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one load changed."""
+
+    authorities_new: int = 0
+    authorities_changed: int = 0
+    types_new: int = 0
+    types_changed: int = 0
+    editions_new: int = 0
+    matters_new: int = 0
+    matters_changed: int = 0
+
+
+# --- editions' content ------------------------------------------------------------------------------------------------
+
+
+def content_of(fields: Sequence[Field]) -> bytes:
+    """The canonical bytes of an edition."""
+    return rfc8785.dumps({"fields": [_field_out(field) for field in fields]})
+
+
+def _field_out(field: Field) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": field.name,
+        "label": field.label,
+        "label_en": field.label_en,
+        "type": field.type,
+        "required": field.required,
+        "masked": field.masked,
+    }
+    if field.max_length is not None:
+        found["max_length"] = field.max_length
+    if field.pattern is not None:
+        found["pattern"] = field.pattern
+    if field.codes:
+        found["codes"] = [{"code": code, "label": label, "label_en": english} for code, label, english in field.codes]
+    return found
+
+
+def _field_in(item: dict[str, Any]) -> Field:
+    codes = tuple((c["code"], c["label"], c["label_en"]) for c in item.pop("codes", ()))
+    return Field(**item, codes=codes)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read(reader: Reader) -> Catalogue:
+    """Everything, as it is now."""
+    authorities = {
+        r["code"]: Authority(r["code"], r["name"], r["region"], r["name_en"])
+        for r in reader.all("SELECT code, name, region, name_en FROM authorities ORDER BY code")
+    }
+    editions = _editions(reader)
+    types = {
+        r["code"]: CertificateType(
+            r["code"], r["name"], r["name_en"], r["kind"], bool(r["number_personal"]), editions.get(r["code"], ())
+        )
+        for r in reader.all("SELECT code, name, name_en, kind, number_personal FROM types ORDER BY code")
+    }
+    return Catalogue(authorities, types, _matters(reader))
+
+
+def _editions(reader: Reader) -> dict[str, tuple[Edition, ...]]:
+    found: dict[str, list[Edition]] = {}
+    for r in reader.all("SELECT type, edition, since, digest, content FROM editions ORDER BY type, edition"):
+        fields = tuple(_field_in(item) for item in json.loads(r["content"])["fields"])
+        edition = Edition(r["edition"], from_int(r["since"]), fields, bytes(r["digest"]).hex())
+        before = found.setdefault(r["type"], [])
+        if before:
+            before[-1] = replace(before[-1], until=_last_day(before[-1].since, edition.since))
+        before.append(edition)
+    return {code: tuple(items) for code, items in found.items()}
+
+
+def _last_day(since: date, next_since: date) -> date:
+    return max(since, next_since - timedelta(days=1))
+
+
+def _matters(reader: Reader) -> dict[str, Matter]:
+    materials: dict[str, list[Material]] = {}
+    for r in reader.all("SELECT * FROM materials ORDER BY matter, ordinal"):
+        materials.setdefault(r["matter"], []).append(_material(r))
+    return {
+        r["code"]: Matter(
+            r["code"],
+            r["name"],
+            r["authority"],
+            r["open_days"],
+            tuple(r["yields"].split()),
+            tuple(materials.get(r["code"], ())),
+            r["name_en"],
+        )
+        for r in reader.all("SELECT code, name, name_en, authority, open_days, yields FROM matters ORDER BY code")
+    }
+
+
+def _material(r: Row) -> Material:
+    return Material(
+        name=r["name"],
+        of=r["of_role"],
+        type_codes=tuple(r["types"].split()),
+        accepts=frozenset(State(text) for text in r["accepts"].split()),
+        fields=None if r["fields"] is None else tuple(r["fields"].split()),
+        name_en=r["name_en"],
+    )
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def write(writer: Writer, content: Catalogue, today: date) -> Written:
+    """Put `content` over what is there: authorities, types and matters replaced by code, changed fields as an edition.
+
+    `content` holds one edition a type, the newest; its number and first day are given here. What is not in `content`
+    stays as it is.
+    """
+    before = read(writer)
+    counts = dict.fromkeys(Written.__slots__, 0)
+    for authority in content.authorities.values():
+        known_authority = before.authorities.get(authority.code)
+        if known_authority != authority:
+            counts["authorities_new" if known_authority is None else "authorities_changed"] += 1
+            _put_authority(writer, authority)
+    for kind in content.types.values():
+        known_type = before.types.get(kind.code)
+        if known_type is None or replace(kind, editions=known_type.editions) != known_type:
+            counts["types_new" if known_type is None else "types_changed"] += 1
+            _put_type(writer, kind)
+        counts["editions_new"] += _add_edition(writer, kind, known_type, today)
+    for matter in content.matters.values():
+        known_matter = before.matters.get(matter.code)
+        if known_matter != matter:
+            counts["matters_new" if known_matter is None else "matters_changed"] += 1
+            _put_matter(writer, matter)
+    if any(counts.values()):
+        _move_counter(writer)
+    return Written(**counts)
+
+
+def _put_authority(writer: Writer, authority: Authority) -> None:
+    values = {"code": authority.code, "name": authority.name, "name_en": authority.name_en, "region": authority.region}
+    writer.run(
+        "INSERT INTO authorities (code, name, name_en, region) VALUES (:code, :name, :name_en, :region)"
+        " ON CONFLICT (code) DO UPDATE SET name = :name, name_en = :name_en, region = :region",
+        values,
+    )
+
+
+def _put_type(writer: Writer, kind: CertificateType) -> None:
+    values = {"code": kind.code, "name": kind.name, "name_en": kind.name_en, "kind": kind.kind}
+    writer.run(
+        "INSERT INTO types (code, name, name_en, kind, number_personal)"
+        " VALUES (:code, :name, :name_en, :kind, :personal)"
+        " ON CONFLICT (code) DO UPDATE"
+        " SET name = :name, name_en = :name_en, kind = :kind, number_personal = :personal",
+        {**values, "personal": int(kind.number_personal)},
+    )
+
+
+def _add_edition(writer: Writer, kind: CertificateType, known: CertificateType | None, today: date) -> int:
+    content = content_of(kind.editions[-1].fields)
+    digest = hashlib.sha256(content).digest()
+    newest = known.editions[-1] if known is not None and known.editions else None
+    if newest is not None and newest.digest == digest.hex():
+        return 0
+    number = 1 if newest is None else newest.number + 1
+    values = {"type": kind.code, "edition": number, "since": to_int(today), "digest": digest}
+    writer.insert("editions", {**values, "content": content.decode()})
+    return 1
+
+
+def _put_matter(writer: Writer, matter: Matter) -> None:
+    values = {"code": matter.code, "name": matter.name, "name_en": matter.name_en, "authority": matter.authority_code}
+    writer.run(
+        "INSERT INTO matters (code, name, name_en, authority, open_days, yields)"
+        " VALUES (:code, :name, :name_en, :authority, :open_days, :yields)"
+        " ON CONFLICT (code) DO UPDATE SET name = :name, name_en = :name_en, authority = :authority,"
+        " open_days = :open_days, yields = :yields",
+        {**values, "open_days": matter.open_days, "yields": " ".join(matter.yields)},
+    )
+    writer.run("DELETE FROM materials WHERE matter = :matter", {"matter": matter.code})
+    writer.insert_many("materials", [_material_row(matter.code, i, m) for i, m in enumerate(matter.materials)])
+
+
+def _material_row(matter: str, ordinal: int, material: Material) -> dict[str, Any]:
+    return {
+        "matter": matter,
+        "ordinal": ordinal,
+        "name": material.name,
+        "name_en": material.name_en,
+        "of_role": material.of,
+        "types": " ".join(material.type_codes),
+        "accepts": " ".join(sorted(state.value for state in material.accepts)),
+        "fields": None if material.fields is None else " ".join(material.fields),
+    }
+
+
+def _move_counter(writer: Writer) -> None:
+    writer.run(
+        "INSERT INTO id_blocks (name, next) VALUES (:name, 1) ON CONFLICT (name) DO UPDATE SET next = next + 1",
+        {"name": _COUNTER},
+    )
+
+
+# --- the picture that running processes use ---------------------------------------------------------------------------
+
+
+class CatalogueCache:
+    """The newest picture, looked for again every two seconds, and at once for a code that the picture has not."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._picture = Catalogue()
+        self._counter = -1
+        self._checked_at = float("-inf")
+
+    def __call__(self, *codes: str) -> Catalogue:
+        """The picture; `codes` (of authorities, types, matters) unknown to it make it look for a newer one now."""
+        picture = self._picture
+        if time.monotonic() - self._checked_at > REFRESH_S or any(not _knows(picture, code) for code in codes):
+            return self.refresh()
+        return picture
+
+    current = __call__
+
+    def refresh(self) -> Catalogue:
+        """The newest picture: one small read, and all rows again only when something was loaded since."""
+        with self._lock:
+            asked_at = time.monotonic()
+            counter = self._newest()
+            while counter != self._counter:  # a load may commit between two statements: then read once more
+                self._picture = read(self._database.reader)
+                self._counter, counter = counter, self._newest()
+            self._checked_at = asked_at
+            return self._picture
+
+    def _newest(self) -> int:
+        row = self._database.reader.one("SELECT next FROM id_blocks WHERE name = :name", {"name": _COUNTER})
+        return int(row["next"]) if row else 0
+
+
+def _knows(picture: Catalogue, code: str) -> bool:
+    return code in picture.types or code in picture.matters or code in picture.authorities
