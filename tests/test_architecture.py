@@ -1,0 +1,106 @@
+"""What docs/architecture.md promises about the code, read from the code; lint-imports checks who may import whom."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from hub.store import tables
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("hub", "signing", "indexer")
+MODULES = sorted(str(p.relative_to(ROOT)) for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
+OURS = MODULES + sorted(
+    str(p.relative_to(ROOT)) for folder in ("tests", "scripts") for p in (ROOT / folder).rglob("*.py")
+)
+
+TRANSACTION = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK|SAVEPOINT)\b")
+SQL = re.compile(
+    r"\s*(SELECT\s|INSERT\s+(OR\s+\w+\s+)?INTO\s|UPDATE\s+\w+\s+SET\s|DELETE\s+FROM\s|WITH\s+\w+.*\sAS\s"
+    r"|CREATE\s+(UNIQUE\s+|VIRTUAL\s+)?(TABLE|INDEX|TRIGGER|VIEW)\s|ALTER\s+TABLE\s|DROP\s+\w+\s|PRAGMA\s)",
+    re.DOTALL,
+)
+CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.time_ns"}
+TABLES = (
+    "parties blind_index handles cases pushes intents certificates versions holdings successions acts documents "
+    "outbox ledger cursors retrievals audit seen id_blocks data_keys signing_keys x509_certificates clients clerks "
+    "jtis authorities types editions matters materials public_urls"
+)
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse((ROOT / module).read_text(encoding="utf-8"))
+
+
+def texts(module: str) -> Iterator[ast.Constant]:
+    """Every string of a module that is not a docstring, pieces of f-strings included."""
+    plain = {id(n.value) for n in ast.walk(tree(module)) if isinstance(n, ast.Expr)}
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in plain:
+            yield node
+
+
+def calls(module: str) -> Iterator[tuple[int, str]]:
+    """Every call as (line, name), the name with the last word that it is called on: `date.today`, `print`."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Call):
+            yield node.lineno, ".".join(ast.unparse(node.func).split(".")[-2:])
+
+
+def outside(*allowed: str) -> list[str]:
+    return [m for m in MODULES if not m.startswith(allowed)]
+
+
+def test_transactions_begin_and_end_in_one_module():
+    # Migrations run in Alembic's transaction; the embedded directory is a file of its own and commits by itself.
+    modules = outside("hub/store/database.py", "hub/store/schema.py", "hub/store/migrations/", "indexer/")
+    found = [f"{m}:{n.lineno}" for m in modules for n in texts(m) if TRANSACTION.match(n.value)]
+    found += [f"{m}:{line}" for m in modules for line, name in calls(m) if name.endswith((".commit", ".rollback"))]
+    assert not found
+
+
+def test_sql_stands_in_the_store_and_the_embedded_directory_only():
+    found = [f"{m}:{n.lineno}" for m in outside("hub/store/", "indexer/") for n in texts(m) if SQL.match(n.value)]
+    assert not found
+
+
+def test_one_module_reads_the_clock():
+    found = [f"{m}:{line}" for m in outside("hub/clock.py") for line, name in calls(m) if name in CLOCKS]
+    assert not found
+
+
+def test_unknown_faults_are_swallowed_at_the_edges_only():
+    found = []
+    for module in outside("hub/worker", "hub/cli", "hub/app.py"):
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.ExceptHandler) and ast.unparse(node.body[-1]) != "raise":
+                caught = ast.unparse(node.type) if node.type else "BaseException"
+                if {"Exception", "BaseException"} & set(re.findall(r"\w+", caught)):
+                    found.append(f"{module}:{node.lineno}")
+    assert not found
+
+
+def test_only_commands_print():
+    found = [f"{m}:{line}" for m in outside("hub/cli", "hub/sample/") for line, name in calls(m) if name == "print"]
+    assert not found
+
+
+@pytest.mark.parametrize("module", OURS)
+def test_modules_and_functions_fit_on_a_few_screens(module):
+    assert len((ROOT / module).read_text(encoding="utf-8").splitlines()) <= 500
+    if "/migrations/" not in module:  # one function lists all tables
+        functions = [n for n in ast.walk(tree(module)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+        assert [f.name for f in functions if (f.end_lineno or f.lineno) - f.lineno >= 80] == []
+
+
+@pytest.mark.parametrize("module", OURS)
+def test_nothing_is_left_for_later(module):
+    assert not re.search(r"\b(TO" r"DO|FIX" r"ME)\b", (ROOT / module).read_text(encoding="utf-8"))
+
+
+def test_every_table_of_the_architecture_exists():
+    assert set(TABLES.split()) <= set(tables.metadata.tables)
