@@ -50,9 +50,9 @@ def initialise(settings: Settings, clock: Clock | None = None) -> Initialised:
         try:
             master, master_made = _master_key(database, settings.master_key_path)
             data_keys = _data_keys(database, master, clock)
-            Vault(master, lambda: key_store.data_keys(database.reader))  # opens every key: the right master key
+            vault = Vault(master, lambda: key_store.data_keys(database.reader))
             url = keep_public_url(database, settings, clock)
-            folder = KeyFolder(keys_folder(settings), master.passphrase)
+            folder = KeyFolder(keys_folder(settings), vault.key_files_passphrase)
             maker = SigningKeys(database, folder, keys_folder(settings), clock)
             made = sum(maker.ensure(group) for group in base_keys())
             made += maker.ensure(document_keys(database))

@@ -53,7 +53,7 @@ def open_parts(settings: Settings, *, clock: Clock | None = None) -> Iterator[Pa
         master = MasterKey.read(settings.master_key_path)
         vault = Vault(master, lambda: key_store.data_keys(database.reader))
         ids = Ids(database)
-        keyring = Keyring(database, KeyFolder(keys_folder(settings), master.passphrase))
+        keyring = Keyring(database, KeyFolder(keys_folder(settings), vault.key_files_passphrase))
         yield Parts(
             settings=settings,
             clock=clock,

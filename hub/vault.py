@@ -40,6 +40,7 @@ class KeyPurpose(StrEnum):
     BLIND = "blind"
     DIGEST = "digest"
     STATUS = "status"
+    FILES = "files"
 
 
 class KeyState(IntEnum):
@@ -61,23 +62,27 @@ class WrappedKey:
 
 
 class MasterKey:
-    """The one key that is not in the data directory's backup; wraps data keys and derives the key files' passphrase."""
+    """The one key that is not in the data directory's backup; it wraps the data keys and nothing else."""
 
-    def __init__(self, secret: bytes) -> None:
-        if len(secret) != 32:
-            raise VaultError("the master key must be 32 bytes: 64 hexadecimal digits in HUB_MASTER_KEY_FILE")
-        self._wrapper = AESGCM(self._derive(secret, b"hub data keys"))
-        self.passphrase = self._derive(secret, b"hub signing key files").hex().encode()
+    def __init__(self, secret: bytes, path: Path | None = None) -> None:
+        self._path = path
+        self._wrappers = [self._wrapper_of(secret)]
 
     @staticmethod
-    def _derive(secret: bytes, purpose: bytes) -> bytes:
-        return HKDF(hashes.SHA256(), 32, salt=None, info=purpose).derive(secret)
+    def _wrapper_of(secret: bytes) -> AESGCM:
+        if len(secret) != 32:
+            raise VaultError("the master key must be 32 bytes: 64 hexadecimal digits in HUB_MASTER_KEY_FILE")
+        return AESGCM(HKDF(hashes.SHA256(), 32, salt=None, info=b"hub data keys").derive(secret))
 
     @classmethod
     def read(cls, path: Path) -> "MasterKey":
         """From a file of 64 hexadecimal digits; raises VaultError with what to do."""
+        return cls(cls._secret(path), path)
+
+    @staticmethod
+    def _secret(path: Path) -> bytes:
         try:
-            return cls(bytes.fromhex(path.read_text().strip()))
+            return bytes.fromhex(path.read_text().strip())
         except FileNotFoundError:
             raise VaultError("the master key file is missing: set HUB_MASTER_KEY_FILE or put the file back") from None
         except (OSError, ValueError):
@@ -114,18 +119,35 @@ class MasterKey:
     def wrap(self, number: int, purpose: KeyPurpose, state: KeyState, secret: bytes) -> WrappedKey:
         """A data key under this master key."""
         nonce = os.urandom(_NONCE)
-        wrapped = nonce + self._wrapper.encrypt(nonce, secret, f"data_keys|{number}|{purpose}".encode())
+        wrapped = nonce + self._wrappers[0].encrypt(nonce, secret, f"data_keys|{number}|{purpose}".encode())
         return WrappedKey(number, purpose, state, wrapped)
 
     def unwrap(self, key: WrappedKey) -> bytes:
         """The data key; raises VaultError when this is another master key."""
+        secret = self._try(key)
+        if secret is None and self._path is not None:
+            self._look_again(self._path)
+            secret = self._try(key)
+        if secret is None:
+            raise VaultError("the master key does not open this database's keys: use the one it was made with")
+        return secret
+
+    def _look_again(self, path: Path) -> None:
+        """Another process may be putting a new master key in place; until it has, the new one lies beside the old."""
+        paths = [candidate for candidate in (path, next_master_key(path)) if candidate.exists()]
+        self._wrappers = [self._wrapper_of(self._secret(candidate)) for candidate in paths] or self._wrappers
+
+    def _try(self, key: WrappedKey) -> bytes | None:
         aad = f"data_keys|{key.number}|{key.purpose}".encode()
-        try:
-            return self._wrapper.decrypt(key.wrapped[:_NONCE], key.wrapped[_NONCE:], aad)
-        except InvalidTag:
-            raise VaultError(
-                "the master key does not open this database's keys: use the one it was made with"
-            ) from None
+        for wrapper in self._wrappers:
+            with suppress(InvalidTag):
+                return wrapper.decrypt(key.wrapped[:_NONCE], key.wrapped[_NONCE:], aad)
+        return None
+
+
+def next_master_key(path: Path) -> Path:
+    """Where a new master key lies while it takes over."""
+    return path.with_name(path.name + ".next")
 
 
 class Vault:
@@ -152,6 +174,7 @@ class Vault:
             self._sealing = self._newest(keys, KeyPurpose.SEAL)
             self._digest = self._newest(keys, KeyPurpose.DIGEST)
             self._status = self._newest(keys, KeyPurpose.STATUS)
+            self._files = self._newest(keys, KeyPurpose.FILES)
             self._blind_read = self._newest(keys, KeyPurpose.BLIND)
             self._blind_write = tuple(
                 key.number for key in keys if key.purpose is KeyPurpose.BLIND and key.state is not KeyState.RETIRED
@@ -219,3 +242,8 @@ class Vault:
     def status_key(self) -> bytes:
         """The key of the status lists' index permutation; it never changes, for indexes are signed for ever."""
         return self._secrets[self._status]
+
+    @property
+    def key_files_passphrase(self) -> bytes:
+        """What the private signing keys' files are encrypted with; a new master key leaves it as it is."""
+        return self._secrets[self._files].hex().encode()

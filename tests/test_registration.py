@@ -19,7 +19,6 @@ from hub.store import schema
 from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database, DatabaseUnavailable
 from hub.store.keys import SigningState
-from hub.vault import MasterKey
 from signing import x509
 from signing.keys import KeyFolder, Purpose
 
@@ -97,7 +96,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     with database.write() as writer:
         key_store.set_public_url(writer, "https://hub.example", 1)
     clock = SetClock(datetime(2026, 3, 1, 2, 0, tzinfo=UTC))
-    folder = KeyFolder(tmp_path / "keys", MasterKey.create(tmp_path / "keys" / "master.key").passphrase)
+    folder = KeyFolder(tmp_path / "keys", b"passphrase")
     keys = SigningKeys(database, folder, tmp_path / "keys", clock)
     for group in base_keys():
         keys.ensure(group)
