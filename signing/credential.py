@@ -12,21 +12,21 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from signing import base64url, compact_json, dates, identifier
+from signing import base64url, compact_json, dates, identifier, status
 from signing.compact_json import JSON, LARGEST_INTEGER
 from signing.errors import Malformed
-from signing.keys import SIGNATURE_BYTES, PublicKey, Purpose
+from signing.keys import SIGNATURE_BYTES, PublicKey, Purpose, kid_bytes
 
 MAX_BYTES = 64 * 1024
 MAX_DISCLOSURES = 256
 TYP = "dc+sd-jwt"
 ORIGINS = frozenset({"issued", "collected"})
 _SALT_BYTES = 16  # RFC 9901 §9.3: 128 bits
-_STATUS_LISTS = 1 << 46  # a version key has 63 bits, 17 of them are the index
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _DIGEST = re.compile(r"[A-Za-z0-9_-]{43}")
 _VCT = re.compile(r"urn:hub:type:([0-9A-Z]{21}):([1-9][0-9]{0,8})")
 _ISSUER = re.compile(r"https?://[!-~]{1,400}")
+_LIST_NUMBER = re.compile(r"0|[1-9][0-9]{0,14}")
 _HEADER_MEMBERS = {"alg", "kid", "typ"}
 
 
@@ -146,6 +146,7 @@ def prepare(claims: Claims, kid: str, *, random: Callable[[int], bytes] = os.ura
         "_sd_alg": "sha-256",
     }
     _visible(payload)
+    kid_bytes(kid)
     header = f'{{"alg":"ES256","kid":"{kid}","typ":"{TYP}"}}'.encode()
     signing_input = f"{base64url.encode(header)}.{base64url.encode(compact_json.encode(payload))}".encode()
     size = len(signing_input) + 2 + 86 + sum(len(disclosure) + 1 for disclosure in disclosures)
@@ -274,7 +275,7 @@ def _visible(payload: dict[str, JSON]) -> VisibleClaims:
     if said != (parts.type_code, parts.authority_code, parts.version) or said[0] != kind[1] or said[2] is True:
         raise Malformed(problem)
     until = payload.get("valid_until", "")
-    status_list, status_index, uri = _status(payload.get("status"), issuer)
+    status_list, status_index, uri = _place(payload.get("status"), issuer)
     return VisibleClaims(
         issuer=issuer,
         type_code=parts.type_code,
@@ -293,15 +294,15 @@ def _visible(payload: dict[str, JSON]) -> VisibleClaims:
     )
 
 
-def _status(status: JSON, issuer: str) -> tuple[int, int, str]:
-    entry = status.get("status_list") if isinstance(status, dict) and len(status) == 1 else None
+def _place(claim: JSON, issuer: str) -> tuple[int, int, str]:
+    entry = claim.get("status_list") if isinstance(claim, dict) and len(claim) == 1 else None
     if not isinstance(entry, dict) or entry.keys() != {"idx", "uri"}:
         raise Malformed("credential.status")
     index, uri = entry["idx"], entry["uri"]
-    if type(index) is not int or not 0 <= index < 1 << 17 or not isinstance(uri, str):
+    if type(index) is not int or not 0 <= index < status.ENTRIES or not isinstance(uri, str):
         raise Malformed("credential.status")
-    number = uri.removeprefix(f"{issuer}/status/")
-    if not re.fullmatch(r"0|[1-9][0-9]{0,14}", number) or int(number) >= _STATUS_LISTS:
+    folder, _, number = uri.rpartition("/")
+    if folder != f"{issuer}/status" or not _LIST_NUMBER.fullmatch(number) or int(number) >= status.LISTS:
         raise Malformed("credential.status")
     return int(number), index, uri
 

@@ -13,8 +13,14 @@ _NULL = 22
 
 
 def encode(value: object) -> bytes:
-    """Return the deterministic encoding of a value made of the types above; map keys must be small integers."""
-    return cbor2.dumps(value, canonical=True)
+    """Return the deterministic encoding of a value made of the types above; map keys must be small integers.
+
+    Raises Malformed for text with lone surrogates.
+    """
+    try:
+        return cbor2.dumps(value, canonical=True)
+    except ValueError as error:
+        raise Malformed("cbor.value") from error
 
 
 def decode(data: bytes, problem: str) -> object:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from signing import base64url, codes, dates, deterministic
+from signing import base64url, codes, dates, deterministic, status
 from signing import identifier as identifiers
 from signing.errors import Malformed
 from signing.keys import KID_BYTES, SIGNATURE_BYTES, PublicKey, Purpose, kid_bytes
@@ -19,7 +19,6 @@ MAX_DIGITS = 2000
 MAX_TEXT = 4096
 _ALG, _KID, _ES256 = 1, 4, -7  # RFC 9052 §3.1, RFC 9053 §2.1
 _LABELS = {1, 2, 3, 4, 5, 6, 7}
-_STATUS_LISTS = 1 << 46
 _DIGITS = re.compile(r"[1-9][0-9]*")
 _BASE = re.compile(r"https?://[!-~]{1,400}", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -141,8 +140,9 @@ def is_signed_by(digits: Digits, code: str, key: PublicKey) -> bool:
 
 
 def text(public_url: str, code: str, digits: str) -> str:
-    """Return the QR text; a trailing slash of public_url is dropped."""
-    return f"{public_url.rstrip('/')}/v/{code}#{digits}"
+    """Return the QR text; a trailing slash of public_url is dropped, and the `#` where there are no digits."""
+    address = f"{public_url.rstrip('/')}/v/{code}"
+    return f"{address}#{digits}" if digits else address
 
 
 def split(scanned: str) -> QrText:
@@ -178,16 +178,16 @@ def _face(payload: bytes) -> Face:
     claims = deterministic.decode(payload, "qr.cbor")
     if not isinstance(claims, dict) or claims.keys() != _LABELS:
         raise Malformed("qr.labels")
-    tail, number, holders, status = claims[1], claims[2], claims[3], claims[7]
+    tail, number, holders, place = claims[1], claims[2], claims[3], claims[7]
     if not isinstance(tail, str) or not isinstance(number, str) or not isinstance(holders, list) or not holders:
         raise Malformed("qr.claims")
     names = tuple(name for name in holders if isinstance(name, str))
-    if len(names) != len(holders) or not isinstance(status, list) or len(status) != 2:
+    if len(names) != len(holders) or not isinstance(place, list) or len(place) != 2:
         raise Malformed("qr.claims")
-    status_list, status_index = status
+    status_list, status_index = place
     if not (isinstance(status_list, int) and isinstance(status_index, int)):
         raise Malformed("qr.claims")
-    if not (0 <= status_list < _STATUS_LISTS and 0 <= status_index < 1 << 17):
+    if not (0 <= status_list < status.LISTS and 0 <= status_index < status.ENTRIES):
         raise Malformed("qr.claims")
     identifier = identifiers.ROOT + tail
     identifiers.parse(identifier)

@@ -14,11 +14,12 @@ from enum import IntEnum
 
 from signing import base64url, compact_json
 from signing.errors import Malformed
-from signing.keys import SIGNATURE_BYTES, PublicKey, Purpose
+from signing.keys import SIGNATURE_BYTES, PublicKey, Purpose, kid_bytes
 
 TYP = "statuslist+jwt"
 INDEX_BITS = 17
 ENTRIES = 1 << INDEX_BITS
+LISTS = 1 << 63 - INDEX_BITS
 BITS = 2
 LIFETIME_S = 86_400
 TTL_S = 900
@@ -55,7 +56,12 @@ class StatusToken:
 
 
 def index_of(version_key: int, key: bytes) -> tuple[int, int]:
-    """Return (list, index) of a version; key: the secret of the permutation, which must never change."""
+    """Return (list, index) of a version.
+
+    version_key: 0 to 2^63 - 1, else Malformed. key: the secret of the permutation, which must never change.
+    """
+    if not 0 <= version_key < 1 << 63:
+        raise Malformed("status.version_key")
     number, low = version_key >> INDEX_BITS, version_key & (ENTRIES - 1)
     high, low = low >> _LOW_BITS, low & 0x1FF
     for turn in range(_ROUNDS):
@@ -65,7 +71,7 @@ def index_of(version_key: int, key: bytes) -> tuple[int, int]:
 
 def version_key_of(number: int, index: int, key: bytes) -> int:
     """Return the version that has this place: the inverse of index_of()."""
-    if not 0 <= index < ENTRIES:
+    if not (0 <= index < ENTRIES and 0 <= number < LISTS):
         raise Malformed("status.index")
     high, low = index >> _LOW_BITS, index & 0x1FF
     for turn in reversed(range(_ROUNDS)):
@@ -113,7 +119,11 @@ def value_in(entries: bytes, index: int, *, bits: int) -> int:
 
 
 def signing_input(uri: str, lst: str, iat: int, kid: str) -> bytes:
-    """Return the bytes to be signed with the status key `kid`: valid for 24 hours, to be fetched every 15 minutes."""
+    """Return the bytes to be signed with the status key `kid`: valid for 24 hours, to be fetched every 15 minutes.
+
+    uri: {public_url}/status/{list}. iat: Unix seconds. Raises Malformed for what read() would refuse.
+    """
+    kid_bytes(kid)
     header = f'{{"alg":"ES256","kid":"{kid}","typ":"{TYP}"}}'.encode()
     payload: dict[str, compact_json.JSON] = {
         "sub": uri,
@@ -122,6 +132,7 @@ def signing_input(uri: str, lst: str, iat: int, kid: str) -> bytes:
         "ttl": TTL_S,
         "status_list": {"bits": BITS, "lst": lst},
     }
+    _claims(payload)
     return f"{base64url.encode(header)}.{base64url.encode(compact_json.encode(payload))}".encode()
 
 

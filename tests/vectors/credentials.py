@@ -220,6 +220,7 @@ def _payloads() -> list[dict[str, Any]]:
         payload("valid-until-empty", claims, valid_until=""),
         payload("origin-unknown", claims, origin="copied"),
         payload("status-of-another-host", "credential.status", status={"status_list": status | {"uri": "https://elsewhere.example.test/status/0"}}),
+        payload("status-uri-only-a-number", "credential.status", status={"status_list": status | {"uri": "0"}}),
         payload("status-list-not-canonical", "credential.status", status={"status_list": status | {"uri": f"{ISSUER}/status/00"}}),
         payload("status-index-too-large", "credential.status", status={"status_list": status | {"idx": 131_072}}),
         payload("status-index-negative", "credential.status", status={"status_list": status | {"idx": -1}}),

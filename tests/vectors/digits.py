@@ -209,6 +209,7 @@ def texts() -> list[dict[str, Any]]:
         split(qr.text(ISSUER, CODE, GOOD)),
         split(qr.text(f"{ISSUER}/", CODE, GOOD)),
         split(qr.text("http://127.0.0.1:8080", CODE, "")),
+        split(f"{ISSUER}/v/{CODE}#"),
         split(f"HTTPS://hub.example.test/v/{CODE}#{GOOD}"),
         split(f"https://hub.example.test/some/where/v/{CODE}?from=scan#{GOOD}"),
         split(f"  {ISSUER}/v/{grouped}  "),
