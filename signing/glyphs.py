@@ -16,7 +16,8 @@ def missing(text: str) -> set[str]:
 
     Raises SigningError when the font has not been set up on this machine.
     """
-    return {character for character in text if ord(character) not in _drawable() and character not in _LAYOUT}
+    drawable = _drawable()
+    return {character for character in text if ord(character) not in drawable and character not in _LAYOUT}
 
 
 @lru_cache(maxsize=1)

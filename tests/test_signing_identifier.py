@@ -68,6 +68,12 @@ def test_parts_of_a_wrong_shape(type_code: str, authority: str, serial: str, ver
         identifier.build(type_code, authority, serial, version)
 
 
+@pytest.mark.parametrize("text", ["a", "Ａ", "1 2", "_", "٣"])
+def test_check_characters_are_of_capitals_and_digits(text: str) -> None:
+    with pytest.raises(Malformed):
+        identifier.check_character(text)
+
+
 def test_serials_and_codes_are_random_over_their_alphabet() -> None:
     serials, made = [identifier.new_serial() for _ in range(2000)], [codes.new_code() for _ in range(2000)]
     assert {len(serial) for serial in serials} == {20}

@@ -126,6 +126,13 @@ def test_what_could_not_be_read_is_not_prepared(key: PublicKey, changes: dict[st
     assert caught.value.problem == problem
 
 
+def test_a_signature_has_64_bytes(key: PublicKey) -> None:
+    with pytest.raises(Malformed, match=r"qr\.signature"):
+        qr.assemble(qr.prepare(FACE, CODE, key.kid), bytes(63))
+    with pytest.raises(Malformed, match=r"qr\.too_long"):
+        qr.assemble(qr.PreparedDigits(b"", b"", bytes(1000)), bytes(64))
+
+
 @pytest.mark.parametrize("code", ["", "0x4t9m2k7pqr8vwz", "0X4T-9M2K-7PQR-8VWZ", "0X4T9M2K7PQR8VWU"])
 def test_a_code_is_in_its_normal_form(key: PublicKey, code: str) -> None:
     with pytest.raises(Malformed, match=r"qr\.code"):

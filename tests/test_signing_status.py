@@ -131,6 +131,13 @@ def test_what_could_not_be_read_is_not_made() -> None:
         status.assemble(b"a.b", bytes(63))
 
 
+def test_tokens_are_read_as_bytes_too() -> None:
+    signed = status.signing_input("http://h/status/1", status.build({}), 1, "AAAAAAAAAAA")
+    token = status.assemble(signed, bytes(64))
+    assert status.read(token.encode()) == status.read(token)
+    assert status.read(token).signing_input == signed
+
+
 def test_inflating_stops_at_the_limit() -> None:
     bomb = base64url.encode(zlib.compress(bytes(50_000_000), 9))
     with pytest.raises(Malformed):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509 as pyca
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -193,6 +195,30 @@ def test_a_missing_key_is_named(pki: Pki, tmp_path: Path) -> None:
         x509.build_root(empty, pki.root, "x", years(1))
     assert caught.value.kid == pki.root.kid
     assert isinstance(caught.value, SigningError)
+
+
+def test_a_private_key_that_is_not_the_one_on_record_is_noticed(pki: Pki) -> None:
+    class WrongFolder(KeyFolder):
+        def private_key(self, kid: str, purpose: Purpose) -> ec.EllipticCurvePrivateKey:
+            return ec.generate_private_key(ec.SECP256R1())
+
+    wrong = WrongFolder(Path("nowhere"), b"x")
+    with pytest.raises(SigningError, match="on record"):
+        x509.build_root(wrong, pki.root, "x", years(1))
+    with pytest.raises(SigningError, match="on record"):
+        x509.build_crl(wrong, pki.root, pki.root_der, number=1, validity=years(1), revoked=[])
+
+
+def test_keys_of_other_curves_are_not_listed() -> None:
+    private = ec.generate_private_key(ec.SECP384R1())
+    name = pyca.Name([pyca.NameAttribute(NameOID.COMMON_NAME, "x")])
+    builder = pyca.CertificateBuilder(name, name, private.public_key(), 1, NOW, NOW + timedelta(days=1))
+    for extra in ([], [pyca.BasicConstraints(ca=False, path_length=None)]):
+        built = builder
+        for item in extra:
+            built = built.add_extension(item, critical=True)
+        with pytest.raises(Malformed):
+            x509.summary(built.sign(private, hashes.SHA256()).public_bytes(Encoding.DER))
 
 
 def test_crls_list_what_is_revoked(pki: Pki) -> None:

@@ -189,6 +189,9 @@ def _claims() -> list[dict[str, Any]]:
         changed("date-negative", _5=-20260101),
         changed("status-index-too-large", _7=[0, 131_072]),
         changed("status-negative", _7=[-1, 0]),
+        changed("status-list-too-large", _7=[2**46, 0]),
+        changed("status-of-texts", _7=["0", "0"]),
+        changed("status-an-integer", _7=0),
         changed("status-of-three", _7=[0, 0, 0]),
         changed("date-with-a-tag", "qr.cbor", _4=date(2026, 1, 1)),
     ]  # fmt: skip
