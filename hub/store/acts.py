@@ -1,0 +1,73 @@
+"""What has happened to a certificate, as decided: one row an act, append-only; standing is only its cache."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from hub.domain.certificate import ActKind, Standing
+from hub.domain.dates import from_int, from_micros
+from hub.store.database import Reader
+from hub.store.sealing import unseal
+from hub.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The public part of an act: nothing in it was sealed."""
+
+    kind: ActKind
+    version: int
+    standing: Standing
+    subkind: str | None
+    effective_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class ActRecord(Mark):
+    """One act in full. `grounds` may hold reason, legal_basis and document_number; they may be personal."""
+
+    revision: int
+    recorded_at: datetime
+    client: str
+    grounds: Mapping[str, Any]
+
+
+def acts_of(reader: Reader, vault: Vault, home: int, certificate: int) -> list[ActRecord]:
+    """Every act of a certificate, oldest first; empty for a certificate that does not exist."""
+    rows = reader.all(
+        "SELECT * FROM acts WHERE home = :home AND certificate = :certificate ORDER BY revision",
+        {"home": home, "certificate": certificate},
+    )
+    return [
+        ActRecord(
+            kind=ActKind(row["kind"]),
+            version=row["version"],
+            standing=Standing(row["standing"]),
+            subkind=row["subkind"],
+            effective_on=from_int(row["effective_on"]),
+            revision=row["revision"],
+            recorded_at=from_micros(row["recorded_at"]),
+            client=row["client"],
+            grounds=unseal(vault, "acts", (home, certificate, row["revision"]), row["sealed"]),
+        )
+        for row in rows
+    ]
+
+
+def last_mark(reader: Reader, home: int, certificate: int, kind: ActKind) -> Mark | None:
+    """The newest act of one kind without its grounds: since when, and which kind of suspension or revocation."""
+    row = reader.one(
+        "SELECT kind, version, standing, subkind, effective_on FROM acts"
+        " WHERE home = :home AND certificate = :certificate AND kind = :kind ORDER BY revision DESC LIMIT 1",
+        {"home": home, "certificate": certificate, "kind": int(kind)},
+    )
+    if row is None:
+        return None
+    return Mark(
+        kind=ActKind(row["kind"]),
+        version=row["version"],
+        standing=Standing(row["standing"]),
+        subkind=row["subkind"],
+        effective_on=from_int(row["effective_on"]),
+    )
