@@ -1,0 +1,38 @@
+"""The command line. Each module adds its commands with `register(app)`; what is heavy is imported when a command runs.
+
+Data goes to stdout, progress and messages to stderr. Exit codes stand in `hub.cli.common.Exit`.
+"""
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+
+import typer
+
+from hub.cli import common
+
+_MODULES = ("data", "serve", "accounts", "verify", "keys")
+
+
+def build() -> typer.Typer:
+    """The application with every command."""
+    app = typer.Typer(
+        name="hub",
+        help="电子证照共享平台。 Certificate hub.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for name in _MODULES:
+        if find_spec(f"hub.cli.{name}") is not None:
+            import_module(f"hub.cli.{name}").register(app)
+    return app
+
+
+def main() -> None:
+    """Run one command and leave with its exit code; a fault is told in one line, without a traceback."""
+    try:
+        build()(prog_name="hub")
+    except Exception as error:  # noqa: BLE001 (the edge: every fault becomes a line and an exit code)
+        sys.exit(common.tell(error))

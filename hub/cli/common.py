@@ -1,0 +1,187 @@
+"""What all commands share: opening the parts, exit codes, messages, tables, progress."""
+
+import errno
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hub.parts import Parts
+    from hub.settings import Settings
+
+Progress = Callable[[int, int], None]
+_PIPE_WIDTH = 400
+
+
+class Exit(IntEnum):
+    """What a command's end tells the shell."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    PARTLY = 3
+    CONFIGURATION = 4
+    DEPENDENCY = 5
+
+
+class Stop(Exception):  # noqa: N818 (an ending, not an error of the program)
+    """End the command with this code and this line, Chinese and English; nothing personal in either."""
+
+    def __init__(self, code: Exit, message: str, message_en: str) -> None:
+        super().__init__(message_en)
+        self.code = code
+        self.line = f"{message} {message_en}"
+
+
+def say(message: str, message_en: str = "") -> None:
+    """One line for the person at the terminal, on stderr: Chinese first, English beside it."""
+    print(f"{message} {message_en}".rstrip(), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def emit(text: str) -> None:
+    """One line of data, on stdout."""
+    print(text)  # noqa: T201
+
+
+def emit_json(value: Any) -> None:
+    """Data for programs, on stdout."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))  # noqa: T201
+
+
+def emit_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Rows for people, on stdout; never cut, so that it can be piped."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=box.SIMPLE, pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, markup=False, highlight=False).print(table)
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Progress]:
+    """A bar on stderr for `(done, total)`; where stderr is not a terminal, one line at the end."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True, markup=False, highlight=False)
+    seen = (0, 0)
+
+    def silently(done: int, total: int) -> None:
+        nonlocal seen
+        seen = (done, total)
+
+    if not console.is_terminal:
+        yield silently
+        say(f"{label} {seen[0]}/{seen[1]}")
+        return
+    with Bar(console=console) as bar:
+        task = bar.add_task(label, total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield show
+
+
+def settings() -> "Settings":
+    """The settings of this environment; a wrong `HUB_*` value ends the command with CONFIGURATION."""
+    from pydantic import ValidationError
+    from pydantic_settings import SettingsError
+
+    from hub.settings import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        names = ", ".join(sorted({f"HUB_{str(item['loc'][0]).upper()}" for item in error.errors() if item["loc"]}))
+        raise Stop(
+            Exit.CONFIGURATION,
+            f"环境变量的值不对:{names}(见 docs/settings.md)。",
+            f"Wrong value of {names}: see docs/settings.md.",
+        ) from None
+    except SettingsError:
+        raise Stop(
+            Exit.CONFIGURATION, "环境变量 HUB_* 无法读取。", "The HUB_* environment variables cannot be read."
+        ) from None
+
+
+@contextmanager
+def opened() -> Iterator["Parts"]:
+    """The parts of this environment's data directory; what they raise becomes an exit code in `tell`."""
+    from hub.parts import open_parts
+
+    with open_parts(settings()) as parts:
+        yield parts
+
+
+def tell(error: Exception) -> int:
+    """Say on stderr what is the matter, without a traceback and without values; the exit code."""
+    from hub.domain.errors import TITLES, Refusal
+    from hub.store.database import DatabaseUnavailable, StorageFull
+    from hub.store.schema import WrongSchema
+    from hub.vault import VaultError
+    from signing.errors import KeyMissing
+
+    code = Exit.FAILED
+    match error:
+        case Stop():
+            code = error.code
+            say(error.line)
+        case Refusal():
+            _say_refusal(error, *TITLES[error.code])
+        case WrongSchema():
+            code = Exit.CONFIGURATION
+            say(
+                "数据目录尚未建立或不是本版本的,请先运行 hub init。",
+                "Not this release's data directory: run `hub init`.",
+            )
+        case VaultError():
+            code = Exit.CONFIGURATION
+            say("主密钥打不开数据,请核对 HUB_MASTER_KEY_FILE。", f"Master key: {error}.")
+        case StorageFull():
+            code = Exit.DEPENDENCY
+            say("存储空间不足,操作未完成。", "Storage is full: nothing was done.")
+        case DatabaseUnavailable():
+            code = Exit.DEPENDENCY
+            say("数据库暂不可用,请稍后重试。", f"The database is not available: {error}.")
+        case KeyMissing():
+            code = Exit.DEPENDENCY
+            say("签名密钥不可用。", f"A signing key is not available: {error}.")
+        case OSError():
+            code = _say_os_error(error)
+        case _:
+            _log_unknown(error)
+            say("系统出现问题,操作未完成,详情见上面的日志。", f"Something failed here ({type(error).__name__}).")
+    return int(code)
+
+
+def _say_refusal(error: Any, title: str, title_en: str) -> None:
+    say(f"{error.code}: {error.detail or title}。", f"{title_en}.")
+    for item in error.errors:
+        say(f"  {item.pointer or '/'}  {item.message}", item.message_en)
+
+
+def _say_os_error(error: OSError) -> Exit:
+    if error.errno == errno.ENOSPC:
+        say("存储空间不足,操作未完成。", "Storage is full: nothing was done.")
+        return Exit.DEPENDENCY
+    where = f"{error.filename}: " if error.filename else ""
+    say("文件或目录无法读写。", f"{where}{error.strerror or type(error).__name__}.")
+    return Exit.CONFIGURATION if isinstance(error, PermissionError | NotADirectoryError) else Exit.FAILED
+
+
+def _log_unknown(error: Exception) -> None:
+    """The place, never the message: it may hold what somebody typed."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " <- ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    logging.getLogger("hub.cli").error("%s at %s", type(error).__name__, where)

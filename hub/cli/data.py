@@ -1,0 +1,120 @@
+"""`hub init`, `hub migrate`, `hub catalogue`, `hub sample`, `hub check`: what lies in the data directory."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hub.cli import common
+from hub.cli.common import Exit, Stop
+
+if TYPE_CHECKING:
+    from hub.domain.errors import FieldError
+
+MAX_CATALOGUE_BYTES = 16 * 1024 * 1024
+_File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="YAML 文件。 A YAML file.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(
+        help="建立或补全数据目录、数据库和密钥;可重复运行。 Create or complete data directory, database and keys."
+    )(init)
+    app.command(help="升级数据库,同 init。 Upgrade the database; the same as init.")(migrate)
+    catalogue = typer.Typer(
+        help="目录:机构、证照类型、事项。 Authorities, certificate types, matters.", no_args_is_help=True
+    )
+    catalogue.command("load", help="装入目录文件;重复装入不变。 Load a file; the same again changes nothing.")(load)
+    catalogue.command("check", help="检查目录文件,列出所有问题。 List every problem of a file.")(check_catalogue)
+    app.add_typer(catalogue, name="catalogue")
+    sample = typer.Typer(help="示例城市。 The sample city.", no_args_is_help=True)
+    sample.command("load", help="装入示例城市;中断后接着装。 Load it; an interrupted load goes on.")(load_sample)
+    app.add_typer(sample, name="sample")
+
+
+def init() -> None:
+    """Create what is missing and say what was made."""
+    from hub.initialisation import initialise
+
+    settings = common.settings()
+    done = initialise(settings)
+    common.say(f"数据目录 Data directory: {settings.data_dir}")
+    common.say(f"二维码里的地址 Address in QR codes: {done.public_url}")
+    if done.migrated:
+        common.say("数据库已建立或升级。", "The database was created or upgraded.")
+    if done.data_keys_made or done.signing_keys_made:
+        common.say(
+            f"新密钥:数据密钥 {done.data_keys_made},签名密钥 {done.signing_keys_made}。",
+            f"New keys: {done.data_keys_made} for data, {done.signing_keys_made} for signing.",
+        )
+    if done.master_key_made:
+        common.say(
+            f"主密钥在 {done.master_key}:请另行妥善保存,不要与数据备份放在一起;丢失后数据无法打开。",
+            "The master key lies there: keep a copy of it elsewhere, never beside a backup of the data; "
+            "without it nothing opens.",
+        )
+    if not (done.migrated or done.data_keys_made or done.signing_keys_made or done.master_key_made):
+        common.say("一切就绪,没有改动。", "All was there; nothing changed.")
+
+
+def migrate() -> None:
+    """Bring the data directory to this release."""
+    init()
+
+
+def load(file: _File) -> None:
+    """Put a catalogue file in force."""
+    with common.opened() as parts:
+        loaded = parts.registration.load_catalogue(read_yaml(file))
+    common.emit_table(("what", "count"), list(loaded.counts().items()))
+
+
+def check_catalogue(file: _File) -> None:
+    """Every problem of a catalogue file, on stdout; exit 1 when there is any."""
+    content = read_yaml(file)
+    with common.opened() as parts:
+        problems: list[FieldError] = parts.registration.check_catalogue(content)
+    for problem in problems:
+        common.emit(f"{problem.pointer or '/'}  {problem.code}  {problem.message} {problem.message_en}".rstrip())
+    if problems:
+        raise Stop(Exit.FAILED, f"共 {len(problems)} 处需要修改。", f"{len(problems)} problems.")
+    common.say("没有问题。", "No problems.")
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML file as plain values; a file that is too large, no YAML, or says a key twice ends the command."""
+    import yaml
+
+    from hub.cli.plain_yaml import PlainLoader
+
+    if path.stat().st_size > MAX_CATALOGUE_BYTES:
+        raise Stop(Exit.FAILED, "文件过大(上限 16 MiB)。", "The file is too large (16 MiB at most).")
+    try:
+        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=PlainLoader)  # noqa: S506 (a safe loader)
+    except UnicodeDecodeError:
+        raise Stop(Exit.FAILED, "文件不是 UTF-8 编码。", "The file is not UTF-8.") from None
+    except RecursionError:
+        raise Stop(Exit.FAILED, "文件嵌套过深。", "The file is nested too deeply.") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
+        raise Stop(Exit.FAILED, "不是可读的 YAML:", f"{where}{error.problem or error.context}.") from None
+    except (yaml.YAMLError, ValueError):
+        raise Stop(Exit.FAILED, "不是可读的 YAML。", "Not readable as YAML.") from None
+
+
+def load_sample() -> None:
+    """Play the sample city."""
+    from hub.sample import loader
+
+    with common.opened() as parts, common.progress("示例城市 sample city") as progress:
+        folder = parts.settings.data_dir / "sample"
+        try:
+            loader.load(parts, folder, progress)
+        except loader.Unfinished:
+            raise Stop(
+                Exit.DEPENDENCY,
+                "签名服务暂不可用,示例城市尚未装完;请再运行一次。",
+                "Signing is not available; run it again to go on.",
+            ) from None
+    common.say(f"示例城市已就绪:{folder / 'index.json'}", "The sample city is ready.")
