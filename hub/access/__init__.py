@@ -1,0 +1,5 @@
+"""The door: who may come in. Signed assertions (RFC 7523) become access tokens (RFC 9068), tokens become callers."""
+
+from hub.access.door import ASSERTION_LIFETIME_S, TOKEN_LIFETIME_S, Access
+
+__all__ = ["ASSERTION_LIFETIME_S", "TOKEN_LIFETIME_S", "Access"]

@@ -1,0 +1,105 @@
+"""Two small memories of one process: logins that failed, and access tokens that were verified."""
+
+import hashlib
+import math
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+
+from hub.domain.errors import Refusal
+
+FAILURES_A_MINUTE = 30
+_REMEMBERED = 10_000
+
+Login = tuple[str, str]
+"""Who says they log in: (client id, key id, or "" where none is named).
+
+With the key id, because a client id is easy to guess: a stranger who does not know the key id cannot use up the
+attempts of a client that names its key.
+"""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    left: float
+    at: float
+
+
+class FailedLogins:
+    """A bucket of 30 failures for each login, refilled at 30 a minute; an empty one refuses before any cryptography."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._buckets: OrderedDict[Login, _Bucket] = OrderedDict()
+
+    def require(self, login: Login, now: datetime) -> None:
+        """Raise Refusal `rate.limited`, with the seconds to wait, while the bucket is empty."""
+        with self._lock:
+            bucket = self._buckets.get(login)
+            if bucket is None:
+                return
+            self._refill(bucket, now.timestamp())
+            if bucket.left < 1:
+                wait = math.ceil((1 - bucket.left) * 60 / FAILURES_A_MINUTE)
+                raise Refusal("rate.limited", "此账号登录失败次数过多,请稍后再试", retry_after=wait)
+
+    def count(self, login: Login, now: datetime) -> None:
+        """Take one out."""
+        with self._lock:
+            bucket = self._buckets.setdefault(login, _Bucket(FAILURES_A_MINUTE, now.timestamp()))
+            self._refill(bucket, now.timestamp())
+            bucket.left = max(0.0, bucket.left - 1)
+            self._buckets.move_to_end(login)
+            while len(self._buckets) > _REMEMBERED:
+                self._buckets.popitem(last=False)
+
+    @staticmethod
+    def _refill(bucket: _Bucket, now: float) -> None:
+        elapsed = max(0.0, now - bucket.at)  # a clock that was set back refills nothing
+        bucket.left = min(FAILURES_A_MINUTE, bucket.left + elapsed * FAILURES_A_MINUTE / 60)
+        bucket.at = now
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a token said whose signature was good; `expires_at` in seconds since 1970 UTC."""
+
+    client_id: str
+    scopes: frozenset[str]
+    expires_at: int
+
+
+class VerifiedTokens:
+    """Tokens whose signature was checked, by SHA-256 of their text; the least recently used are forgotten."""
+
+    def __init__(self, size: int = _REMEMBERED) -> None:
+        self._lock = threading.Lock()
+        self._size = size
+        self._tokens: OrderedDict[bytes, Verified] = OrderedDict()
+
+    @staticmethod
+    def key(token: str) -> bytes:
+        """Under what a token is remembered; the token itself stays out of memory dumps."""
+        return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+    def get(self, key: bytes) -> Verified | None:
+        """What it said, or None where it was not seen."""
+        with self._lock:
+            found = self._tokens.get(key)
+            if found is not None:
+                self._tokens.move_to_end(key)
+            return found
+
+    def put(self, key: bytes, verified: Verified) -> None:
+        """Remember a token."""
+        with self._lock:
+            self._tokens[key] = verified
+            self._tokens.move_to_end(key)
+            while len(self._tokens) > self._size:
+                self._tokens.popitem(last=False)
+
+    def drop(self, key: bytes) -> None:
+        """Forget a token that has expired."""
+        with self._lock:
+            self._tokens.pop(key, None)

@@ -1,0 +1,202 @@
+"""The one strict wrapper around PyJWT, for client assertions and access tokens alike.
+
+`read` takes a token apart without believing it; `check` believes it or refuses it. PyJWT verifies the signature and
+compares issuer, audience and subject; what it lets pass unless told otherwise is refused here (RFC 8725): any other
+algorithm than ES256, another `typ`, keys and addresses in the header, repeated members, a second spelling of the same
+bytes, times that are no integers, long lives, a missing claim. Times are compared with the moment that is passed in.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NoReturn
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+from hub.domain.errors import Refusal
+from signing import base64url
+from signing.errors import Malformed
+
+MAX_CHARACTERS = 4096
+SKEW_S = 60
+ALGORITHM = "ES256"
+REQUIRED = ("iss", "sub", "aud", "exp", "iat", "jti")
+UNKNOWN = "账号、密钥或签名不符"
+
+_FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+_KID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+_LAST_SECOND = 253_402_300_799  # the end of the year 9999
+_FOREIGN = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc"})
+"""Header members that bring or fetch a key of the sender's choice, or change what the bytes mean."""
+
+_PYJWT = jwt.PyJWT()
+_MISMATCH: dict[type[Exception], str] = {
+    jwt.InvalidAudienceError: "aud 应为平台的公开地址",
+    jwt.InvalidIssuerError: "iss 不符",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unverified:
+    """A token whose form is right and whose signature nobody has looked at; times are seconds since 1970 UTC."""
+
+    text: str
+    typ: str | None
+    kid: str | None
+    issuer: str
+    subject: str
+    jti: str
+    issued_at: int
+    expires_at: int
+    not_before: int | None
+    claims: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a token must say: `types` are the values of `typ` (None: it may be absent).
+
+    lifetime_s: the longest `exp` - `iat`. late_s: how long after `exp` it is still taken, for the sender's clock.
+    """
+
+    types: frozenset[str | None]
+    issuer: str
+    subject: str
+    audience: str
+    lifetime_s: int
+    late_s: int = SKEW_S
+
+
+def read(token: str) -> Unverified:
+    """Take a token apart; raises Refusal `auth.invalid` for every wrong form. Nothing in it is true yet."""
+    match = _FORM.fullmatch(token) if len(token) <= MAX_CHARACTERS else None
+    if match is None:
+        refuse("不是一个签名的 JWT,或超过 4096 个字符")
+    try:
+        header, claims, _ = (base64url.decode(part, "jwt") for part in match.groups())
+    except Malformed:
+        refuse("不是规范的 base64url")
+    return _unverified(token, _object(header), _object(claims))
+
+
+def check(token: Unverified, keys: Sequence[EllipticCurvePublicKey], expected: Expected, now: datetime) -> None:
+    """Believe a token that one of `keys` (at least one) has signed, or raise Refusal.
+
+    `auth.invalid`, `auth.expired` or `auth.clock_skew`. The signature comes first: whoever cannot sign learns nothing.
+    """
+    if token.typ not in expected.types:
+        refuse("typ 不符")
+    for key in keys:
+        try:
+            _decode(token, key, expected)
+        except jwt.InvalidSignatureError:
+            continue
+        except jwt.InvalidTokenError as error:
+            refuse(_MISMATCH.get(type(error), UNKNOWN))
+        _check_times(token, expected, now.timestamp())
+        return
+    refuse(UNKNOWN)
+
+
+def _decode(token: Unverified, key: EllipticCurvePublicKey, expected: Expected) -> None:
+    _PYJWT.decode(
+        token.text,
+        key,
+        algorithms=[ALGORITHM],
+        audience=expected.audience,
+        issuer=expected.issuer,
+        subject=expected.subject,
+        options={
+            "require": list(REQUIRED),
+            # RFC 7519 §4.1.3 allows a list; `_unverified` has seen that it holds one element.
+            "strict_aud": isinstance(token.claims["aud"], str),
+            "enforce_minimum_key_length": True,
+            # PyJWT reads the machine's clock; ours is passed in, see `_check_times`.
+            "verify_exp": False,
+            "verify_iat": False,
+            "verify_nbf": False,
+        },
+    )
+
+
+def _check_times(token: Unverified, expected: Expected, now: float) -> None:
+    if not 0 < token.expires_at - token.issued_at <= expected.lifetime_s:
+        refuse(f"exp 应晚于 iat,且不超过 {expected.lifetime_s} 秒")
+    if max(token.issued_at, token.not_before or 0) > now + SKEW_S:
+        raise Refusal("auth.clock_skew")
+    if now >= token.expires_at + expected.late_s:
+        raise Refusal("auth.expired")
+
+
+def refuse(detail: str) -> NoReturn:
+    """Raise Refusal `auth.invalid`."""
+    raise Refusal("auth.invalid", detail) from None
+
+
+# --- form -------------------------------------------------------------------------------------------------------------
+
+
+def _unverified(token: str, header: dict[str, Any], claims: dict[str, Any]) -> Unverified:
+    if header.get("alg") != ALGORITHM:
+        refuse("alg 应为 ES256")
+    if _FOREIGN & header.keys():
+        refuse("头部不得含有 jku、jwk、x5u、x5c、crit 等")
+    typ, kid = header.get("typ"), header.get("kid")
+    if not (typ is None and "typ" not in header) and not isinstance(typ, str):
+        refuse("typ 应为文本")
+    if "kid" in header and not (isinstance(kid, str) and _KID.fullmatch(kid)):
+        refuse("kid 的格式不符")
+    missing = [name for name in REQUIRED if name not in claims]
+    if missing:
+        refuse(f"缺少 {'、'.join(missing)}")
+    audience = claims["aud"]
+    _text("aud", audience[0] if isinstance(audience, list) and len(audience) == 1 else audience)
+    return Unverified(
+        text=token,
+        typ=typ,
+        kid=kid,
+        issuer=_text("iss", claims["iss"]),
+        subject=_text("sub", claims["sub"]),
+        jti=_text("jti", claims["jti"]),
+        issued_at=_second("iat", claims["iat"]),
+        expires_at=_second("exp", claims["exp"]),
+        not_before=_second("nbf", claims["nbf"]) if "nbf" in claims else None,
+        claims=claims,
+    )
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 512 or any("\ud800" <= c <= "\udfff" for c in value):
+        refuse(f"{name} 应为 1 至 512 个字符的文本")
+    return value
+
+
+def _second(name: str, value: object) -> int:
+    """Only an integer: a bool is one for Python, 1e10 and "1" are none for RFC 7519 readers that disagree with us."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LAST_SECOND:
+        refuse(f"{name} 应为整数秒")
+    return value
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        refuse("头部和内容应为 JSON 对象,键不得重复")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member is repeated")
+    return members
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise ValueError("not a number of RFC 8259")
