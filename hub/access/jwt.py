@@ -123,12 +123,12 @@ def _decode(token: Unverified, key: EllipticCurvePublicKey, expected: Expected) 
 
 
 def _check_times(token: Unverified, expected: Expected, now: float) -> None:
-    if not 0 < token.expires_at - token.issued_at <= expected.lifetime_s:
-        refuse(f"exp 应晚于 iat,且不超过 {expected.lifetime_s} 秒")
-    if max(token.issued_at, token.not_before or 0) > now + SKEW_S:
-        raise Refusal("auth.clock_skew")
     if now >= token.expires_at + expected.late_s:
         raise Refusal("auth.expired")
+    if max(token.issued_at, token.not_before or 0) > now + SKEW_S:
+        raise Refusal("auth.clock_skew")
+    if not 0 < token.expires_at - token.issued_at <= expected.lifetime_s:
+        refuse(f"exp 应晚于 iat,且不超过 {expected.lifetime_s} 秒")
 
 
 def refuse(detail: str) -> NoReturn:

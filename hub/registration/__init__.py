@@ -1,1 +1,39 @@
 """Registration: who and what the hub knows. The catalogue (目录), machine accounts and counter clerks."""
+
+from hub.clock import Clock
+from hub.registration.accounts import Accounts
+from hub.registration.document import MissingGlyphs
+from hub.registration.loading import Loading
+from hub.signing_keys import SigningKeys
+from hub.store.catalogue import CatalogueCache
+from hub.store.database import Database
+from hub.vault import Vault
+
+__all__ = ["Registration"]
+
+
+class Registration:
+    """The catalogue and the accounts in one place; each method is described where it stands."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        vault: Vault,
+        catalogue: CatalogueCache,
+        signing_keys: SigningKeys,
+        missing_glyphs: MissingGlyphs,
+    ) -> None:
+        loading = Loading(database, clock, catalogue, signing_keys, missing_glyphs)
+        self.check_catalogue = loading.check_catalogue
+        self.load_catalogue = loading.load_catalogue
+        accounts = Accounts(database=database, clock=clock, vault=vault, catalogue=catalogue)
+        self.add_client = accounts.add_client
+        self.add_client_key = accounts.add_client_key
+        self.retire_client_key = accounts.retire_client_key
+        self.set_client_disabled = accounts.set_client_disabled
+        self.clients = accounts.clients
+        self.add_clerk = accounts.add_clerk
+        self.set_clerk_disabled = accounts.set_clerk_disabled
+        self.clerks = accounts.clerks
