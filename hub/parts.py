@@ -1,19 +1,27 @@
 """The one place that builds everything; the web app, the worker, the commands and the tests all call it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub.access import Access
 from hub.clock import Clock
+from hub.intake import Intake
+from hub.issuance import Issuance
 from hub.keyring import Keyring
+from hub.lifecycle import Lifecycle
+from hub.lookup import Lookup
 from hub.settings import Settings
+from hub.signing_keys import SigningKeys
 from hub.store import keys as key_store
 from hub.store import schema
 from hub.store.audit import Audit
+from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database
 from hub.store.ids import Ids
 from hub.vault import MasterKey, Vault
+from signing import glyphs
 from signing.keys import KeyFolder
 
 
@@ -28,6 +36,13 @@ class Parts:
     vault: Vault
     audit: Audit
     keyring: Keyring
+    signing_keys: SigningKeys
+    catalogue: CatalogueCache
+    access: Access
+    intake: Intake
+    issuance: Issuance
+    lifecycle: Lifecycle
+    lookup: Lookup
 
 
 def database_path(settings: Settings) -> Path:
@@ -41,27 +56,60 @@ def keys_folder(settings: Settings) -> Path:
 
 
 @contextmanager
-def open_parts(settings: Settings, *, clock: Clock | None = None) -> Iterator[Parts]:
+def open_parts(
+    settings: Settings, *, clock: Clock | None = None, at_step: Callable[[str], None] = lambda _: None
+) -> Iterator[Parts]:
     """Build everything on an initialised data directory, and close it again.
 
-    Raises schema.WrongSchema before `hub init` or `hub migrate`, VaultError for a missing or another master key.
+    at_step: told the name of each step of an issuance, for crash tests. Raises schema.WrongSchema before `hub init` or
+    `hub migrate`, VaultError for a missing or another master key.
     """
-    clock = clock or Clock()
     database = Database(database_path(settings))
     try:
         schema.require(database)
-        master = MasterKey.read(settings.master_key_path)
-        vault = Vault(master, lambda: key_store.data_keys(database.reader))
-        ids = Ids(database)
-        keyring = Keyring(database, KeyFolder(keys_folder(settings), vault.key_files_passphrase))
-        yield Parts(
-            settings=settings,
-            clock=clock,
-            database=database,
-            ids=ids,
-            vault=vault,
-            audit=Audit(database, ids, clock),
-            keyring=keyring,
-        )
+        yield _build(settings, clock or Clock(), database, at_step)
     finally:
         database.close()
+
+
+def _build(settings: Settings, clock: Clock, database: Database, at_step: Callable[[str], None]) -> Parts:
+    vault = Vault(MasterKey.read(settings.master_key_path), lambda: key_store.data_keys(database.reader))
+    folder = KeyFolder(keys_folder(settings), vault.key_files_passphrase)
+    ids = Ids(database)
+    audit = Audit(database, ids, clock)
+    keyring = Keyring(database, folder)
+    catalogue = CatalogueCache(database)
+    signing_keys = SigningKeys(database, folder, keys_folder(settings), clock)
+    return Parts(
+        settings=settings,
+        clock=clock,
+        database=database,
+        ids=ids,
+        vault=vault,
+        audit=audit,
+        keyring=keyring,
+        signing_keys=signing_keys,
+        catalogue=catalogue,
+        access=Access(database=database, clock=clock, keyring=keyring),
+        intake=Intake(
+            database=database,
+            vault=vault,
+            clock=clock,
+            catalogue=catalogue,
+            audit=audit,
+            settings=settings,
+            missing_glyphs=glyphs.missing,
+        ),
+        issuance=Issuance(
+            database=database,
+            vault=vault,
+            clock=clock,
+            ids=ids,
+            audit=audit,
+            keyring=keyring,
+            catalogue=catalogue,
+            at_step=at_step,
+        ),
+        lifecycle=Lifecycle(database=database, vault=vault, clock=clock, ids=ids, audit=audit),
+        lookup=Lookup(database=database, vault=vault, clock=clock, audit=audit, catalogue=catalogue, settings=settings),
+    )

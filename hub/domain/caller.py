@@ -18,13 +18,14 @@ SCOPES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A machine account as it stood when the request came in."""
+    """A machine account as it stood when the request came in; `request` is that request's id, for the record."""
 
     client_id: str
     authority: str
     source: str
     acts_for: frozenset[str] = frozenset()
     scopes: frozenset[str] = field(default_factory=frozenset)
+    request: str | None = None
 
     @property
     def authorities(self) -> frozenset[str]:

@@ -1,9 +1,12 @@
 """A case as an approval system tells it, normalised and checked against itself; nothing here knows the database."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from hub.domain.errors import Refusal
 
 MAX_PEOPLE = 20
 MAX_CERTIFICATES = 50
@@ -17,6 +20,13 @@ RELATIONS = (
     "former_id",
     "other",
 )
+
+
+class Decision(StrEnum):
+    """What a push does to a case: NOTHING (told after the end), or CHANGE it."""
+
+    NOTHING = "nothing"
+    CHANGE = "change"
 
 
 class CaseStatus(IntEnum):
@@ -46,7 +56,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class PushedCertificate:
-    """One certificate that a completed case grants, as pushed; dates are days in Asia/Shanghai."""
+    """One certificate that a completed case grants, as pushed; dates are days in Asia/Shanghai.
+
+    `edition_named`: whether the push itself names the edition, or takes the newest one.
+    """
 
     type_code: str
     edition: int
@@ -57,14 +70,19 @@ class PushedCertificate:
     valid_from: date
     valid_until: date | None
     supersedes: tuple[str, ...] = ()
+    edition_named: bool = True
 
     def same_content(self, other: "PushedCertificate") -> bool:
-        """Whether both would print the same face; what a later push must keep for a version to stay as it is."""
+        """Whether both would print the same face; what a later push must keep for a version to stay as it is.
+
+        A push that names no edition means the one that the certificate already has.
+        """
         return (
             self.holders == other.holders
             and dict(self.fields) == dict(other.fields)
-            and (self.edition, self.issued_on, self.valid_from, self.valid_until)
-            == (other.edition, other.issued_on, other.valid_from, other.valid_until)
+            and (self.edition == other.edition or not self.edition_named)
+            and (self.issued_on, self.valid_from, self.valid_until)
+            == (other.issued_on, other.valid_from, other.valid_until)
         )
 
 
@@ -82,3 +100,32 @@ class Push:
     accepted_at: datetime
     completed_at: datetime | None
     certificates: tuple[PushedCertificate, ...] = field(default=())
+
+
+def judge(status: CaseStatus, amendment: int, matter: str, push: Push) -> Decision:
+    """What a new push does to a case that exists; raises Refusal `case.stale` or `case.conflict`.
+
+    `accepted` after the end changes nothing. An ended case changes only by a higher amendment.
+    """
+    if push.matter_code != matter:
+        raise Refusal("case.conflict", "办件的事项不能更改", pointer="/matter_code")
+    if status is not CaseStatus.ACCEPTED and push.status is CaseStatus.ACCEPTED:
+        return Decision.NOTHING
+    if push.amendment < amendment:
+        raise Refusal("case.stale", pointer="/amendment")
+    if status is not CaseStatus.ACCEPTED and push.amendment == amendment:
+        raise Refusal("case.conflict", "该办件已有另一结果;更正请提高 amendment", pointer="/amendment")
+    return Decision.CHANGE
+
+
+def reply(
+    case_number: str, amendment: int, status: CaseStatus, issuance: str, certificates: Sequence[Mapping[str, object]]
+) -> dict[str, Any]:
+    """What a push or a reading of a case is answered with; `issuance`: none, pending or done."""
+    return {
+        "case_number": case_number,
+        "amendment": amendment,
+        "status": status.word,
+        "issuance": issuance,
+        "certificates": list(certificates),
+    }

@@ -1,6 +1,9 @@
 """What the public sees of a holder and a number: enough to compare with the paper, not enough to learn it."""
 
+from collections.abc import Iterable
+
 from hub.domain import numbers
+from hub.domain.case import Person
 
 
 def person_name(name: str) -> str:
@@ -33,3 +36,17 @@ def certificate_number(number: str, *, personal: bool, public_holder: bool) -> s
     if len(number) <= 8:
         return number[:2] + "*" * max(len(number) - 3, 1) + number[-1:]
     return number[:4] + "*" * (len(number) - 6) + number[-2:]
+
+
+def face_number(number: str, holders: Iterable[Person], *, personal: bool) -> str:
+    """The printed number as everybody sees it: in the QR code, on the public page, in a lookup.
+
+    personal: the type says that its number is the holder's own.
+    """
+    people = list(holders)
+    own = personal or any(numbers.clean(number) == person.id_number for person in people if not _is_body(person))
+    return certificate_number(number, personal=own, public_holder=all(_is_body(person) for person in people))
+
+
+def _is_body(person: Person) -> bool:
+    return person.id_type in numbers.ORGANISATION_TYPES

@@ -15,6 +15,9 @@ from hub.domain.errors import Refusal
 from hub.store.database import Database, Writer
 from hub.store.ids import Ids
 
+_MALFORMED = frozenset({"schema.invalid", "upload.too_large", "upload.timeout", "upload.unreadable"})
+"""Refusals of what could not even be read: they go to logs and metrics, so that strangers do not reach the writer."""
+
 
 @dataclass(slots=True)
 class Record:
@@ -48,6 +51,8 @@ class Audit:
         try:
             yield record
         except Refusal as refusal:
+            if refusal.code in _MALFORMED:
+                raise
             if record.written:
                 record.id = self._ids.take("audit")
             with self._database.write() as writer:

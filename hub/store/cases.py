@@ -1,16 +1,13 @@
-"""Cases as they stand, and every push about them as it came."""
+"""Cases as they stand."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import cbor2
-
 from hub.domain.case import CaseStatus, Person
 from hub.domain.dates import from_micros, to_micros
-from hub.store.audit import month_of
 from hub.store.database import Reader, Writer
-from hub.store.sealing import key_text, seal, unseal
+from hub.store.sealing import seal, unseal
 from hub.vault import Vault
 
 
@@ -40,17 +37,6 @@ class CaseRecord:
         return frozenset(p.role for p, key in zip(self.people, self.parties, strict=True) if key == party)
 
 
-@dataclass(frozen=True, slots=True)
-class SeenPush:
-    """A push that was recorded; `reply` is None while its certificates are not issued yet."""
-
-    month: int
-    client: str
-    amendment: int
-    status: CaseStatus
-    reply: dict[str, Any] | None
-
-
 def find(reader: Reader, vault: Vault, source: str, case_number: str) -> CaseRecord | None:
     """The case, or None."""
     row = reader.one(
@@ -75,6 +61,15 @@ def find(reader: Reader, vault: Vault, source: str, case_number: str) -> CaseRec
         parties=tuple(item[5] for item in inside["people"]),
         certificates=tuple((h, c, v) for h, c, v in inside["certificates"]),
     )
+
+
+def revision(reader: Reader, source: str, case_number: str) -> int:
+    """How often the case has changed; 0 where there is none."""
+    row = reader.one(
+        "SELECT revision FROM cases WHERE source = :source AND case_number = :case_number",
+        {"source": source, "case_number": case_number},
+    )
+    return 0 if row is None else int(row["revision"])
 
 
 def row_of(vault: Vault, case: CaseRecord, at: datetime) -> dict[str, Any]:
@@ -107,7 +102,8 @@ def put(writer: Writer, row: dict[str, Any]) -> bool:
             writer.run(
                 "INSERT INTO cases (source, case_number, authority, accepted_by, status, amendment, matter,"
                 " accepted_at, completed_at, revision, recorded_at, sealed)"
-                " VALUES (:source, :case_number, :authority, :accepted_by, :status, :amendment, :matter, :accepted_at, :completed_at, :revision, :recorded_at, :sealed)"
+                " VALUES (:source, :case_number, :authority, :accepted_by, :status, :amendment, :matter,"
+                " :accepted_at, :completed_at, :revision, :recorded_at, :sealed)"
                 " ON CONFLICT (source, case_number) DO NOTHING",
                 row,
             )
@@ -127,90 +123,3 @@ def put(writer: Writer, row: dict[str, Any]) -> bool:
 def with_certificates(case: CaseRecord, certificates: tuple[tuple[int, int, int], ...]) -> CaseRecord:
     """The next revision of a case, with the certificates that it now has."""
     return replace(case, certificates=certificates, revision=case.revision + 1)
-
-
-# --- pushes ----------------------------------------------------------------------------------------------------------
-
-
-def push_digest(vault: Vault, source: str, case_number: str, canonical: bytes) -> bytes:
-    """The keyed digest by which an equal push is known (over RFC 8785 form, source and case number)."""
-    return vault.digest(b"\x00".join((source.encode(), case_number.encode(), canonical)))
-
-
-def push_key(month: int, source: str, case_number: str, digest: bytes) -> tuple[object, ...]:
-    """The primary key of a push."""
-    return month, source, case_number, digest
-
-
-def seen_push(reader: Reader, vault: Vault, source: str, case_number: str, digest: bytes) -> SeenPush | None:
-    """The equal push that was recorded before, or None."""
-    row = reader.one(
-        "SELECT month, client, amendment, status, reply FROM pushes"
-        " WHERE source = :source AND case_number = :case_number AND digest = :digest ORDER BY month",
-        {"source": source, "case_number": case_number, "digest": digest},
-    )
-    if row is None:
-        return None
-    reply = None
-    if row["reply"] is not None:
-        key = key_text(push_key(row["month"], source, case_number, digest))
-        reply = cbor2.loads(vault.open("pushes.reply", key, row["reply"]))
-    return SeenPush(row["month"], row["client"], row["amendment"], CaseStatus(row["status"]), reply)
-
-
-def push_row(
-    vault: Vault,
-    *,
-    source: str,
-    case_number: str,
-    digest: bytes,
-    client: str,
-    amendment: int,
-    status: CaseStatus,
-    raw: bytes,
-    reply: dict[str, Any] | None,
-    at: datetime,
-) -> dict[str, Any]:
-    """The row of a push: the exact bytes that came and who sent them."""
-    key = push_key(month_of(at), source, case_number, digest)
-    return {
-        "month": key[0],
-        "source": source,
-        "case_number": case_number,
-        "digest": digest,
-        "client": client,
-        "amendment": amendment,
-        "status": int(status),
-        "at": to_micros(at),
-        "sealed": seal(vault, "pushes", key, raw),
-        "reply": None if reply is None else sealed_reply(vault, key, reply),
-    }
-
-
-def sealed_reply(vault: Vault, key: tuple[object, ...], reply: dict[str, Any]) -> bytes:
-    """A reply, sealed for the row of its push."""
-    return vault.seal("pushes.reply", key_text(key), cbor2.dumps(reply))
-
-
-def set_reply(writer: Writer, key: tuple[object, ...], sealed: bytes) -> None:
-    """Keep the reply that an equal push gets for ever."""
-    month, source, case_number, digest = key
-    writer.run(
-        "UPDATE pushes SET reply = :reply WHERE month = :month AND source = :source AND case_number = :case_number"
-        " AND digest = :digest AND reply IS NULL",
-        {"month": month, "source": source, "case_number": case_number, "digest": digest, "reply": sealed},
-    )
-
-
-def pushed_bytes(reader: Reader, vault: Vault, source: str, case_number: str) -> list[tuple[str, int, bytes]]:
-    """(client, µs, exact body) of every push of a case, oldest first."""
-    rows = reader.all(
-        "SELECT month, digest, client, at, sealed FROM pushes WHERE source = :source AND case_number = :case_number"
-        " ORDER BY at",
-        {"source": source, "case_number": case_number},
-    )
-    found = []
-    for row in rows:
-        key = push_key(row["month"], source, case_number, row["digest"])
-        found.append((row["client"], row["at"], unseal(vault, "pushes", key, row["sealed"])))
-    return found

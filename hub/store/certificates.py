@@ -108,11 +108,12 @@ def versions_of(reader: Reader, vault: Vault, home: int, certificate: int) -> li
 def of_party(reader: Reader, vault: Vault, party: int, type_codes: tuple[str, ...], today: date) -> list[VersionRecord]:
     """What a party holds of some types: each certificate's versions that no successor has replaced by today.
 
-    Where all are replaced, the newest one stands for the certificate.
+    Where all are replaced, the newest one stands for the certificate. A version that names other holders only is not
+    the party's, whatever its certificate's other versions say; one that drops the party may begin later than today.
     """
     found = []
     keys = reader.all(
-        "SELECT home, certificate, type FROM holdings WHERE party = :party AND ended = 0"
+        "SELECT home, certificate, type FROM holdings WHERE party = :party"
         " ORDER BY issued_on DESC, certificate DESC",
         {"party": party},
     )
@@ -124,8 +125,17 @@ def of_party(reader: Reader, vault: Vault, party: int, type_codes: tuple[str, ..
             " AND (v.version = c.version OR v.superseded_on > :today) ORDER BY v.version DESC",
             {"home": key["home"], "certificate": key["certificate"], "today": to_int(today)},
         )
-        found += [_record(vault, row) for row in rows]
+        found += [record for record in (_record(vault, row) for row in rows) if party in record.parties]
     return found
+
+
+def revision(reader: Reader, home: int, certificate: int) -> int:
+    """How often the certificate has changed; 0 where there is none."""
+    row = reader.one(
+        "SELECT revision FROM certificates WHERE home = :home AND certificate = :certificate",
+        {"home": home, "certificate": certificate},
+    )
+    return 0 if row is None else int(row["revision"])
 
 
 def of_case(reader: Reader, vault: Vault, source: str, case_number: str) -> list[VersionRecord]:
@@ -200,7 +210,7 @@ def _record(vault: Vault, row: Row) -> VersionRecord:
         serial=row["serial"],
         origin=row["origin"],
         edition=row["edition"],
-        standing=Standing(row["certificate_standing"]),
+        standing=Standing(row["standing"]),
         revision=row["certificate_revision"],
         dates=Dates(
             from_int(row["issued_on"]),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hub.domain.issuing import Intent
-from hub.store import cases, changes, intents
+from hub.store import cases, changes, intents, pushes
 from hub.store.changes import Change
 from hub.store.database import Raced, Writer
 
@@ -27,5 +27,5 @@ def publish(
         changes.apply(writer, change)
     if not cases.put(writer, case_row):
         raise Raced
-    cases.set_reply(writer, intent.push_key, sealed_reply)
+    pushes.set_reply(writer, intent.push_key, sealed_reply)
     return True

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.domain.errors import Refusal
-from hub.store import cases, keys, parties
+from hub.store import cases, keys, parties, pushes
 from hub.store.database import Duplicate, Raced, Writer
 from hub.vault import Vault
 
@@ -26,7 +26,7 @@ def reserve(writer: Writer, vault: Vault, reservation: Reservation) -> None:
     """Write all of it. Raises Raced or StaleKeys (do the work again), Refusal `number.taken` or `certificate.move`."""
     keys.require_current(writer, vault)
     try:
-        writer.insert("pushes", reservation.push)
+        pushes.add(writer, reservation.push)
         if not cases.put(writer, reservation.case):
             raise Raced
         parties.insert(writer, reservation.people)

@@ -1,0 +1,131 @@
+"""`/certificates/{identifier}/suspension|restoration|revocation`: changes of standing by the issuing authority."""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from hub.api.endpoint import Answer, Call, Lane, Routes
+from hub.domain.dates import read_day, show_moment
+from hub.domain.errors import Refusal
+from hub.lifecycle.step import Moved
+from hub.wire import Body, parse
+
+routes = Routes(prefix="/api/v1", tag="certificates 证照")
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$"
+Text = Annotated[str, Field(min_length=1, max_length=500, pattern=_PRINTABLE)]
+Day = Annotated[str, Field(min_length=10, max_length=10, description="YYYY-MM-DD,不晚于今天", examples=["2026-03-01"])]
+
+
+class _ActBody(Body):
+    reason: Text
+    legal_basis: Text
+    document_number: Annotated[str, Field(min_length=1, max_length=100, pattern=_PRINTABLE)] | None = None
+    effective_on: Day | None = None
+
+
+class SuspensionBody(_ActBody):
+    """Out of force for a while: withheld 暂扣, lost 挂失, under_change 变更中, other 其他."""
+
+    kind: Literal["withheld", "lost", "under_change", "other"]
+
+
+class RestorationBody(_ActBody):
+    """In force again; `kind`, where given, is that of the suspension that ends."""
+
+    kind: Literal["withheld", "lost", "under_change", "other"] | None = None
+
+
+class RevocationBody(_ActBody):
+    """Ended for good: penalty 吊销, rescinded 撤销, cancelled 注销, withdrawn 撤回."""
+
+    kind: Literal["penalty", "rescinded", "cancelled", "withdrawn"]
+
+
+class MovedReply(BaseModel):
+    """The act as it stands on record."""
+
+    identifier: str
+    state: Literal["revoked", "superseded", "expired", "suspended", "not_yet", "valid"]
+    kind: str | None
+    effective_on: date
+    recorded_at: str
+
+
+_REFUSALS = (
+    "schema.invalid",
+    "perm.not_issuer",
+    "certificate.not_found",
+    "certificate.move",
+    "date.future",
+    "date.order",
+)
+
+
+def _do(call: Call, model: type[_ActBody], act: Callable[..., Moved]) -> Answer:
+    body = parse(model, call.body)
+    values: dict[str, Any] = body.model_dump()
+    values["effective_on"] = _day(body.effective_on)
+    moved = act(call.client, call.path["identifier"], **values)
+    return Answer(
+        {
+            "identifier": moved.identifier,
+            "state": moved.state.value,
+            "kind": moved.kind,
+            "effective_on": moved.effective_on.isoformat(),
+            "recorded_at": show_moment(moved.recorded_at),
+        }
+    )
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return None if text is None else read_day(text)
+    except ValueError:
+        raise Refusal("schema.invalid", "应为 YYYY-MM-DD 形式的日期", pointer="/effective_on") from None
+
+
+@routes.add(
+    "POST",
+    "/certificates/{identifier}/suspension",
+    scope="certificates:manage",
+    lane=Lane.WRITE,
+    body=SuspensionBody,
+    replies={200: MovedReply},
+    refusals=_REFUSALS,
+    summary="暂停效力 Suspend",
+)
+def suspend(call: Call) -> Answer:
+    """Take a certificate out of force for a while; the same body again is answered as before."""
+    return _do(call, SuspensionBody, call.parts.lifecycle.suspend)
+
+
+@routes.add(
+    "POST",
+    "/certificates/{identifier}/restoration",
+    scope="certificates:manage",
+    lane=Lane.WRITE,
+    body=RestorationBody,
+    replies={200: MovedReply},
+    refusals=_REFUSALS,
+    summary="恢复效力 Restore",
+)
+def restore(call: Call) -> Answer:
+    """Put a suspended certificate in force again."""
+    return _do(call, RestorationBody, call.parts.lifecycle.restore)
+
+
+@routes.add(
+    "POST",
+    "/certificates/{identifier}/revocation",
+    scope="certificates:manage",
+    lane=Lane.WRITE,
+    body=RevocationBody,
+    replies={200: MovedReply},
+    refusals=_REFUSALS,
+    summary="撤销、吊销、注销、撤回 Revoke",
+)
+def revoke(call: Call) -> Answer:
+    """End a certificate for good."""
+    return _do(call, RevocationBody, call.parts.lifecycle.revoke)

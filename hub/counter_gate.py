@@ -1,0 +1,122 @@
+"""The gate that a lookup and a retrieval pass alike: rule 1 on the case and the clerk, read from the repository.
+
+The rules themselves are in `hub.domain.permission`. What the gate has seen may change until the answer is on record,
+so `Passed.case` carries the case's revision, and `hold` refuses to go on from another one.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from hub.clock import Clock
+from hub.domain import permission
+from hub.domain.caller import Caller, Clerk
+from hub.domain.case_number import case_number as checked_case_number
+from hub.domain.catalogue import Catalogue, Matter
+from hub.domain.dates import day_of
+from hub.domain.permission import CaseFacts
+from hub.settings import Settings
+from hub.store import cases, clients, seen
+from hub.store.audit import Record
+from hub.store.cases import CaseRecord
+from hub.store.catalogue import CatalogueCache
+from hub.store.database import Database, Raced, Writer
+from hub.vault import Vault
+from hub.wire import Body
+
+
+class ClerkBody(Body):
+    """The person at the counter (窗口人员), as registered with the hub."""
+
+    id: Annotated[str, Field(min_length=1, max_length=64, description="工号", examples=["FZYC0107"])]
+    name: Annotated[str, Field(min_length=1, max_length=200, description="姓名", examples=["郑予舟"])]
+
+
+class CounterBody(Body):
+    """For which case, and by whom: what every counter call says."""
+
+    case_number: Annotated[str, Field(min_length=1, max_length=64, description="办件编号")]
+    source: Annotated[str, Field(min_length=1, max_length=64, description="办件来源,默认为本系统")] | None = None
+    clerk: ClerkBody
+
+
+@dataclass(frozen=True, slots=True)
+class CaseKey:
+    """Which case is meant, in a form that may stand in plain columns."""
+
+    source: str
+    case_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """An open case, its matter, and the clerk who may work on it, as they were at `now`."""
+
+    case: CaseRecord
+    matter: Matter
+    clerk: Clerk
+    catalogue: Catalogue
+    now: datetime
+    today: date
+
+    @property
+    def clerk_key(self) -> str:
+        """The clerk as counted and put on record: staff numbers are unique within an authority only."""
+        return f"{self.clerk.authority}|{self.clerk.staff_number}"
+
+
+class CounterGate:
+    """Lets a caller and a clerk through to one open case, or refuses."""
+
+    def __init__(
+        self, *, database: Database, vault: Vault, clock: Clock, catalogue: CatalogueCache, settings: Settings
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._clock = clock
+        self._catalogue = catalogue
+        self._settings = settings
+
+    def key_of(self, caller: Caller, body: CounterBody) -> CaseKey:
+        """The case that a body names, by default one of the caller's source; raises `schema.invalid`."""
+        source = caller.source if body.source is None else checked_case_number(body.source, pointer="/source")
+        return CaseKey(source, checked_case_number(body.case_number))
+
+    def enter(self, caller: Caller, key: CaseKey, clerk: ClerkBody, record: Record) -> Passed:
+        """Check case, clerk and openness, in this order, and note on the record who the clerk is.
+
+        Raises `perm.case_required` (one answer for a case that is unknown or another's), `perm.clerk` and
+        `perm.case_not_open`.
+        """
+        reader, now = self._database.reader, self._clock.now()
+        found = cases.find(reader, self._vault, key.source, key.case_number)
+        facts = permission.require_case(caller, None if found is None else _facts(found))
+        if found is None:  # pragma: no cover - refused above
+            raise RuntimeError("case")
+        known = (clients.find_clerk(reader, self._vault, code, clerk.id) for code in facts.authorities)
+        registered = [one for one in known if one is not None]
+        if registered:  # only then is it a staff number: anything may have been typed
+            record.clerk = f"{registered[0].authority}|{registered[0].staff_number}"
+        person = permission.require_clerk(facts, registered, clerk.id, clerk.name)
+        record.clerk = f"{person.authority}|{person.staff_number}"
+        catalogue = self._catalogue(found.matter)
+        today = day_of(now)
+        matter = permission.require_open(facts, catalogue.matters.get(found.matter), today)
+        return Passed(found, matter, person, catalogue, now, today)
+
+    def hold(self, writer: Writer, passed: Passed) -> None:
+        """Raise Raced when the case has changed since; for the transaction that puts the answer on record."""
+        case = passed.case
+        if cases.revision(writer, case.source, case.case_number) != case.revision:
+            raise Raced
+
+    def count(self, writer: Writer, caller: Caller, passed: Passed, parties: Iterable[int]) -> None:
+        """Count the people for clerk, client and everybody; raises `rate.limited` until midnight."""
+        seen.count_people(writer, passed.now, caller.client_id, passed.clerk_key, parties, self._settings)
+
+
+def _facts(case: CaseRecord) -> CaseFacts:
+    return CaseFacts(case.authority, case.accepted_by, case.status, day_of(case.accepted_at))

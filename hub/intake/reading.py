@@ -1,0 +1,162 @@
+"""From a body to a `Push`: normal forms, dates, the matter's and the edition's rules. No database."""
+
+import unicodedata
+from collections.abc import Callable
+from datetime import date, datetime
+
+from hub.domain import numbers
+from hub.domain.case import CaseStatus, Person, Push, PushedCertificate
+from hub.domain.catalogue import Catalogue, Matter
+from hub.domain.dates import FUTURE_TOLERANCE, day_of, read_day, read_moment
+from hub.domain.errors import FieldError, Refusal
+from hub.intake.body import CertificateBody, PersonBody, PushBody
+
+MissingGlyphs = Callable[[str], set[str]]
+
+
+class Reading:
+    """One body being read; `catalogue` and the moment are those of the request."""
+
+    def __init__(self, catalogue: Catalogue, now: datetime, missing_glyphs: MissingGlyphs, max_people: int) -> None:
+        self._catalogue = catalogue
+        self._now = now
+        self._today = day_of(now)
+        self._missing = missing_glyphs
+        self._max_people = max_people
+
+    def push(self, source: str, number: str, body: PushBody) -> Push:
+        """The normalised push; raises the contract's 422 refusals."""
+        matter = self._catalogue.matters.get(body.matter_code)
+        if matter is None:
+            raise Refusal("matter.unknown", pointer="/matter_code")
+        if body.accepted_by is not None and body.accepted_by not in self._catalogue.authorities:
+            raise Refusal("schema.invalid", "未知的机构代码", pointer="/accepted_by")
+        status = CaseStatus[body.status.upper()]
+        if body.certificates and status is not CaseStatus.COMPLETED:
+            raise Refusal("schema.invalid", "只有办结的办件才能带证照", pointer="/certificates")
+        accepted_at, completed_at = self._moments(body)
+        return Push(
+            source=source,
+            case_number=number,
+            amendment=body.amendment,
+            matter_code=matter.code,
+            accepted_by=body.accepted_by,
+            status=status,
+            people=self._people(body),
+            accepted_at=accepted_at,
+            completed_at=completed_at,
+            certificates=self._certificates(body, matter),
+        )
+
+    def _moments(self, body: PushBody) -> tuple[datetime, datetime | None]:
+        accepted_at = self._moment(body.accepted_at, "/accepted_at")
+        if body.completed_at is None:
+            return accepted_at, None
+        completed_at = self._moment(body.completed_at, "/completed_at")
+        if completed_at < accepted_at:
+            raise Refusal("date.order", "办结时间早于收件时间", pointer="/completed_at")
+        return accepted_at, completed_at
+
+    def _moment(self, text: str, at: str) -> datetime:
+        try:
+            moment = read_moment(text)
+        except ValueError:
+            raise Refusal("schema.invalid", "应为带时区的 RFC 3339 时间", pointer=at) from None
+        if moment > self._now + FUTURE_TOLERANCE:
+            raise Refusal("date.future", pointer=at)
+        return moment
+
+    def _people(self, body: PushBody) -> tuple[Person, ...]:
+        people = [self._person(p, f"/applicants/{i}", role="applicant") for i, p in enumerate(body.applicants)]
+        if body.agent is not None:
+            people.append(self._person(body.agent, "/agent", role="agent"))
+        for i, related in enumerate(body.related):
+            people.append(self._person(related, f"/related/{i}", role="related", relation=related.relation))
+        if len(people) > self._max_people:
+            raise Refusal("schema.invalid", f"一个办件最多 {self._max_people} 人", pointer="/applicants")
+        return tuple(people)
+
+    def _person(self, body: PersonBody, at: str, *, role: str = "", relation: str | None = None) -> Person:
+        name = self._line(body.name, f"{at}/name")
+        id_type, normal = numbers.normalise(body.id_type, body.id_number, pointer=at)
+        return Person(name, id_type, normal, role, relation)
+
+    def _line(self, text: str, at: str) -> str:
+        """NFC, trimmed, one line, drawable: what will be printed and signed."""
+        line = unicodedata.normalize("NFC", text).strip()
+        if not line:
+            raise Refusal("schema.invalid", "不能为空", pointer=at)
+        if any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} for c in line):
+            raise Refusal("schema.invalid", "含有控制字符或未定义的字符", pointer=at)
+        if self._missing(line):
+            raise Refusal("glyph.missing", pointer=at)
+        return line
+
+    def _certificates(self, body: PushBody, matter: Matter) -> tuple[PushedCertificate, ...]:
+        found = []
+        keys: set[tuple[str, str]] = set()
+        for i, item in enumerate(body.certificates):
+            at = f"/certificates/{i}"
+            certificate = self._certificate(item, matter, at)
+            key = (certificate.type_code, numbers.clean(certificate.number))
+            if key in keys:
+                raise Refusal("number.taken", "同一办件中证照编号重复", pointer=f"{at}/number")
+            keys.add(key)
+            found.append(certificate)
+        return tuple(found)
+
+    def _certificate(self, body: CertificateBody, matter: Matter, at: str) -> PushedCertificate:
+        kind = self._catalogue.types.get(body.type_code)
+        if kind is None:
+            raise Refusal("type.unknown", pointer=f"{at}/type_code")
+        if kind.code not in matter.yields:
+            raise Refusal("type.not_in_matter", pointer=f"{at}/type_code")
+        edition = kind.edition(body.edition, self._today)
+        if edition is None:
+            raise Refusal("type.unknown", "没有这个模板版本", pointer=f"{at}/edition")
+        fields = {
+            name: self._line(value, f"{at}/fields/{name}") if isinstance(value, str) else value
+            for name, value in body.fields.items()
+        }
+        problems = edition.problems(fields, f"{at}/fields")
+        if problems:
+            raise Refusal("schema.invalid", f"{len(problems)} 个照面字段需要修改", errors=tuple(problems))
+        issued_on, valid_from, valid_until = self._days(body, at)
+        if len(set(body.supersedes)) != len(body.supersedes):
+            raise Refusal("schema.invalid", "标识重复", pointer=f"{at}/supersedes")
+        return PushedCertificate(
+            type_code=kind.code,
+            edition=edition.number,
+            number=self._line(body.number, f"{at}/number"),
+            holders=self._holders(body, at),
+            fields=fields,
+            issued_on=issued_on,
+            valid_from=valid_from,
+            valid_until=valid_until,
+            supersedes=tuple(body.supersedes),
+            edition_named=body.edition is not None,
+        )
+
+    def _holders(self, body: CertificateBody, at: str) -> tuple[Person, ...]:
+        holders = tuple(self._person(h, f"{at}/holders/{n}") for n, h in enumerate(body.holders))
+        if len({(h.id_type, h.id_number) for h in holders}) != len(holders):
+            raise Refusal("schema.invalid", "持证主体重复", pointer=f"{at}/holders")
+        return holders
+
+    def _days(self, body: CertificateBody, at: str) -> tuple[date, date, date | None]:
+        issued_on = self._day(body.issued_on, f"{at}/issued_on")
+        valid_from = issued_on if body.valid_from is None else self._day(body.valid_from, f"{at}/valid_from")
+        valid_until = None if body.valid_until is None else self._day(body.valid_until, f"{at}/valid_until")
+        if issued_on > self._today:
+            raise Refusal("date.future", pointer=f"{at}/issued_on")
+        if valid_until is not None and valid_until < max(valid_from, issued_on):
+            raise Refusal("date.order", "有效期截止日期早于起始日期", pointer=f"{at}/valid_until")
+        return issued_on, valid_from, valid_until
+
+    @staticmethod
+    def _day(text: str, at: str) -> date:
+        try:
+            return read_day(text)
+        except ValueError:
+            error = FieldError(at, "schema.invalid", "应为 YYYY-MM-DD 形式的日期", "must be a day, YYYY-MM-DD")
+            raise Refusal("schema.invalid", errors=(error,)) from None

@@ -1,0 +1,142 @@
+"""Take a push in: who may say this, was it said before, is it sound, what does it do to the case.
+
+`receive` only reads. What a push without certificates does is written by `settle`; one with certificates goes to
+issuance, which reserves push, case and intent in one commit (rule 2).
+"""
+
+from typing import Any
+
+import rfc8785
+
+from hub.clock import Clock
+from hub.domain.caller import Caller
+from hub.domain.case import CaseStatus, Decision, judge, reply
+from hub.domain.case_number import case_number as checked_case_number
+from hub.domain.catalogue import Matter
+from hub.domain.errors import Refusal
+from hub.intake.body import PushBody
+from hub.intake.reading import MissingGlyphs, Reading
+from hub.settings import Settings
+from hub.store import cases, parties, pushes, seen
+from hub.store.audit import Audit, Record
+from hub.store.cases import CaseRecord
+from hub.store.catalogue import CatalogueCache
+from hub.store.database import Database
+from hub.store.pushes import Received, SeenPush
+from hub.store.reserve import Reservation, reserve
+from hub.vault import Vault
+from hub.wire import loads, validate
+
+_DECIDED = frozenset({CaseStatus.COMPLETED, CaseStatus.REFUSED})
+
+
+class Intake:
+    """What approval systems say about cases."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        clock: Clock,
+        catalogue: CatalogueCache,
+        audit: Audit,
+        settings: Settings,
+        missing_glyphs: MissingGlyphs,
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._clock = clock
+        self._catalogue = catalogue
+        self._audit = audit
+        self._settings = settings
+        self._missing_glyphs = missing_glyphs
+
+    def receive(self, caller: Caller, case_number: str, raw: bytes, source: str | None = None) -> Received | SeenPush:
+        """Check a push against everything that is known, and write nothing; an equal one on record is returned.
+
+        Raises Refusal: `schema.invalid` and the other 422 codes, `perm.case_required` for a case that is not the
+        caller's, `perm.not_issuer` for a decision by a client that only took in, `case.conflict`, `case.stale`.
+        """
+        number = checked_case_number(case_number)
+        value = loads(raw)
+        body = validate(PushBody, value)
+        named = caller.source if source is None else source
+        reader, now = self._database.reader, self._clock.now()
+        catalogue = self._catalogue(body.matter_code)
+        before = cases.find(reader, self._vault, named, number)
+        authority, accepted_by = _entitled(caller, named, before, body, catalogue.matters.get(body.matter_code))
+        digest = pushes.digest_of(self._vault, named, number, _canonical(value))
+        found = pushes.find(reader, self._vault, named, number, digest)
+        if found is not None:
+            return found
+        reading = Reading(catalogue, now, self._missing_glyphs, self._settings.max_people_a_case)
+        push = reading.push(named, number, body)
+        if push.status in _DECIDED and not caller.stands_for(authority):
+            raise Refusal("perm.not_issuer", "只有决定机构可以办结或不予许可", pointer="/status")
+        decision = Decision.CHANGE if before is None else judge(before.status, before.amendment, before.matter, push)
+        return Received(push, decision, authority, accepted_by, before, caller.client_id, raw, digest, now)
+
+    def settle(self, received: Received, record: Record) -> dict[str, Any]:
+        """Put a push without certificates on record, with the reply that it gets for ever.
+
+        Raises `case.conflict` where certificates would be left out, `rate.limited` where the case names more people
+        than the client may see today, Raced and StaleKeys (receive it again).
+        """
+        push, before = received.push, received.before
+        if received.decision is Decision.NOTHING and before is not None:
+            return self._note(received, before, record)
+        if before is not None and before.certificates:
+            raise Refusal("case.conflict", "更正须列出该办件的全部证照;终止证照请用撤销", pointer="/certificates")
+        answer = reply(push.case_number, push.amendment, push.status, "none", [])
+        people = parties.resolve(self._database.reader, self._vault, push.people)
+        case = received.case(tuple(item.party for item in people))
+        reservation = Reservation(
+            case=cases.row_of(self._vault, case, received.at),
+            push=pushes.row_of(self._vault, received, answer),
+            people=people,
+            intent=None,
+        )
+        with self._database.write() as writer:
+            reserve(writer, self._vault, reservation)
+            if push.status is CaseStatus.ACCEPTED:
+                # Naming people in an open case makes them visible, so it counts like looking them up.
+                seen.count_people(writer, received.at, received.client, None, case.parties, self._settings)
+            self._audit.write(writer, record, "ok")
+        return answer
+
+    def _note(self, received: Received, before: CaseRecord, record: Record) -> dict[str, Any]:
+        """`accepted` after the end: kept, and changes nothing."""
+        push = received.push
+        answer = reply(push.case_number, before.amendment, before.status, "none", [])
+        row = pushes.row_of(self._vault, received, answer)
+        with self._database.write() as writer:
+            pushes.add(writer, row)
+            self._audit.write(writer, record, "ok")
+        return answer
+
+
+def _entitled(
+    caller: Caller, source: str, before: CaseRecord | None, body: PushBody, matter: Matter | None
+) -> tuple[str, str]:
+    """(deciding authority, authority that took in) of a case that the caller may tell about."""
+    if before is not None:
+        if not caller.stands_for(before.authority, before.accepted_by):
+            raise Refusal("perm.case_required")
+        return before.authority, body.accepted_by or before.accepted_by
+    if matter is None:
+        raise Refusal("matter.unknown", pointer="/matter_code")
+    accepted_by = body.accepted_by or caller.authority
+    if source != caller.source and source not in caller.authorities:
+        raise Refusal("perm.case_required")
+    if not caller.stands_for(matter.authority_code, accepted_by):
+        raise Refusal("perm.case_required")
+    return matter.authority_code, accepted_by
+
+
+def _canonical(value: Any) -> bytes:
+    """The body's RFC 8785 form; raises `schema.invalid` for numbers that it cannot write exactly."""
+    try:
+        return rfc8785.dumps(value)
+    except rfc8785.CanonicalizationError:
+        raise Refusal("schema.invalid", "数字超出可精确表示的范围", pointer="") from None

@@ -1,0 +1,126 @@
+"""What an intent becomes when it is signed: changes of certificates, the case, and the reply that stands for ever."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from hub.clock import Clock
+from hub.domain.case import CaseStatus, reply
+from hub.domain.certificate import ActKind, Standing
+from hub.domain.dates import day_of
+from hub.domain.issuing import Ending, Intent, Planned, Signed
+from hub.links import links
+from hub.store import cases, certificates, changes
+from hub.store import keys as key_store
+from hub.store.cases import CaseRecord
+from hub.store.certificates import VersionRecord
+from hub.store.changes import Act, Change
+from hub.store.database import Database, Raced
+from hub.store.ids import Ids
+from hub.vault import Vault
+
+
+class Outcome:
+    """Prepares the second commit; reads only."""
+
+    def __init__(self, database: Database, vault: Vault, clock: Clock, ids: Ids) -> None:
+        self._database = database
+        self._vault = vault
+        self._clock = clock
+        self._ids = ids
+
+    def case(self, intent: Intent) -> CaseRecord:
+        """The case with its certificates; raises Raced where it is gone."""
+        found = cases.find(self._database.reader, self._vault, intent.source, intent.case_number)
+        if found is None:
+            raise Raced
+        return cases.with_certificates(found, tuple((p.home, p.certificate, p.version) for p in intent.planned))
+
+    def changes(self, intent: Intent, signed: Sequence[Signed], now: datetime) -> list[Change]:
+        """Every change of the case's certificates and of those that they replace."""
+        done = {item.planned.version_key: item for item in signed}
+        found = []
+        for planned in intent.planned:
+            if planned.version_key in done and planned.kind is not None:
+                found.append(self._granted(intent, done[planned.version_key], planned.kind, now))
+            found += [
+                change
+                for ending in planned.endings
+                if not ending.same_certificate and (change := self._ended(intent, ending, now)) is not None
+            ]
+        return found
+
+    def _granted(self, intent: Intent, signed: Signed, kind: ActKind, now: datetime) -> Change:
+        planned = signed.planned
+        place = (intent.source, intent.case_number)
+        if kind is ActKind.ISSUED:
+            act = Act(kind, Standing.ACTIVE, planned.issued_on, now, intent.client)
+            return changes.first_version(self._vault, self._ids, signed, act, *place)
+        before = self._current(planned.home, planned.certificate)
+        act = Act(kind, _standing_after(kind, before.standing), _begins(planned), now, intent.client)
+        return changes.next_version(self._vault, self._ids, before, signed, act, *place)
+
+    def _ended(self, intent: Intent, ending: Ending, now: datetime) -> Change | None:
+        """The end of a certificate that another one replaces; a revocation that came in between stands."""
+        before = self._current(ending.home, ending.certificate)
+        if before.standing is Standing.REVOKED:
+            return None
+        # Until the successor begins, it is still what it was, suspended for instance; state() knows the day.
+        standing = Standing.SUPERSEDED if ending.on <= day_of(now) else before.standing
+        act = Act(ActKind.SUPERSEDED, standing, ending.on, now, intent.client)
+        return changes.move(self._vault, self._ids, before, act, superseded_on=ending.on)
+
+    def _current(self, home: int, certificate: int) -> VersionRecord:
+        versions = certificates.versions_of(self._database.reader, self._vault, home, certificate)
+        if not versions:
+            raise Raced
+        return versions[-1]
+
+    def reply(self, intent: Intent, status: CaseStatus) -> dict[str, Any]:
+        """What the push caused, in pushed order."""
+        url = self._url()
+        granted = [
+            {
+                "identifier": planned.identifier,
+                "number": planned.number,
+                "type_code": planned.type_code,
+                "version": planned.version,
+                "links": links(url, planned.identifier, planned.code, planned.digits),
+            }
+            for planned in intent.planned
+        ]
+        return reply(intent.case_number, intent.amendment, status, "done", granted)
+
+    def live(self, case: CaseRecord) -> list[dict[str, Any]]:
+        """The certificates of a case with the state that they have today."""
+        url, today = self._url(), self._clock.today()
+        found = []
+        for home, certificate, version in case.certificates:
+            record = certificates.by_key(self._database.reader, self._vault, home, certificate, version)
+            if record is None:
+                raise Raced
+            found.append(
+                {
+                    "identifier": record.identifier,
+                    "number": record.number,
+                    "type_code": record.type_code,
+                    "version": record.version,
+                    "state": record.state(today).value,
+                    "links": links(url, record.identifier, record.code, record.digits),
+                }
+            )
+        return found
+
+    def _url(self) -> str:
+        return key_store.public_urls(self._database.reader)[0]
+
+
+def _standing_after(kind: ActKind, before: Standing) -> Standing:
+    """A revocation stands, also over a version on its way; a renewal ends a suspension, a correction does not."""
+    if kind is ActKind.RENEWED and before is Standing.SUSPENDED:
+        return Standing.ACTIVE
+    return before
+
+
+def _begins(planned: Planned) -> date:
+    return next(ending.on for ending in planned.endings if ending.same_certificate)

@@ -1,0 +1,254 @@
+"""What a completed push means for each of its certificates: new, as it was, corrected, renewed, replacing others.
+
+Reads only. Everything that must be unique is prepared as rows, so that the reserve commit decides every race.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from hub.domain import numbers
+from hub.domain.case import PushedCertificate
+from hub.domain.certificate import ActKind, Standing, may_move
+from hub.domain.dates import day_of
+from hub.domain.errors import Refusal
+from hub.domain.issuing import Ending, Planned
+from hub.issuance.drafting import Draft, Drafting
+from hub.store import certificates, parties
+from hub.store.certificates import VersionRecord
+from hub.store.database import Raced, Reader
+from hub.store.ids import Ids
+from hub.store.pushes import Received
+from hub.vault import Vault
+from signing import codes, identifier
+
+_LAST_VERSION = 999
+Key = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Plan:
+    """The certificates of one push in its order, and the rows that make them unique, each with its JSON pointer."""
+
+    planned: list[Planned] = field(default_factory=list)
+    handles: list[dict[str, Any]] = field(default_factory=list)
+    number_rows: list[tuple[str, tuple[dict[str, Any], ...]]] = field(default_factory=list)
+    successions: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+
+class Planner:
+    """Plans one push. `resolved` are the parties of the case's people and of every holder."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        vault: Vault,
+        ids: Ids,
+        drafting: Drafting,
+        received: Received,
+        resolved: Iterable[parties.Resolved],
+    ) -> None:
+        self._reader = reader
+        self._vault = vault
+        self._ids = ids
+        self._drafting = drafting
+        self._received = received
+        self._today = day_of(received.at)
+        self._parties = {parties.text_of(item.person): item.party for item in resolved}
+        self._ended: set[int] = set()
+        self._plan = Plan()
+
+    def plan(self) -> Plan:
+        """Raises Refusal `number.taken`, `case.conflict`, `certificate.move`, `certificate.not_found`,
+        `perm.not_issuer`, `schema.invalid` (a face too large to sign); KeyMissing when no key signs now.
+        """
+        mine = self._certificates_of_case()
+        left = set(mine)
+        for place, pushed in enumerate(self._received.push.certificates):
+            at = f"/certificates/{place}"
+            owner = parties.holder_of_number(self._reader, self._vault, self._number_text(pushed))
+            predecessors = self._predecessors(pushed, mine, at)
+            if owner in mine:
+                left.discard(owner)
+                self._known(pushed, mine[owner], predecessors, at)
+            elif owner is not None:
+                self._renewal(pushed, owner, predecessors, at)
+            else:
+                self._new(pushed, predecessors, at)
+        if left:
+            raise Refusal("case.conflict", "更正须列出该办件的全部证照;终止证照请用撤销", pointer="/certificates")
+        return self._plan
+
+    def _certificates_of_case(self) -> dict[Key, VersionRecord]:
+        """The versions that the case has granted, by certificate."""
+        before = self._received.before
+        found = {}
+        for home, certificate, version in () if before is None else before.certificates:
+            record = certificates.by_key(self._reader, self._vault, home, certificate, version)
+            if record is None:
+                raise Raced
+            found[home, certificate] = record
+        return found
+
+    def _number_text(self, pushed: PushedCertificate) -> str:
+        return numbers.number_text(self._received.authority, pushed.type_code, pushed.number)
+
+    # --- what it replaces ---------------------------------------------------------------------------------------------
+
+    def _predecessors(
+        self, pushed: PushedCertificate, mine: dict[Key, VersionRecord], at: str
+    ) -> list[tuple[str, VersionRecord]]:
+        """The versions that `supersedes` names and that are not replaced already by this very case."""
+        found = []
+        for place, named in enumerate(pushed.supersedes):
+            pointer = f"{at}/supersedes/{place}"
+            record = certificates.by_identifier(self._reader, self._vault, named)
+            if record is None:
+                raise Refusal("certificate.not_found", pointer=pointer)
+            if record.authority != self._received.authority:
+                raise Refusal("perm.not_issuer", pointer=pointer)
+            push = self._received.push
+            if certificates.succession(self._reader, record.version_key) == (push.source, push.case_number):
+                continue
+            if (record.home, record.certificate) in mine:
+                raise Refusal("case.conflict", "不能替代本办件自己的证照;请用更正", pointer=pointer)
+            self._require_replaceable(record, pointer)
+            found.append((pointer, record))
+        return found
+
+    def _require_replaceable(self, record: VersionRecord, pointer: str) -> None:
+        final = record.dates.superseded_on is not None or not record.is_current
+        if final or not may_move(record.standing, Standing.SUPERSEDED, record.dates, self._today):
+            raise Refusal("certificate.move", "该证照已终止或已有替代者", pointer=pointer)
+
+    def _ending(self, record: VersionRecord, on: date, pointer: str, *, same: bool) -> Ending:
+        push = self._received.push
+        claim = {"version_key": record.version_key, "source": push.source, "case_number": push.case_number}
+        self._plan.successions.append((pointer, claim))
+        return Ending(record.home, record.certificate, record.version, record.version_key, record.identifier, on, same)
+
+    def _endings(self, pushed: PushedCertificate, predecessors: list[tuple[str, VersionRecord]]) -> tuple[Ending, ...]:
+        """One ending a certificate, whichever of the case's new certificates replace it together."""
+        endings = []
+        for pointer, record in predecessors:
+            if record.version_key not in self._ended:
+                self._ended.add(record.version_key)
+                endings.append(self._ending(record, pushed.valid_from, pointer, same=False))
+        return tuple(endings)
+
+    # --- the four cases -----------------------------------------------------------------------------------------------
+
+    def _known(
+        self,
+        pushed: PushedCertificate,
+        granted: VersionRecord,
+        predecessors: list[tuple[str, VersionRecord]],
+        at: str,
+    ) -> None:
+        """One that this case has granted before: as it was, or corrected by a next version."""
+        endings = self._endings(pushed, predecessors)
+        if pushed.same_content(_as_pushed(granted)):
+            self._plan.planned.append(_unchanged(granted, endings))
+            return
+        if not granted.is_current:
+            raise Refusal("case.conflict", "该证照已由其他办件换发,请在那个办件中更正", pointer=at)
+        if not may_move(granted.standing, Standing.SUPERSEDED, granted.dates, self._today):
+            raise Refusal("certificate.move", "已终止的证照不能更正", pointer=at)
+        own = self._ending(granted, self._today, at, same=True)
+        self._next_version(ActKind.CORRECTED, pushed, granted, (own, *endings), at)
+
+    def _renewal(
+        self, pushed: PushedCertificate, owner: Key, predecessors: list[tuple[str, VersionRecord]], at: str
+    ) -> None:
+        """Another case's certificate with this number: its next version, if that one alone is superseded."""
+        records = [record for _, record in predecessors]
+        if len(pushed.supersedes) != 1 or [(r.home, r.certificate) for r in records] != [owner]:
+            raise Refusal("number.taken", pointer=f"{at}/number")
+        pointer, record = predecessors[0]
+        if record.version_key in self._ended:
+            raise Refusal("certificate.move", "该证照已有替代者", pointer=pointer)
+        self._ended.add(record.version_key)
+        own = self._ending(record, pushed.valid_from, pointer, same=True)
+        self._next_version(ActKind.RENEWED, pushed, record, (own,), at)
+
+    def _new(self, pushed: PushedCertificate, predecessors: list[tuple[str, VersionRecord]], at: str) -> None:
+        holders = self._parties_of(pushed)
+        key = (holders[0], self._ids.take("certificate"))
+        rows = parties.blind_rows(self._vault, parties.NUMBER, self._number_text(pushed), key[1], key[0])
+        self._plan.number_rows.append((f"{at}/number", rows))
+        draft = Draft(ActKind.ISSUED, *key, 1, identifier.new_serial(), holders, self._endings(pushed, predecessors))
+        self._add(draft, pushed, at)
+
+    def _next_version(
+        self, kind: ActKind, pushed: PushedCertificate, before: VersionRecord, endings: tuple[Ending, ...], at: str
+    ) -> None:
+        if before.version >= _LAST_VERSION:
+            raise Refusal("certificate.move", "版本号已用完", pointer=at)
+        key = (before.home, before.certificate)
+        draft = Draft(kind, *key, before.version + 1, before.serial, self._parties_of(pushed), endings)
+        self._add(draft, pushed, at)
+
+    def _parties_of(self, pushed: PushedCertificate) -> tuple[int, ...]:
+        return tuple(self._parties[parties.text_of(holder)] for holder in pushed.holders)
+
+    def _add(self, draft: Draft, pushed: PushedCertificate, at: str) -> None:
+        planned = self._drafting.draft(
+            draft,
+            pushed,
+            authority=self._received.authority,
+            version_key=self._ids.take("version"),
+            code=codes.new_code(),
+            at=self._received.at,
+            pointer=at,
+        )
+        self._plan.planned.append(planned)
+        place = {"home": planned.home, "certificate": planned.certificate, "version": planned.version}
+        self._plan.handles.append({"kind": certificates.IDENTIFIER, "value": planned.identifier, **place})
+        self._plan.handles.append({"kind": certificates.CODE, "value": planned.code, **place})
+
+
+def _as_pushed(record: VersionRecord) -> PushedCertificate:
+    return PushedCertificate(
+        type_code=record.type_code,
+        edition=record.edition,
+        number=record.number,
+        holders=record.holders,
+        fields=record.fields,
+        issued_on=record.dates.issued_on,
+        valid_from=record.dates.valid_from,
+        valid_until=record.dates.valid_until,
+    )
+
+
+def _unchanged(record: VersionRecord, endings: tuple[Ending, ...]) -> Planned:
+    """A certificate that stays as it is: it keeps its place in the case, and nothing is signed."""
+    return Planned(
+        kind=None,
+        home=record.home,
+        certificate=record.certificate,
+        version=record.version,
+        version_key=record.version_key,
+        serial=record.serial,
+        identifier=record.identifier,
+        code=record.code,
+        type_code=record.type_code,
+        authority=record.authority,
+        edition=record.edition,
+        number=record.number,
+        holders=record.holders,
+        parties=record.parties,
+        fields=record.fields,
+        issued_on=record.dates.issued_on,
+        valid_from=record.dates.valid_from,
+        valid_until=record.dates.valid_until,
+        salt=record.salt,
+        kid=record.kid,
+        signing_input=b"",
+        disclosures=(),
+        qr_to_be_signed=b"",
+        qr_protected=b"",
+        qr_payload=b"",
+        endings=endings,
+        digits=record.digits,
+    )

@@ -1,0 +1,186 @@
+"""Issue what a case has granted: reserve, sign, check, publish.
+
+Two commits. The first puts push, case and intent on record, with every number reserved and the exact bytes that will be
+signed. The second deletes the intent and inserts everything. `finish` stands between them and is called by the request,
+by every equal push that meets the intent, and by the worker; who deletes no intent finds the work done.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from hub.attempts import attempt
+from hub.clock import Clock
+from hub.domain.issuing import Intent, Planned, Signed
+from hub.issuance.drafting import Drafting
+from hub.issuance.outcome import Outcome
+from hub.issuance.planning import Plan, Planner
+from hub.keyring import Keyring
+from hub.store import cases, intents, parties, pushes
+from hub.store import keys as key_store
+from hub.store.audit import Audit, Record
+from hub.store.catalogue import CatalogueCache
+from hub.store.database import Database
+from hub.store.ids import Ids
+from hub.store.keys import SigningState
+from hub.store.publish import KeyRetired, publish
+from hub.store.pushes import Received
+from hub.store.reserve import Reservation, reserve
+from hub.vault import Vault
+from signing import credential, qr
+from signing.errors import KeyMissing
+from signing.keys import Purpose
+
+FIRST_RETRY = timedelta(seconds=5)
+LONGEST_RETRY = timedelta(seconds=60)
+
+
+class Issuance:
+    """The one place where certificates come into being. `at_step` is told each step's name, for crash tests."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        clock: Clock,
+        ids: Ids,
+        audit: Audit,
+        keyring: Keyring,
+        catalogue: CatalogueCache,
+        at_step: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._clock = clock
+        self._ids = ids
+        self._audit = audit
+        self._keyring = keyring
+        self._drafting = Drafting(database, vault, keyring, catalogue)
+        self._outcome = Outcome(database, vault, clock, ids)
+        self._at_step = at_step
+
+    def reserve(self, received: Received, record: Record) -> None:
+        """The first commit. Raises the refusals of planning, KeyMissing, Raced and StaleKeys (receive it again)."""
+        push = received.push
+        reader = self._database.reader
+        holders = tuple(holder for pushed in push.certificates for holder in pushed.holders)
+        resolved = parties.resolve(reader, self._vault, (*push.people, *holders))
+        plan = Planner(reader, self._vault, self._ids, self._drafting, received, resolved).plan()
+        case = received.case(tuple(item.party for item in resolved[: len(push.people)]))
+        reservation = Reservation(
+            case=cases.row_of(self._vault, case, received.at),
+            push=pushes.row_of(self._vault, received, None),
+            people=resolved,
+            intent=self._intent_row(received, plan),
+            handles=tuple(plan.handles),
+            number_rows=tuple(plan.number_rows),
+            successions=tuple(plan.successions),
+        )
+        self._at_step("reserve")
+        with self._database.write() as writer:
+            reserve(writer, self._vault, reservation)
+            self._audit.write(writer, record, "ok")
+        self._at_step("reserved")
+
+    def _intent_row(self, received: Received, plan: Plan) -> dict[str, Any]:
+        push = received.push
+        intent = Intent(
+            intent=self._ids.take("intent"),
+            source=push.source,
+            case_number=push.case_number,
+            amendment=push.amendment,
+            client=received.client,
+            push_key=received.key,
+            planned=tuple(plan.planned),
+        )
+        return intents.row_of(self._vault, intent, received.at, received.at + FIRST_RETRY)
+
+    def is_pending(self, source: str, case_number: str) -> bool:
+        """Whether a case has decided certificates that are not yet signed and published."""
+        return intents.is_open(self._database.reader, source, case_number)
+
+    def finish(self, source: str, case_number: str) -> bool:
+        """Sign and publish what a case has decided; whether nothing is left to do.
+
+        False while the signer is away; the intent then waits for the next call, and the worker makes one.
+        """
+        return attempt(self._vault, lambda: self._finish_once(source, case_number))
+
+    def finish_due(self, limit: int = 100) -> int:
+        """What the worker does: try every intent whose time has come; how many cases are finished now."""
+        due = intents.due(self._database.reader, self._clock.now(), limit)
+        return sum(self.finish(source, case_number) for source, case_number in due)
+
+    def _finish_once(self, source: str, case_number: str) -> bool:
+        intent = intents.open_intent(self._database.reader, self._vault, source, case_number)
+        if intent is None:
+            return True
+        try:
+            if self._is_retired(intent):
+                intent = self._prepare_anew(intent)
+            signed = [self._sign(planned) for planned in intent.planned]
+        except KeyMissing:
+            self._postpone(intent)
+            return False
+        self._at_step("signed")
+        return self._publish(replace(intent, planned=tuple(item.planned for item in signed)), signed)
+
+    def _publish(self, intent: Intent, signed: list[Signed]) -> bool:
+        now = self._clock.now()
+        case = self._outcome.case(intent)
+        changes = self._outcome.changes(intent, signed, now)
+        case_row = cases.row_of(self._vault, case, now)
+        reply = pushes.sealed_reply(self._vault, intent.push_key, self._outcome.reply(intent, case.status))
+        self._at_step("publish")
+        try:
+            with self._database.write() as writer:
+                key_store.require_current(writer, self._vault)
+                done = publish(writer, intent, changes, case_row, reply)
+        except KeyRetired:
+            self._keyring.refresh()
+            done = False
+        self._at_step("published")
+        # Somebody else has finished this intent, or put another in its place: look again.
+        return done or self._finish_once(intent.source, intent.case_number)
+
+    def _sign(self, planned: Planned) -> Signed:
+        """Both signatures, each checked with the public key on record; what stays as it is needs none."""
+        if planned.kind is None:
+            return Signed(planned, "", planned.digits)
+        text = self._keyring.sign(planned.kid, Purpose.CREDENTIAL, planned.signing_input)
+        digits = self._keyring.sign(planned.kid, Purpose.CREDENTIAL, planned.qr_to_be_signed)
+        prepared = credential.Prepared(planned.signing_input, planned.disclosures)
+        face = qr.PreparedDigits(planned.qr_to_be_signed, planned.qr_protected, planned.qr_payload)
+        printed = qr.assemble(face, digits)
+        return Signed(replace(planned, digits=printed), credential.assemble(prepared, text), printed)
+
+    def _is_retired(self, intent: Intent) -> bool:
+        for kid in {planned.kid for planned in intent.planned if planned.kind is not None}:
+            key = self._keyring.find(kid)
+            if key is None or key.state is SigningState.RETIRED:
+                return True
+        return False
+
+    def _prepare_anew(self, intent: Intent) -> Intent:
+        """Void the intent on record and put one in its place with the same numbers, for the key that signs now."""
+        now = self._clock.now()
+        planned = tuple(p if p.kind is None else self._drafting.prepare(p, now) for p in intent.planned)
+        fresh = replace(intent, intent=self._ids.take("intent"), planned=planned, attempts=0)
+        row = intents.row_of(self._vault, fresh, now, now + FIRST_RETRY)
+        with self._database.write() as writer:
+            if intents.void(writer, intent):
+                writer.insert("intents", row)
+        return fresh
+
+    def _postpone(self, intent: Intent) -> None:
+        wait = min(FIRST_RETRY * 2 ** min(intent.attempts, 10), LONGEST_RETRY)
+        with self._database.write() as writer:
+            intents.postpone(writer, intent, self._clock.now() + wait)
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def certificates_of(self, case: cases.CaseRecord) -> list[dict[str, Any]]:
+        """What a case has granted, in pushed order, each with its live state."""
+        return self._outcome.live(case)

@@ -1,0 +1,193 @@
+"""Suspend, restore, revoke. One act, one commit; every form shows it from then on, because states are computed."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from hub.attempts import attempt
+from hub.clock import Clock
+from hub.domain.caller import Caller
+from hub.domain.certificate import (
+    REVOCATION_KINDS,
+    SUSPENSION_KINDS,
+    ActKind,
+    Standing,
+    State,
+    may_move,
+    state,
+)
+from hub.domain.errors import Refusal
+from hub.store import acts, certificates, changes
+from hub.store import keys as key_store
+from hub.store.acts import ActRecord
+from hub.store.audit import Audit, Record
+from hub.store.certificates import VersionRecord
+from hub.store.changes import Act
+from hub.store.database import Database
+from hub.store.ids import Ids
+from hub.vault import Vault
+from signing import identifier as identifiers
+from signing.errors import Malformed
+
+_STANDINGS = {
+    ActKind.SUSPENDED: Standing.SUSPENDED,
+    ActKind.RESTORED: Standing.ACTIVE,
+    ActKind.REVOKED: Standing.REVOKED,
+}
+_KINDS = {ActKind.SUSPENDED: SUSPENSION_KINDS, ActKind.REVOKED: REVOCATION_KINDS}
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What an act left: the state of the version that was named, and the act as it stands on record."""
+
+    identifier: str
+    state: State
+    kind: str | None
+    effective_on: date
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    kind: ActKind
+    subkind: str | None
+    effective_on: date | None
+    grounds: dict[str, str]
+
+
+class Lifecycle:
+    """Changes of standing. All methods raise the same refusals.
+
+    `certificate.not_found`; `perm.not_issuer`; `certificate.move` where the state does not allow it; `schema.invalid`
+    for an unknown kind; `date.future` and `date.order` for an effective date after today or before the issue. The same
+    act again, when it is the last that happened, is answered as the first time.
+    """
+
+    def __init__(self, *, database: Database, vault: Vault, clock: Clock, ids: Ids, audit: Audit) -> None:
+        self._database = database
+        self._vault = vault
+        self._clock = clock
+        self._ids = ids
+        self._audit = audit
+
+    def suspend(
+        self,
+        caller: Caller,
+        identifier: str,
+        *,
+        kind: str,
+        reason: str,
+        legal_basis: str,
+        document_number: str | None = None,
+        effective_on: date | None = None,
+    ) -> Moved:
+        """Out of force for a while: `withheld` 暂扣, `lost` 挂失, `under_change`, `other`."""
+        grounds = _grounds(reason, legal_basis, document_number)
+        return self._do(caller, identifier, _Wanted(ActKind.SUSPENDED, kind, effective_on, grounds))
+
+    def restore(
+        self,
+        caller: Caller,
+        identifier: str,
+        *,
+        kind: str | None = None,
+        reason: str,
+        legal_basis: str,
+        document_number: str | None = None,
+        effective_on: date | None = None,
+    ) -> Moved:
+        """In force again; `kind`, where it is given, must be that of the suspension that ends."""
+        grounds = _grounds(reason, legal_basis, document_number)
+        return self._do(caller, identifier, _Wanted(ActKind.RESTORED, kind, effective_on, grounds))
+
+    def revoke(
+        self,
+        caller: Caller,
+        identifier: str,
+        *,
+        kind: str,
+        reason: str,
+        legal_basis: str,
+        document_number: str | None = None,
+        effective_on: date | None = None,
+    ) -> Moved:
+        """Ended for good: `penalty` 吊销, `rescinded` 撤销, `cancelled` 注销, `withdrawn` 撤回."""
+        grounds = _grounds(reason, legal_basis, document_number)
+        return self._do(caller, identifier, _Wanted(ActKind.REVOKED, kind, effective_on, grounds))
+
+    def _do(self, caller: Caller, identifier: str, wanted: _Wanted) -> Moved:
+        record = Record(f"certificate.{wanted.kind.name.lower()}", caller.client_id, request=caller.request)
+        with self._audit.of(record):
+            if wanted.kind in _KINDS and wanted.subkind not in _KINDS[wanted.kind]:
+                raise Refusal("schema.invalid", "不是允许的取值", pointer="/kind")
+            return attempt(self._vault, lambda: self._try(caller, identifier, wanted, record))
+
+    def _try(self, caller: Caller, identifier: str, wanted: _Wanted, record: Record) -> Moved:
+        named, current = self._find(identifier, record)
+        if not caller.stands_for(named.authority):
+            raise Refusal("perm.not_issuer")
+        history = acts.acts_of(self._database.reader, self._vault, named.home, named.certificate)
+        if history and _is_same(history[-1], wanted):
+            return self._moved(named, history[-1])
+        today = self._clock.today()
+        self._require(named, current, wanted, history, today)
+        effective_on = wanted.effective_on or today
+        act = Act(
+            kind=wanted.kind,
+            standing=_STANDINGS[wanted.kind],
+            effective_on=effective_on,
+            recorded_at=self._clock.now(),
+            client=caller.client_id,
+            subkind=wanted.subkind,
+            grounds=dict(wanted.grounds),
+        )
+        change = changes.move(self._vault, self._ids, current, act)
+        with self._database.write() as writer:
+            key_store.require_current(writer, self._vault)
+            changes.apply(writer, change)
+            self._audit.write(writer, record, "ok")
+        after = state(act.standing, named.dates, today)
+        return Moved(named.identifier, after, act.subkind, effective_on, act.recorded_at)
+
+    def _find(self, identifier: str, record: Record) -> tuple[VersionRecord, VersionRecord]:
+        """(the version that was named, the certificate's current one)."""
+        try:
+            identifiers.parse(identifier)
+        except Malformed:
+            raise Refusal("certificate.not_found") from None
+        reader = self._database.reader
+        named = certificates.by_identifier(reader, self._vault, identifier)
+        if named is None:
+            raise Refusal("certificate.not_found")
+        record.home, record.certificate = named.home, named.certificate
+        return named, certificates.versions_of(reader, self._vault, named.home, named.certificate)[-1]
+
+    def _require(
+        self, named: VersionRecord, current: VersionRecord, wanted: _Wanted, history: list[ActRecord], today: date
+    ) -> None:
+        if wanted.effective_on is not None and wanted.effective_on > today:
+            raise Refusal("date.future", pointer="/effective_on")
+        if wanted.effective_on is not None and wanted.effective_on < named.dates.issued_on:
+            raise Refusal("date.order", "生效日期早于颁发日期", pointer="/effective_on")
+        if named.state(today) is State.SUPERSEDED:
+            raise Refusal("certificate.move", "该版本已被更正或换发,请对现行版本操作")
+        if not may_move(current.standing, _STANDINGS[wanted.kind], current.dates, today):
+            raise Refusal("certificate.move")
+        if wanted.kind is ActKind.RESTORED and wanted.subkind is not None:
+            suspended = next((a.subkind for a in reversed(history) if a.kind is ActKind.SUSPENDED), None)
+            if wanted.subkind != suspended:
+                raise Refusal("certificate.move", "与暂停时的种类不符", pointer="/kind")
+
+    def _moved(self, named: VersionRecord, act: ActRecord) -> Moved:
+        today = self._clock.today()
+        return Moved(named.identifier, named.state(today), act.subkind, act.effective_on, act.recorded_at)
+
+
+def _grounds(reason: str, legal_basis: str, document_number: str | None) -> dict[str, str]:
+    found = {"reason": reason, "legal_basis": legal_basis}
+    return found if document_number is None else found | {"document_number": document_number}
+
+
+def _is_same(act: ActRecord, wanted: _Wanted) -> bool:
+    same_day = wanted.effective_on is None or wanted.effective_on == act.effective_on
+    return (act.kind, act.subkind, dict(act.grounds)) == (wanted.kind, wanted.subkind, wanted.grounds) and same_day

@@ -1,0 +1,245 @@
+"""Plays the sample city: loads its catalogue and accounts, pushes its cases, and says where everything is.
+
+Everything goes through the same steps as a department's own system, so what the city shows is what the hub does.
+"""
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from hub.api import cases
+from hub.domain.caller import Caller
+from hub.domain.dates import show_moment
+from hub.parts import Parts
+from signing import identifier as identifiers
+
+DATA = Path(__file__).parent
+Progress = Callable[[int, int], None]
+_NOW = re.compile(r'"@now-([0-9]+)([dh])"')
+_REFERENCE = re.compile(r'"@([^"/]+)/([0-9]+)"')
+
+
+class Unfinished(Exception):  # noqa: N818 (nothing is broken: running the load again goes on from here)
+    """The load stopped half way, for instance because the signer is away; run it again."""
+
+
+@dataclass(slots=True)
+class _Granted:
+    """What a case has granted, as its latest push replied: identifiers in pushed order."""
+
+    client: str
+    identifiers: list[str]
+
+
+def load(parts: Parts, folder: Path, progress: Progress) -> None:
+    """Load the sample city and describe it in `folder` (contract: `DATA_DIR/sample/index.json`).
+
+    `progress(done, total)` is called after every step. A load that was interrupted goes on where it stopped; one that
+    is complete is left alone. Raises Unfinished when the hub cannot sign now, and every Refusal of the steps.
+    """
+    _Load(parts, folder, progress).run()
+
+
+class _Load:
+    def __init__(self, parts: Parts, folder: Path, progress: Progress) -> None:
+        self._parts = parts
+        self._folder = folder
+        self._progress = progress
+        self._accounts = _yaml("accounts.yaml")
+        self._story = _yaml("story.yaml")
+        self._callers = {c["name"]: _caller(c) for c in self._accounts["clients"]}
+        self._granted: dict[str, _Granted] = {}
+        self._done = 0
+        self._total = 1 + sum(
+            len(those) for those in (self._accounts["clients"], self._accounts["clerks"], self._story["steps"])
+        )
+
+    def run(self) -> None:
+        index = self._folder / "index.json"
+        if index.exists():
+            self._progress(self._total, self._total)
+            return
+        for folder in (self._folder, self._folder / "keys", self._folder / "cases"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._parts.registration.load_catalogue(_yaml("city.yaml"))
+        self._step()
+        self._add_accounts()
+        self._play()
+        _write(index, json.dumps(self._index(), ensure_ascii=False, indent=2).encode() + b"\n")
+        self._journal.unlink(missing_ok=True)
+
+    def _step(self) -> None:
+        self._done += 1
+        self._progress(self._done, self._total)
+
+    def _add_accounts(self) -> None:
+        for client in self._accounts["clients"]:
+            self._add_client(client)
+            self._step()
+        for clerk in self._accounts["clerks"]:
+            self._parts.registration.add_clerk(clerk["name"], clerk["authority"], clerk["id"])
+            self._step()
+
+    def _add_client(self, client: dict[str, Any]) -> None:
+        key_file = self._folder / _key_file(client["name"])
+        if key_file.exists():
+            return
+        registration = self._parts.registration
+        _, private_key = registration.add_client(
+            client["name"],
+            client["authority"],
+            source=client.get("source"),
+            acts_for=tuple(client.get("acts_for", ())),
+            scopes=tuple(client["scopes"]),
+        )
+        _write(key_file, private_key)
+
+    @property
+    def _journal(self) -> Path:
+        """How many acts are on record: acts, unlike pushes, are not played twice."""
+        return self._folder / "acts-done"
+
+    def _play(self) -> None:
+        acts_done = int(self._journal.read_text()) if self._journal.exists() else 0
+        acts = 0
+        for step in self._story["steps"]:
+            if "push" in step:
+                self._push(step["push"])
+            else:
+                acts += 1
+                if acts > acts_done:
+                    self._act(step)
+                    _write(self._journal, str(acts).encode())
+            self._step()
+
+    def _push(self, push: dict[str, str]) -> None:
+        """Push a case file; its exact bytes are kept first, so that an interrupted load repeats them."""
+        copy = self._folder / push["body"]
+        if not copy.exists():
+            _write(copy, self._fill((DATA / push["body"]).read_text(encoding="utf-8")).encode())
+        number = push["case_number"]
+        reply = cases.push(self._parts, self._callers[push["client"]], number, copy.read_bytes()).reply
+        if reply["issuance"] == "pending":
+            raise Unfinished(number)
+        self._granted[number] = _Granted(push["client"], [c["identifier"] for c in reply["certificates"]])
+
+    def _fill(self, text: str) -> str:
+        """A case file with what could not be known beforehand: moments before now, and other cases' identifiers."""
+
+        def moment(match: re.Match[str]) -> str:
+            count = int(match[1])
+            ago = timedelta(days=count) if match[2] == "d" else timedelta(hours=count)
+            return json.dumps(show_moment(self._parts.clock.now() - ago))
+
+        def reference(match: re.Match[str]) -> str:
+            return json.dumps(self._granted[match[1]].identifiers[int(match[2])])
+
+        return _REFERENCE.sub(reference, _NOW.sub(moment, text))
+
+    def _act(self, step: dict[str, Any]) -> None:
+        case_number, _, position = step["certificate"].rpartition("/")
+        body = dict(step["body"])
+        if "effective_on" in body:
+            body["effective_on"] = date.fromisoformat(body["effective_on"])
+        lifecycle = self._parts.lifecycle
+        act = {"suspension": lifecycle.suspend, "restoration": lifecycle.restore, "revocation": lifecycle.revoke}
+        identifier = self._granted[case_number].identifiers[int(position)]
+        act[step["act"]](self._callers[step["client"]], identifier, **body)
+
+    def _index(self) -> dict[str, Any]:
+        pushes = [step["push"] for step in self._story["steps"] if "push" in step]
+        return {
+            "clients": [
+                {
+                    "client_id": c["name"],
+                    "authority_code": c["authority"],
+                    "scopes": c["scopes"],
+                    "key_file": _key_file(c["name"]),
+                }
+                for c in self._accounts["clients"]
+            ],
+            "clerks": [
+                {"id": c["id"], "name": c["name"], "authority_code": c["authority"]} for c in self._accounts["clerks"]
+            ],
+            "cases": [
+                {"case_number": p["case_number"], "client_id": p["client"], "body_file": p["body"]} for p in pushes
+            ],
+            "certificates": list(self._certificates()),
+            "open_cases": [self._open_case(e) for e in self._story["open_cases"]],
+        }
+
+    def _open_case(self, entry: dict[str, Any]) -> dict[str, Any]:
+        body_file = next(
+            s["push"]["body"]
+            for s in self._story["steps"]
+            if "push" in s and s["push"]["case_number"] == entry["case_number"]
+        )
+        body = json.loads((self._folder / body_file).read_bytes())
+        return {
+            "case_number": entry["case_number"],
+            "client_id": entry["client"],
+            "matter_code": body["matter_code"],
+            "clerk_id": entry["clerk"],
+            "holder": entry["holder"],
+        }
+
+    def _certificates(self) -> Iterator[dict[str, str]]:
+        """The current version of every certificate with the state that it has after all acts."""
+        newest: dict[tuple[str, str, str], tuple[int, dict[str, str]]] = {}
+        for number, granted in self._granted.items():
+            if not granted.identifiers:
+                continue
+            live = cases.live(self._parts, self._callers[granted.client], number)
+            for certificate in live["certificates"]:
+                parsed = identifiers.parse(certificate["identifier"])
+                key = (parsed.type_code, parsed.authority_code, parsed.serial)
+                version = int(parsed.version)
+                if key not in newest or newest[key][0] <= version:
+                    newest[key] = (
+                        version,
+                        {
+                            "identifier": certificate["identifier"],
+                            "type_code": certificate["type_code"],
+                            "case_number": number,
+                            "state": certificate["state"],
+                            "verify_url": certificate["links"]["verify"],
+                        },
+                    )
+        yield from (entry for _, entry in newest.values())
+
+
+def _yaml(name: str) -> dict[str, Any]:
+    return cast("dict[str, Any]", yaml.safe_load((DATA / name).read_text(encoding="utf-8")))
+
+
+def _caller(client: dict[str, Any]) -> Caller:
+    return Caller(
+        client_id=client["name"],
+        authority=client["authority"],
+        source=client.get("source", client["authority"]),
+        acts_for=frozenset(client.get("acts_for", ())),
+        scopes=frozenset(client["scopes"]),
+    )
+
+
+def _key_file(client: str) -> str:
+    return f"keys/{client}.pem"
+
+
+def _write(path: Path, content: bytes) -> None:
+    """All of a file or nothing, readable by its owner only."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,53 @@
+"""Every setting of the hub, from environment variables `HUB_*`; docs/settings.md has a line for each.
+
+A name that ends in `_FILE` is a path to a secret. Nothing here is read anywhere else from the environment.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _address(url: str) -> str:
+    """An origin with an optional path, without a trailing slash: what is printed in QR codes for decades."""
+    trimmed = url.rstrip("/")
+    scheme, separator, rest = trimmed.partition("://")
+    if scheme not in {"http", "https"} or not separator or not rest or any(c in trimmed for c in " #?\"'<>"):
+        raise ValueError("must be an http or https address without query and fragment")
+    return trimmed
+
+
+class Settings(BaseSettings):
+    """What an operator may set. `_s` are seconds, `_bytes` bytes, `_a_day` distinct people a day in Asia/Shanghai."""
+
+    model_config = SettingsConfigDict(env_prefix="HUB_", frozen=True, extra="ignore")
+
+    data_dir: Path = Path("data")
+    public_url: Annotated[str, AfterValidator(_address)] = "http://127.0.0.1:8080"
+    master_key_file: Path | None = None
+
+    max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024)
+    max_public_body_bytes: int = Field(256 * 1024, ge=1024)
+    body_timeout_s: float = Field(15.0, gt=0)
+    max_people_a_case: int = Field(20, ge=1, le=100)
+
+    writes_at_once: int = Field(4, ge=1)
+    writes_waiting: int = Field(64, ge=0)
+    reads_at_once: int = Field(8, ge=1)
+    reads_waiting: int = Field(128, ge=0)
+    public_at_once: int = Field(4, ge=1)
+    public_waiting: int = Field(128, ge=0)
+
+    people_a_day_per_clerk: int = Field(300, ge=1)
+    people_a_day_per_client: int = Field(5_000, ge=1)
+    people_a_day: int = Field(200_000, ge=1)
+    copy_days: int = Field(30, ge=1, le=3650)
+
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+    @property
+    def master_key_path(self) -> Path:
+        """Where the master key lies: outside the data directory where the operator says so."""
+        return self.master_key_file or self.data_dir / "master.key"

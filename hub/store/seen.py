@@ -1,0 +1,53 @@
+"""Distinct people a day, by clerk, by client and in all: the limit that stops browsing."""
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+
+from hub.domain.dates import SHANGHAI, day_of, to_int
+from hub.domain.errors import Refusal
+from hub.settings import Settings
+from hub.store.database import Writer
+
+CLERK = 1
+CLIENT = 2
+EVERYBODY = 3
+
+
+def count(writer: Writer, day: date, scope: int, who: str, parties: Iterable[int], limit: int, retry_s: int) -> None:
+    """Add people to a day's set; raises Refusal `rate.limited` when it would hold more than `limit`."""
+    key = {"day": to_int(day), "scope": scope, "who": who}
+    new = 0
+    for party in set(parties):
+        new += writer.run(
+            "INSERT INTO seen (day, scope, who, party) VALUES (:day, :scope, :who, :party)"
+            " ON CONFLICT (day, scope, who, party) DO NOTHING",
+            {**key, "party": party},
+        )
+    if not new:
+        return
+    row = writer.one(
+        "INSERT INTO seen_counts (day, scope, who, people) VALUES (:day, :scope, :who, :new)"
+        " ON CONFLICT (day, scope, who) DO UPDATE SET people = seen_counts.people + :new RETURNING people",
+        {**key, "new": new},
+    )
+    if row is None or row["people"] > limit:
+        raise Refusal("rate.limited", "今日查询人数已达上限", retry_after=retry_s)
+
+
+def count_people(
+    writer: Writer, at: datetime, client: str, clerk: str | None, parties: Iterable[int], settings: Settings
+) -> None:
+    """Count people for the clerk (`authority|staff number`), the client and everybody; raises `rate.limited`."""
+    day, people = day_of(at), set(parties)
+    midnight = datetime.combine(day + timedelta(days=1), datetime.min.time(), SHANGHAI)
+    retry_s = int((midnight - at).total_seconds()) + 1
+    if clerk is not None:
+        count(writer, day, CLERK, clerk, people, settings.people_a_day_per_clerk, retry_s)
+    count(writer, day, CLIENT, client, people, settings.people_a_day_per_client, retry_s)
+    count(writer, day, EVERYBODY, "", people, settings.people_a_day, retry_s)
+
+
+def forget(writer: Writer, before: date) -> int:
+    """Delete the sets of past days; how many rows."""
+    gone = writer.run("DELETE FROM seen WHERE day < :day", {"day": to_int(before)})
+    return gone + writer.run("DELETE FROM seen_counts WHERE day < :day", {"day": to_int(before)})
