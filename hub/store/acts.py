@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from hub.domain.certificate import ActKind, Standing
+from hub.domain.certificate import ActKind, Standing, State
 from hub.domain.dates import from_int, from_micros
+from hub.store.certificates import VersionRecord
 from hub.store.database import Reader
 from hub.store.sealing import unseal
 from hub.vault import Vault
@@ -71,3 +72,20 @@ def last_mark(reader: Reader, home: int, certificate: int, kind: ActKind) -> Mar
         subkind=row["subkind"],
         effective_on=from_int(row["effective_on"]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """What stands beside a state: the kind of suspension or revocation, and the day since which it holds."""
+
+    kind: str | None = None
+    since: date | None = None
+
+
+def why(reader: Reader, version: VersionRecord, state: State) -> Why:
+    """The kind and day that explain a version's state; both None for states that the dates alone explain."""
+    if state is State.SUPERSEDED:
+        return Why(since=version.dates.superseded_on)
+    kind = {State.REVOKED: ActKind.REVOKED, State.SUSPENDED: ActKind.SUSPENDED}.get(state)
+    mark = None if kind is None else last_mark(reader, version.home, version.certificate, kind)
+    return Why() if mark is None else Why(mark.subkind, mark.effective_on)

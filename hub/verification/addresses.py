@@ -1,0 +1,83 @@
+"""The addresses that were ever printed or signed as ours, and whether a text names one of them. Nothing is fetched."""
+
+import re
+import threading
+import time
+
+from hub.store import keys as key_store
+from hub.store.database import Database, DatabaseUnavailable
+
+REFRESH_S = 2.0
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+_ADDRESS = re.compile(r"(https?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(/[^?#\s]*)?", re.IGNORECASE)
+
+Place = tuple[str, str, str]
+
+
+def place_of(url: str) -> Place | None:
+    """(host, port, path) of an address, or None for what is no plain http(s) address (user names included).
+
+    Hosts compare without case and final dot; the two schemes' own ports are one, since either may lead to the other.
+    """
+    found = _ADDRESS.fullmatch(url)
+    if found is None:
+        return None
+    scheme, host, port, path = found.groups()
+    port = (port or "").lstrip("0")
+    return host.lower().rstrip("."), "" if port == _DEFAULT_PORTS[scheme.lower()] else port, (path or "").rstrip("/")
+
+
+class Addresses:
+    """The `public_urls` on record: kept once read, and read again (every two seconds at most) for an unknown one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._read_at = float("-inf")
+        self._urls: tuple[str, ...] = ()
+        self._places: frozenset[Place] = frozenset()
+
+    def current(self) -> str:
+        """The address that is printed now, without a trailing slash; raises DatabaseUnavailable when never read.
+
+        Another one comes with a restart only (`HUB_PUBLIC_URL`), so it is read once.
+        """
+        if not self._urls:
+            self.refresh()
+        return self._urls[0]
+
+    def owns(self, base_url: str) -> bool:
+        """Whether this is, or was, our address; raises DatabaseUnavailable when that cannot be known."""
+        place = place_of(base_url)
+        return place is not None and any(place == known for known in self._known(place))
+
+    def owns_host(self, url: str) -> bool:
+        """Whether an address, whatever its path, is on one of our hosts; raises as `owns`."""
+        place = place_of(url)
+        return place is not None and any(place[:2] == known[:2] for known in self._known(place))
+
+    def matching(self, host: str) -> str:
+        """Our address on this `Host`, else the current one: what a list that is fetched there calls itself."""
+        current = self.current()
+        asked = place_of(f"{current.partition('://')[0]}://{host}")
+        for url in self._urls:
+            place = place_of(url)
+            if asked is not None and place is not None and place[:2] == asked[:2]:
+                return url
+        return current
+
+    def _known(self, place: Place) -> frozenset[Place]:
+        if place not in self._places and time.monotonic() - self._read_at > REFRESH_S:
+            try:
+                self.refresh()
+            except DatabaseUnavailable:
+                if not self._urls:
+                    raise
+        return self._places
+
+    def refresh(self) -> None:
+        """Read them now."""
+        urls = key_store.public_urls(self._database.reader)
+        places = frozenset(place for place in map(place_of, urls) if place is not None)
+        with self._lock:
+            self._urls, self._places, self._read_at = tuple(urls), places, time.monotonic()

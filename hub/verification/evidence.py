@@ -1,0 +1,217 @@
+"""What signed bytes prove by themselves: read, key found by its id, signature checked. The record comes afterwards."""
+
+import hashlib
+import json
+from binascii import Error as Base64Error
+from dataclasses import dataclass, field
+from typing import Any
+
+from hub.domain import masking
+from hub.domain.case import Person
+from hub.domain.catalogue import Catalogue
+from hub.domain.certificate import Dates
+from hub.keyring import Keyring
+from hub.store.certificates import VersionRecord
+from hub.store.database import DatabaseUnavailable
+from hub.verification import problems
+from hub.verification.addresses import Addresses
+from hub.verification.verdict import Finding
+from signing import base64url, codes, credential, qr
+from signing.credential import Credential, VisibleClaims
+from signing.errors import Malformed
+from signing.keys import PublicKey, Purpose
+
+_YES, _NO, _UNKNOWN = Finding.YES, Finding.NO, Finding.UNKNOWN
+_NEWER_FORMATS = frozenset({"qr.version", "qr.labels"})
+_REMEMBERED = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What signed bytes say of a version, masked; number and holders None where they are not disclosed."""
+
+    identifier: str
+    dates: Dates
+    number: str | None
+    holders: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The first two findings, and what the bytes say once both are yes."""
+
+    intact: Finding
+    trusted: Finding
+    said: Said | None = None
+    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bytes are what a key of ours signed."""
+        return self.intact is _YES and self.trusted is _YES
+
+
+class Evidence:
+    """Judges digits, credentials and records with the keys and addresses on record; nothing is fetched."""
+
+    def __init__(self, keyring: Keyring, addresses: Addresses) -> None:
+        self._keyring = keyring
+        self._addresses = addresses
+        self._proven: dict[bytes, VisibleClaims] = {}
+
+    # --- digits --------------------------------------------------------------------------------------------------
+
+    def of_digits(self, code: str | None, text: str, record: VersionRecord | None) -> Proof:
+        """Digits beside a code, and against the record of that code where there is one."""
+        try:
+            read = qr.read(text)
+        except Malformed as error:
+            newer = error.problem in _NEWER_FORMATS and record is None
+            return Proof(_UNKNOWN if newer else _NO, _UNKNOWN, None, (error.problem,))
+        if code is None:
+            return Proof(_UNKNOWN, _UNKNOWN, None, (problems.CODE_MALFORMED,))
+        try:
+            key = self._key(read.kid, record)
+        except DatabaseUnavailable:
+            return Proof(_UNKNOWN, _UNKNOWN, None, (problems.DATABASE_UNAVAILABLE,))
+        if key is None:
+            damaged = record is not None and _signature_of_digits(record.digits) == read.signature
+            return Proof(_NO if damaged else _UNKNOWN, _NO, None, (problems.KEY_UNKNOWN,))
+        if not qr.is_signed_by(read, code, key):
+            return Proof(_NO, _UNKNOWN, None, (problems.SIGNATURE_WRONG,))
+        if record is not None and record.digits != text:
+            return Proof(_NO, _YES, None, (problems.NOT_AS_ISSUED,))
+        face = read.face
+        dates = Dates(face.issued_on, face.valid_from, face.valid_until)
+        return Proof(_YES, _YES, Said(face.identifier, dates, face.number, face.holders))
+
+    # --- credentials ---------------------------------------------------------------------------------------------
+
+    def of_credential(self, text: str, catalogue: Catalogue) -> tuple[Proof, Credential | None]:
+        """A credential by itself; read, where it has our form."""
+        try:
+            read = credential.read(text)
+        except Malformed as error:
+            return self._foreign_or_broken(text, error.problem), None
+        try:
+            key = self._key(read.kid, None)
+        except DatabaseUnavailable:
+            return Proof(_UNKNOWN, _UNKNOWN, None, (problems.DATABASE_UNAVAILABLE,)), read
+        if key is None:
+            return Proof(_UNKNOWN, _NO, None, (problems.KEY_UNKNOWN, *self._issuer_problem(read))), read
+        if not credential.is_signed_by(read, key):
+            return Proof(_NO, _UNKNOWN, None, (problems.SIGNATURE_WRONG,)), read
+        if found := self._issuer_problem(read):
+            unsure = problems.DATABASE_UNAVAILABLE in found
+            return Proof(_YES, _UNKNOWN if unsure else _NO, None, found), read
+        return Proof(_YES, _YES, _said(read, catalogue)), read
+
+    def _issuer_problem(self, read: Credential) -> tuple[str, ...]:
+        try:
+            return () if self._addresses.owns(read.claims.issuer) else (problems.ISSUER_FOREIGN,)
+        except DatabaseUnavailable:
+            return (problems.DATABASE_UNAVAILABLE,)
+
+    def _foreign_or_broken(self, text: str, problem: str) -> Proof:
+        """What our strict reader refuses: somebody else's credential where it names neither our address nor our key."""
+        header, payload = _peek(text)
+        kid, issuer = header.get("kid"), payload.get("iss")
+        try:
+            known_key = isinstance(kid, str) and self._key(kid, None) is not None
+            known_issuer = isinstance(issuer, str) and self._addresses.owns(issuer)
+        except DatabaseUnavailable:
+            return Proof(_NO, _UNKNOWN, None, (problem, problems.DATABASE_UNAVAILABLE))
+        if header and payload and not known_key and not known_issuer:
+            return Proof(_UNKNOWN, _NO, None, (problem, problems.ISSUER_FOREIGN))
+        return Proof(_NO, _UNKNOWN, None, (problem,))
+
+    # --- the record ----------------------------------------------------------------------------------------------
+
+    def of_record(self, record: VersionRecord) -> Proof:
+        """The record by itself: its credential as signed, and its dates and numbers as the credential says.
+
+        A signature that was found good once is not computed again for the same bytes (2,048 are remembered by digest).
+        """
+        digest = hashlib.sha256(record.credential.encode()).digest()
+        claims = self._proven.get(digest)
+        if claims is None:
+            try:
+                read = credential.read(record.credential)
+                key = self._key(read.kid, record)
+            except Malformed:
+                return Proof(_NO, _UNKNOWN, None, (problems.RECORD_DAMAGED,))
+            except DatabaseUnavailable:
+                return Proof(_UNKNOWN, _UNKNOWN, None, (problems.DATABASE_UNAVAILABLE,))
+            if key is None:
+                return Proof(_UNKNOWN, _NO, None, (problems.KEY_UNKNOWN,))
+            if not credential.is_signed_by(read, key):
+                return Proof(_NO, _UNKNOWN, None, (problems.RECORD_DAMAGED,))
+            claims = read.claims
+            if len(self._proven) >= _REMEMBERED:
+                self._proven.clear()
+            self._proven[digest] = claims
+        if not _agree(claims, record):
+            return Proof(_NO, _YES, None, (problems.RECORD_DAMAGED,))
+        return Proof(_YES, _YES)
+
+    def _key(self, kid: str, record: VersionRecord | None) -> PublicKey | None:
+        """A credential key of ours by its id, active or retired; raises DatabaseUnavailable when none can be read."""
+        key = self._keyring.public(kid, Purpose.CREDENTIAL)
+        if key is None and record is not None and record.kid == kid:
+            self._keyring.refresh()  # another process has just begun to sign with it
+            key = self._keyring.public(kid, Purpose.CREDENTIAL)
+        return key
+
+
+def same_as_issued(text: str, record: VersionRecord) -> bool:
+    """Whether a credential's signed part is the one on record; disclosures may have been left out."""
+    return text.partition("~")[0] == record.credential.partition("~")[0]
+
+
+def carries_signature_of(text: str, record: VersionRecord) -> bool:
+    """Whether a credential has the signature of the one on record, whatever else it says."""
+    return text.partition("~")[0].rpartition(".")[2] == record.credential.partition("~")[0].rpartition(".")[2]
+
+
+def _agree(claims: VisibleClaims, record: VersionRecord) -> bool:
+    dates = record.dates
+    return (claims.identifier, claims.issued_on, claims.valid_from, claims.valid_until, claims.edition) == (
+        record.identifier,
+        dates.issued_on,
+        dates.valid_from,
+        dates.valid_until,
+        record.edition,
+    ) and codes.is_code(record.code)
+
+
+def _said(read: Credential, catalogue: Catalogue) -> Said:
+    claims = read.claims
+    people = [Person(h.name, h.id_type, h.id_number) for h in read.holders or ()]
+    number = read.number
+    if number is not None:
+        kind = catalogue.types.get(claims.type_code)
+        personal = kind is None or kind.number_personal or not people  # not knowing better, show less
+        number = masking.face_number(number, people, personal=personal)
+    names = tuple(masking.holder_name(person.name, person.id_type) for person in people)
+    dates = Dates(claims.issued_on, claims.valid_from, claims.valid_until)
+    return Said(claims.identifier, dates, number, None if read.holders is None else names)
+
+
+def _signature_of_digits(text: str) -> bytes | None:
+    try:
+        return qr.read(text).signature
+    except Malformed:
+        return None
+
+
+def _peek(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and payload of anything like a JWT, without trust and without strictness; empty where there are none."""
+    parts = text[: credential.MAX_BYTES].strip().partition("~")[0].split(".")
+    found: list[dict[str, Any]] = []
+    for part in (*parts[:2], "", "")[:2]:
+        try:
+            value = json.loads(base64url.decode(part.rstrip("="), "peek"))
+        except (Malformed, Base64Error, ValueError, RecursionError):
+            value = None
+        found.append(value if isinstance(value, dict) else {})
+    return found[0], found[1]

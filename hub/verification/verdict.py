@@ -1,0 +1,142 @@
+"""What a verification answers: four separate findings, one state that follows from them, and the problems met."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from hub.domain.certificate import State
+from hub.domain.dates import show_moment
+
+
+class VerdictState(StrEnum):
+    """Every state that a verdict may have: those of a certificate and those of a verdict alone (`VERDICT_ONLY`)."""
+
+    TAMPERED = "tampered"
+    UNTRUSTED = "untrusted"
+    NOT_FOUND = "not_found"
+    REVOKED = "revoked"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+    SUSPENDED = "suspended"
+    NOT_YET = "not_yet"
+    VALID = "valid"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def of(cls, state: State) -> "VerdictState":
+        """A certificate's state as a verdict's."""
+        return cls(state.value)
+
+
+VERDICT_ONLY = frozenset({VerdictState.TAMPERED, VerdictState.UNTRUSTED, VerdictState.NOT_FOUND, VerdictState.UNKNOWN})
+
+
+class Finding(StrEnum):
+    """One answer. UNKNOWN: it could not be checked, which says nothing about the certificate."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def of(cls, *, holds: bool) -> "Finding":
+        """YES or NO."""
+        return cls.YES if holds else cls.NO
+
+
+class Presented(StrEnum):
+    """What was shown to us: the address of a record (a code or a QR text), or a credential."""
+
+    RECORD = "record"
+    CREDENTIAL = "credential"
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """intact: exactly what was issued; trusted: signed by a key of ours; in_force: neither suspended nor ended."""
+
+    intact: Finding = Finding.UNKNOWN
+    trusted: Finding = Finding.UNKNOWN
+    in_force: Finding = Finding.UNKNOWN
+    within_dates: Finding = Finding.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class PublicCertificate:
+    """What the public may see of a version; number and holders are masked, None where nothing at hand tells them."""
+
+    identifier: str
+    type_code: str
+    type_name: str
+    type_name_en: str
+    number: str | None
+    holders: tuple[str, ...] | None
+    authority_code: str
+    authority_name: str
+    authority_name_en: str
+    issued_on: date
+    valid_from: date
+    valid_until: date | None
+    version: int
+    state: VerdictState
+    kind: str | None = None
+    since: date | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's shape; what is not known is left out, `valid_until` null means 长期."""
+        found: dict[str, Any] = {
+            "identifier": self.identifier,
+            "type_code": self.type_code,
+            "type_name": self.type_name,
+            "number": self.number,
+            "holders": None if self.holders is None else list(self.holders),
+            "authority_code": self.authority_code,
+            "authority_name": self.authority_name,
+            "issued_on": self.issued_on.isoformat(),
+            "valid_from": self.valid_from.isoformat(),
+            "version": self.version,
+            "state": self.state.value,
+            "kind": self.kind,
+            "since": None if self.since is None else self.since.isoformat(),
+        }
+        found = {name: value for name, value in found.items() if value is not None}
+        return found | {"valid_until": None if self.valid_until is None else self.valid_until.isoformat()}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to one verification; `problems` are stable codes (docs/verification.md), in the order met."""
+
+    state: VerdictState
+    presented: Presented
+    checks: Checks
+    checked_at: datetime
+    certificate: PublicCertificate | None = None
+    problems: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str | None:
+        """The kind of suspension or revocation, where that is the verdict."""
+        return self.certificate.kind if self.certificate and self.certificate.state is self.state else None
+
+    @property
+    def since(self) -> date | None:
+        """The day since which the state holds, where an act tells it."""
+        return self.certificate.since if self.certificate and self.certificate.state is self.state else None
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's shape."""
+        found: dict[str, Any] = {"state": self.state.value}
+        if self.kind is not None:
+            found["kind"] = self.kind
+        if self.since is not None:
+            found["since"] = self.since.isoformat()
+        found |= {
+            "subject": "certificate",
+            "presented": self.presented.value,
+            "checks": {name: getattr(self.checks, name).value for name in Checks.__slots__},
+        }
+        if self.certificate is not None:
+            found["certificate"] = self.certificate.as_json()
+        return found | {"problems": list(self.problems), "checked_at": show_moment(self.checked_at)}
