@@ -12,6 +12,7 @@ from hub.issuance import Issuance
 from hub.keyring import Keyring
 from hub.lifecycle import Lifecycle
 from hub.lookup import Lookup
+from hub.registration import Registration
 from hub.settings import Settings
 from hub.signing_keys import SigningKeys
 from hub.store import keys as key_store
@@ -39,6 +40,7 @@ class Parts:
     signing_keys: SigningKeys
     catalogue: CatalogueCache
     access: Access
+    registration: Registration
     intake: Intake
     issuance: Issuance
     lifecycle: Lifecycle
@@ -91,6 +93,14 @@ def _build(settings: Settings, clock: Clock, database: Database, at_step: Callab
         signing_keys=signing_keys,
         catalogue=catalogue,
         access=Access(database=database, clock=clock, keyring=keyring),
+        registration=Registration(
+            database=database,
+            clock=clock,
+            vault=vault,
+            catalogue=catalogue,
+            signing_keys=signing_keys,
+            missing_glyphs=glyphs.missing,
+        ),
         intake=Intake(
             database=database,
             vault=vault,

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hub.attempts import attempt
 from hub.clock import Clock
 from hub.domain.caller import SCOPES, Clerk
+from hub.domain.case_number import case_number
 from hub.domain.errors import FieldError, Refusal
 from hub.domain.numbers import contains_citizen_number, is_uscc
 from hub.store import clients as client_store
@@ -39,7 +40,6 @@ Keep = Callable[[bytes], None]
 
 _NAME = re.compile(r"[a-z0-9-]{3,64}")
 _STAFF_NUMBER = re.compile(r"[A-Za-z0-9-]{1,32}")
-_SOURCE_PUNCTUATION = frozenset("-._~()〔〕")
 
 
 def key_id(private_pem: bytes) -> str:
@@ -257,10 +257,11 @@ def _taken(reader: Reader, client: Client) -> list[FieldError]:
 
 
 def _is_source(text: str) -> bool:
-    fits = 1 <= len(text) <= 64 and unicodedata.is_normalized("NFC", text) and not contains_citizen_number(text)
-    return fits and all(
-        c in _SOURCE_PUNCTUATION or "0" <= c <= "9" or unicodedata.category(c).startswith("L") for c in text
-    )
+    try:
+        case_number(text)
+    except Refusal:
+        return False
+    return True
 
 
 def _no_such_client() -> Refusal:

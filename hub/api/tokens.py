@@ -1,0 +1,137 @@
+"""`POST /oauth/token`: a signed assertion for an access token, in the forms of RFC 6749 §5 and RFC 7523."""
+
+from typing import Literal
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel
+
+from hub.api.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
+from hub.api.problems import RETRY_AFTER_S, STATUS
+from hub.domain.errors import TITLES, Refusal
+
+FORM = "application/x-www-form-urlencoded"
+GRANT_TYPE = "client_credentials"
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+_MAX_FIELDS = 20
+_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+routes = Routes(tag="access 访问令牌")
+
+
+class TokenBody(BaseModel):
+    """Form fields; the assertion is a JWT signed with ES256 whose `iss` and `sub` are the client id."""
+
+    grant_type: Literal["client_credentials"]
+    client_assertion_type: Literal["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"]
+    client_assertion: str
+    scope: str | None = None
+    client_id: str | None = None
+
+
+class TokenReply(BaseModel):
+    """RFC 6749 §5.1; `scope` lists what the token may do, divided by spaces."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    scope: str
+
+
+def refused(refusal: Refusal) -> Answer:
+    """A refusal in the form of RFC 6749 §5.2, with the hub's own stable code and a sentence in Chinese beside it."""
+    return _refused(refusal, *_error_of(refusal))
+
+
+def _error_of(refusal: Refusal) -> tuple[str, int]:
+    code = refusal.code
+    if code.startswith("auth."):
+        return "invalid_client", 401
+    if code == "perm.scope":
+        return "invalid_scope", 400
+    if code == "schema.invalid":
+        return "invalid_request", 400
+    return ("temporarily_unavailable" if code == "rate.limited" else "invalid_request"), STATUS[code]
+
+
+def _refused(refusal: Refusal, error: str, status: int) -> Answer:
+    title, title_en = TITLES[refusal.code]
+    headers = dict(_NO_STORE)
+    seconds = refusal.retry_after or RETRY_AFTER_S.get(refusal.code)
+    if seconds is not None:
+        headers["Retry-After"] = str(seconds)
+    detail = refusal.detail or "".join(item.message for item in refusal.errors[:1]) or title
+    # error_description is ASCII by RFC 6749 §5.2, hence the Chinese sentence in a member of its own.
+    content = {"error": error, "error_description": title_en, "code": refusal.code, "detail": detail}
+    return Answer(content, status, headers=headers)
+
+
+@routes.add(
+    "POST",
+    "/oauth/token",
+    scope=PUBLIC_ACCESS,
+    lane=Lane.PUBLIC,
+    body=TokenBody,
+    consumes=(FORM,),
+    replies={200: TokenReply, 400: None},
+    refusals=(
+        "auth.missing",
+        "auth.invalid",
+        "auth.expired",
+        "auth.replayed",
+        "auth.clock_skew",
+        "rate.limited",
+        "sign.unavailable",
+    ),
+    refuse=refused,
+    summary="取得访问令牌 Get an access token",
+)
+def issue_token(call: Call) -> Answer:
+    """An access token for a client that proves its key (`private_key_jwt`, RFC 7523; ES256 only).
+
+    The assertion: `iss` and `sub` are the client id, `aud` is the hub's public address, `exp` at most 120 s after
+    `iat`, `jti` new each time; `kid` in the header is the key's id and may be left out. Without `scope` the token has
+    all scopes of the client. Refusals have the form of RFC 6749 with the hub's code beside it.
+    """
+    form = _form(call.body)
+    if "client_assertion" not in form:
+        raise Refusal("auth.missing", "缺少 client_assertion")
+    if form.get("client_assertion_type") != ASSERTION_TYPE:
+        raise _wrong("client_assertion_type", f"client_assertion_type 应为 {ASSERTION_TYPE}")
+    if "grant_type" not in form:
+        raise _wrong("grant_type", "缺少 grant_type")
+    if form["grant_type"] != GRANT_TYPE:
+        wrong = _wrong("grant_type", f"grant_type 应为 {GRANT_TYPE}")
+        return _refused(wrong, "unsupported_grant_type", 400)
+    token, seconds, scopes = call.parts.access.issue_token(
+        form["client_assertion"], form.get("scope"), client_id=form.get("client_id")
+    )
+    content = {
+        "access_token": token,
+        "token_type": "Bearer",
+        "expires_in": seconds,
+        "scope": " ".join(sorted(scopes)),
+    }
+    return Answer(content, headers=_NO_STORE)
+
+
+def _form(raw: bytes) -> dict[str, str]:
+    """The fields; one without a value counts as left out, unknown ones are ignored, none may stand twice (§3.2)."""
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=bool(raw),
+            errors="strict",
+            max_num_fields=_MAX_FIELDS,
+        )
+    except ValueError:
+        raise _wrong("", "不是合法的表单") from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise _wrong("", "表单中有重复的字段")
+    return {name: value for name, value in fields.items() if value}
+
+
+def _wrong(field: str, detail: str) -> Refusal:
+    return Refusal("schema.invalid", detail, pointer=f"/{field}" if field else "")
