@@ -12,7 +12,9 @@ from hub.issuance import Issuance
 from hub.keyring import Keyring
 from hub.lifecycle import Lifecycle
 from hub.lookup import Lookup
+from hub.records import Records
 from hub.registration import Registration
+from hub.retrieval import Retrieval
 from hub.settings import Settings
 from hub.signing_keys import SigningKeys
 from hub.store import keys as key_store
@@ -45,6 +47,8 @@ class Parts:
     issuance: Issuance
     lifecycle: Lifecycle
     lookup: Lookup
+    retrieval: Retrieval
+    records: Records
 
 
 def database_path(settings: Settings) -> Path:
@@ -122,4 +126,8 @@ def _build(settings: Settings, clock: Clock, database: Database, at_step: Callab
         ),
         lifecycle=Lifecycle(database=database, vault=vault, clock=clock, ids=ids, audit=audit),
         lookup=Lookup(database=database, vault=vault, clock=clock, audit=audit, catalogue=catalogue, settings=settings),
+        retrieval=Retrieval(
+            database=database, vault=vault, clock=clock, audit=audit, catalogue=catalogue, settings=settings
+        ),
+        records=Records(database=database, vault=vault, clock=clock, audit=audit, catalogue=catalogue),
     )

@@ -47,9 +47,7 @@ class Lookup:
         self._database = database
         self._vault = vault
         self._audit = audit
-        self._gate = CounterGate(
-            database=database, vault=vault, clock=clock, catalogue=catalogue, settings=settings
-        )
+        self._gate = CounterGate(database=database, vault=vault, clock=clock, catalogue=catalogue, settings=settings)
 
     def look_up(self, caller: Caller, body: LookupBody) -> Found:
         """What the person holds of the types that the case's matter needs, in every state, masked.

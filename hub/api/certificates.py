@@ -1,0 +1,109 @@
+"""`GET /certificates/{identifier}` and its credential: for the authority that issued it."""
+
+from datetime import date
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from hub.api.cases import Links
+from hub.api.endpoint import Answer, Call, Lane, Routes
+from hub.api.faces import FaceReply, StateWord, explained, face
+from hub.domain.dates import from_micros, show_moment
+from hub.links import links
+from hub.records import Certificate
+from hub.store.acts import ActRecord
+
+CREDENTIAL = "application/dc+sd-jwt"
+routes = Routes(prefix="/api/v1", tag="certificates 证照")
+_SCOPES = ("certificates:manage", "cases:write")
+
+
+class VersionReply(BaseModel):
+    """One version of the certificate (版本)."""
+
+    identifier: str
+    version: int
+    state: StateWord
+
+
+class ActReply(BaseModel):
+    """One thing that has happened to the certificate. `version`: the one that was current after it."""
+
+    event: Literal["issued", "corrected", "renewed", "suspended", "restored", "revoked", "superseded"]
+    version: int
+    kind: str | None = None
+    reason: str | None = None
+    legal_basis: str | None = None
+    document_number: str | None = None
+    effective_on: date
+    recorded_at: str
+
+
+class CertificateReply(FaceReply):
+    """Everything on record about a certificate; versions and history oldest first."""
+
+    origin: Literal["issued", "collected"]
+    recorded_at: str
+    source: str
+    case_number: str
+    versions: list[VersionReply]
+    history: list[ActReply]
+    links: Links
+
+
+@routes.add(
+    "GET",
+    "/certificates/{identifier}",
+    scope=_SCOPES,
+    lane=Lane.WRITE,
+    replies={200: CertificateReply},
+    refusals=("certificate.not_found",),
+    summary="查询证照 Read a certificate",
+)
+def get_certificate(call: Call) -> Answer:
+    """One version in full, with all versions and the history of its certificate. Each reading is on record."""
+    return Answer(_certificate(call.parts.records.read(call.client, call.path["identifier"])))
+
+
+@routes.add(
+    "GET",
+    "/certificates/{identifier}/credential",
+    scope=_SCOPES,
+    lane=Lane.WRITE,
+    replies={200: None},
+    produces=(CREDENTIAL,),
+    refusals=("certificate.not_found",),
+    summary="下载签名数据 Get the signed credential",
+)
+def get_credential(call: Call) -> Answer:
+    """The signed credential (SD-JWT VC) of one version, with everything disclosed. Each reading is on record."""
+    return Answer(call.parts.records.credential(call.client, call.path["identifier"]), media_type=CREDENTIAL)
+
+
+def _certificate(found: Certificate) -> dict[str, Any]:
+    version = found.version
+    return {
+        **face(version, found.catalogue, found.state, found.why, version.fields),
+        "origin": version.origin_word,
+        "recorded_at": show_moment(from_micros(version.recorded_at)),
+        "source": version.source,
+        "case_number": version.case_number,
+        "versions": [
+            {"identifier": v.identifier, "version": v.version, "state": v.state(found.today).value}
+            for v in found.versions
+        ],
+        "history": [_act(act) for act in found.history],
+        "links": links(found.public_url, version.identifier, version.code, version.digits),
+    }
+
+
+def _act(act: ActRecord) -> dict[str, Any]:
+    grounds = {name: act.grounds[name] for name in ("reason", "legal_basis", "document_number") if name in act.grounds}
+    return {
+        "event": act.kind.name.lower(),
+        "version": act.version,
+        **explained(act.subkind, None),
+        **grounds,
+        "effective_on": act.effective_on.isoformat(),
+        "recorded_at": show_moment(act.recorded_at),
+    }

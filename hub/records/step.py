@@ -1,0 +1,99 @@
+"""Read one certificate in full, with its versions and history: for its own authority alone, and on record."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from hub.clock import Clock
+from hub.domain.caller import Caller
+from hub.domain.catalogue import Catalogue
+from hub.domain.certificate import State
+from hub.domain.errors import Refusal
+from hub.store import acts, certificates
+from hub.store import keys as key_store
+from hub.store.acts import ActRecord, Why
+from hub.store.audit import Audit, Record
+from hub.store.catalogue import CatalogueCache
+from hub.store.certificates import VersionRecord
+from hub.store.database import Database
+from hub.vault import Vault
+
+MANAGE = "certificates:manage"
+WRITE = "cases:write"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """One version in full, all versions of its certificate, and every act on it, both oldest first.
+
+    public_url: the address that is printed in QR codes now.
+    """
+
+    version: VersionRecord
+    versions: tuple[VersionRecord, ...]
+    history: tuple[ActRecord, ...]
+    catalogue: Catalogue
+    today: date
+    why: Why
+    public_url: str
+
+    @property
+    def state(self) -> State:
+        """What the version is today."""
+        return self.version.state(self.today)
+
+
+class Records:
+    """Reads certificates for those who issued them.
+
+    Entitled is a client that is or acts for the issuing authority and may manage certificates, or may write cases and
+    shares the source of the case that made this version. Everybody else is told `certificate.not_found`, as for an
+    identifier that does not exist. Every reading and every refusal is on record before it is returned.
+    """
+
+    def __init__(
+        self, *, database: Database, vault: Vault, clock: Clock, audit: Audit, catalogue: CatalogueCache
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._clock = clock
+        self._audit = audit
+        self._catalogue = catalogue
+
+    def read(self, caller: Caller, identifier: str) -> Certificate:
+        """The certificate of this version as it stands; raises `certificate.not_found`."""
+        record = Record("certificate.read", caller.client_id, request=caller.request)
+        with self._audit.of(record), self._database.snapshot() as reader:
+            version = self._version(caller, identifier, record)
+            key = (version.home, version.certificate)
+            today = self._clock.today()
+            return Certificate(
+                version=version,
+                versions=tuple(certificates.versions_of(reader, self._vault, *key)),
+                history=tuple(acts.acts_of(reader, self._vault, *key)),
+                catalogue=self._catalogue(version.type_code, version.authority),
+                today=today,
+                why=acts.why(reader, version, version.state(today)),
+                public_url=key_store.public_urls(reader)[0],
+            )
+
+    def credential(self, caller: Caller, identifier: str) -> str:
+        """The signed credential of this version with everything disclosed; raises `certificate.not_found`."""
+        record = Record("certificate.credential", caller.client_id, request=caller.request)
+        with self._audit.of(record):
+            return self._version(caller, identifier, record).credential
+
+    def _version(self, caller: Caller, identifier: str, record: Record) -> VersionRecord:
+        version = certificates.by_identifier(self._database.reader, self._vault, identifier)
+        if version is None:
+            raise Refusal("certificate.not_found")
+        record.party, record.home, record.certificate = version.home, version.home, version.certificate
+        record.source, record.case_number = version.source, version.case_number
+        if not _is_entitled(caller, version):
+            raise Refusal("certificate.not_found")
+        return version
+
+
+def _is_entitled(caller: Caller, version: VersionRecord) -> bool:
+    if not caller.stands_for(version.authority):
+        return False
+    return MANAGE in caller.scopes or (WRITE in caller.scopes and version.source == caller.source)

@@ -1,0 +1,205 @@
+"""Take a certificate for a case: may it be taken (rule 1), is it in force, then on record, then the answer.
+
+The state is the one at the commit: a revocation that was committed before is honoured, for a certificate that has
+changed since it was read makes the transaction start again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from hub.attempts import attempt
+from hub.clock import Clock
+from hub.counter_gate import CaseKey, CounterBody, CounterGate, Passed
+from hub.domain import permission
+from hub.domain.caller import Caller
+from hub.domain.catalogue import Catalogue, Material
+from hub.domain.certificate import State
+from hub.domain.errors import Refusal
+from hub.settings import Settings
+from hub.store import acts, certificates, keys, retrievals
+from hub.store.acts import Why
+from hub.store.audit import Audit, Record
+from hub.store.catalogue import CatalogueCache
+from hub.store.certificates import VersionRecord
+from hub.store.database import Database, Raced
+from hub.store.retrievals import Purpose, Taking
+from hub.vault import Vault
+from signing import credential, identifier
+from signing.errors import Malformed
+
+
+class RetrievalBody(CounterBody):
+    """Which certificate is taken for which case (调取)."""
+
+    identifier: Annotated[str, Field(min_length=1, max_length=160, description="电子证照标识")]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a retrieval answers. `fields` and `credential` hold what the matter may see, and nothing else of the face.
+
+    `created` is False for a receipt that was given before and is still in date.
+    """
+
+    receipt_number: str
+    created: bool
+    version: VersionRecord
+    catalogue: Catalogue
+    state: State
+    why: Why
+    fields: Mapping[str, str | int]
+    credential: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """A version that may be taken: by which materials, and which of its holders the case names for them."""
+
+    version: VersionRecord
+    state: State
+    materials: tuple[Material, ...]
+    parties: tuple[int, ...]
+
+
+class Retrieval:
+    """Gives counters one certificate at a time."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        clock: Clock,
+        audit: Audit,
+        catalogue: CatalogueCache,
+        settings: Settings,
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._audit = audit
+        self._settings = settings
+        self._gate = CounterGate(database=database, vault=vault, clock=clock, catalogue=catalogue, settings=settings)
+
+    def retrieve(self, caller: Caller, body: RetrievalBody) -> Taken:
+        """Take one version; the same case, clerk and identifier get the same receipt while it is in date.
+
+        On record, and its people counted, before it is returned. Raises Refusal in this order: `schema.invalid` (not
+        on record), `perm.case_required`, `perm.clerk`, `perm.case_not_open`, `certificate.not_found` for what is no
+        identifier at all, `perm.type_not_in_matter` (the identifier says its type), `perm.holder_not_in_case`,
+        `certificate.not_active`, `rate.limited`.
+
+        `perm.holder_not_in_case` stands for an identifier that does not exist as well: whoever may not see a
+        certificate does not learn from here whether there is one. That a text cannot be an identifier, anybody can
+        compute.
+        """
+        key = self._gate.key_of(caller, body)
+        record = Record(
+            "retrieval", caller.client_id, source=key.source, case_number=key.case_number, request=caller.request
+        )
+        with self._audit.of(record):
+            return attempt(self._vault, lambda: self._answer(caller, body, key, record))
+
+    def _answer(self, caller: Caller, body: RetrievalBody, key: CaseKey, record: Record) -> Taken:
+        record.party = record.home = record.certificate = None
+        passed = self._gate.enter(caller, key, body.clerk, record)
+        allowed = self._allowed(passed, body.identifier, record)
+        version = allowed.version
+        visible = permission.visible_fields(allowed.materials)
+        taken = Taken(
+            receipt_number="",
+            created=False,
+            version=version,
+            catalogue=passed.catalogue,
+            state=allowed.state,
+            why=acts.why(self._database.reader, version, allowed.state),
+            fields={name: value for name, value in version.fields.items() if visible is None or name in visible},
+            credential=credential.present(version.credential, visible),
+        )
+        receipt, created = self._record(caller, passed, allowed, visible, record)
+        return replace(taken, receipt_number=receipt, created=created)
+
+    def _allowed(self, passed: Passed, text: str, record: Record) -> _Allowed:
+        try:
+            type_code = identifier.parse(text).type_code
+        except Malformed:
+            raise Refusal("certificate.not_found", pointer="/identifier") from None
+        permission.require_type(passed.matter, type_code)
+        version = certificates.by_identifier(self._database.reader, self._vault, text)
+        parties = () if version is None else version.parties
+        if version is not None:
+            record.party, record.home, record.certificate = version.home, version.home, version.certificate
+        roles = [passed.case.roles_of(party) for party in parties]
+        materials = permission.materials_of_certificate(passed.matter, type_code, roles)
+        if version is None:  # pragma: no cover - refused above: it has no holders
+            raise RuntimeError("version")
+        state = version.state(passed.today)
+        by_party = {
+            party: usable
+            for party, asked in zip(parties, materials, strict=True)
+            if (usable := permission.accepted(asked, type_code, state))
+        }
+        named = next(party for party, asked in zip(parties, materials, strict=True) if asked)
+        record.party = next(iter(by_party), named)
+        if not by_party:
+            raise Refusal("certificate.not_active", pointer="/identifier")
+        every = tuple(dict.fromkeys(material for usable in by_party.values() for material in usable))
+        return _Allowed(version, state, every, tuple(by_party))
+
+    def _record(
+        self,
+        caller: Caller,
+        passed: Passed,
+        allowed: _Allowed,
+        visible: frozenset[str] | None,
+        record: Record,
+    ) -> tuple[str, bool]:
+        """(receipt number, whether it is new); one commit puts receipt, people and answer on record together."""
+        version, case, clerk = allowed.version, passed.case, passed.clerk
+        taking = Taking(
+            case.source,
+            case.case_number,
+            clerk.authority,
+            clerk.staff_number,
+            version.home,
+            version.certificate,
+            version.version,
+        )
+        purpose = Purpose(
+            clerk_name=clerk.name,
+            matter_code=passed.matter.code,
+            matter_name=passed.matter.name,
+            materials=tuple(material.name for material in allowed.materials),
+            fields=None if visible is None else tuple(sorted(visible)),
+        )
+        known = retrievals.in_date(self._database.reader, taking, passed.today)
+        before = None if known is None else retrievals.read(self._database.reader, self._vault, known)
+        again = before is not None and before.purpose.fields == purpose.fields
+        row = retrievals.row_of(
+            self._vault,
+            taking,
+            purpose,
+            client=caller.client_id,
+            party=allowed.parties[0],
+            state=allowed.state,
+            at=passed.now,
+            expires_on=self._expires_on(passed.today),
+        )
+        with self._database.write() as writer:
+            keys.require_current(writer, self._vault)
+            self._gate.hold(writer, passed)
+            if certificates.revision(writer, version.home, version.certificate) != version.revision:
+                raise Raced
+            if retrievals.in_date(writer, taking, passed.today) != known:
+                raise Raced
+            self._gate.count(writer, caller, passed, allowed.parties)
+            if not again:
+                retrievals.add(writer, row)
+            self._audit.write(writer, record, "ok")
+        return (before.number, False) if before is not None and again else (row["receipt"], True)
+
+    def _expires_on(self, today: date) -> date:
+        return today + timedelta(days=self._settings.copy_days)

@@ -1,0 +1,132 @@
+"""Who took which version for which case: one row a receipt, with the purpose sealed in it."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from hub.domain.certificate import State
+from hub.domain.dates import to_int, to_micros
+from hub.store.audit import month_of
+from hub.store.database import Reader, Writer
+from hub.store.sealing import seal, unseal
+from hub.vault import Vault
+from signing.codes import ALPHABET
+
+_CHARACTERS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """One version taken by one clerk for one case; what a receipt stands for."""
+
+    source: str
+    case_number: str
+    clerk_authority: str
+    clerk: str
+    home: int
+    certificate: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What it was taken for, as it was called then. `fields` None: the whole face was shown."""
+
+    clerk_name: str
+    matter_code: str
+    matter_name: str
+    materials: tuple[str, ...]
+    fields: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A receipt and what it was given for."""
+
+    number: str
+    purpose: Purpose
+
+
+def new_number(at: datetime) -> str:
+    """A receipt number: the month, then 12 random characters (60 bits), the first one a letter.
+
+    The month is where the row lies; the letter keeps eighteen digits, which would read as a citizen's number, apart.
+    """
+    letters = ALPHABET[10:]
+    return f"{month_of(at)}-{secrets.choice(letters)}" + "".join(
+        secrets.choice(ALPHABET) for _ in range(_CHARACTERS - 1)
+    )
+
+
+def in_date(reader: Reader, taking: Taking, today: date) -> tuple[int, str] | None:
+    """The key of the newest receipt for the same taking that is still in date, or None."""
+    row = reader.one(
+        "SELECT month, receipt FROM retrievals WHERE source = :source AND case_number = :case_number"
+        " AND clerk = :clerk AND clerk_authority = :clerk_authority AND home = :home AND certificate = :certificate"
+        " AND version = :version AND expires_on >= :today ORDER BY at DESC, receipt LIMIT 1",
+        {**_columns(taking), "today": to_int(today)},
+    )
+    return None if row is None else (row["month"], row["receipt"])
+
+
+def read(reader: Reader, vault: Vault, key: tuple[int, str]) -> Receipt:
+    """The receipt with this key, which must exist."""
+    row = reader.one(
+        "SELECT sealed FROM retrievals WHERE month = :month AND receipt = :receipt",
+        {"month": key[0], "receipt": key[1]},
+    )
+    if row is None:
+        raise LookupError("receipt")
+    inside = unseal(vault, "retrievals", key, row["sealed"])
+    fields = inside["fields"]
+    purpose = Purpose(
+        clerk_name=inside["clerk_name"],
+        matter_code=inside["matter_code"],
+        matter_name=inside["matter_name"],
+        materials=tuple(inside["materials"]),
+        fields=None if fields is None else tuple(fields),
+    )
+    return Receipt(key[1], purpose)
+
+
+def row_of(
+    vault: Vault,
+    taking: Taking,
+    purpose: Purpose,
+    *,
+    client: str,
+    party: int,
+    state: State,
+    at: datetime,
+    expires_on: date,
+) -> dict[str, Any]:
+    """The sealed row of a new receipt."""
+    key = (month_of(at), new_number(at))
+    inside = {
+        "clerk_name": purpose.clerk_name,
+        "matter_code": purpose.matter_code,
+        "matter_name": purpose.matter_name,
+        "materials": list(purpose.materials),
+        "fields": None if purpose.fields is None else list(purpose.fields),
+    }
+    return {
+        "month": key[0],
+        "receipt": key[1],
+        **_columns(taking),
+        "party": party,
+        "client": client,
+        "state": state.value,
+        "at": to_micros(at),
+        "expires_on": to_int(expires_on),
+        "sealed": seal(vault, "retrievals", key, inside),
+    }
+
+
+def add(writer: Writer, row: dict[str, Any]) -> None:
+    """Insert a row of `row_of`."""
+    writer.insert("retrievals", row)
+
+
+def _columns(taking: Taking) -> dict[str, Any]:
+    return {name: getattr(taking, name) for name in Taking.__slots__}
