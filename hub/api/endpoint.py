@@ -22,11 +22,17 @@ JSON = "application/json"
 
 
 class Lane(StrEnum):
-    """Separate limits, so that a queue in one never delays the others."""
+    """Separate limits, so that a queue in one never delays the others.
+
+    OPERATOR is for health and metrics, which must answer when everything else is busy. LOOP is no thread at all: only
+    for what touches nothing and never waits.
+    """
 
     WRITE = "write"
     READ = "read"
     PUBLIC = "public"
+    OPERATOR = "operator"
+    LOOP = "loop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,7 @@ class Endpoint:
     refuse: Callable[[Refusal], Answer] | None
     summary: str
     description: str
+    documented: bool
 
     @property
     def is_public(self) -> bool:
@@ -130,6 +137,7 @@ class Routes:
         refusals: tuple[str, ...] = (),
         refuse: Callable[[Refusal], Answer] | None = None,
         description: str = "",
+        documented: bool = True,
     ) -> Callable[[Handler], Handler]:
         """Declare the decorated plain function as an endpoint; it runs in a thread of its lane.
 
@@ -138,8 +146,9 @@ class Routes:
         itself. query: name to description; every other name is refused, or with stray_query ignored (for addresses
         that people pass on: messengers append names of their own). replies: status to model, None for no fixed form;
         produces: their media types. refusals: codes of its own; those of the frame are added to OpenAPI by itself.
-        refuse: another form than problem+json for every refusal of this route below 500 (RFC 6749 has one). GET
-        answers HEAD too. Raises ValueError for a declaration that makes no sense.
+        refuse: another form than problem+json for every refusal of this route below 500 (RFC 6749 has one); its
+        statuses belong in `replies`. documented: listed in OpenAPI. GET answers HEAD too. Raises ValueError for a
+        declaration that makes no sense.
         """
         access, scopes = _access(scope)
         unknown = sorted(set(refusals) - set(TITLES))
@@ -166,6 +175,7 @@ class Routes:
                     refuse=refuse,
                     summary=summary,
                     description=description or (handler.__doc__ or ""),
+                    documented=documented,
                 )
             )
             return handler

@@ -1,0 +1,100 @@
+"""One TCP connection: uvicorn's protocol with what it lacks, limits on the head of a request.
+
+A head must be complete within HEAD_TIMEOUT_S and MAX_HEAD_BYTES, and a process keeps MAX_CONNECTIONS at most; so nobody
+holds connections open by sending a head letter by letter. What cannot be parsed is answered with a problem like any
+other refusal.
+"""
+
+import asyncio
+import json
+import secrets
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from hub.domain.errors import TITLES
+
+HEAD_TIMEOUT_S = 10.0
+MAX_HEAD_BYTES = 32 * 1024
+MAX_CONNECTIONS = 4096
+
+
+class Connection(HttpToolsProtocol):
+    """A connection of a client or of the proxy before us."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._in_head = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock, or hang up when there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
+            return
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what belongs to a head that is not complete."""
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse(431, "upload.too_large")
+
+    def on_message_begin(self) -> None:
+        """A new head starts."""
+        super().on_message_begin()
+        self._start_timer()
+
+    def on_headers_complete(self) -> None:
+        """The head is here; what follows is the frame's business."""
+        self._in_head = False
+        self._head_bytes = 0
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The next bytes are another head."""
+        super().on_message_complete()
+        self._in_head = True
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (the parser's words may quote the request)
+        """Answer what is not HTTP."""
+        self._refuse(400, "upload.unreadable")
+
+    def _start_timer(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._too_slow)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _too_slow(self) -> None:
+        self._head_timer = None
+        if not self.transport.is_closing():
+            self._refuse(408, "upload.timeout")
+
+    def _refuse(self, status: int, code: str) -> None:
+        """Write a whole problem by hand: there is no request yet that an application could answer."""
+        request_id = secrets.token_hex(16)
+        title = TITLES[code][0]
+        content = {"type": "about:blank", "status": status, "title": title, "code": code, "request_id": request_id}
+        body = json.dumps({**content, "errors": []}, ensure_ascii=False).encode()
+        head = (
+            "content-type: application/problem+json\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+            f"x-request-id: {request_id}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self._stop_timer()
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(STATUS_LINE[status] + head.encode() + body)
+        self.transport.close()

@@ -1,0 +1,79 @@
+"""`/docs` and `/openapi.json`: the API documentation, from files that set-up put here; nothing comes from elsewhere."""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hub.api.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
+from hub.domain.errors import Refusal
+
+_STATIC = Path(__file__).parent.parent / "static"
+_FILES = {
+    "swagger-ui-bundle.js": ("vendor/swagger-ui/swagger-ui-bundle.js", "text/javascript"),
+    "swagger-ui.css": ("vendor/swagger-ui/swagger-ui.css", "text/css"),
+    "start.js": ("docs/start.js", "text/javascript"),
+}
+_PAGE = "docs/index.html"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""The viewer sets style attributes from its script, which CSP counts as inline styles."""
+
+
+def documentation_routes(document: Callable[[], dict[str, Any]]) -> Routes:
+    """The endpoints; `document` gives the OpenAPI document."""
+    routes = Routes(tag="documentation")
+
+    @cache
+    def text() -> bytes:
+        return json.dumps(document(), ensure_ascii=False).encode()
+
+    @routes.add(
+        "GET",
+        "/openapi.json",
+        scope=PUBLIC_ACCESS,
+        lane=Lane.PUBLIC,
+        replies={200: None},
+        summary="OpenAPI",
+        documented=False,
+    )
+    def openapi(call: Call) -> Answer:  # noqa: ARG001
+        """The API described for programs."""
+        return Answer(text(), headers={"Cache-Control": "no-cache"})
+
+    @routes.add(
+        "GET", "/docs", scope=PUBLIC_ACCESS, lane=Lane.PUBLIC, replies={200: None}, summary="docs", documented=False
+    )
+    def docs(call: Call) -> Answer:  # noqa: ARG001
+        """The API described for people."""
+        headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
+        return Answer(_content(_PAGE), media_type="text/html", headers=headers)
+
+    @routes.add(
+        "GET",
+        "/docs/{name}",
+        scope=PUBLIC_ACCESS,
+        lane=Lane.PUBLIC,
+        replies={200: None},
+        summary="docs",
+        documented=False,
+    )
+    def docs_file(call: Call) -> Answer:
+        """A script or style of the page."""
+        found = _FILES.get(call.path["name"])
+        if found is None:
+            raise Refusal("page.not_found")
+        return Answer(_content(found[0]), media_type=found[1], headers={"Cache-Control": "max-age=3600"})
+
+    return routes
+
+
+def _content(name: str) -> bytes:
+    """A file of this release; Refusal `page.not_found` where set-up has not put it here."""
+    path = _STATIC / name
+    if not path.is_file():
+        raise Refusal("page.not_found")
+    return path.read_bytes()

@@ -1,0 +1,84 @@
+"""One request and its answer as the shell sees them: what of the head counts, and what goes to log and metrics."""
+
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+KEY = "hub.exchange"
+"""Where the exchange lies in the ASGI scope."""
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{8,64}")
+_READ = frozenset(
+    {
+        b"accept",
+        b"accept-language",
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"transfer-encoding",
+        b"x-request-id",
+    }
+)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What is known of a request so far. `route` is the template, never the path; `client` a client id or None."""
+
+    method: str
+    request_id: str
+    english: bool
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    repeated: bool = False
+    route: str = "-"
+    client: str | None = None
+    code: str | None = None
+    status: int = 0
+
+    def header(self, name: bytes) -> str:
+        """A header as text, "" where it is absent."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+
+def read(method: str, headers: Iterable[tuple[bytes, bytes]]) -> Exchange:
+    """The exchange of a new request; a request id from outside is kept if it has a plain form, otherwise made."""
+    found: dict[bytes, bytes] = {}
+    repeated = False
+    for name, value in headers:
+        if name in _READ:
+            repeated = repeated or (name in found and name != b"accept")
+            found[name] = value
+    given = found.get(b"x-request-id", b"")
+    request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    return Exchange(
+        method=method,
+        request_id=request_id,
+        english=_prefers_english(found.get(b"accept-language", b"")),
+        headers=found,
+        repeated=repeated,
+    )
+
+
+@lru_cache(maxsize=256)
+def _prefers_english(accept_language: bytes) -> bool:
+    """Whether English ranks above Chinese in an Accept-Language header; Chinese where neither is asked for."""
+    best = {"zh": 0.0, "en": 0.0}
+    for item in accept_language.decode("latin-1").lower().split(","):
+        tag, _, parameter = item.strip().partition(";")
+        language = tag.strip().partition("-")[0]
+        if language in best:
+            best[language] = max(best[language], _quality(parameter))
+    return best["en"] > best["zh"]
+
+
+def _quality(parameter: str) -> float:
+    name, _, value = parameter.strip().partition("=")
+    if name.strip() != "q":
+        return 1.0
+    try:
+        return min(max(float(value), 0.0), 1.0)
+    except ValueError:
+        return 0.0

@@ -1,0 +1,155 @@
+"""The frame around every endpoint: who may call, what is read, in which lane it runs, what becomes of a refusal.
+
+The event loop reads heads and bodies and writes answers. Checking the token, the endpoint and making the bytes of its
+answer happen in one visit to a thread of the endpoint's lane.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hub.api import body as bodies
+from hub.api import problems
+from hub.api.body import Gone, Receive
+from hub.api.endpoint import ANY_TOKEN, Call, Endpoint, Lane
+from hub.api.exchange import KEY, Exchange
+from hub.api.lanes import Lanes
+from hub.api.replies import Reply, render
+from hub.domain.caller import Caller
+from hub.domain.errors import Refusal
+from hub.logs import REQUEST_ID
+from hub.parts import Parts
+from hub.store.audit import Record
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+MAX_TOKEN_BYTES = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What the event loop has read, ready for a thread."""
+
+    exchange: Exchange
+    token: str
+    caller: Caller | None
+    path: dict[str, str]
+    query: dict[str, str]
+    body: bytes = b""
+    content_type: str = ""
+
+
+class Served:
+    """One endpoint as an ASGI application."""
+
+    def __init__(self, endpoint: Endpoint, parts: Parts, lanes: Lanes) -> None:
+        self.endpoint = endpoint
+        self._parts = parts
+        self._lanes = lanes
+        settings = parts.settings
+        self._limit = settings.max_public_body_bytes if endpoint.is_public else settings.max_body_bytes
+        self._small = min(settings.max_public_body_bytes, self._limit)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        exchange: Exchange = scope[KEY]
+        exchange.route = self.endpoint.path
+        try:
+            request = await self._read(scope, receive, exchange)
+            reply = await self._run(request)
+        except Refusal as refusal:
+            reply = problems.reply(refusal, exchange, self.endpoint)
+            reply.close = refusal.code.startswith("upload.")
+        except problems.FAULTS as fault:
+            reply = problems.reply(problems.refusal_of(fault), exchange, self.endpoint)
+        except Gone:
+            exchange.code = "gone"
+            return
+        await send_reply(reply, exchange, receive, send)
+
+    async def _read(self, scope: Scope, receive: Receive, exchange: Exchange) -> _Request:
+        endpoint = self.endpoint
+        token = "" if endpoint.is_public else bearer(exchange)
+        path: dict[str, str] = scope["path_params"]
+        if not all(map(bodies.is_plain, path.values())):
+            raise Refusal("page.not_found")
+        query = dict(bodies.query_of(endpoint, scope["query_string"]))
+        length = bodies.declared_length(exchange)
+        request = _Request(exchange, token, None, path, query)
+        if length == 0:
+            return request
+        if endpoint.body is None:
+            raise Refusal("upload.unreadable", "此地址不接受请求内容")
+        bodies.refuse_too_large(length, self._limit)
+        content_type = bodies.media_type_of(endpoint, exchange)
+        self._lanes[endpoint.lane].check()
+        if token and (length is None or length > self._small):
+            # Nobody makes us keep megabytes without a good token; small bodies save the second visit to a thread.
+            request = replace(request, caller=await self._lanes[Lane.READ].run(self._caller, token, exchange))
+        raw = await bodies.read_body(receive, self._limit, self._parts.settings.body_timeout_s)
+        return replace(request, body=raw, content_type=content_type)
+
+    async def _run(self, request: _Request) -> Reply:
+        if self.endpoint.lane is Lane.LOOP:
+            return self._work(request)
+        return await self._lanes[self.endpoint.lane].run(self._work, request)
+
+    def _work(self, request: _Request) -> Reply:
+        exchange = request.exchange
+        REQUEST_ID.set(exchange.request_id)
+        caller = request.caller
+        if caller is None and request.token:
+            caller = self._caller(request.token, exchange)
+        call = Call(
+            parts=self._parts,
+            caller=caller,
+            path=request.path,
+            query=request.query,
+            body=request.body,
+            content_type=request.content_type,
+            accept=exchange.header(b"accept"),
+            english=exchange.english,
+            request_id=exchange.request_id,
+        )
+        return render(self.endpoint.handler(call))
+
+    def _caller(self, token: str, exchange: Exchange) -> Caller:
+        """Who calls, with a scope that this endpoint takes; a refusal for want of one is put on record."""
+        caller = replace(self._parts.access.caller(token), request=exchange.request_id)
+        exchange.client = caller.client_id
+        endpoint = self.endpoint
+        if endpoint.access != ANY_TOKEN and not (endpoint.scopes & caller.scopes):
+            action = f"{endpoint.method} {endpoint.path}"
+            with self._parts.audit.of(Record(action, caller.client_id, request=exchange.request_id)):
+                raise Refusal("perm.scope")
+        return caller
+
+
+def bearer(exchange: Exchange) -> str:
+    """The access token of the head (RFC 6750 §2.1); raises Refusal `auth.missing` or `auth.invalid`."""
+    value = exchange.header(b"authorization")
+    if not value:
+        raise Refusal("auth.missing")
+    scheme, _, token = value.partition(" ")
+    token = token.strip()
+    if exchange.repeated or scheme.lower() != "bearer" or not token or len(value) > MAX_TOKEN_BYTES:
+        raise Refusal("auth.invalid")
+    return token
+
+
+async def send_reply(reply: Reply, exchange: Exchange, receive: Receive, send: Send) -> None:
+    """Write an answer; one that ends an upload too early says so, and hears the rest out before it hangs up."""
+    exchange.status = reply.status
+    headers = [
+        *reply.headers,
+        (b"content-length", str(len(reply.body)).encode()),
+        (b"x-request-id", exchange.request_id.encode()),
+    ]
+    if reply.close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body, "more_body": reply.close})
+    if reply.close:
+        await bodies.drain(receive)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,62 @@
+"""Lanes: how many requests of a kind run at once and how many may wait; beyond that the answer is 503 at once.
+
+Each lane has threads of its own, so writers that wait for the database's one lock never hold a thread that a reader
+needs. (A shared pool with capacity limiters costs three times as much a call: see docs/performance.md.)
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from hub.api.endpoint import Lane
+from hub.domain.errors import Refusal
+from hub.settings import Settings
+
+_T = TypeVar("_T")
+RETRY_AFTER_S = 1
+
+
+class Limit:
+    """One lane. Used on the event loop's thread only."""
+
+    def __init__(self, name: str, at_once: int, waiting: int) -> None:
+        self.name = name
+        self.at_once = at_once
+        self.capacity = at_once + waiting
+        self.taken = 0
+        self.refused = 0
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=f"lane-{name}")
+
+    def check(self) -> None:
+        """Raise Refusal `database.unavailable` (503) when there is no room, without taking any."""
+        if self.taken >= self.capacity:
+            self.refused += 1
+            raise Refusal("database.unavailable", "正在处理的请求过多,请稍后重试", retry_after=RETRY_AFTER_S)
+
+    async def run(self, work: Callable[..., _T], *args: object) -> _T:
+        """The result of `work` in a thread of this lane, in order of arrival; raises as `check`."""
+        self.check()
+        self.taken += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+        finally:
+            self.taken -= 1
+
+    def close(self) -> None:
+        """Take no more work; what runs is finished first."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+Lanes = Mapping[Lane, Limit]
+
+
+def open_lanes(settings: Settings) -> Lanes:
+    """Every lane that has threads, as the settings say."""
+    sizes = {
+        Lane.WRITE: (settings.writes_at_once, settings.writes_waiting),
+        Lane.READ: (settings.reads_at_once, settings.reads_waiting),
+        Lane.PUBLIC: (settings.public_at_once, settings.public_waiting),
+        Lane.OPERATOR: (2, 16),
+    }
+    return {lane: Limit(lane.value, *size) for lane, size in sizes.items()}

@@ -1,0 +1,124 @@
+"""Refusals as RFC 9457 problems; the only place that knows which HTTP status a code has."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from hub.api.endpoint import Endpoint
+from hub.api.exchange import Exchange
+from hub.api.replies import Reply, problem, render
+from hub.domain.errors import TITLES, FieldError, Refusal
+from hub.store.database import DatabaseUnavailable, StorageFull
+from signing.errors import KeyMissing
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: dict[str, int] = {
+    "auth.missing": 401,
+    "auth.invalid": 401,
+    "auth.expired": 401,
+    "auth.replayed": 401,
+    "auth.clock_skew": 401,
+    "perm.scope": 403,
+    "perm.clerk": 403,
+    "perm.case_required": 403,
+    "perm.case_not_open": 403,
+    "perm.holder_not_in_case": 403,
+    "perm.type_not_in_matter": 403,
+    "perm.not_issuer": 403,
+    "case.not_found": 404,
+    "certificate.not_found": 404,
+    "page.not_found": 404,
+    "method.not_allowed": 405,
+    "case.conflict": 409,
+    "case.stale": 409,
+    "number.taken": 409,
+    "certificate.move": 409,
+    "certificate.not_active": 409,
+    "upload.too_large": 413,
+    "upload.timeout": 408,
+    "schema.invalid": 422,
+    "id.length": 422,
+    "id.checksum": 422,
+    "uscc.checksum": 422,
+    "matter.unknown": 422,
+    "type.unknown": 422,
+    "type.not_in_matter": 422,
+    "date.order": 422,
+    "date.future": 422,
+    "glyph.missing": 422,
+    "upload.unreadable": 422,
+    "rate.limited": 429,
+    "internal": 500,
+    "index.unavailable": 503,
+    "sign.unavailable": 503,
+    "database.unavailable": 503,
+    "storage.full": 503,
+}
+
+RETRY_AFTER_S = {"upload.timeout": 1, "rate.limited": 60, "storage.full": 60}
+_RETRY_SOON_S = 2
+
+Fault = DatabaseUnavailable | KeyMissing
+FAULTS = (DatabaseUnavailable, KeyMissing)
+"""What the parts raise when something that they need is away."""
+
+
+def refusal_of(fault: Fault) -> Refusal:
+    """The refusal that tells of a fault; its own text stays here."""
+    if isinstance(fault, StorageFull):
+        return Refusal("storage.full")
+    if isinstance(fault, DatabaseUnavailable):
+        return Refusal("database.unavailable")
+    return Refusal("sign.unavailable")
+
+
+def reply(refusal: Refusal, exchange: Exchange, endpoint: Endpoint | None = None) -> Reply:
+    """The refusal as it leaves; its code is noted in the exchange."""
+    exchange.code = refusal.code
+    status = STATUS[refusal.code]
+    if endpoint is not None and endpoint.refuse is not None and status < 500:
+        return render(endpoint.refuse(refusal))
+    headers = {"Content-Language": "en" if exchange.english else "zh-CN"}
+    seconds = refusal.retry_after
+    if seconds is None and (status == 503 or refusal.code in RETRY_AFTER_S):
+        seconds = RETRY_AFTER_S.get(refusal.code, _RETRY_SOON_S)
+    if seconds is not None:
+        headers["Retry-After"] = str(seconds)
+    challenge = _challenge(refusal.code, endpoint)
+    if challenge:
+        headers["WWW-Authenticate"] = challenge
+    return problem(status, _content(refusal, exchange, status), headers)
+
+
+def _content(refusal: Refusal, exchange: Exchange, status: int) -> dict[str, Any]:
+    title, title_en = TITLES[refusal.code]
+    content: dict[str, Any] = {
+        "type": "about:blank",
+        "status": status,
+        "title": title_en if exchange.english else title,
+        "code": refusal.code,
+        "request_id": exchange.request_id,
+        "errors": list(_errors(refusal.errors, exchange.english)),
+    }
+    if refusal.detail and not exchange.english:
+        content["detail"] = refusal.detail
+    return content
+
+
+def _errors(errors: tuple[FieldError, ...], english: bool) -> Iterable[dict[str, str]]:
+    for error in errors:
+        message = error.message
+        if english:
+            message = error.message_en or TITLES.get(error.code, ("", ""))[1] or error.message
+        yield {"pointer": error.pointer, "code": error.code, "message": message}
+
+
+def _challenge(code: str, endpoint: Endpoint | None) -> str:
+    """WWW-Authenticate (RFC 6750 §3): without an error where no token was sent."""
+    if code == "auth.missing":
+        return 'Bearer realm="hub"'
+    if code.startswith("auth."):
+        return 'Bearer realm="hub", error="invalid_token"'
+    if code == "perm.scope" and endpoint is not None:
+        return f'Bearer realm="hub", error="insufficient_scope", scope="{" ".join(sorted(endpoint.scopes))}"'
+    return ""

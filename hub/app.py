@@ -1,0 +1,134 @@
+"""The web application: every endpoint in its frame, inside a shell that counts, logs and catches the unexpected."""
+
+import time
+from collections.abc import Iterable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import hub
+from hub import logs
+from hub.api import exchange, problems
+from hub.api.docs import documentation_routes
+from hub.api.document import FramedRoute, document
+from hub.api.endpoint import Endpoint
+from hub.api.exchange import KEY, Exchange
+from hub.api.frame import Served, send_reply
+from hub.api.health import Watched, gauges, operator_routes
+from hub.api.lanes import open_lanes
+from hub.domain.errors import Refusal
+from hub.metrics import Metrics
+from hub.parts import Parts
+
+_NAMES = (
+    "pages",
+    "verifications",
+    "cases",
+    "counter",
+    "certificates",
+    "lifecycle",
+    "catalogue",
+    "tokens",
+    "published",
+)
+_MODULES = tuple(import_module(f"hub.api.{name}") for name in _NAMES if find_spec(f"hub.api.{name}"))
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+_log = logs.get("http")
+
+
+class Shell:
+    """Outside of everything: request id, one log line and one count a request, and the last resort for faults."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; HEAD is a GET whose body the server leaves out."""
+        if scope["type"] != "http":
+            return
+        started = time.perf_counter()
+        current = exchange.read(scope["method"], scope["headers"])
+        inner = {**scope, KEY: current, "method": "GET" if current.method == "HEAD" else current.method}
+        try:
+            await self._app(inner, receive, send)
+        except Exception as error:  # noqa: BLE001 (the edge: every fault becomes an answer and a line in the log)
+            _log.error("fault", request_id=current.request_id, route=current.route, **logs.where(error))
+            if not current.status:
+                await send_reply(problems.reply(Refusal("internal"), current), current, receive, send)
+        finally:
+            self._note(current, time.perf_counter() - started)
+
+    def _note(self, current: Exchange, seconds: float) -> None:
+        method = current.method if current.method in _METHODS else "other"
+        self._metrics.count(method, current.route, current.status, seconds)
+        note = _log.debug if current.route in _QUIET else _log.info
+        note(
+            "request",
+            method=method,
+            route=current.route,
+            status=current.status,
+            ms=round(seconds * 1000, 2),
+            client=current.client,
+            code=current.code,
+            request_id=current.request_id,
+        )
+
+
+class _Refused:
+    """What no endpoint answers: 404 and 405, as problems."""
+
+    def __init__(self, refusal: Refusal, allow: str = "") -> None:
+        self._refusal = refusal
+        self._allow = allow
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        current: Exchange = scope[KEY]
+        reply = problems.reply(self._refusal, current)
+        if self._allow:
+            reply.headers.append((b"allow", self._allow.encode()))
+        await send_reply(reply, current, receive, send)
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """The application on these parts; `app.state.endpoints` lists everything that it answers."""
+    lanes = open_lanes(parts.settings)
+    metrics = Metrics(lambda: gauges(parts, lanes))
+    app = FastAPI(
+        title="电子证照共享平台 Certificate hub",
+        version=hub.__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    endpoints: list[Endpoint] = []
+    app.state.endpoints = endpoints
+    app.state.lanes = lanes
+    operator = operator_routes(Watched(lanes, metrics, parts.clock.now()))
+    documentation = documentation_routes(lambda: document(app, endpoints, parts.settings.public_url))
+    for routes in (*(module.routes for module in _MODULES), operator, documentation):
+        endpoints.extend(routes.endpoints)
+    app.router.routes.extend(FramedRoute(endpoint, Served(endpoint, parts, lanes)) for endpoint in endpoints)
+    app.add_exception_handler(HTTPException, _unanswered)
+    app.add_middleware(Shell, metrics=metrics)
+    return app
+
+
+async def _unanswered(request: Request, error: Exception) -> Any:
+    """Starlette's own refusals; `Allow` names every method that the address has."""
+    if not (isinstance(error, HTTPException) and error.status_code == 405):
+        return _Refused(Refusal("page.not_found"))
+    return _Refused(Refusal("method.not_allowed"), ", ".join(_allowed(request.app.routes, request.scope["path"])))
+
+
+def _allowed(routes: Iterable[Any], path: str) -> list[str]:
+    methods = {route.declared.method for route in routes if route.path_regex.match(path)}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)

@@ -1,0 +1,78 @@
+"""Structured logs: one JSON object a line on stderr. No line holds a path, a query, a body or an exception's text,
+because any of them may hold what somebody typed.
+"""
+
+import logging
+import sys
+import traceback
+from contextvars import ContextVar
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+"""The request that this thread works for; every line names it."""
+
+MAX_FRAMES = 30
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def configure(level: str) -> None:
+    """Set up logging for this process: our own lines, and those of libraries in the same form."""
+    shared: list[Any] = [_request_id, structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso")]
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer(ensure_ascii=False)],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                _without_texts,
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(_LEVELS[level], logging.WARNING))
+
+
+def get(name: str) -> FilteringBoundLogger:
+    """A logger whose lines carry the name of the part that writes."""
+    logger: FilteringBoundLogger = structlog.get_logger(part=name)
+    return logger
+
+
+def where(error: BaseException) -> dict[str, Any]:
+    """What may be said about an unknown fault: kinds and places, never texts."""
+    kinds: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None and len(kinds) < 5:
+        kinds.append(type(seen).__qualname__)
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
+    return {"fault": kinds, "at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames)]}
+
+
+def _request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    request_id = REQUEST_ID.get()
+    if request_id:
+        event.setdefault("request_id", request_id)
+    return event
+
+
+def _without_texts(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A library's line: its fixed text and the place of a fault, without arguments and exception texts."""
+    record: logging.LogRecord = event["_record"]
+    event["event"] = str(record.msg)
+    event["part"] = record.name
+    if record.exc_info and isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
+        event.update(where(record.exc_info[1]))
+    event.pop("exc_info", None)
+    return event

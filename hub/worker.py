@@ -1,0 +1,98 @@
+"""The worker: finishes what a crash or an absent signer left half done, and keeps house. One loop, one thread.
+
+Safe to kill at any time and to run twice: whatever it does, the database decides who did it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from threading import Event
+
+from hub import heartbeat, logs
+from hub.parts import Parts
+from hub.store import clients, seen
+from hub.store.database import DatabaseUnavailable
+from signing.errors import KeyMissing
+
+IDLE_S = 1.0
+MAX_BACK_OFF_S = 30.0
+HOUSEKEEPING_S = 60.0
+BATCH = 50
+KEEP_DAYS = 1
+"""Yesterday's distinct people stay, for whoever asks at midnight."""
+
+_log = logs.get("worker")
+
+
+@dataclass(slots=True)
+class _Chore:
+    """Something to do every so often; after a fault it waits longer each time, without holding up the others."""
+
+    name: str
+    every_s: float
+    work: Callable[[], int]
+    next_at: float = field(default=0.0)
+    failed: int = field(default=0)
+
+
+class Worker:
+    """Does the chores until it is told to stop."""
+
+    def __init__(self, parts: Parts, stop: Event) -> None:
+        self._parts = parts
+        self._stop = stop
+        self._chores = (
+            _Chore("finish", IDLE_S, self._finish),
+            _Chore("reseal", IDLE_S, self._reseal),
+            _Chore("forget", HOUSEKEEPING_S, self._forget),
+            _Chore("heartbeat", heartbeat.EVERY_S, self._beat),
+        )
+
+    def run(self) -> None:
+        """Work until `stop` is set; the chore in hand is finished first."""
+        _log.info("started")
+        while not self._stop.is_set():
+            for chore in self._chores:
+                if not self._stop.is_set() and chore.next_at <= time.monotonic():
+                    self._do(chore)
+            soonest = min(chore.next_at for chore in self._chores)
+            self._stop.wait(max(0.0, soonest - time.monotonic()))
+        _log.info("stopped")
+
+    def _do(self, chore: _Chore) -> None:
+        try:
+            done = chore.work()
+        except (DatabaseUnavailable, KeyMissing, OSError) as fault:
+            self._failed(chore, type(fault).__name__)
+        except Exception as fault:  # noqa: BLE001 (the edge: one unknown fault must not end the other chores)
+            _log.error("fault", chore=chore.name, **logs.where(fault))
+            self._failed(chore, type(fault).__name__)
+        else:
+            chore.failed = 0
+            chore.next_at = time.monotonic() + (0.0 if done else chore.every_s)
+            if done:
+                _log.info("done", chore=chore.name, count=done)
+
+    def _failed(self, chore: _Chore, kind: str) -> None:
+        chore.failed += 1
+        pause = min(MAX_BACK_OFF_S, chore.every_s * 2 ** min(chore.failed, 10))
+        chore.next_at = time.monotonic() + pause
+        _log.warning("failed", chore=chore.name, kind=kind, times=chore.failed, pause_s=pause)
+
+    def _finish(self) -> int:
+        """Cases whose intent is due."""
+        return self._parts.issuance.finish_due(BATCH)
+
+    def _forget(self) -> int:
+        """What only mattered for a day or a few minutes."""
+        parts = self._parts
+        before = parts.clock.today() - timedelta(days=KEEP_DAYS)
+        with parts.database.write() as writer:
+            seen.forget(writer, before)
+            clients.forget_jtis(writer, parts.clock.now())
+        return 0
+
+    def _beat(self) -> int:
+        heartbeat.beat(self._parts.settings.data_dir, self._parts.clock.now())
+        return 0
