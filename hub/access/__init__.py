@@ -2,4 +2,6 @@
 
 from hub.access.door import ASSERTION_LIFETIME_S, TOKEN_LIFETIME_S, Access
 
-__all__ = ["ASSERTION_LIFETIME_S", "TOKEN_LIFETIME_S", "Access"]
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+__all__ = ["ASSERTION_LIFETIME_S", "ASSERTION_TYPE", "TOKEN_LIFETIME_S", "Access"]

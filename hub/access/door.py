@@ -88,7 +88,7 @@ class Access:
             types=ASSERTION_TYPES,
             issuer=read.subject,
             subject=read.subject,
-            audience=self._issuer(),
+            audience=self.issuer(),
             lifetime_s=ASSERTION_LIFETIME_S,
         )
         jwt.check(read, keys or [self._nobody], expected, now)
@@ -108,7 +108,7 @@ class Access:
 
     def _token(self, client: Client, scopes: frozenset[str], now: datetime) -> str:
         """RFC 9068. Put together by hand: the private part does not leave the key folder, so PyJWT cannot sign."""
-        issuer = self._issuer()
+        issuer = self.issuer()
         key = self._keyring.active(Purpose.ACCESS_TOKEN)
         at = int(now.timestamp())
         header = compact_json.encode({"alg": jwt.ALGORITHM, "typ": TOKEN_TYPE, "kid": key.kid})
@@ -154,7 +154,7 @@ class Access:
         read = jwt.read(bearer)
         expected = jwt.Expected(
             types=frozenset({TOKEN_TYPE}),
-            issuer=(issuer := self._issuer()),
+            issuer=(issuer := self.issuer()),
             subject=read.subject,
             audience=issuer,
             lifetime_s=TOKEN_LIFETIME_S,
@@ -177,7 +177,7 @@ class Access:
                 jwt.refuse(jwt.UNKNOWN)
         return found.public
 
-    def _issuer(self) -> str:
+    def issuer(self) -> str:
         """The address that is printed now: issuer and audience of everything here."""
         return key_store.public_urls(self._database.reader)[0]
 

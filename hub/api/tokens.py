@@ -5,13 +5,13 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel
 
+from hub.access import ASSERTION_TYPE
 from hub.api.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
 from hub.api.problems import RETRY_AFTER_S, STATUS
 from hub.domain.errors import TITLES, Refusal
 
 FORM = "application/x-www-form-urlencoded"
 GRANT_TYPE = "client_credentials"
-ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 _MAX_FIELDS = 20
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}

@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    load_pem_private_key,
 )
 
 from hub.attempts import attempt
@@ -40,17 +39,6 @@ Keep = Callable[[bytes], None]
 
 _NAME = re.compile(r"[a-z0-9-]{3,64}")
 _STAFF_NUMBER = re.compile(r"[A-Za-z0-9-]{1,32}")
-
-
-def key_id(private_pem: bytes) -> str:
-    """The id of a client's key file; raises ValueError for anything but an unencrypted P-256 private key."""
-    try:
-        private = load_pem_private_key(private_pem, None)
-    except TypeError as error:
-        raise ValueError("the key is encrypted") from error
-    if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
-        raise ValueError("not a P-256 key")  # noqa: TRY004 (the file is wrong, not the type of an argument)
-    return kid_of(private.public_key())
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +124,7 @@ class Accounts:
         with self._database.write() as writer:
             found = client_store.expire_client_key(writer, client_id, kid, at)
         if not found:
-            raise Refusal("schema.invalid", "没有这个账号或密钥", pointer="/kid")
+            raise _refusal("/kid", "没有这个账号或密钥", "there is no such client or key")
 
     def set_client_disabled(self, client_id: str, disabled: bool) -> None:
         """Switch a client off or on; running processes follow within two seconds. Raises Refusal `schema.invalid`."""
@@ -150,7 +138,8 @@ class Accounts:
         if client is None:
             raise _no_such_client()
         if sum(key.accepted(self._clock.now()) for key in client.keys) >= MAX_KEYS:
-            raise Refusal("schema.invalid", f"最多同时有 {MAX_KEYS} 把有效密钥,请先停用旧的", pointer="/keys")
+            message = (f"最多同时有 {MAX_KEYS} 把有效密钥,请先停用旧的", f"{MAX_KEYS} keys at most: retire one first")
+            raise _refusal("/keys", *message)
 
     def _problems(self, client: Client, acts_for: Sequence[str], scopes: Sequence[str]) -> list[FieldError]:
         found: list[FieldError] = []
@@ -210,7 +199,7 @@ class Accounts:
         except Duplicate:
             known = client_store.find_clerk(self._database.reader, self._vault, clerk.authority, clerk.staff_number)
             if known is None or known.name != clerk.name:
-                raise Refusal("schema.invalid", "该机构已有另一人使用此工号", pointer="/id") from None
+                raise _refusal("/id", "该机构已有另一人使用此工号", "somebody else has this staff number") from None
             return known
         return clerk
 
@@ -219,7 +208,7 @@ class Accounts:
         with self._database.write() as writer:
             found = client_store.set_clerk_disabled(writer, authority, staff_number, disabled)
         if not found:
-            raise Refusal("schema.invalid", "该机构没有这个工号", pointer="/id")
+            raise _refusal("/id", "该机构没有这个工号", "the authority has no such staff number")
 
     def _clerk_problems(self, name: str, authority: str, staff_number: str) -> list[FieldError]:
         found = []
@@ -265,4 +254,8 @@ def _is_source(text: str) -> bool:
 
 
 def _no_such_client() -> Refusal:
-    return Refusal("schema.invalid", "没有这个账号", pointer="/client")
+    return _refusal("/client", "没有这个账号", "there is no such client")
+
+
+def _refusal(pointer: str, message: str, message_en: str) -> Refusal:
+    return Refusal("schema.invalid", message, errors=(FieldError(pointer, "schema.invalid", message, message_en),))

@@ -15,11 +15,13 @@ from typing import Any, cast
 
 import yaml
 
+from hub.access.assertion import read_key
 from hub.api import cases
 from hub.domain.caller import Caller
 from hub.domain.dates import show_moment
 from hub.parts import Parts
 from signing import identifier as identifiers
+from signing.keys import kid_of
 
 DATA = Path(__file__).parent
 Progress = Callable[[int, int], None]
@@ -89,18 +91,24 @@ class _Load:
             self._step()
 
     def _add_client(self, client: dict[str, Any]) -> None:
-        key_file = self._folder / _key_file(client["name"])
-        if key_file.exists():
-            return
+        """A client and its key file; where a load was killed between the two, the client gets a key anew."""
+        name = client["name"]
+        key_file = self._folder / _key_file(name)
         registration = self._parts.registration
-        _, private_key = registration.add_client(
-            client["name"],
-            client["authority"],
-            source=client.get("source"),
-            acts_for=tuple(client.get("acts_for", ())),
-            scopes=tuple(client["scopes"]),
-        )
-        _write(key_file, private_key)
+        known = next((c for c in registration.clients() if c.client_id == name), None)
+        if known is None:
+            registration.add_client(
+                name,
+                client["authority"],
+                source=client.get("source"),
+                acts_for=tuple(client.get("acts_for", ())),
+                scopes=tuple(client["scopes"]),
+                keep=lambda pem: _write(key_file, pem),
+            )
+        elif not key_file.exists() or _kid(key_file) not in {key.kid for key in known.keys}:
+            for key in known.keys:
+                registration.retire_client_key(name, key.kid)
+            registration.add_client_key(name, keep=lambda pem: _write(key_file, pem))
 
     @property
     def _journal(self) -> Path:
@@ -228,6 +236,10 @@ def _caller(client: dict[str, Any]) -> Caller:
         acts_for=frozenset(client.get("acts_for", ())),
         scopes=frozenset(client["scopes"]),
     )
+
+
+def _kid(key_file: Path) -> str:
+    return kid_of(read_key(key_file.read_bytes()).public_key())
 
 
 def _key_file(client: str) -> str:

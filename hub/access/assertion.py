@@ -1,0 +1,42 @@
+"""The client's side of the door: sign an assertion (RFC 7523 §3). Used by `hub token`; integrators do the same."""
+
+import secrets
+from datetime import datetime
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from signing.keys import kid_of
+
+LIFETIME_S = 60
+
+
+def sign_assertion(private_pem: bytes, client_id: str, audience: str, now: datetime) -> str:
+    """An assertion that serves once, within a minute, for a token of the hub at `audience`.
+
+    Raises ValueError for anything but an unencrypted P-256 private key in PEM.
+    """
+    private = read_key(private_pem)
+    at = int(now.timestamp())
+    claims = {
+        "iss": client_id,
+        "sub": client_id,
+        "aud": audience,
+        "iat": at,
+        "exp": at + LIFETIME_S,
+        "jti": secrets.token_urlsafe(16),
+    }
+    return jwt.encode(claims, private, algorithm="ES256", headers={"kid": kid_of(private.public_key())})
+
+
+def read_key(private_pem: bytes) -> ec.EllipticCurvePrivateKey:
+    """A client's private key; raises ValueError as `sign_assertion` does."""
+    try:
+        private = load_pem_private_key(private_pem, None)
+    except (TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError("the key is encrypted or of another kind") from error
+    if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
+        raise ValueError("not a P-256 key")  # noqa: TRY004 (the file is wrong, not the type of an argument)
+    return private

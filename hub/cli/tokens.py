@@ -1,0 +1,102 @@
+"""`hub token`: an access token for trying things out, with the data directory here or from a running hub."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hub.cli import common
+from hub.cli.common import Exit, Stop
+from hub.cli.listing import Listing
+
+_MAX_KEY_FILE = 64 * 1024
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("token", cls=Listing, help="取得访问令牌。 Print an access token, ten minutes valid.")(token)
+
+
+def token(
+    client: Annotated[str, typer.Option(metavar="ID", help="client_id")],
+    key: Annotated[Path, typer.Option(metavar="KEYFILE", help="私钥文件。 The client's private key.")],
+    scope: Annotated[
+        list[str] | None, typer.Option(metavar="SCOPE", help="只要这些权限范围。 Only these scopes.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="向此地址的平台取令牌。 Ask the hub at this address over HTTP.")
+    ] = None,
+    audience: Annotated[
+        str | None, typer.Option(metavar="URL", help="平台的公开地址,默认同 --url。 Its public address, if another.")
+    ] = None,
+    assertion: Annotated[
+        bool, typer.Option("--assertion", help="只输出签名断言。 Print the signed assertion alone.")
+    ] = False,
+) -> None:
+    """Sign an assertion with the key and change it for a token: with the data directory here, or over HTTP."""
+    from hub.clock import Clock
+
+    pem = _read_key_file(key)
+    wanted = " ".join(scope) if scope else None
+    if url is not None or (assertion and audience is not None):
+        signed = _sign(pem, client, (audience or url or "").rstrip("/"), Clock().now())
+        common.emit(signed if assertion or url is None else _ask(url, signed, wanted))
+        return
+    with common.opened() as parts:
+        signed = _sign(pem, client, audience or parts.access.issuer(), parts.clock.now())
+        common.emit(signed if assertion else parts.access.issue_token(signed, wanted)[0])
+
+
+def _sign(pem: bytes, client: str, audience: str, now: datetime) -> str:
+    from hub.access.assertion import sign_assertion
+
+    try:
+        return sign_assertion(pem, client, audience, now)
+    except ValueError:
+        raise Stop(
+            Exit.FAILED, "密钥文件不是未加密的 P-256 私钥(PEM)。", "The key file is no plain P-256 private key in PEM."
+        ) from None
+
+
+def _ask(url: str, assertion: str, scope: str | None) -> str:
+    """A token from a running hub; its refusal ends the command with its code."""
+    import json
+    from urllib.error import HTTPError
+    from urllib.parse import urlencode
+    from urllib.request import Request, urlopen
+
+    from hub.access import ASSERTION_TYPE
+
+    if not url.startswith(("http://", "https://")):
+        raise Stop(Exit.USAGE, "--url 应为 http 或 https 地址。", "--url must be an http or https address.")
+    form = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": ASSERTION_TYPE,
+        "client_assertion": assertion,
+        **({"scope": scope} if scope else {}),
+    }
+    request = Request(f"{url.rstrip('/')}/oauth/token", urlencode(form).encode(), method="POST")  # noqa: S310
+    try:
+        with urlopen(request, timeout=15) as reply:  # noqa: S310 (the scheme was checked)
+            return str(json.load(reply)["access_token"])
+    except HTTPError as error:
+        code = Exit.DEPENDENCY if error.code >= 500 else Exit.FAILED
+        raise Stop(code, f"平台拒绝:{_code_of(error.read())}。", f"Refused with status {error.code}.") from None
+    except (OSError, ValueError, KeyError):
+        raise Stop(Exit.DEPENDENCY, "平台没有回答。", "There is no hub at this address.") from None
+
+
+def _code_of(body: bytes) -> str:
+    import json
+
+    try:
+        found = json.loads(body)
+        return f"{found['code']} {found.get('detail', '')}".strip()
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _read_key_file(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_MAX_KEY_FILE)
