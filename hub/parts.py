@@ -24,6 +24,7 @@ from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database
 from hub.store.ids import Ids
 from hub.vault import MasterKey, Vault
+from hub.verification import Verification
 from signing import glyphs
 from signing.keys import KeyFolder
 
@@ -49,6 +50,7 @@ class Parts:
     lookup: Lookup
     retrieval: Retrieval
     records: Records
+    verification: Verification
 
 
 def database_path(settings: Settings) -> Path:
@@ -130,4 +132,7 @@ def _build(settings: Settings, clock: Clock, database: Database, at_step: Callab
             database=database, vault=vault, clock=clock, audit=audit, catalogue=catalogue, settings=settings
         ),
         records=Records(database=database, vault=vault, clock=clock, audit=audit, catalogue=catalogue),
+        verification=Verification(
+            database=database, vault=vault, clock=clock, keyring=keyring, catalogue=catalogue
+        ),
     )

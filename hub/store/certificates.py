@@ -113,8 +113,7 @@ def of_party(reader: Reader, vault: Vault, party: int, type_codes: tuple[str, ..
     """
     found = []
     keys = reader.all(
-        "SELECT home, certificate, type FROM holdings WHERE party = :party"
-        " ORDER BY issued_on DESC, certificate DESC",
+        "SELECT home, certificate, type FROM holdings WHERE party = :party ORDER BY issued_on DESC, certificate DESC",
         {"party": party},
     )
     for key in keys:
@@ -161,6 +160,12 @@ def not_good(reader: Reader, first_key: int, last_key: int) -> list[tuple[int, S
         {"first": first_key, "last": last_key},
     )
     return [(r["version_key"], Standing(r["standing"]), r["superseded_on"]) for r in rows]
+
+
+def has_version_between(reader: Reader, first_key: int, last_key: int) -> bool:
+    """Whether any version has a key in a range: whether a status list exists."""
+    values = {"first": first_key, "last": last_key}
+    return reader.one("SELECT 1 FROM versions WHERE version_key BETWEEN :first AND :last LIMIT 1", values) is not None
 
 
 def newest_version_key(reader: Reader) -> int:

@@ -44,7 +44,13 @@ class Addresses:
         """
         if not self._urls:
             self.refresh()
+        if not self._urls:
+            raise DatabaseUnavailable("no public address is on record: run `hub init`")
         return self._urls[0]
+
+    def known(self) -> str | None:
+        """The current address if it was ever read; never asks the database."""
+        return self._urls[0] if self._urls else None
 
     def owns(self, base_url: str) -> bool:
         """Whether this is, or was, our address; raises DatabaseUnavailable when that cannot be known."""

@@ -22,6 +22,7 @@ from hub.vault import Vault, VaultError
 from hub.verification import problems, shown
 from hub.verification.addresses import Addresses
 from hub.verification.evidence import Evidence, Proof, carries_signature_of, same_as_issued
+from hub.verification.status_lists import StatusLists
 from hub.verification.verdict import Checks, Finding, Presented, PublicCertificate, Verdict, VerdictState
 from signing import codes, qr
 from signing.errors import Malformed
@@ -51,6 +52,9 @@ class Verification:
         self._picture = Catalogue()
         self.addresses = Addresses(database)
         self._evidence = Evidence(keyring, self.addresses)
+        self.status_lists = StatusLists(
+            database=database, vault=vault, clock=clock, keyring=keyring, addresses=self.addresses
+        )
         with suppress(DatabaseUnavailable):
             keyring.refresh()
             self.addresses.refresh()

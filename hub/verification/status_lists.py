@@ -1,0 +1,96 @@
+"""Signed status lists: what every version's standing is now, for whoever checks without asking us about one of them."""
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from datetime import date
+
+from hub.clock import Clock
+from hub.domain import certificate as rules
+from hub.domain.certificate import Dates, Standing, State
+from hub.domain.dates import day_of, from_int, to_micros
+from hub.domain.errors import Refusal
+from hub.keyring import Keyring
+from hub.store import certificates
+from hub.store.database import Database
+from hub.vault import Vault
+from hub.verification.addresses import Addresses
+from signing import status
+from signing.keys import Purpose
+
+REUSE_S = 300
+_KEPT = 64
+_VALUES = {
+    State.REVOKED: int(status.Value.REVOKED),
+    State.SUSPENDED: int(status.Value.SUSPENDED),
+    State.SUPERSEDED: int(status.Value.SUPERSEDED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    token: str
+    iat: int
+
+
+class StatusLists:
+    """Builds lists when they are asked for. What they say is read anew each time, so a revocation shows at once;
+    packing and signing are saved for five minutes while nothing in a list has changed.
+    """
+
+    def __init__(
+        self, *, database: Database, vault: Vault, clock: Clock, keyring: Keyring, addresses: Addresses
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._clock = clock
+        self._keyring = keyring
+        self._addresses = addresses
+        self._lock = threading.Lock()
+        self._built: dict[bytes, _Built] = {}
+
+    def token(self, number: int, host: str = "") -> str:
+        """The signed list. `host`: where it was asked for; at a former address of ours it calls itself by that one.
+
+        Raises Refusal `page.not_found` where no version has a place in it, KeyMissing, DatabaseUnavailable.
+        """
+        first = number << status.INDEX_BITS
+        last = first + status.ENTRIES - 1
+        reader = self._database.reader
+        if not 0 <= number < status.LISTS or not certificates.has_version_between(reader, first, last):
+            raise Refusal("page.not_found")
+        now = self._clock.now()
+        said = _said(certificates.not_good(reader, first, last), day_of(now))
+        uri = f"{self._addresses.matching(host)}/status/{number}"
+        kid = self._keyring.active(Purpose.STATUS).kid
+        mark = hashlib.sha256(repr((uri, kid, said)).encode()).digest()
+        iat = to_micros(now) // 1_000_000
+        built = self._built.get(mark)
+        if built is not None and 0 <= iat - built.iat < REUSE_S:
+            return built.token
+        key = self._vault.status_key
+        packed = status.build({status.index_of(version_key, key)[1]: value for version_key, value in said})
+        prepared = status.signing_input(uri, packed, iat, kid)
+        token = status.assemble(prepared, self._keyring.sign(kid, Purpose.STATUS, prepared))
+        self._keep(mark, _Built(token, iat))
+        return token
+
+    def _keep(self, mark: bytes, built: _Built) -> None:
+        with self._lock:
+            if len(self._built) >= _KEPT:
+                self._built.clear()
+            self._built[mark] = built
+
+
+def _said(rows: list[tuple[int, Standing, int | None]], today: date) -> list[tuple[int, int]]:
+    """(version key, value) of every version that is not in force, whatever its dates."""
+    known: dict[tuple[Standing, int | None], int] = {}
+    found = []
+    for version_key, standing, ended in rows:
+        value = known.get((standing, ended))
+        if value is None:
+            dates = Dates(today, today, None, None if ended is None else from_int(ended))
+            value = known[standing, ended] = _VALUES.get(rules.state(standing, dates, today), 0)
+        if value:
+            found.append((version_key, value))
+    return found
