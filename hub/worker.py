@@ -11,7 +11,7 @@ from threading import Event
 
 from hub import heartbeat, logs
 from hub.parts import Parts
-from hub.store import clients, seen
+from hub.store import clients, intents, seen
 from hub.store.database import DatabaseUnavailable
 from signing.errors import KeyMissing
 
@@ -81,8 +81,23 @@ class Worker:
         _log.warning("failed", chore=chore.name, kind=kind, times=chore.failed, pause_s=pause)
 
     def _finish(self) -> int:
-        """Cases whose intent is due."""
-        return self._parts.issuance.finish_due(BATCH)
+        """Cases whose intent is due; one that fails in an unknown way must not stand before all others."""
+        parts = self._parts
+        done = 0
+        for source, case_number in intents.due(parts.database.reader, parts.clock.now(), BATCH):
+            if self._stop.is_set():
+                break
+            try:
+                done += parts.issuance.finish(source, case_number)
+            except DatabaseUnavailable:
+                raise
+            except Exception as fault:  # noqa: BLE001 (the edge)
+                _log.error("fault", chore="finish", **logs.where(fault))
+        return done
+
+    def _reseal(self) -> int:
+        """One batch of a key rotation that was begun."""
+        return int(self._parts.rotation.step())
 
     def _forget(self) -> int:
         """What only mattered for a day or a few minutes."""

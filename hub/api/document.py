@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from hub.api import problems
 from hub.api.endpoint import JSON, PUBLIC_ACCESS, Endpoint
-from hub.domain.errors import TITLES
+from hub.domain.errors import TITLES, Refusal
 
 _REF = "#/components/schemas/"
 _BEARER = "access_token"
@@ -151,17 +151,17 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
         schema = {"$ref": _placeholder(model, "serialization")} if model else {}
         content = {media_type: {"schema": schema} if media_type == JSON else {} for media_type in endpoint.produces}
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
-    for status, codes in _refused(endpoint).items():
+    problem = {problems.MEDIA_TYPE: {"schema": {"$ref": _placeholder(Problem, "serialization")}}}
+    for (status, own_form), codes in _refused(endpoint).items():
         lines = [f"`{code}` {TITLES[code][0]} {TITLES[code][1]}" for code in codes]
-        problem = {problems.MEDIA_TYPE: {"schema": {"$ref": _placeholder(Problem, "serialization")}}}
         known = responses.setdefault(str(status), {"description": "", "content": {}})
         known["description"] = "\n\n".join(filter(None, [known["description"], *lines]))
-        known["content"].update(problem)
+        known["content"].update({JSON: {}} if own_form else problem)
     return responses
 
 
-def _refused(endpoint: Endpoint) -> dict[int, list[str]]:
-    """Status to codes, with the frame's own; a route with another form of refusal lists those below 500 itself."""
+def _refused(endpoint: Endpoint) -> dict[tuple[int, bool], list[str]]:
+    """(status, whether in the route's own form) to codes, those of the frame included."""
     codes = list(endpoint.refusals)
     if not endpoint.is_public:
         codes += ["auth.missing", "auth.invalid", "auth.expired", "rate.limited"]
@@ -172,8 +172,12 @@ def _refused(endpoint: Endpoint) -> dict[int, list[str]]:
     if endpoint.body is not None:
         codes += ["upload.too_large", "upload.timeout"]
     codes += ["schema.invalid", "upload.unreadable", "internal", "database.unavailable", "storage.full"]
-    grouped: dict[int, list[str]] = {}
+    grouped: dict[tuple[int, bool], list[str]] = {}
     for code in TITLES:
-        if code in codes and not (endpoint.refuse is not None and problems.STATUS[code] < 500):
-            grouped.setdefault(problems.STATUS[code], []).append(code)
+        if code in codes:
+            status = problems.STATUS[code]
+            own_form = endpoint.refuse is not None and status < 500
+            if endpoint.refuse is not None and own_form:
+                status = endpoint.refuse(Refusal(code)).status
+            grouped.setdefault((status, own_form), []).append(code)
     return dict(sorted(grouped.items()))

@@ -146,9 +146,8 @@ class Routes:
         itself. query: name to description; every other name is refused, or with stray_query ignored (for addresses
         that people pass on: messengers append names of their own). replies: status to model, None for no fixed form;
         produces: their media types. refusals: codes of its own; those of the frame are added to OpenAPI by itself.
-        refuse: another form than problem+json for every refusal of this route below 500 (RFC 6749 has one); its
-        statuses belong in `replies`. documented: listed in OpenAPI. GET answers HEAD too. Raises ValueError for a
-        declaration that makes no sense.
+        refuse: another form than problem+json for every refusal of this route below 500 (RFC 6749 has one).
+        documented: listed in OpenAPI. GET answers HEAD too. Raises ValueError for a declaration that makes no sense.
         """
         access, scopes = _access(scope)
         unknown = sorted(set(refusals) - set(TITLES))

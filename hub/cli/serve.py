@@ -1,0 +1,129 @@
+"""`hub serve` and `hub work`: the two processes of the embedded hub."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hub.cli import common
+from hub.cli.common import Exit, Stop
+
+if TYPE_CHECKING:
+    from hub.settings import Settings
+
+MAX_WORKERS = 1
+STOP_S = 10.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(help="提供服务,并看管后台进程。 Serve, and look after the background worker.")(serve)
+    app.command(help="后台进程(由 serve 启动)。 The background worker, which serve starts.")(work)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="监听地址。 Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="监听端口。 Port to listen on.")] = 8080,
+    workers: Annotated[int, typer.Option(min=1, help="进程数,内嵌数据库只能为 1。 Processes; embedded means 1.")] = 1,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what is in hand and end with 0."""
+    if workers > MAX_WORKERS:
+        raise Stop(
+            Exit.USAGE,
+            "内嵌数据库(SQLite)只能有一个服务进程,请去掉 --workers。",
+            "The embedded database means one API process: leave --workers out.",
+        )
+    from hub import logs
+    from hub.cli.supervisor import Supervisor
+    from hub.parts import open_parts
+
+    settings = common.settings()
+    with alone(settings), bound(host, port) as sock, Supervisor() as supervisor:
+        logs.configure(settings.log_level)
+        with open_parts(settings) as parts:
+            supervisor.start()
+            from hub.server import run
+
+            run(parts, sock)
+
+
+def work(
+    until_eof: Annotated[bool, typer.Option("--until-eof", hidden=True, help="End with whoever holds stdin.")] = False,
+) -> None:
+    """Work until SIGINT or SIGTERM, finish the chore in hand and end with 0."""
+    from hub import logs
+    from hub.parts import open_parts
+    from hub.worker import Worker
+
+    settings = common.settings()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    if until_eof:
+        threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
+    logs.configure(settings.log_level)
+    with open_parts(settings) as parts:
+        Worker(parts, stop).run()
+
+
+def _watch_parent(stop: threading.Event) -> None:
+    """The parent holds the other end of stdin and never writes: the end of it is the parent's, however it died.
+
+    The chore in hand may be finished; one that hangs is not waited for.
+    """
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    stop.set()
+    threading.Timer(STOP_S, os._exit, (1,)).start()
+
+
+@contextmanager
+def bound(host: str, port: int) -> Iterator[socket.socket]:
+    """The socket to serve on, bound before anything is built; ends the command when the address is taken."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+        except OSError as error:
+            raise Stop(
+                Exit.CONFIGURATION,
+                f"不能在 {host}:{port} 上监听,端口可能已被占用。",
+                f"Cannot listen there: {error.strerror}.",
+            ) from None
+        yield sock
+    finally:
+        sock.close()
+
+
+@contextmanager
+def alone(settings: "Settings") -> Iterator[None]:
+    """Hold the data directory's lock for this process's life; ends the command when another one has it."""
+    import fcntl
+
+    path = settings.data_dir / "serve.lock"
+    if not settings.data_dir.is_dir():
+        raise Stop(
+            Exit.CONFIGURATION,
+            "数据目录尚未建立,请先运行 hub init。",
+            "There is no data directory: run `hub init` first.",
+        )
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Stop(
+                Exit.CONFIGURATION,
+                f"已有一个服务进程在使用数据目录 {settings.data_dir}。",
+                "Another `hub serve` is using this data directory.",
+            ) from None
+        yield
+    finally:
+        os.close(lock)

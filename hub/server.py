@@ -1,0 +1,75 @@
+"""The web server of one process: uvicorn with uvloop and httptools on a socket that is already bound."""
+
+import resource
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+
+from hub import logs
+from hub.api.connection import Connection
+from hub.app import create_app
+from hub.parts import Parts
+
+BACKLOG = 1024
+KEEP_ALIVE_S = 30
+DRAIN_S = 20
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_log = logs.get("server")
+
+
+class _Server(uvicorn.Server):
+    """Ends by returning: the signal that stopped it was meant for it and is not raised again."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at the first signal; at the second, stop waiting for requests too."""
+        before = {number: signal.signal(number, self._stop) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def run(parts: Parts, sock: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM; requests in hand are answered, for DRAIN_S at most."""
+    _raise_file_limit()
+    app = create_app(parts)
+    config = uvicorn.Config(
+        app,
+        http=Connection,
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    host, port = sock.getsockname()[:2]
+    _log.info("serving", host=host, port=port)
+    try:
+        _Server(config).run([sock])
+    finally:
+        for lane in app.state.lanes.values():
+            lane.close()
+    _log.info("stopped")
+
+
+def _raise_file_limit() -> None:
+    """Every connection is a file; the usual soft limit of 1,024 would end us before the connections do."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard if hard != resource.RLIM_INFINITY else 65_536
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, 65_536), hard))
