@@ -94,7 +94,7 @@ def check(token: Unverified, keys: Sequence[EllipticCurvePublicKey], expected: E
             _decode(token, key, expected)
         except jwt.InvalidSignatureError:
             continue
-        except jwt.InvalidTokenError as error:
+        except jwt.PyJWTError as error:
             refuse(_MISMATCH.get(type(error), UNKNOWN))
         _check_times(token, expected, now.timestamp())
         return
