@@ -1,0 +1,122 @@
+"""`hub verify`: the verdict on a QR text, a code or a credential, in the terminal."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hub.cli import common
+from hub.cli.common import Exit, Stop
+
+if TYPE_CHECKING:
+    from hub.verification import PublicCertificate, Verdict, Verification
+
+_MAX_BYTES = 256 * 1024
+_LONGEST_NAME = 1024
+_HELP = """核验二维码全文、公开码或凭证。 Verify a QR text, a code or a credential.
+
+Exit code: 0 有效 valid; 1 其他结论 any other verdict; 5 未能核验 could not be checked."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("verify", help=_HELP)(verify)
+
+
+def verify(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE_OR_TEXT",
+            help="二维码全文、16 位公开码、凭证,或含其一的文件;- 为标准输入。"
+            " A QR text, a code, a credential, or a file that holds one; - is stdin.",
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="输出 JSON。 The verdict as the API gives it.")] = False,
+) -> None:
+    """Answer with the same verdict as the API and the page, from the data directory here; nothing is fetched."""
+    from hub.verification import VerdictState
+
+    text = _text_of(what)
+    with common.opened() as parts:
+        verdict = _judge(parts.verification, text)
+    if as_json:
+        common.emit_json(verdict.as_json())
+    else:
+        _tell(verdict)
+    if verdict.state is not VerdictState.VALID:
+        raise typer.Exit(Exit.DEPENDENCY if verdict.state is VerdictState.UNKNOWN else Exit.FAILED)
+
+
+def _judge(verification: "Verification", text: str) -> "Verdict":
+    """A credential has a `~` or three parts with dots; all else is what a scanner or a person reads off paper."""
+    is_credential = "://" not in text and ("~" in text or text.count(".") == 2)
+    return verification.verify_credential(text) if is_credential else verification.verify_qr(text)
+
+
+def _text_of(what: str) -> str:
+    if what == "-":
+        return _decoded(sys.stdin.buffer.read(_MAX_BYTES + 1))
+    if len(what) <= _LONGEST_NAME and "\0" not in what and os.path.isfile(what):  # noqa: PTH113 (never raises)
+        with Path(what).open("rb") as file:
+            return _decoded(file.read(_MAX_BYTES + 1))
+    return _decoded(what.encode("utf-8", "surrogateescape"))
+
+
+def _decoded(raw: bytes) -> str:
+    if len(raw) > _MAX_BYTES:
+        raise Stop(Exit.FAILED, "内容过大,不是二维码文本或凭证。", "Too large for a QR text or a credential.")
+    try:
+        text = raw.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise Stop(
+            Exit.FAILED,
+            "不是文本;请给出二维码文本、公开码或凭证。",
+            "Not text: give a QR text, a code or a credential.",
+        ) from None
+    if not text:
+        raise Stop(Exit.FAILED, "内容为空。", "There is nothing to verify.")
+    return text
+
+
+def _tell(verdict: "Verdict") -> None:
+    from hub.domain.dates import show_moment
+    from hub.verification import problems, words
+
+    head = words.headline(verdict)
+    common.emit(f"{head.icon} {head.title}  {head.title_en}")
+    common.emit(f"  {head.line}")
+    common.emit(f"  {head.line_en}")
+    common.emit(f"  核验时间 Checked at: {show_moment(verdict.checked_at)}")
+    for name, zh, en in words.CHECKS:
+        icon, answer, answer_en = words.ANSWERS[getattr(verdict.checks, name)]
+        common.emit(f"  {icon} {zh}:{answer}  {en}: {answer_en}")
+    for code in verdict.problems:
+        zh, en = problems.meaning(code)
+        common.emit(f"  ! {zh}  {en} [{code}]")
+    if verdict.certificate is not None:
+        _tell_certificate(verdict.certificate, own_state=verdict.certificate.state is not verdict.state)
+
+
+def _tell_certificate(shown: "PublicCertificate", *, own_state: bool) -> None:
+    from hub.verification import words
+
+    lines = [("证照名称 Certificate", f"{shown.type_name} {shown.type_name_en}".rstrip())]
+    if shown.holders is not None:
+        lines.append(("持证主体 Holder", "、".join(shown.holders)))
+    if shown.number is not None:
+        lines.append(("证照编号 Number", shown.number))
+    lines += [
+        ("颁发机构 Authority", f"{shown.authority_name} {shown.authority_name_en}".rstrip()),
+        ("颁发日期 Issued on", str(shown.issued_on)),
+        ("有效期自 Valid from", str(shown.valid_from)),
+        ("有效期至 Valid until", str(shown.valid_until or "长期 no end")),
+        ("证照标识 Identifier", shown.identifier),
+        ("版本 Version", str(shown.version)),
+    ]
+    if own_state:
+        lines.append(("登记状态 State on record", " ".join(words.state_words(shown.state, shown.kind))))
+    for label, value in lines:
+        common.emit(f"    {label}: {value}")
