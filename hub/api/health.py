@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Literal
 
 from pydantic import BaseModel
@@ -125,13 +124,8 @@ def _database(parts: Parts) -> str | None:
 
 
 def _schema(parts: Parts) -> str | None:
-    same = health.revision(parts.database.reader) == _head()
+    same = health.revision(parts.database.reader) == schema.HEAD
     return None if same else "the database has not the schema of this release: run `hub migrate`"
-
-
-@cache
-def _head() -> str:
-    return schema.head()
 
 
 def _storage(parts: Parts) -> str | None:
