@@ -18,6 +18,8 @@ _READ = frozenset(
         b"content-encoding",
         b"content-length",
         b"content-type",
+        b"host",
+        b"if-none-match",
         b"transfer-encoding",
         b"x-request-id",
     }

@@ -111,6 +111,8 @@ class Served:
             accept=exchange.header(b"accept"),
             english=exchange.english,
             request_id=exchange.request_id,
+            host=exchange.header(b"host"),
+            if_none_match=exchange.header(b"if-none-match"),
         )
         return render(self.endpoint.handler(call))
 
