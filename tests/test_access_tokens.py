@@ -20,6 +20,7 @@ from hub.access import ASSERTION_TYPE, Access
 from hub.access.assertion import read_key, sign_assertion
 from hub.access.attempts import FAILURES_A_MINUTE, FailedLogins, Verified, VerifiedTokens
 from hub.api.tokens import routes
+from hub.app import create_app
 from hub.clock import Clock
 from hub.domain.errors import TITLES, Refusal
 from hub.initialisation import initialise
@@ -31,7 +32,7 @@ from hub.store import keys as key_store
 from signing import base64url
 from signing.errors import KeyMissing
 from signing.keys import Purpose, kid_of
-from tests.serving import serving
+from tests.serving import served
 
 HUB = "https://hub.example"
 BUREAU = "11350100MB9A10175L"
@@ -437,7 +438,7 @@ def test_memories_have_a_limit() -> None:
 
 @pytest.fixture
 def http(door: Door) -> Iterator[httpx.Client]:
-    with serving(door.parts) as address, httpx.Client(base_url=address, trust_env=False) as client:
+    with served(create_app(door.parts)) as address, httpx.Client(base_url=address, trust_env=False) as client:
         yield client
 
 
