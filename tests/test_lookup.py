@@ -345,6 +345,26 @@ def test_a_client_and_everybody_have_limits_too(template: Path, tmp_path: Path, 
         assert other(city.look_up, *MORTGAGE, c.YOU) == ("rate.limited" if other is refused else "ok")
 
 
+def test_questions_at_once_do_not_pass_a_limit_together(template: Path, tmp_path: Path) -> None:
+    with open_copy(template, tmp_path / "data", people_a_day_per_clerk=2) as city:
+        outcomes: list[str] = []
+
+        def ask(who: c.Person) -> None:
+            try:
+                city.look_up(*ENROLMENT, who)
+                outcomes.append("ok")
+            except Refusal as refusal:
+                outcomes.append(refusal.code)
+
+        threads = [threading.Thread(target=ask, args=(who,)) for who in (c.CHILD, c.CHEN, c.LIN)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(outcomes) == ["ok", "ok", "rate.limited"]
+        assert sorted(row["outcome"] for row in city.audit()) == ["ok", "ok", "rate.limited"]
+
+
 def test_a_refused_question_counts_nobody(template: Path, tmp_path: Path) -> None:
     with open_copy(template, tmp_path / "data", people_a_day_per_clerk=1) as city:
         for who in (c.GAO, c.HUANG, c.QIU):

@@ -227,6 +227,26 @@ def test_refusals_come_as_problems_that_repeat_nothing(
         assert sent not in reply.text
 
 
+def test_a_limit_says_when_to_come_back(template: Path, tmp_path: Path) -> None:
+    client, case, clerk = ENROLMENT
+    with (
+        open_copy(template, tmp_path / "data", people_a_day_per_clerk=1) as city,
+        served(create_app(city.parts)) as address,
+        httpx.Client(base_url=address, trust_env=False) as http,
+    ):
+        headers = Web(city, http).token(client)
+        body = city.body(case, clerk)
+        replies = [
+            http.post(
+                "/api/v1/lookups", json={**body, "holder": {"id_type": "111", "id_number": who[1]}}, headers=headers
+            )
+            for who in (c.CHILD, c.CHEN)
+        ]
+    assert [reply.status_code for reply in replies] == [200, 429]
+    assert replies[1].json()["code"] == "rate.limited"
+    assert 0 < int(replies[1].headers["retry-after"]) <= 86_401
+
+
 def test_a_department_reads_its_certificate_and_its_credential(web: Web) -> None:
     wanted = web.city.identifier(c.DRIVING, c.QIU)
     headers = web.token("fz-traffic-police")
