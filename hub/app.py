@@ -114,7 +114,7 @@ def build(parts: Parts, declared: Sequence[Routes]) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     operator = operator_routes(Watched(lanes, metrics, parts.clock.now()))
-    documentation = documentation_routes(lambda: document(app, endpoints, parts.settings.public_url))
+    documentation = documentation_routes(lambda: document(app, endpoints))
     endpoints = [item for routes in (*declared, operator, documentation) for item in routes.endpoints]
     app.state.endpoints = endpoints
     app.state.lanes = lanes
