@@ -18,6 +18,7 @@ from hub.attempts import attempt
 from hub.domain.case import Person
 from hub.parts import Parts, open_parts
 from hub.rotation import CannotRotate
+from hub.rotation import rotation as rotation_module
 from hub.rotation import walks as walks_module
 from hub.settings import Settings
 from hub.store import keys as key_store
@@ -206,6 +207,19 @@ def test_a_row_that_does_not_open_keeps_its_key(city: City) -> None:
     assert not city.parts.rotation.step()
     assert store.sealed_rows(city.parts.database.reader)[1] == 1
     assert states(city.parts, SEAL) == [KeyState.RETIRED, KeyState.ACTIVE]
+
+
+def test_a_seal_key_that_was_used_enough_is_replaced_by_itself(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not city.parts.rotation.step(), "looked: made this month"
+    monkeypatch.setattr(rotation_module, "ACTIONS_A_SEAL_KEY", 100)
+    with city.parts.database.write() as writer:
+        writer.run("UPDATE data_keys SET created_at = created_at - 40 * 86400 * 1000000")
+    with another(city) as parts:
+        while parts.rotation.step():
+            pass
+        assert states(parts, SEAL) == [KeyState.SPENT, KeyState.ACTIVE]
+        monkeypatch.setattr(rotation_module, "LOOK_EVERY_S", 0)
+        assert not parts.rotation.step(), "the new one is of this month"
 
 
 # --- blind keys ------------------------------------------------------------------------------------------------------
