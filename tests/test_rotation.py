@@ -1,10 +1,12 @@
 """New keys in place of old ones, while processes push and look up, and killed wherever it may be killed."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -336,6 +338,24 @@ def test_nothing_is_missed_while_processes_push_and_look_up(city: City) -> None:
     all_is_well(city.parts)
 
 
+def test_the_worker_goes_on_with_what_a_killed_command_began(city: City) -> None:
+    city.parts.rotation.begin(SEAL)
+    city.parts.rotation.begin(BLIND)
+    city.parts.rotation.step()
+    environment = os.environ | {"HUB_DATA_DIR": str(city.folder)}
+    command = [sys.executable, "-m", "hub", "work"]
+    worker = subprocess.Popen(command, cwd=Path(__file__).parent.parent, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 60
+        while not city.parts.rotation.is_complete() and time.monotonic() < until:
+            time.sleep(0.1)
+    finally:
+        worker.terminate()
+        assert worker.wait(timeout=30) == 0
+    assert not city.parts.issuance.is_pending(c.caller("fz-public-security").source, "CS-1"), "it finished that too"
+    all_is_well(city.parts)
+
+
 # --- the master key --------------------------------------------------------------------------------------------------
 
 
@@ -378,6 +398,26 @@ def test_a_killed_master_rotation_goes_on(city: City, moment: str) -> None:
     with another(city) as parts:
         assert find(parts, c.QIU) is not None
         assert not parts.rotation.step()
+
+
+def test_processes_start_while_master_keys_change(city: City) -> None:
+    done = threading.Event()
+
+    def rotate() -> None:
+        while not done.is_set():
+            city.parts.rotation.rotate_master()
+            city.parts.rotation.begin(SEAL)
+
+    thread = threading.Thread(target=rotate)
+    thread.start()
+    try:
+        for _ in range(40):
+            with another(city) as parts:
+                assert find(parts, c.QIU) is not None
+                parts.vault.reload()
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_the_worker_finishes_a_killed_master_rotation(city: City) -> None:
