@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -26,6 +27,7 @@ from hub.settings import Settings
 from hub.store import keys as key_store
 from hub.store import parties
 from hub.store import rotation as store
+from hub.store.database import DatabaseUnavailable
 from hub.store.sealing import SEALED
 from hub.vault import KeyPurpose, KeyState, MasterKey, StaleKeys, VaultError, next_master_key
 from signing.keys import Purpose
@@ -209,6 +211,21 @@ def test_a_row_that_does_not_open_keeps_its_key(city: City) -> None:
     assert not city.parts.rotation.step()
     assert store.sealed_rows(city.parts.database.reader)[1] == 1
     assert states(city.parts, SEAL) == [KeyState.RETIRED, KeyState.ACTIVE]
+
+
+def test_a_walk_that_meets_a_fault_is_begun_again(city: City, small_batches: None) -> None:
+    city.parts.rotation.begin(SEAL)
+    assert city.parts.rotation.step()
+    other = sqlite3.connect(city.folder / "hub.db")
+    with city.parts.database.write() as writer:
+        writer.run("PRAGMA busy_timeout = 50")
+    other.execute("BEGIN IMMEDIATE")  # somebody's shell, which does not take our lock
+    with pytest.raises(DatabaseUnavailable):
+        city.parts.rotation.step()
+    other.rollback()
+    other.close()
+    finish(city.parts)
+    assert city.parts.rotation.is_complete()
 
 
 def test_a_seal_key_that_was_used_enough_is_replaced_by_itself(city: City, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,12 +177,15 @@ class Rotation:
             if job is None or job == self._gave_up:
                 self._walk = None
                 return None
-            if self._walk is None or self._walk[0] != job:
+            walk, self._walk = self._walk, None  # a walk that ends in a fault is not continued but begun again
+            if walk is None or walk[0] != job:
                 self._vault.reload()
-                self._walk = (job, self._begin_walk(job))
-            rows = next(self._walk[1], None)
+                walk = (job, self._begin_walk(job))
+            rows = next(walk[1], None)
             if rows is None:  # walked through, and the keys are where they were: rows are left that do not open
-                self._walk, self._gave_up = None, job
+                self._gave_up = job
+            else:
+                self._walk = walk
             return rows
 
     def _begin_walk(self, job: _Job) -> Iterator[int]:
