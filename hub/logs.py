@@ -5,8 +5,9 @@ because any of them may hold what somebody typed.
 import logging
 import sys
 import traceback
+from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import structlog
 from pydantic_core import to_json
@@ -25,10 +26,10 @@ def configure(level: str) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(serializer=_line)],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=structlog.BytesLoggerFactory(cast("BinaryIO", _Stderr())),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_StderrText())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -42,6 +43,31 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(_LEVELS[level], logging.WARNING))
+
+
+class _Stderr:
+    """Standard error as it is when a line is written. A line that cannot be written is lost, and nothing else is:
+    a full disk or a closed pipe behind the log must not turn an answer into a fault.
+    """
+
+    def write(self, line: bytes) -> int:
+        with suppress(OSError, ValueError):
+            sys.stderr.buffer.write(line)
+        return len(line)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
+class _StderrText:
+    """The same for the standard library's handler."""
+
+    def write(self, line: str) -> int:
+        return _Stderr().write(line.encode("utf-8", "backslashreplace"))
+
+    def flush(self) -> None:
+        _Stderr().flush()
 
 
 def get(name: str) -> FilteringBoundLogger:
