@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -102,8 +103,23 @@ def pushes(parts: Parts, items: list[tuple[str, Body]]) -> list[Body]:
     return [push(parts, case, body) for case, body in items]
 
 
-def finish_due(parts: Parts) -> int:
-    return parts.issuance.finish_due()
+def finish(parts: Parts, case: str) -> bool:
+    return parts.issuance.finish(c.caller(CLIENT).source, case)
+
+
+def watch(parts: Parts, case: str, until: str) -> list[Body]:
+    """Read a case again and again until a file appears: every different answer, in the order in which it came."""
+    seen: list[Body] = []
+    last = False
+    while not last:
+        last = Path(until).exists()
+        try:
+            found = cases.live(parts, c.caller(CLIENT), case)
+        except Refusal as refusal:
+            found = {"refused": refusal.code}
+        if not seen or seen[-1] != found:
+            seen.append(found)
+    return seen
 
 
 def act(parts: Parts, act: str, identifier: str, **values: Any) -> Body:
@@ -143,7 +159,8 @@ ACTS: dict[str, Callable[..., Any]] = {
         push,
         push_in_threads,
         pushes,
-        finish_due,
+        finish,
+        watch,
         act,
         replace_key,
         load_catalogue,
