@@ -2,7 +2,7 @@
 
 An order is a dictionary: `data` (the data directory), `act` (a name in `acts.ACTS`) with its values in `with`, and
 `kill_at` (the number of the point at which it is killed), `kill_step` (the name of a step), `hold` (a step to stop
-before until a file appears), `limit_file` (RLIMIT_FSIZE), `pages` (PRAGMA max_page_count), `seeded` (a planted bug).
+before until a file appears), `limit_file` (RLIMIT_FSIZE), `pages` (PRAGMA max_page_count), `user` (be another one), `seeded` (a planted bug).
 """
 
 import os
@@ -101,6 +101,8 @@ def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
     if "limit_file" in order:
         limit = int(order["limit_file"])
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    if "user" in order:
+        os.setuid(order["user"])
     settings = settings_of(Path(order["data"]))
     found: dict[str, Any]
     try:
