@@ -22,7 +22,7 @@ from tests.faults.child import settings_of
 from tests.faults.scene import Scene
 from tests.faults.stage import Ended, Stage, stage
 
-ROUNDS = 6
+ROUNDS = 4
 Body = dict[str, Any]
 
 

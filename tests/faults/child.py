@@ -25,7 +25,7 @@ from hub.store.schema import WrongSchema
 from hub.vault import VaultError
 from signing.errors import KeyMissing
 from tests import city as c
-from tests.faults import acts, seeded
+from tests.faults import acts, journal, seeded
 
 _VERB = re.compile(r"\s*(\w+(?: (?:INTO|FROM|IMMEDIATE))?(?: \w+)?)")
 
@@ -109,7 +109,7 @@ def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
         with open_parts(settings, at_step=_step(points, order.get("hold"))) as parts:
             points.seen.clear()
             meet()
-            found = {"value": acts.ACTS[order["act"]](parts, **order.get("with", {}))}
+            found = {"value": (acts.ACTS | journal.ACTS)[order["act"]](parts, **order.get("with", {}))}
     except Exception as error:
         found = said(error)
     return {**found, "points": points.seen}
