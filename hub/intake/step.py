@@ -78,6 +78,8 @@ class Intake:
         if push.status in _DECIDED and not caller.stands_for(authority):
             raise Refusal("perm.not_issuer", "只有决定机构可以办结或不予许可", pointer="/status")
         decision = Decision.CHANGE if before is None else judge(before.status, before.amendment, before.matter, push)
+        if decision is Decision.CHANGE and before is not None:
+            _require_say(caller, before, accepted_by)
         return Received(push, decision, authority, accepted_by, before, caller.client_id, raw, digest, now)
 
     def settle(self, received: Received, record: Record) -> dict[str, Any]:
@@ -128,14 +130,22 @@ def _entitled(
         if not caller.stands_for(before.authority, before.accepted_by):
             raise Refusal("perm.case_required")
         return before.authority, body.accepted_by or before.accepted_by
+    if source != caller.source and source not in caller.authorities:
+        raise Refusal("perm.case_required")
     if matter is None:
         raise Refusal("matter.unknown", pointer="/matter_code")
     accepted_by = body.accepted_by or caller.authority
-    if source != caller.source and source not in caller.authorities:
-        raise Refusal("perm.case_required")
     if not caller.stands_for(matter.authority_code, accepted_by):
         raise Refusal("perm.case_required")
     return matter.authority_code, accepted_by
+
+
+def _require_say(caller: Caller, before: CaseRecord, accepted_by: str) -> None:
+    """Who only took a case in neither undoes what was decided nor hands the case to a third authority."""
+    if before.status in _DECIDED and not caller.stands_for(before.authority):
+        raise Refusal("perm.not_issuer", "只有决定机构可以更改其决定", pointer="/status")
+    if accepted_by != before.accepted_by and not caller.stands_for(before.authority, accepted_by):
+        raise Refusal("perm.case_required", pointer="/accepted_by")
 
 
 def canonical(value: Any, body: PushBody) -> bytes:
