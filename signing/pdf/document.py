@@ -34,25 +34,15 @@ class Unsigned:
     room: int
 
 
-@dataclass(frozen=True, slots=True)
-class Extra:
-    """What an annotated copy adds: operators under the text of every page, and resources for them by objects."""
-
-    under: bytes
-    pattern: bytes
-
-
-def assemble(
-    sheet: Sheet, drawn: Drawn, credential: str, made_at: datetime, room: int, extra: Extra | None = None
-) -> Unsigned:
+def assemble(sheet: Sheet, drawn: Drawn, credential: str, made_at: datetime, room: int) -> Unsigned:
     """Return the file; made_at: aware, the moment of the signature; room: bytes to keep for the CMS object.
 
     Raises Malformed `pdf.photo` for a photo that is neither JPEG nor PNG or is larger than the limits.
     """
     objects = Objects()
     pages, field, signature = objects.reserve(), objects.reserve(), objects.reserve()
-    resources = _resources(objects, sheet, drawn, extra)
-    under = b"/Ornaments Do\n" + (extra.under if extra else b"")
+    resources = _resources(objects, sheet, drawn)
+    under = b"/Ornaments Do\n" + (drawn.watermark.under if drawn.watermark else b"")
     kids = []
     for place, operators in enumerate(drawn.pages):
         content = objects.stream(b"", under + operators)
@@ -86,7 +76,7 @@ def assemble(
     return _with_range(objects.write(root, information), signature, room)
 
 
-def _resources(objects: Objects, sheet: Sheet, drawn: Drawn, extra: Extra | None) -> int:
+def _resources(objects: Objects, sheet: Sheet, drawn: Drawn) -> int:
     fonts = b"/Font<</%b %b>>" % (font.NAME.encode("ascii"), reference(_font(objects, drawn.glyphs)))
     ground = objects.stream(
         b"/Type/XObject/Subtype/Form/BBox[0 0 %.2f %.2f]/Resources<<>>/Filter/FlateDecode" % (WIDTH, HEIGHT),
@@ -97,8 +87,8 @@ def _resources(objects: Objects, sheet: Sheet, drawn: Drawn, extra: Extra | None
     if sheet.photo:
         named += b"/Photo %b" % reference(_photo(objects, sheet.photo))
     pattern = b""
-    if extra is not None:
-        number = objects.stream(extra.pattern + b"/Resources<<%b>>" % fonts, extra.under)
+    if drawn.watermark:
+        number = objects.stream(drawn.watermark.entries + b"/Resources<<%b>>" % fonts, drawn.watermark.cell)
         pattern = b"/Pattern<</Watermark %b>>" % reference(number)
     return objects.add(b"<<%b/XObject<<%b>>%b>>" % (fonts, named, pattern))
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from signing import barcode, codes
-from signing.pdf import rows, seal
+from signing.pdf import annotated, rows, seal
+from signing.pdf.annotated import Watermark
 from signing.pdf.canvas import PageCanvas
 from signing.pdf.rows import SCALES, Block
-from signing.pdf.sheet import Kind, Sheet
+from signing.pdf.sheet import Annotation, Kind, Sheet
 from signing.pdf.text import fit, wrap
 from signing.pdf.theme import HEIGHT, INK, MM, QUIET, THEMES, WHITE, WIDTH, Theme
 
@@ -32,25 +33,27 @@ class Drawn:
     pages: tuple[bytes, ...]
     glyphs: dict[int, int]
     symbol: list[list[bool]]
+    watermark: Watermark | None
 
 
-def draw(sheet: Sheet, band: Callable[[PageCanvas, float], float] | None = None) -> Drawn:
-    """Draw a certificate; band: draws a strip below the heading, from the given height, and returns its lower edge.
+def draw(sheet: Sheet, note: Annotation | None = None) -> Drawn:
+    """Draw a certificate, or an annotated copy when there is a note to print across it.
 
     Raises Malformed for a character that the font cannot draw and for a QR text that no symbol holds.
     """
     canvas, theme = PageCanvas(), THEMES[sheet.kind]
     symbol = barcode.matrix(sheet.qr_text)
-    below = _HEADINGS[sheet.kind](canvas, sheet, theme)
-    if band is not None:
-        below = band(canvas, below)
+    mark = annotated.watermark(canvas, note) if note else None
+    below = _HEADINGS[sheet.kind](canvas, sheet, theme) - 4
+    if note:
+        below = annotated.band(canvas, note, below, LEFT, ROOM)
     _foot(canvas, sheet, theme, len(symbol))
-    rest = _first_body(canvas, sheet, theme, below - 4)
+    rest = _first_body(canvas, sheet, theme, below)
     canvas.next_page()
     while rest:
-        rest = _following_page(canvas, sheet, theme, rest)
+        rest = _following_page(canvas, sheet, theme, rest, note)
         canvas.next_page()
-    return Drawn(tuple(canvas.pages()), canvas.glyphs, symbol)
+    return Drawn(tuple(canvas.pages()), canvas.glyphs, symbol, mark)
 
 
 def _first_body(canvas: PageCanvas, sheet: Sheet, theme: Theme, top: float) -> list[Block]:
@@ -92,7 +95,9 @@ def _not_after_head(blocks: list[Block], placed: int) -> int:
     return placed
 
 
-def _following_page(canvas: PageCanvas, sheet: Sheet, theme: Theme, blocks: list[Block]) -> list[Block]:
+def _following_page(
+    canvas: PageCanvas, sheet: Sheet, theme: Theme, blocks: list[Block], note: Annotation | None
+) -> list[Block]:
     number = len(canvas.pages()) + 1
     canvas.write(LEFT, _TOP, f"{sheet.title} 附页", 13, theme.title, heavy=True, room=ROOM * 0.6)
     canvas.write(RIGHT, _TOP, f"第 {number} 页", 9, QUIET, align="right")
@@ -100,6 +105,8 @@ def _following_page(canvas: PageCanvas, sheet: Sheet, theme: Theme, blocks: list
     canvas.stroke(theme.title, 1)
     top = _TOP - 24
     canvas.line(LEFT, top, RIGHT, top)
+    if note:
+        top = annotated.band(canvas, note, top - 4, LEFT, ROOM)
     bottom, placed, at = 33 * MM, 0, top
     while placed < len(blocks) and (placed == 0 or at - blocks[placed].height >= bottom):
         rows.draw(canvas, blocks[placed], LEFT, at, theme, 0)

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from signing.pdf import document, face, signature
-from signing.pdf.sheet import Sheet
+from signing.pdf.sheet import Annotation, Sheet
 from signing.pdf.signature import SealKey
 
 
@@ -14,3 +14,12 @@ def render(sheet: Sheet, credential: str, seal: SealKey, made_at: datetime) -> b
     Raises Malformed for what cannot be drawn, and what signature.sign() raises.
     """
     return signature.sign(document.assemble(sheet, face.draw(sheet), credential, made_at, seal.room), seal)
+
+
+def render_copy(sheet: Sheet, note: Annotation, credential: str, seal: SealKey, made_at: datetime) -> bytes:
+    """Return the sealed PDF of an annotated copy: a band and a watermark say for whom, for what and until when.
+
+    sheet: as for render(), but with the copy's own code and QR text and only the fields that may be shown; credential:
+    disclosing only those. Raises as render() does.
+    """
+    return signature.sign(document.assemble(sheet, face.draw(sheet, note), credential, made_at, seal.room), seal)
