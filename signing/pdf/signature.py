@@ -15,11 +15,12 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from pyhanko.sign.signers.pdf_cms import Signer
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from signing.errors import Malformed, SigningError, WrongPurpose
-from signing.keys import KeyFolder, PublicKey, Purpose, spki_of
+from signing.keys import ORDER, KeyFolder, PublicKey, Purpose, spki_of
 
 if TYPE_CHECKING:
     from signing.pdf.document import Unsigned
@@ -61,7 +62,8 @@ class _FolderSigner(Signer):
             key.key.verify(signature, data, _ECDSA)
         except InvalidSignature as error:
             raise SigningError("the private key is not that of the key on record") from error
-        return signature
+        r, s = decode_dss_signature(signature)
+        return encode_dss_signature(r, min(s, ORDER - s))  # one form of the two: see exact.py
 
 
 def sign(unsigned: "Unsigned", seal: SealKey) -> bytes:
