@@ -7,11 +7,12 @@ import base64
 import json
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from signing.errors import Malformed
 
 MAX_BYTES = 10 * 1024 * 1024
+MAX_ANSWER = 512 * 1024
 
 
 class Answer(StrEnum):
@@ -30,6 +31,15 @@ class What(StrEnum):
     OTHER = "other"
 
 
+class Ended(Enum):
+    """How a question to the checker ended."""
+
+    ANSWERED = b"A"
+    LATE = b"L"
+    FAILED = b"F"
+    BUSY = b"B"
+
+
 @dataclass(frozen=True, slots=True)
 class Trust:
     """Published roots, issuing X.509 certificates and CRLs, all in DER."""
@@ -44,8 +54,9 @@ class Finding:
     """What a file turned out to be.
 
     intact: all of the file is as one signature left it; unknown when there is none or it cannot be read. trusted: that
-    signature's X.509 certificate leads to a root of ours and was not revoked. signer_code: organisation identifier of
-    the signer, signer: fingerprint of its X.509 certificate, SHA-256 in hex; say something only when trusted is yes.
+    signature's X.509 certificate leads to a root of ours and was not revoked; unknown when the signature does not
+    hold, for then it says nothing about whoever is named in it. signer_code: organisation identifier of the signer,
+    signer: fingerprint of its X.509 certificate, SHA-256 in hex; they count only when trusted is yes.
     signed_at: what the signer claims, RFC 3339. credential: the attached text, not verified here. qr_texts: read from
     the first pages, only of files that are not both intact and trusted. problems: stable codes, `pdf.…` or `upload.…`.
     """

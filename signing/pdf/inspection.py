@@ -20,12 +20,13 @@ from pyhanko.pdf_utils.misc import PdfDecodeLimitError, PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.ades.report import AdESIndeterminate
 from pyhanko.sign.validation import SignatureCoverageLevel, async_validate_pdf_signature
+from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import PdfSignatureStatus
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.errors import PathError, ValidationError
 
-from signing.pdf import exact, pictures
+from signing.pdf import exact, pictures, ranges
 from signing.pdf.archive import CREDENTIAL_NAME
 from signing.pdf.finding import MAX_BYTES, Answer, Finding, Trust, What
 
@@ -75,22 +76,30 @@ def inspect(data: bytes, trust: Trust, at: datetime) -> Finding:
 
 
 def _signature(data: bytes, trust: Trust, at: datetime) -> Finding:
+    """Judge the signature; a file that a strict reader refuses is judged by its bytes as far as they tell."""
+    credential: str | None = None
     try:
-        reader = PdfFileReader(BytesIO(data), strict=True)
+        reader = PdfFileReader(BytesIO(data), strict=ranges.names_signature(data))
         if reader.encrypted:
             return Finding(What.PDF, problems=("pdf.encrypted",))
-        signatures = reader.embedded_signatures
         credential = _credential(reader)
-        if not signatures:
-            return Finding(What.PDF, credential=credential, problems=("pdf.unsigned",))
+        signatures = reader.embedded_signatures
         if len(signatures) > 1:
-            problems = ("pdf.several_signatures",)
-            return Finding(What.PDF, Answer.NO, credential=credential, problems=problems)
-        return _judged(data, reader, credential, trust, at)
+            return Finding(What.PDF, Answer.NO, credential=credential, problems=("pdf.several_signatures",))
+        if signatures:
+            return _judged(data, signatures[0], credential, trust, at)
+        return Finding(What.PDF, credential=credential, problems=("pdf.unsigned",))
     except PdfDecodeLimitError:
         return Finding(What.PDF, problems=("pdf.too_complex",))
+    except SignatureValidationError as error:
+        contradicts = error.ades_subindication is AdESIndeterminate.NO_SIGNING_CERTIFICATE_FOUND
+        flaw = "pdf.changed" if contradicts else ranges.flaw(data)
     except _UNREADABLE:
-        return Finding(What.PDF, problems=("pdf.damaged",))
+        flaw = ranges.flaw(data)
+    if flaw is None:
+        problem = "pdf.damaged" if ranges.names_signature(data) else "pdf.unsigned"
+        return Finding(What.PDF, credential=credential, problems=(problem,))
+    return Finding(What.PDF, Answer.NO, credential=credential, problems=(flaw,))
 
 
 async def _status(signature: EmbeddedPdfSignature, trust: Trust, at: datetime, *, strict: bool) -> PdfSignatureStatus:
@@ -106,17 +115,20 @@ async def _status(signature: EmbeddedPdfSignature, trust: Trust, at: datetime, *
     return await async_validate_pdf_signature(signature, context)
 
 
-def _judged(data: bytes, reader: PdfFileReader, credential: str | None, trust: Trust, at: datetime) -> Finding:
-    (signature,) = reader.embedded_signatures
+def _judged(
+    data: bytes, signature: EmbeddedPdfSignature, credential: str | None, trust: Trust, at: datetime
+) -> Finding:
     status = asyncio.run(_status(signature, trust, at, strict=True))
     problems: list[str] = []
+    trusted, reason, path = Answer.UNKNOWN, None, frozenset[bytes]()
     if not (status.intact and status.valid):
         problems.append("pdf.changed")
-    elif reader.total_revisions != 1 or status.coverage is not SignatureCoverageLevel.ENTIRE_FILE:
-        problems.append("pdf.appended")
-    trusted, reason, path = _trusted(signature, status, trust, at)
-    if trusted is not Answer.NO and not problems and not exact.is_exact(data, signature, path):
-        problems.append("pdf.changed")
+    else:
+        trusted, reason, path = _trusted(signature, status, trust, at)
+        if signature.reader.total_revisions != 1 or status.coverage is not SignatureCoverageLevel.ENTIRE_FILE:
+            problems.append("pdf.appended")
+        elif trusted is not Answer.NO and not exact.is_exact(data, signature, path):
+            problems.append("pdf.changed")
     certificate = signature.signer_cert
     return Finding(
         What.PDF,
