@@ -68,17 +68,17 @@ class Checkers:
             program = self._idle.get(timeout=self._deadline_s)
         except queue.Empty:
             return _without_answer(data, Ended.BUSY)
+        reply: tuple[Ended, bytes] | None = None
         try:
-            if program is None:
-                program = _Program(self._deadline_s)
-            ended, text = program.ask(question(data, trust, at))
-        except OSError:
-            ended, text = Ended.FAILED, b""
-        if ended is Ended.FAILED and program is not None and not program.is_alive():
+            program = program or _Program(self._deadline_s)
+            reply = program.ask(question(data, trust, at))
+        except (OSError, ValueError):
+            reply = None
+        if reply is None and program is not None:  # it has broken off, and is of no more use
             program.close()
             program = None
         self._idle.put(program)
-        return _read(data, ended, text)
+        return _read(data, *(reply or (Ended.FAILED, b"")))
 
     def close(self) -> None:
         """End the programs that are idle."""
@@ -101,31 +101,28 @@ class _Program:
             env={},
         )
 
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def ask(self, asked: bytes) -> tuple[Ended, bytes]:
-        """Return how it ended and the answer; a program that says nothing in time is killed."""
+    def ask(self, asked: bytes) -> tuple[Ended, bytes] | None:
+        """Return how it ended and the answer, None from a program that broke off or was killed for saying nothing."""
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
-            raise OSError("the checker has no pipes")
+            return None
         watchdog = threading.Timer(self._patience_s, self._process.kill)
         watchdog.start()
         try:
             stdin.write(len(asked).to_bytes(8, "big") + asked)
             stdin.flush()
             head = stdout.read(5)
-            if len(head) < 5:
-                self._process.wait(timeout=_GRACE_S)
-                return Ended.FAILED, b""
             size = int.from_bytes(head[1:], "big")
-            return Ended(head[:1]), stdout.read(size) if size <= MAX_ANSWER else b""
+            if len(head) < 5 or size > MAX_ANSWER:
+                return None
+            return Ended(head[:1]), stdout.read(size)
         finally:
             watchdog.cancel()
 
     def close(self) -> None:
         self._process.kill()
-        self._process.communicate()
+        with contextlib.suppress(OSError):
+            self._process.communicate()
 
 
 def _read(data: bytes, ended: Ended, text: bytes) -> Finding:

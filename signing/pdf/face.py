@@ -75,7 +75,7 @@ def _first_body(canvas: PageCanvas, sheet: Sheet, theme: Theme, top: float) -> l
     if sheet.photo:
         _photo(canvas, theme, top)
     for block in blocks[:placed]:
-        stretch = 0.0 if block.columns or block.is_head else max(0.0, min(_LOOSEST, spare))
+        stretch = 0.0 if block.columns or block.is_head or block.runs_on else max(0.0, min(_LOOSEST, spare))
         rows.draw(canvas, block, LEFT, top, theme, stretch)
         top -= block.height + stretch
     if placed < len(blocks):

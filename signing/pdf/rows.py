@@ -17,6 +17,7 @@ _LABEL_ROOM = 84.0
 _GUTTER = 14.0
 _LABEL, _ENGLISH = 10.0, 6.6
 _CELL_PAD = 4.0
+_UNCUT, _PIECE = 12, 4  # lines of a value that stay together, and lines of a piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One row of the body, `room` wide. is_head: must not end a page. repeats: the table's head, drawn again then."""
+    """One row of the body, `room` wide.
+
+    is_head: must not end a page. repeats: the table's head, drawn again on the next page. runs_on: no rule below.
+    """
 
     height: float
     room: float
@@ -52,6 +56,7 @@ class Block:
     size: float = 0
     is_head: bool = False
     repeats: "Block | None" = None
+    runs_on: bool = False
 
 
 def validity(sheet: Sheet) -> str:
@@ -95,8 +100,9 @@ def draw(canvas: PageCanvas, block: Block, x: float, top: float, theme: Theme, s
         half = (block.room + _GUTTER) / 2
         for place, cell in enumerate(block.cells):
             _draw_cell(canvas, cell, x + place * half, top - stretch / 2, block.height, theme)
-    canvas.stroke(theme.line, 0.9 if block.is_head else 0.45)
-    canvas.line(x, bottom, x + block.room, bottom)
+    if not block.runs_on:
+        canvas.stroke(theme.line, 0.9 if block.is_head else 0.45)
+        canvas.line(x, bottom, x + block.room, bottom)
 
 
 def _with_term(sheet: Sheet) -> list[Field]:
@@ -164,12 +170,16 @@ def _pairs(fields: Sequence[Field], room: float, scale: Scale) -> list[Block]:
     return blocks
 
 
-def _cut(cell: Cell, room: float, scale: Scale, lines: int = 24) -> Iterator[Block]:
-    """Yield one block, or several of at most so many lines, so that no block is higher than a page."""
-    for start in range(0, len(cell.value.lines), lines):
-        part = Fitted(cell.value.size, cell.value.lines[start : start + lines])
+def _cut(cell: Cell, room: float, scale: Scale) -> Iterator[Block]:
+    """Yield one block, or for a long text several, so that a page may end within it."""
+    lines = cell.value.lines
+    step = len(lines) if len(lines) <= _UNCUT else _PIECE
+    for start in range(0, len(lines), step):
+        part = Fitted(cell.value.size, lines[start : start + step])
         label = (cell.label, cell.label_en) if start == 0 else ("", "")
-        yield Block(_height(part, scale), room, (Cell(*label, part),))
+        runs_on = start + step < len(lines)
+        height = len(part.lines) * part.size * 1.42 if runs_on else _height(part, scale)
+        yield Block(height, room, (Cell(*label, part),), runs_on=runs_on)
 
 
 def _height(value: Fitted, scale: Scale) -> float:

@@ -83,7 +83,7 @@ public final class Judge {
                 return "NO_SIGNATURE";
             }
             return ids.stream().map(id -> verdict(reports, id)).collect(Collectors.joining(" ; "));
-        } catch (RuntimeException fault) {
+        } catch (RuntimeException | StackOverflowError | OutOfMemoryError fault) {
             return "UNREADABLE\t" + String.valueOf(fault.getMessage()).replaceAll("\\s+", " ");
         }
     }
