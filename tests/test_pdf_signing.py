@@ -81,6 +81,11 @@ def test_eu_dss_passes_with_the_published_root_and_crls_only(files: list[Path], 
     assert {verdicts[path.name][2] for path in files} == {"PAdES-BASELINE-B"}
 
 
+def test_pdfbox_and_bouncycastle_verify_the_signature(files: list[Path]) -> None:
+    verdicts = judge("bare", *files)
+    assert {path.name: verdicts[path.name] for path in files} == {path.name: ["verified"] for path in files}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_credential_is_attached_as_it_is(name: str) -> None:
     root = PdfFileReader(BytesIO(samples.sealed(name)), strict=True).root

@@ -12,9 +12,20 @@ import eu.europa.esig.dss.validation.reports.Reports;
 import java.io.File;
 import java.io.FileInputStream;
 import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
+import org.apache.pdfbox.Loader;
+import org.apache.pdfbox.pdmodel.PDDocument;
+import org.apache.pdfbox.pdmodel.interactive.digitalsignature.PDSignature;
+import org.bouncycastle.cert.X509CertificateHolder;
+import org.bouncycastle.cms.CMSProcessableByteArray;
+import org.bouncycastle.cms.CMSSignedData;
+import org.bouncycastle.cms.SignerInformation;
+import org.bouncycastle.cms.jcajce.JcaSimpleSignerInfoVerifierBuilder;
+import org.bouncycastle.jce.provider.BouncyCastleProvider;
 import org.verapdf.core.VeraPDFException;
 import org.verapdf.gf.foundry.VeraGreenfieldFoundryProvider;
 import org.verapdf.pdfa.Foundries;
@@ -25,7 +36,7 @@ import org.verapdf.pdfa.results.ValidationResult;
 
 /**
  * Judges files: {@code archive FILE...} by veraPDF as PDF/A-3b, {@code seal ROOT CRL,CRL FILE...} by EU DSS with nothing
- * but a root and CRLs. One line a file: name, verdict, reasons, separated by tabs.
+ * but a root and CRLs, {@code bare FILE...} by PDFBox and BouncyCastle, the signature alone. One line a file: name, verdict, reasons, separated by tabs.
  */
 public final class Judge {
     private Judge() {}
@@ -35,6 +46,12 @@ public final class Judge {
             VeraGreenfieldFoundryProvider.initialise();
             for (int place = 1; place < arguments.length; place++) {
                 print(arguments[place], archive(arguments[place]));
+            }
+            return;
+        }
+        if (arguments[0].equals("bare")) {
+            for (int place = 1; place < arguments.length; place++) {
+                print(arguments[place], bare(arguments[place]));
             }
             return;
         }
@@ -88,10 +105,33 @@ public final class Judge {
         }
     }
 
+    private static String bare(String name) {
+        try {
+            byte[] file = Files.readAllBytes(Path.of(name));
+            try (PDDocument document = Loader.loadPDF(file)) {
+                List<PDSignature> signatures = document.getSignatureDictionaries();
+                if (signatures.size() != 1) {
+                    return "signatures: " + signatures.size();
+                }
+                PDSignature signature = signatures.get(0);
+                CMSSignedData message = new CMSSignedData(
+                        new CMSProcessableByteArray(signature.getSignedContent(file)), signature.getContents(file));
+                SignerInformation signer = message.getSignerInfos().getSigners().iterator().next();
+                X509CertificateHolder holder = (X509CertificateHolder)
+                        message.getCertificates().getMatches(signer.getSID()).iterator().next();
+                boolean good = signer.verify(new JcaSimpleSignerInfoVerifierBuilder()
+                        .setProvider(new BouncyCastleProvider())
+                        .build(holder));
+                return good ? "verified" : "not verified";
+            }
+        } catch (Exception fault) {
+            return "not verified\t" + String.valueOf(fault.getMessage()).replaceAll("\\s+", " ");
+        }
+    }
+
     private static String verdict(Reports reports, String id) {
         Indication indication = reports.getSimpleReport().getIndication(id);
         return indication + "\t" + reports.getSimpleReport().getSubIndication(id) + "\t"
-                + reports.getSimpleReport().getSignatureFormat(id) + "\t"
-                + reports.getDiagnosticData().getSignatureById(id).getPDFRevision();
+                + reports.getSimpleReport().getSignatureFormat(id);
     }
 }
