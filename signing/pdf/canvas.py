@@ -74,7 +74,9 @@ class PageCanvas(Canvas):  # type: ignore[misc] # reportlab is not typed
         spacing: points between characters. room: shrink the line to this width. heavy: draw the outline as well.
         """
         if room is not None:
-            size = fit_line(text, room - spacing * max(0, len(text) - 1), size)
+            gaps = max(1, len(text) - 1)
+            spacing = min(spacing, room * 0.4 / gaps)
+            size = fit_line(text, room - spacing * gaps, size)
         if align != "left":
             extent = width(text, size) + spacing * (len(text) - 1)
             x -= extent if align == "right" else extent / 2

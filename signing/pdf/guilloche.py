@@ -139,7 +139,7 @@ def waves(seeds: Seeds, box: Box, *, gap: float) -> Iterator[str]:
     points = []
     for step in range(_STEPS + 1):
         angle = 2 * pi * step / _STEPS
-        points.append((period * step / _STEPS, gap * (1.5 * sin(angle) + 0.5 * sin(second * angle + bend))))
+        points.append((period * step / _STEPS, gap * (0.9 * sin(angle) + 0.35 * sin(second * angle + bend))))
     drawing = "\n".join(curve(points))
     for line in range(int((box.top - box.bottom) / gap) + 1):
         x = box.left - (line * aside) % period

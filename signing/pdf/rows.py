@@ -178,7 +178,9 @@ def _cut(cell: Cell, room: float, scale: Scale) -> Iterator[Block]:
         part = Fitted(cell.value.size, lines[start : start + step])
         label = (cell.label, cell.label_en) if start == 0 else ("", "")
         runs_on = start + step < len(lines)
-        height = len(part.lines) * part.size * 1.42 if runs_on else _height(part, scale)
+        height = len(part.lines) * part.size * 1.42 + (scale.pad * 0.8 if start == 0 else 0)
+        if not runs_on:
+            height = _height(part, scale)
         yield Block(height, room, (Cell(*label, part),), runs_on=runs_on)
 
 
