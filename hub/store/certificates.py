@@ -113,7 +113,8 @@ def of_party(reader: Reader, vault: Vault, party: int, type_codes: tuple[str, ..
     """
     found = []
     keys = reader.all(
-        "SELECT home, certificate, type FROM holdings WHERE party = :party ORDER BY issued_on DESC, certificate DESC",
+        "SELECT home, certificate, type FROM holdings WHERE party = :party"
+        " ORDER BY issued_on DESC, certificate DESC",
         {"party": party},
     )
     for key in keys:
