@@ -1,0 +1,127 @@
+"""What is found out about a stranger's file, and what it is checked against; both cross a process boundary as JSON.
+
+A finding reports, it does not judge: whether a certificate is in force is not to be read from its file.
+"""
+
+import base64
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import Enum, StrEnum
+
+from signing.errors import Malformed
+
+MAX_BYTES = 10 * 1024 * 1024
+MAX_ANSWER = 512 * 1024
+
+
+class Answer(StrEnum):
+    """Yes, no, or could not be checked; the third is never taken for one of the others."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class What(StrEnum):
+    """What the bytes are."""
+
+    PDF = "pdf"
+    IMAGE = "image"
+    OTHER = "other"
+
+
+class Ended(Enum):
+    """How a question to the checker ended."""
+
+    ANSWERED = b"A"
+    LATE = b"L"
+    FAILED = b"F"
+    BUSY = b"B"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Published roots, issuing X.509 certificates and CRLs, all in DER."""
+
+    roots: tuple[bytes, ...]
+    intermediates: tuple[bytes, ...] = ()
+    crls: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a file turned out to be.
+
+    intact: all of the file is as one signature left it; unknown when there is none or it cannot be read. trusted: that
+    signature's X.509 certificate leads to a root of ours and was not revoked; unknown when the signature does not
+    hold, for then it says nothing about whoever is named in it. signer_code: organisation identifier of the signer,
+    signer: fingerprint of its X.509 certificate, SHA-256 in hex; they count only when trusted is yes.
+    signed_at: what the signer claims, RFC 3339. credential: the attached text, not verified here. qr_texts: read from
+    the first pages, only of files that are not both intact and trusted. problems: stable codes, `pdf.…` or `upload.…`.
+    """
+
+    what: What
+    intact: Answer = Answer.UNKNOWN
+    trusted: Answer = Answer.UNKNOWN
+    signer_code: str | None = None
+    signer: str | None = None
+    signed_at: str | None = None
+    credential: str | None = None
+    qr_texts: tuple[str, ...] = ()
+    pages: int | None = None
+    problems: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> str:
+        """Return the finding as one JSON object."""
+        return json.dumps(asdict(self), ensure_ascii=True)
+
+
+def finding_from_json(text: str) -> Finding:
+    """Read what to_json() wrote; raises Malformed for anything else, for the writer may have been taken over."""
+    try:
+        members = json.loads(text)
+        return Finding(
+            what=What(members["what"]),
+            intact=Answer(members["intact"]),
+            trusted=Answer(members["trusted"]),
+            signer_code=_text(members["signer_code"]),
+            signer=_text(members["signer"]),
+            signed_at=_text(members["signed_at"]),
+            credential=_text(members["credential"]),
+            qr_texts=tuple(str(text) for text in members["qr_texts"]),
+            pages=None if members["pages"] is None else int(members["pages"]),
+            problems=tuple(str(code) for code in members["problems"]),
+        )
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise Malformed("pdf.finding") from error
+
+
+def question(pdf: bytes, trust: Trust, at: datetime) -> bytes:
+    """Return what the checker reads: one line of JSON, then the file."""
+    head = {
+        "roots": _coded(trust.roots),
+        "intermediates": _coded(trust.intermediates),
+        "crls": _coded(trust.crls),
+        "at": at.isoformat(),
+        "length": len(pdf),
+    }
+    return json.dumps(head).encode("ascii") + b"\n" + pdf
+
+
+def trust_of(head: dict[str, list[str]]) -> Trust:
+    """Read the trust out of a question's first line."""
+    roots, intermediates, crls = (
+        tuple(base64.b64decode(text) for text in head[name]) for name in ("roots", "intermediates", "crls")
+    )
+    return Trust(roots, intermediates, crls)
+
+
+def _coded(items: tuple[bytes, ...]) -> list[str]:
+    return [base64.b64encode(item).decode("ascii") for item in items]
+
+
+def _text(value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError("a text was expected")
+    return value

@@ -1,0 +1,74 @@
+"""QR codes on what people photograph and scan: images, and the pages of a PDF drawn by PDFium.
+
+PDFium (through pypdfium2) is what a browser shows of the file; zxing-cpp reads the codes. Both run in the checker.
+"""
+
+from collections.abc import Iterator
+from io import BytesIO
+
+import pypdfium2
+import zxingcpp
+from PIL import Image, UnidentifiedImageError
+
+MAX_PIXELS = 50_000_000
+MAX_PAGES_READ = 3
+_DPI = 150
+_LONGEST_SIDE = 2600
+_QR = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
+_MAX_CODES = 8
+_MAX_TEXT = 4096
+_IMAGE_MARKS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+
+
+def is_image(data: bytes) -> bool:
+    """Say whether bytes begin as JPEG or PNG do."""
+    return data.startswith(_IMAGE_MARKS)
+
+
+def in_image(data: bytes) -> tuple[str, ...] | None:
+    """Return the QR texts in a photo; None when it cannot be opened or has more than MAX_PIXELS."""
+    try:
+        with Image.open(BytesIO(data), formats=("JPEG", "PNG")) as image:
+            if image.width * image.height > MAX_PIXELS:
+                return None
+            image.draft("L", (_LONGEST_SIDE, _LONGEST_SIDE))
+            grey = image.convert("L")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+    texts = _codes(grey)
+    if not texts and max(grey.size) > _LONGEST_SIDE:
+        grey.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+        texts = _codes(grey)
+    return texts
+
+
+def on_pages(pdf: bytes) -> tuple[tuple[str, ...], int] | None:
+    """Return the QR texts on the first pages, and how many pages there are; None when PDFium cannot open the file."""
+    try:
+        document = pypdfium2.PdfDocument(pdf)
+    except pypdfium2.PdfiumError:
+        return None
+    try:
+        count = len(document)
+        texts: list[str] = []
+        for picture in _pictures(document, min(count, MAX_PAGES_READ)):
+            texts += [text for text in _codes(picture) if text not in texts]
+        return tuple(texts[:_MAX_CODES]), count
+    finally:
+        document.close()
+
+
+def _pictures(document: pypdfium2.PdfDocument, count: int) -> Iterator[Image.Image]:
+    for place in range(count):
+        try:
+            page = document[place]
+            longest = max(page.get_size())
+            scale = min(_DPI / 72, _LONGEST_SIDE / longest) if longest > 0 else 1.0
+            yield page.render(scale=scale, grayscale=True).to_pil()
+        except (pypdfium2.PdfiumError, ValueError):
+            continue
+
+
+def _codes(image: Image.Image) -> tuple[str, ...]:
+    found = zxingcpp.read_barcodes(image, formats=_QR)
+    return tuple(code.text for code in found[:_MAX_CODES] if code.valid and 0 < len(code.text) <= _MAX_TEXT)
