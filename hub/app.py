@@ -1,9 +1,7 @@
 """The web application: every endpoint in its frame, inside a shell that counts, logs and catches the unexpected."""
 
 import time
-from collections.abc import Iterable
-from importlib import import_module
-from importlib.util import find_spec
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,10 +11,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import hub
 from hub import logs
-from hub.api import exchange, problems
+from hub.api import (
+    cases,
+    catalogue,
+    certificates,
+    counter,
+    exchange,
+    lifecycle,
+    pages,
+    problems,
+    published,
+    tokens,
+    verifications,
+)
 from hub.api.docs import documentation_routes
 from hub.api.document import FramedRoute, document
-from hub.api.endpoint import Endpoint
+from hub.api.endpoint import Routes
 from hub.api.exchange import KEY, Exchange
 from hub.api.frame import Served, send_reply
 from hub.api.health import Watched, gauges, operator_routes
@@ -25,18 +35,7 @@ from hub.domain.errors import Refusal
 from hub.metrics import Metrics
 from hub.parts import Parts
 
-_NAMES = (
-    "pages",
-    "verifications",
-    "cases",
-    "counter",
-    "certificates",
-    "lifecycle",
-    "catalogue",
-    "tokens",
-    "published",
-)
-_MODULES = tuple(import_module(f"hub.api.{name}") for name in _NAMES if find_spec(f"hub.api.{name}"))
+_MODULES = (pages, verifications, cases, counter, certificates, lifecycle, catalogue, tokens, published)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 _log = logs.get("http")
@@ -97,7 +96,12 @@ class _Refused:
 
 
 def create_app(parts: Parts) -> FastAPI:
-    """The application on these parts; `app.state.endpoints` lists everything that it answers."""
+    """The hub's application on these parts."""
+    return build(parts, [module.routes for module in _MODULES])
+
+
+def build(parts: Parts, declared: Sequence[Routes]) -> FastAPI:
+    """An application of these routes and the operator's; `app.state.endpoints` lists everything that it answers."""
     lanes = open_lanes(parts.settings)
     metrics = Metrics(lambda: gauges(parts, lanes))
     app = FastAPI(
@@ -109,13 +113,11 @@ def create_app(parts: Parts) -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    endpoints: list[Endpoint] = []
-    app.state.endpoints = endpoints
-    app.state.lanes = lanes
     operator = operator_routes(Watched(lanes, metrics, parts.clock.now()))
     documentation = documentation_routes(lambda: document(app, endpoints, parts.settings.public_url))
-    for routes in (*(module.routes for module in _MODULES), operator, documentation):
-        endpoints.extend(routes.endpoints)
+    endpoints = [item for routes in (*declared, operator, documentation) for item in routes.endpoints]
+    app.state.endpoints = endpoints
+    app.state.lanes = lanes
     app.router.routes.extend(FramedRoute(endpoint, Served(endpoint, parts, lanes)) for endpoint in endpoints)
     app.add_exception_handler(HTTPException, _unanswered)
     app.add_middleware(Shell, metrics=metrics)

@@ -13,11 +13,14 @@ _T = TypeVar("_T")
 def attempt(vault: Vault, work: Callable[[], _T]) -> _T:
     """The result of `work`, which reads, prepares and writes in one transaction; it is repeated while it is raced.
 
+    The keys stand still while `work` runs, so that `require_current` judges those that its rows were made with.
+
     Raises DatabaseUnavailable after ATTEMPTS races in a row, and everything that `work` raises.
     """
     for _ in range(ATTEMPTS):
         try:
-            return work()
+            with vault.pinned():
+                return work()
         except Raced:
             continue
         except StaleKeys:

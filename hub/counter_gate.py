@@ -38,17 +38,19 @@ class ClerkBody(Body):
 class CounterBody(Body):
     """For which case, and by whom: what every counter call says."""
 
-    case_number: Annotated[str, Field(min_length=1, max_length=64, description="办件编号")]
+    case_number: Annotated[str, Field(max_length=64, description="办件编号;没有办件即 perm.case_required")] | None = (
+        None
+    )
     source: Annotated[str, Field(min_length=1, max_length=64, description="办件来源,默认为本系统")] | None = None
     clerk: ClerkBody
 
 
 @dataclass(frozen=True, slots=True)
 class CaseKey:
-    """Which case is meant, in a form that may stand in plain columns."""
+    """Which case is meant, in a form that may stand in plain columns; without a number, none is."""
 
     source: str
-    case_number: str
+    case_number: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +85,16 @@ class CounterGate:
     def key_of(self, caller: Caller, body: CounterBody) -> CaseKey:
         """The case that a body names, by default one of the caller's source; raises `schema.invalid`."""
         source = caller.source if body.source is None else checked_case_number(body.source, pointer="/source")
-        return CaseKey(source, checked_case_number(body.case_number))
+        return CaseKey(source, checked_case_number(body.case_number) if body.case_number else None)
 
     def enter(self, caller: Caller, key: CaseKey, clerk: ClerkBody, record: Record) -> Passed:
         """Check case, clerk and openness, in this order, and note on the record who the clerk is.
 
-        Raises `perm.case_required` (one answer for a case that is unknown or another's), `perm.clerk` and
+        Raises `perm.case_required` (one answer for a case that is absent, unknown or another's), `perm.clerk` and
         `perm.case_not_open`.
         """
         reader, now = self._database.reader, self._clock.now()
-        found = cases.find(reader, self._vault, key.source, key.case_number)
+        found = cases.find(reader, self._vault, key.source, key.case_number) if key.case_number else None
         facts = permission.require_case(caller, None if found is None else _facts(found))
         if found is None:  # pragma: no cover - refused above
             raise RuntimeError("case")

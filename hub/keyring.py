@@ -46,12 +46,8 @@ class Keyring:
         return self._keys[kid].public
 
     def find(self, kid: str) -> SigningKey | None:
-        """Any key that was ever on record."""
-        found = self._keys.get(kid)
-        if found is None and time.monotonic() - self._read_at > REFRESH_S:
-            self.refresh()
-            found = self._keys.get(kid)
-        return found
+        """Any key that was ever on record; one that was made a moment ago by another process too."""
+        return self._keys.get(kid) or key_store.signing_key(self._database.reader, kid)
 
     def public(self, kid: str, purpose: Purpose) -> PublicKey | None:
         """The public key for checking a signature of this purpose, or None where it was never ours."""

@@ -15,6 +15,7 @@ from hub.lookup import Lookup
 from hub.records import Records
 from hub.registration import Registration
 from hub.retrieval import Retrieval
+from hub.rotation import Rotation
 from hub.settings import Settings
 from hub.signing_keys import SigningKeys
 from hub.store import keys as key_store
@@ -51,6 +52,7 @@ class Parts:
     retrieval: Retrieval
     records: Records
     verification: Verification
+    rotation: Rotation
 
 
 def database_path(settings: Settings) -> Path:
@@ -134,5 +136,13 @@ def _build(settings: Settings, clock: Clock, database: Database, at_step: Callab
         records=Records(database=database, vault=vault, clock=clock, audit=audit, catalogue=catalogue),
         verification=Verification(
             database=database, vault=vault, clock=clock, keyring=keyring, catalogue=catalogue
+        ),
+        rotation=Rotation(
+            database=database,
+            vault=vault,
+            clock=clock,
+            settings=settings,
+            signing_keys=signing_keys,
+            keyring=keyring,
         ),
     )

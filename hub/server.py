@@ -3,11 +3,13 @@
 import resource
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from hub import logs
 from hub.api.connection import Connection
@@ -21,12 +23,15 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _log = logs.get("server")
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Ends by returning: the signal that stopped it was meant for it and is not raised again."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop at the first signal; at the second, stop waiting for requests too."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         before = {number: signal.signal(number, self._stop) for number in _SIGNALS}
         try:
             yield
@@ -39,11 +44,9 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def run(parts: Parts, sock: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM; requests in hand are answered, for DRAIN_S at most."""
-    _raise_file_limit()
-    app = create_app(parts)
-    config = uvicorn.Config(
+def configuration(app: FastAPI) -> uvicorn.Config:
+    """How uvicorn runs an application of ours: no log of its own, no belief in forwarded addresses, no WebSockets."""
+    return uvicorn.Config(
         app,
         http=Connection,
         loop="uvloop",
@@ -57,10 +60,16 @@ def run(parts: Parts, sock: socket.socket) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
     )
+
+
+def run(parts: Parts, sock: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM; requests in hand are answered, for DRAIN_S at most."""
+    _raise_file_limit()
+    app = create_app(parts)
     host, port = sock.getsockname()[:2]
     _log.info("serving", host=host, port=port)
     try:
-        _Server(config).run([sock])
+        Server(configuration(app)).run([sock])
     finally:
         for lane in app.state.lanes.values():
             lane.close()

@@ -71,7 +71,7 @@ class SigningKeys:
     def replace(self, wanted: Wanted, *, publish_only: bool = False) -> PublicKey:
         """Make a new key beside the active one and, unless `publish_only`, let it sign from now on.
 
-        The former key stops signing and verifies for ever; its private file stays until `forget`.
+        The former key stops signing and verifies for ever; its private file stays until `hub keys retire`.
         """
         with self._making():
             made = self._make(wanted)

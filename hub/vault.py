@@ -8,8 +8,8 @@ vault load the keys anew, so a rotation reaches running processes by itself.
 import hmac
 import os
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from pathlib import Path
@@ -44,11 +44,16 @@ class KeyPurpose(StrEnum):
 
 
 class KeyState(IntEnum):
-    """next: written with, not yet read; active: the one that is read; retired: opens old rows only."""
+    """A data key only ever moves on; docs/adr/0010 has the rotation that moves it.
+
+    next: blind keys only, written with, not yet read. active: the one that is read and written with. retired: rows of
+    it are left, and none is added. spent: no row of it is left; it is kept for backups.
+    """
 
     NEXT = 1
     ACTIVE = 2
     RETIRED = 3
+    SPENT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,10 @@ class MasterKey:
             raise VaultError("the master key does not open this database's keys: use the one it was made with")
         return secret
 
+    def opens(self, key: WrappedKey) -> bool:
+        """Whether `key` is wrapped under this master key as it was read."""
+        return self._try(key) is not None
+
     def _look_again(self, path: Path) -> None:
         """Another process may be putting a new master key in place; until it has, the new one lies beside the old."""
         paths = [candidate for candidate in (path, next_master_key(path)) if candidate.exists()]
@@ -150,36 +159,89 @@ def next_master_key(path: Path) -> Path:
     return path.with_name(path.name + ".next")
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Which key does what, as of one reading of `data_keys`; never changed, only replaced."""
+
+    sealing: int
+    digest: int
+    status: int
+    files: int
+    blind_read: int
+    blind_write: tuple[int, ...]
+    mark: tuple[tuple[int, int], ...]
+
+
+def _age(mark: tuple[tuple[int, int], ...]) -> tuple[int, int]:
+    return len(mark), sum(state for _, state in mark)
+
+
 class Vault:
-    """Sealing and blinding with the keys that `load` returns; safe to share between threads."""
+    """Sealing and blinding with the keys that `load` returns; safe to share between threads.
+
+    Secrets are only ever added; which key is used for what is replaced as a whole by `reload`, and stands still for a
+    thread inside `pinned`.
+    """
 
     def __init__(self, master: MasterKey, load: Callable[[], Sequence[WrappedKey]]) -> None:
         self._master = master
         self._load = load
         self._lock = threading.Lock()
+        self._pins = threading.local()
         self._secrets: dict[int, bytes] = {}
         self._ciphers: dict[int, AESGCM] = {}
-        self.mark: tuple[tuple[int, int], ...] = ()
+        self._view = _View(0, 0, 0, 0, 0, (), ())
         self.reload()
 
     def reload(self) -> None:
         """Read the keys again; called at start, for an unknown key number and after StaleKeys."""
-        keys = sorted(self._load(), key=lambda key: key.number)
         with self._lock:
+            keys = sorted(self._load(), key=lambda key: key.number)
             for key in keys:
                 if key.number not in self._secrets:
-                    self._secrets[key.number] = self._master.unwrap(key)
+                    secret = self._master.unwrap(key)
                     if key.purpose is KeyPurpose.SEAL:
-                        self._ciphers[key.number] = AESGCM(self._secrets[key.number])
-            self._sealing = self._newest(keys, KeyPurpose.SEAL)
-            self._digest = self._newest(keys, KeyPurpose.DIGEST)
-            self._status = self._newest(keys, KeyPurpose.STATUS)
-            self._files = self._newest(keys, KeyPurpose.FILES)
-            self._blind_read = self._newest(keys, KeyPurpose.BLIND)
-            self._blind_write = tuple(
-                key.number for key in keys if key.purpose is KeyPurpose.BLIND and key.state is not KeyState.RETIRED
+                        self._ciphers[key.number] = AESGCM(secret)
+                    self._secrets[key.number] = secret
+            mark = tuple((key.number, int(key.state)) for key in keys)
+            if _age(mark) < _age(self._view.mark):
+                return  # read from an older snapshot than the reading that stands; keys only move on
+            self._view = _View(
+                sealing=self._newest(keys, KeyPurpose.SEAL),
+                digest=self._newest(keys, KeyPurpose.DIGEST),
+                status=self._newest(keys, KeyPurpose.STATUS),
+                files=self._newest(keys, KeyPurpose.FILES),
+                blind_read=self._newest(keys, KeyPurpose.BLIND),
+                blind_write=tuple(
+                    key.number
+                    for key in keys
+                    if key.purpose is KeyPurpose.BLIND and key.state in {KeyState.NEXT, KeyState.ACTIVE}
+                ),
+                mark=mark,
             )
-            self.mark = tuple((key.number, int(key.state)) for key in keys)
+
+    @contextmanager
+    def pinned(self) -> Iterator[None]:
+        """Inside, this thread seals, hashes and compares `mark` with one and the same reading of the keys.
+
+        Without it another thread's `reload` between sealing and committing would make stale rows look current.
+        """
+        outer = getattr(self._pins, "view", None)
+        self._pins.view = self._view
+        try:
+            yield
+        finally:
+            self._pins.view = outer
+
+    @property
+    def _now(self) -> _View:
+        pinned: _View | None = getattr(self._pins, "view", None)
+        return self._view if pinned is None else pinned
+
+    @property
+    def mark(self) -> tuple[tuple[int, int], ...]:
+        """(number, state) of every data key, as this thread uses them: `require_current` compares it."""
+        return self._now.mark
 
     @staticmethod
     def _newest(keys: Sequence[WrappedKey], purpose: KeyPurpose) -> int:
@@ -189,7 +251,7 @@ class Vault:
     def seal(self, table: str, key: str, plain: bytes) -> bytes:
         """`plain` for one row; `key` is the row's primary key as text, so that a sealed value cannot be moved."""
         nonce = os.urandom(_NONCE)
-        number = self._sealing
+        number = self._now.sealing
         return (
             _FORMAT
             + number.to_bytes(4, "big")
@@ -221,29 +283,37 @@ class Vault:
     @property
     def sealing_key(self) -> int:
         """The number of the key that seals new rows."""
-        return self._sealing
+        return self._now.sealing
 
-    def blind_for_reading(self, text: str) -> tuple[int, bytes]:
-        """(key number, hash) under which `text` is found."""
-        return self._blind_read, self._blind(self._blind_read, text)
+    @property
+    def reading_key(self) -> int:
+        """The number of the blind key that was active when the keys were read: where a search begins."""
+        return self._now.blind_read
+
+    def blind(self, number: int, text: str) -> bytes:
+        """The hash of `text` under one blind key; raises VaultError for a key that does not exist."""
+        secret = self._secrets.get(number)
+        if secret is None:
+            self.reload()
+            secret = self._secrets.get(number)
+        if secret is None:
+            raise VaultError("unknown blind key")
+        return hmac.digest(secret, text.encode(), "sha256")[:BLIND_BYTES]
 
     def blind_for_writing(self, text: str) -> tuple[tuple[int, bytes], ...]:
         """Every (key number, hash) that must be written for `text`: two while a rotation is under way."""
-        return tuple((number, self._blind(number, text)) for number in self._blind_write)
-
-    def _blind(self, number: int, text: str) -> bytes:
-        return hmac.digest(self._secrets[number], text.encode(), "sha256")[:BLIND_BYTES]
+        return tuple((number, self.blind(number, text)) for number in self._now.blind_write)
 
     def digest(self, data: bytes) -> bytes:
-        """A keyed digest of personal bytes (32 bytes), for comparing pushes."""
-        return hmac.digest(self._secrets[self._digest], data, "sha256")
+        """A keyed digest of personal bytes (32 bytes), for comparing pushes; its key is never rotated (ADR 0010)."""
+        return hmac.digest(self._secrets[self._now.digest], data, "sha256")
 
     @property
     def status_key(self) -> bytes:
         """The key of the status lists' index permutation; it never changes, for indexes are signed for ever."""
-        return self._secrets[self._status]
+        return self._secrets[self._now.status]
 
     @property
     def key_files_passphrase(self) -> bytes:
         """What the private signing keys' files are encrypted with; a new master key leaves it as it is."""
-        return self._secrets[self._files].hex().encode()
+        return self._secrets[self._now.files].hex().encode()

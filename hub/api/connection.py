@@ -27,6 +27,7 @@ class Connection(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = True
+        self._too_large = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock, or hang up when there are too many."""
@@ -55,7 +56,10 @@ class Connection(HttpToolsProtocol):
         self._start_timer()
 
     def on_headers_complete(self) -> None:
-        """The head is here; what follows is the frame's business."""
+        """The head is here; the rest is the frame's business. Raises ValueError, through the parser, to refuse it."""
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+            self._too_large = True
+            raise ValueError
         self._in_head = False
         self._head_bytes = 0
         self._stop_timer()
@@ -67,8 +71,11 @@ class Connection(HttpToolsProtocol):
         self._in_head = True
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (the parser's words may quote the request)
-        """Answer what is not HTTP."""
-        self._refuse(400, "upload.unreadable")
+        """Answer what is not HTTP, or not within limits."""
+        if self._too_large:
+            self._refuse(431, "upload.too_large")
+        else:
+            self._refuse(400, "upload.unreadable")
 
     def _start_timer(self) -> None:
         if self._head_timer is None:

@@ -18,10 +18,16 @@ _READ = frozenset(
         b"content-encoding",
         b"content-length",
         b"content-type",
+        b"host",
+        b"if-none-match",
         b"transfer-encoding",
         b"x-request-id",
     }
 )
+
+
+_LISTS = frozenset({b"accept", b"accept-language", b"if-none-match"})
+"""Several of these are one list (RFC 9110 §5.3); of the others there may be one."""
 
 
 @dataclass(slots=True)
@@ -49,8 +55,12 @@ def read(method: str, headers: Iterable[tuple[bytes, bytes]]) -> Exchange:
     repeated = False
     for name, value in headers:
         if name in _READ:
-            repeated = repeated or (name in found and name != b"accept")
-            found[name] = value
+            if name not in found:
+                found[name] = value
+            elif name in _LISTS:
+                found[name] += b", " + value
+            else:
+                repeated = True
     given = found.get(b"x-request-id", b"")
     request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
     return Exchange(

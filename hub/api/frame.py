@@ -25,6 +25,7 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAX_TOKEN_BYTES = 8192
+_WITHOUT_BODY = frozenset({204, 304})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Served:
         request = _Request(exchange, token, None, path, query)
         if length == 0:
             return request
-        if endpoint.body is None:
+        if endpoint.body is None or exchange.repeated:
             raise Refusal("upload.unreadable", "此地址不接受请求内容")
         bodies.refuse_too_large(length, self._limit)
         content_type = bodies.media_type_of(endpoint, exchange)
@@ -111,6 +112,8 @@ class Served:
             accept=exchange.header(b"accept"),
             english=exchange.english,
             request_id=exchange.request_id,
+            host=exchange.header(b"host"),
+            if_none_match=exchange.header(b"if-none-match"),
         )
         return render(self.endpoint.handler(call))
 
@@ -141,11 +144,9 @@ def bearer(exchange: Exchange) -> str:
 async def send_reply(reply: Reply, exchange: Exchange, receive: Receive, send: Send) -> None:
     """Write an answer; one that ends an upload too early says so, and hears the rest out before it hangs up."""
     exchange.status = reply.status
-    headers = [
-        *reply.headers,
-        (b"content-length", str(len(reply.body)).encode()),
-        (b"x-request-id", exchange.request_id.encode()),
-    ]
+    headers = [*reply.headers, (b"x-request-id", exchange.request_id.encode())]
+    if reply.status not in _WITHOUT_BODY:
+        headers.append((b"content-length", str(len(reply.body)).encode()))
     if reply.close:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

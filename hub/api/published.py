@@ -38,7 +38,7 @@ def jwks(call: Call) -> Answer:
     scope=PUBLIC_ACCESS,
     lane=Lane.PUBLIC,
     stray_query=True,
-    replies={200: None},
+    replies={200: None, 304: None},
     produces=(_STATUS_LIST,),
     refusals=("page.not_found", "sign.unavailable"),
     summary="签名状态列表 · A signed status list",
@@ -48,6 +48,9 @@ def status_list(call: Call) -> Answer:
     number = call.path["list"]
     if not _NUMBER.fullmatch(number):
         raise Refusal("page.not_found")
-    token = call.parts.verification.status_lists.token(int(number)).encode()
-    tag = hashlib.sha256(token).hexdigest()[:32]
-    return Answer(token, media_type=_STATUS_LIST, headers={"Cache-Control": "no-cache", "ETag": f'"{tag}"'})
+    token = call.parts.verification.status_lists.token(int(number), call.host).encode()
+    tag = f'"{hashlib.sha256(token).hexdigest()[:32]}"'
+    headers = {"Cache-Control": "no-cache", "ETag": tag}
+    if tag in call.if_none_match:
+        return Answer(b"", 304, _STATUS_LIST, headers)
+    return Answer(token, media_type=_STATUS_LIST, headers=headers)

@@ -19,7 +19,7 @@ PAGE_POLICY = (
 
 @dataclass(slots=True)
 class Reply:
-    """What goes over the wire, but for Content-Length and X-Request-Id, which `hub.api.frame.send` adds."""
+    """What goes over the wire, but for Content-Length and X-Request-Id, which `hub.api.frame.send_reply` adds."""
 
     status: int
     headers: _Headers

@@ -4,14 +4,12 @@ Data goes to stdout, progress and messages to stderr. Exit codes stand in `hub.c
 """
 
 import sys
-from importlib import import_module
-from importlib.util import find_spec
 
 import typer
 
-from hub.cli import common
+from hub.cli import accounts, common, data, keys, serve, verify
 
-_MODULES = ("data", "serve", "accounts", "verify", "keys")
+_MODULES = (data, serve, accounts, verify, keys)
 
 
 def build() -> typer.Typer:
@@ -24,9 +22,8 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for name in _MODULES:
-        if find_spec(f"hub.cli.{name}") is not None:
-            import_module(f"hub.cli.{name}").register(app)
+    for module in _MODULES:
+        module.register(app)
     return app
 
 

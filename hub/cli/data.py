@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     sample = typer.Typer(help="示例城市。 The sample city.", no_args_is_help=True)
     sample.command("load", help="装入示例城市;中断后接着装。 Load it; an interrupted load goes on.")(load_sample)
     app.add_typer(sample, name="sample")
+    app.command(help="逐一核对全部证照:签名、状态、登记、账本。 Walk every certificate and see that all agrees.")(check)
 
 
 def init() -> None:
@@ -118,3 +119,21 @@ def load_sample() -> None:
                 "Signing is not available; run it again to go on.",
             ) from None
     common.say(f"示例城市已就绪:{folder / 'index.json'}", "The sample city is ready.")
+
+
+def check() -> None:
+    """Walk everything; what does not agree goes to stdout, one finding a line, and the exit code is then 1."""
+    from hub import check as checking
+
+    with common.opened() as parts, common.progress("核对 checking") as progress:
+        report = checking.check(parts, progress)
+    for finding in report.findings:
+        common.emit(f"{finding.where}  {finding.what}")
+    common.say(
+        f"证照 {report.certificates},版本 {report.versions},变更 {report.acts},待签 {report.waiting}。",
+        f"{report.certificates} certificates, {report.versions} versions, {report.acts} acts, {report.waiting} open.",
+    )
+    if not report.is_good:
+        count = len(report.findings)
+        raise Stop(Exit.FAILED, f"有 {count} 处不一致。", f"{count} findings.")
+    common.say("全部一致。", "Everything agrees.")

@@ -17,7 +17,7 @@ from hub.domain.errors import Refusal
 from hub.intake.body import PushBody
 from hub.intake.reading import MissingGlyphs, Reading
 from hub.settings import Settings
-from hub.store import cases, parties, pushes, seen
+from hub.store import cases, keys, parties, pushes, seen
 from hub.store.audit import Audit, Record
 from hub.store.cases import CaseRecord
 from hub.store.catalogue import CatalogueCache
@@ -111,6 +111,7 @@ class Intake:
         answer = reply(push.case_number, before.amendment, before.status, "none", [])
         row = pushes.row_of(self._vault, received, answer)
         with self._database.write() as writer:
+            keys.require_current(writer, self._vault)
             pushes.add(writer, row)
             self._audit.write(writer, record, "ok")
         return answer

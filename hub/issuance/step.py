@@ -170,6 +170,7 @@ class Issuance:
         fresh = replace(intent, intent=self._ids.take("intent"), planned=planned, attempts=0)
         row = intents.row_of(self._vault, fresh, now, now + FIRST_RETRY)
         with self._database.write() as writer:
+            key_store.require_current(writer, self._vault)
             if intents.void(writer, intent):
                 writer.insert("intents", row)
         return fresh

@@ -6,7 +6,7 @@ changed since it was read makes the transaction start again.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field
@@ -158,25 +158,10 @@ class Retrieval:
         record: Record,
     ) -> tuple[str, bool]:
         """(receipt number, whether it is new); one commit puts receipt, people and answer on record together."""
-        version, case, clerk = allowed.version, passed.case, passed.clerk
-        taking = Taking(
-            case.source,
-            case.case_number,
-            clerk.authority,
-            clerk.staff_number,
-            version.home,
-            version.certificate,
-            version.version,
-        )
-        purpose = Purpose(
-            clerk_name=clerk.name,
-            matter_code=passed.matter.code,
-            matter_name=passed.matter.name,
-            materials=tuple(material.name for material in allowed.materials),
-            fields=None if visible is None else tuple(sorted(visible)),
-        )
-        known = retrievals.in_date(self._database.reader, taking, passed.today)
-        before = None if known is None else retrievals.read(self._database.reader, self._vault, known)
+        version, reader = allowed.version, self._database.reader
+        taking, purpose = _taking(passed, version), _purpose(passed, allowed, visible)
+        known = retrievals.in_date(reader, taking, passed.today)
+        before = None if known is None else retrievals.read(reader, self._vault, known)
         again = before is not None and before.purpose.fields == purpose.fields
         row = retrievals.row_of(
             self._vault,
@@ -186,7 +171,7 @@ class Retrieval:
             party=allowed.parties[0],
             state=allowed.state,
             at=passed.now,
-            expires_on=self._expires_on(passed.today),
+            expires_on=passed.today + timedelta(days=self._settings.copy_days),
         )
         with self._database.write() as writer:
             keys.require_current(writer, self._vault)
@@ -201,5 +186,25 @@ class Retrieval:
             self._audit.write(writer, record, "ok")
         return (before.number, False) if before is not None and again else (row["receipt"], True)
 
-    def _expires_on(self, today: date) -> date:
-        return today + timedelta(days=self._settings.copy_days)
+
+def _taking(passed: Passed, version: VersionRecord) -> Taking:
+    case, clerk = passed.case, passed.clerk
+    return Taking(
+        source=case.source,
+        case_number=case.case_number,
+        clerk_authority=clerk.authority,
+        clerk=clerk.staff_number,
+        home=version.home,
+        certificate=version.certificate,
+        version=version.version,
+    )
+
+
+def _purpose(passed: Passed, allowed: _Allowed, visible: frozenset[str] | None) -> Purpose:
+    return Purpose(
+        clerk_name=passed.clerk.name,
+        matter_code=passed.matter.code,
+        matter_name=passed.matter.name,
+        materials=tuple(material.name for material in allowed.materials),
+        fields=None if visible is None else tuple(sorted(visible)),
+    )

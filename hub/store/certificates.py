@@ -111,21 +111,14 @@ def of_party(reader: Reader, vault: Vault, party: int, type_codes: tuple[str, ..
     Where all are replaced, the newest one stands for the certificate. A version that names other holders only is not
     the party's, whatever its certificate's other versions say; one that drops the party may begin later than today.
     """
-    found = []
-    keys = reader.all(
-        "SELECT home, certificate, type FROM holdings WHERE party = :party ORDER BY issued_on DESC, certificate DESC",
-        {"party": party},
+    marks = ", ".join(f":type{place}" for place in range(len(type_codes)))
+    rows = reader.all(
+        _JOINED + "JOIN holdings h ON h.home = v.home AND h.certificate = v.certificate"
+        f" WHERE h.party = :party AND h.type IN ({marks}) AND (v.version = c.version OR v.superseded_on > :today)"
+        " ORDER BY h.issued_on DESC, h.certificate DESC, v.version DESC",
+        {"party": party, "today": to_int(today), **{f"type{n}": code for n, code in enumerate(type_codes)}},
     )
-    for key in keys:
-        if key["type"] not in type_codes:
-            continue
-        rows = reader.all(
-            _JOINED + "WHERE v.home = :home AND v.certificate = :certificate"
-            " AND (v.version = c.version OR v.superseded_on > :today) ORDER BY v.version DESC",
-            {"home": key["home"], "certificate": key["certificate"], "today": to_int(today)},
-        )
-        found += [record for record in (_record(vault, row) for row in rows) if party in record.parties]
-    return found
+    return [record for record in (_record(vault, row) for row in rows) if party in record.parties]
 
 
 def revision(reader: Reader, home: int, certificate: int) -> int:

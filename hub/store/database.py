@@ -49,24 +49,34 @@ class Raced(Exception):  # noqa: N818
     """Somebody changed meanwhile what this transaction was prepared from; nothing was kept: read and do it again."""
 
 
-@contextmanager
-def _faults() -> Iterator[None]:
-    """Engine errors in the program's own words, without values."""
-    try:
-        yield
-    except sqlite3.IntegrityError as error:
-        if "UNIQUE" in str(error) or "PRIMARY KEY" in str(error):
-            raise Duplicate(str(error).partition(": ")[2]) from None
-        raise
-    except sqlite3.OperationalError as error:
-        text = str(error)
+class _Faults:
+    """Engine errors in the program's own words, without values. A class, for it stands around every statement."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            known = _in_our_words(error)
+            if known is not None:
+                raise known from None
+
+
+_FAULTS = _Faults()
+
+
+def _in_our_words(error: sqlite3.Error) -> Exception | None:
+    """What a caller can do something about; None for a fault of the program, which is left as it is."""
+    text = str(error)
+    if isinstance(error, sqlite3.IntegrityError):
+        known = "UNIQUE" in text or "PRIMARY KEY" in text
+        return Duplicate(text.partition(": ")[2]) if known else None
+    if isinstance(error, sqlite3.OperationalError):
         if "full" in text:
-            raise StorageFull(text) from None
+            return StorageFull(text)
         if any(word in text for word in ("syntax", "no such", "has no column")):
-            raise
-        raise DatabaseUnavailable(text) from None
-    except sqlite3.DatabaseError as error:
-        raise DatabaseUnavailable(str(error)) from None
+            return None
+    return DatabaseUnavailable(text) if isinstance(error, sqlite3.DatabaseError) else None
 
 
 class Reader:
@@ -77,12 +87,12 @@ class Reader:
 
     def all(self, sql: str, values: Values | None = None) -> list[Row]:
         """Every row."""
-        with _faults():
+        with _FAULTS:
             return self._connection.execute(sql, values or {}).fetchall()
 
     def one(self, sql: str, values: Values | None = None) -> Row | None:
         """The first row, or None."""
-        with _faults():
+        with _FAULTS:
             row: Row | None = self._connection.execute(sql, values or {}).fetchone()
             return row
 
@@ -92,7 +102,7 @@ class Writer(Reader):
 
     def run(self, sql: str, values: Values | None = None) -> int:
         """Execute one statement; how many rows it changed."""
-        with _faults():
+        with _FAULTS:
             return self._connection.execute(sql, values or {}).rowcount
 
     def insert(self, table: str, values: Values) -> None:
@@ -106,7 +116,7 @@ class Writer(Reader):
         if rows:
             columns = ", ".join(rows[0])
             marks = ", ".join(f":{name}" for name in rows[0])
-            with _faults():
+            with _FAULTS:
                 self._connection.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608
 
 
@@ -135,7 +145,7 @@ class Database:
     def snapshot(self) -> Iterator[Reader]:
         """A reader whose statements all see one moment."""
         reader = self.reader
-        with _faults():
+        with _FAULTS:
             reader._connection.execute("BEGIN")  # noqa: SLF001
         try:
             yield reader
@@ -154,10 +164,10 @@ class Database:
                 if self._writer is None:
                     self._writer = self._connect()
                 connection = self._writer
-                with _faults():
+                with _FAULTS:
                     connection.execute("BEGIN IMMEDIATE")
                 yield Writer(connection)
-                with _faults():
+                with _FAULTS:
                     connection.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):
@@ -185,7 +195,7 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         if not self.path.exists():
             raise DatabaseUnavailable("the database file is missing: run `hub init`")
-        with _faults():
+        with _FAULTS:
             connection = sqlite3.connect(
                 self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=256
             )

@@ -21,7 +21,7 @@ def open_intent(reader: Reader, vault: Vault, source: str, case_number: str) -> 
         "SELECT * FROM intents WHERE source = :source AND case_number = :case_number AND voided = 0",
         {"source": source, "case_number": case_number},
     )
-    return None if row is None else _intent(vault, row)
+    return None if row is None else of_row(vault, row)
 
 
 def is_open(reader: Reader, source: str, case_number: str) -> bool:
@@ -47,6 +47,11 @@ def waiting(reader: Reader) -> tuple[int, int | None]:
     """(how many intents are open, µs when the oldest was reserved)."""
     row = reader.one("SELECT COUNT(*) AS n, MIN(reserved_at) AS oldest FROM intents WHERE voided = 0")
     return (int(row["n"]), row["oldest"]) if row else (0, None)
+
+
+def open_key_ids(reader: Reader) -> list[list[str]]:
+    """The signing keys that each open intent was prepared for."""
+    return [row["key_ids"].split() for row in reader.all("SELECT key_ids FROM intents WHERE voided = 0")]
 
 
 def row_of(vault: Vault, intent: Intent, at: datetime, first_attempt_at: datetime) -> dict[str, Any]:
@@ -140,7 +145,8 @@ def _unpack(values: list[Any]) -> Planned:
     return Planned(**found)
 
 
-def _intent(vault: Vault, row: Row) -> Intent:
+def of_row(vault: Vault, row: Row) -> Intent:
+    """The intent in a whole row of `intents`, voided or not."""
     inside = unseal(vault, "intents", (row["source"], row["case_number"], row["intent"]), row["sealed"])
     month, source, case_number, digest = inside["push_key"]
     return Intent(

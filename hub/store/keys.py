@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
-from hub.store.database import Reader, Writer
+from hub.store.database import Reader, Row, Writer
 from hub.vault import KeyPurpose, KeyState, StaleKeys, Vault, WrappedKey
 from signing.keys import PublicKey, Purpose
 
@@ -65,23 +65,25 @@ def set_data_key_state(writer: Writer, number: int, state: KeyState) -> None:
     writer.run("UPDATE data_keys SET state = :state WHERE number = :number", {"number": number, "state": int(state)})
 
 
-def drop_blind_key(writer: Writer, number: int) -> int:
-    """Delete every hash of a blind key that nobody reads any more; how many there were."""
-    return writer.run("DELETE FROM blind_index WHERE key_number = :number", {"number": number})
-
-
 def signing_keys(reader: Reader) -> list[SigningKey]:
     """Every signing key ever used, oldest first."""
-    rows = reader.all("SELECT * FROM signing_keys ORDER BY created_at, kid")
-    return [
-        SigningKey(
-            PublicKey(r["kid"], Purpose(r["purpose"]), r["spki"], r["authority"] or None),
-            SigningState(r["state"]),
-            r["created_at"],
-            r["retired_at"],
-        )
-        for r in rows
-    ]
+    return [_signing_key(r) for r in reader.all("SELECT * FROM signing_keys ORDER BY created_at, kid")]
+
+
+def signing_key(reader: Reader, kid: str) -> SigningKey | None:
+    """One key on record, or None."""
+    return next(
+        (_signing_key(r) for r in reader.all("SELECT * FROM signing_keys WHERE kid = :kid", {"kid": kid})), None
+    )
+
+
+def _signing_key(row: Row) -> SigningKey:
+    return SigningKey(
+        PublicKey(row["kid"], Purpose(row["purpose"]), row["spki"], row["authority"] or None),
+        SigningState(row["state"]),
+        row["created_at"],
+        row["retired_at"],
+    )
 
 
 def active_kid(reader: Reader, purpose: Purpose, authority: str = "") -> str | None:

@@ -7,7 +7,7 @@ from hub.domain.case import Person
 from hub.store.database import Reader, Row, Writer
 from hub.store.ids import new_party
 from hub.store.sealing import seal
-from hub.vault import Vault
+from hub.vault import Vault, VaultError
 
 PARTY = 1
 NUMBER = 2
@@ -30,8 +30,7 @@ def text_of(person: Person) -> str:
 
 def find(reader: Reader, vault: Vault, person: Person) -> int | None:
     """The party key of a person, by identity number alone (names are spelt in many ways)."""
-    key_number, digest = vault.blind_for_reading(text_of(person))
-    row = _lookup(reader, PARTY, key_number, digest)
+    row = _lookup(reader, vault, PARTY, text_of(person))
     return int(row["target"]) if row else None
 
 
@@ -69,16 +68,29 @@ def blind_rows(vault: Vault, kind: int, text: str, target: int, home: int) -> tu
 
 def holder_of_number(reader: Reader, vault: Vault, text: str) -> tuple[int, int] | None:
     """(home, certificate) that has a printed number, or None."""
-    key_number, digest = vault.blind_for_reading(text)
-    row = _lookup(reader, NUMBER, key_number, digest)
+    row = _lookup(reader, vault, NUMBER, text)
     return (int(row["home"]), int(row["target"])) if row else None
 
 
-def _lookup(reader: Reader, kind: int, key_number: int, digest: bytes) -> Row | None:
-    return reader.one(
-        "SELECT target, home FROM blind_index WHERE kind = :kind AND key_number = :number AND hash = :hash",
-        {"kind": kind, "number": key_number, "hash": digest},
-    )
+def _lookup(reader: Reader, vault: Vault, kind: int, text: str) -> Row | None:
+    """The row of a text under the key that is read now, which the same statement tells.
+
+    A vault that has not heard of a rotation asks under the wrong key; it then learns the right one here and asks again,
+    so that nothing is missed between two readings of the keys.
+    """
+    number = vault.reading_key
+    while True:
+        row = reader.one(
+            "SELECT k.number AS active, b.target, b.home FROM data_keys k LEFT JOIN blind_index b"
+            " ON b.kind = :kind AND b.key_number = :number AND b.hash = :hash"
+            " WHERE k.purpose = 'blind' AND k.state = 2",
+            {"kind": kind, "number": number, "hash": vault.blind(number, text)},
+        )
+        if row is None:
+            raise VaultError("there is no active blind key")
+        if row["active"] == number:
+            return None if row["target"] is None else row
+        number = row["active"]
 
 
 def _new(vault: Vault, person: Person, text: str) -> Resolved:

@@ -315,7 +315,7 @@ seen_counts = Table(  # how many rows of `seen` share a day, scope and who
 
 id_blocks = Table("id_blocks", metadata, _key("name", Text), _must("next"))
 
-data_keys = Table(  # purpose: seal, blind, digest, status; state: 1 next, 2 active, 3 retired
+data_keys = Table(  # purpose: seal, blind, digest, status, files; state: 1 next, 2 active, 3 retired, 4 spent
     "data_keys",
     metadata,
     _key("number", Integer),

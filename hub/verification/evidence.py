@@ -16,14 +16,14 @@ from hub.store.database import DatabaseUnavailable
 from hub.verification import problems
 from hub.verification.addresses import Addresses
 from hub.verification.verdict import Finding
-from signing import base64url, codes, credential, qr
+from signing import base64url, credential, qr
 from signing.credential import Credential, VisibleClaims
 from signing.errors import Malformed
 from signing.keys import PublicKey, Purpose
 
 _YES, _NO, _UNKNOWN = Finding.YES, Finding.NO, Finding.UNKNOWN
 _NEWER_FORMATS = frozenset({"qr.version", "qr.labels"})
-_REMEMBERED = 2048
+_REMEMBERED = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Evidence:
     def __init__(self, keyring: Keyring, addresses: Addresses) -> None:
         self._keyring = keyring
         self._addresses = addresses
-        self._proven: dict[bytes, VisibleClaims] = {}
+        self._proven: set[bytes] = set()
 
     # --- digits --------------------------------------------------------------------------------------------------
 
@@ -128,30 +128,29 @@ class Evidence:
     # --- the record ----------------------------------------------------------------------------------------------
 
     def of_record(self, record: VersionRecord) -> Proof:
-        """The record by itself: its credential as signed, and its dates and numbers as the credential says.
+        """The record by itself: its credential as signed, and its dates and identifier as the credential says.
 
-        A signature that was found good once is not computed again for the same bytes (2,048 are remembered by digest).
+        What was found good once is not computed again for the same bytes (the last 16,384 are known by their digest).
         """
-        digest = hashlib.sha256(record.credential.encode()).digest()
-        claims = self._proven.get(digest)
-        if claims is None:
-            try:
-                read = credential.read(record.credential)
-                key = self._key(read.kid, record)
-            except Malformed:
-                return Proof(_NO, _UNKNOWN, None, (problems.RECORD_DAMAGED,))
-            except DatabaseUnavailable:
-                return Proof(_UNKNOWN, _UNKNOWN, None, (problems.DATABASE_UNAVAILABLE,))
-            if key is None:
-                return Proof(_UNKNOWN, _NO, None, (problems.KEY_UNKNOWN,))
-            if not credential.is_signed_by(read, key):
-                return Proof(_NO, _UNKNOWN, None, (problems.RECORD_DAMAGED,))
-            claims = read.claims
-            if len(self._proven) >= _REMEMBERED:
-                self._proven.clear()
-            self._proven[digest] = claims
-        if not _agree(claims, record):
+        mark = _mark(record)
+        if mark in self._proven:
+            return Proof(_YES, _YES)
+        try:
+            read = credential.read(record.credential)
+            key = self._key(read.kid, record)
+        except Malformed:
+            return Proof(_NO, _UNKNOWN, None, (problems.RECORD_DAMAGED,))
+        except DatabaseUnavailable:
+            return Proof(_UNKNOWN, _UNKNOWN, None, (problems.DATABASE_UNAVAILABLE,))
+        if key is None:
+            return Proof(_UNKNOWN, _NO, None, (problems.KEY_UNKNOWN,))
+        if not credential.is_signed_by(read, key):
+            return Proof(_NO, _UNKNOWN, None, (problems.RECORD_DAMAGED,))
+        if not _agree(read.claims, record):
             return Proof(_NO, _YES, None, (problems.RECORD_DAMAGED,))
+        if len(self._proven) >= _REMEMBERED:
+            self._proven.clear()
+        self._proven.add(mark)
         return Proof(_YES, _YES)
 
     def _key(self, kid: str, record: VersionRecord | None) -> PublicKey | None:
@@ -173,15 +172,17 @@ def carries_signature_of(text: str, record: VersionRecord) -> bool:
     return text.partition("~")[0].rpartition(".")[2] == record.credential.partition("~")[0].rpartition(".")[2]
 
 
+def _mark(record: VersionRecord) -> bytes:
+    """One digest of the signed bytes and of everything beside them that `_agree` compares."""
+    dates = record.dates
+    beside = f"{record.identifier} {dates.issued_on} {dates.valid_from} {dates.valid_until} {record.edition} "
+    return hashlib.sha256((beside + record.credential).encode()).digest()
+
+
 def _agree(claims: VisibleClaims, record: VersionRecord) -> bool:
     dates = record.dates
-    return (claims.identifier, claims.issued_on, claims.valid_from, claims.valid_until, claims.edition) == (
-        record.identifier,
-        dates.issued_on,
-        dates.valid_from,
-        dates.valid_until,
-        record.edition,
-    ) and codes.is_code(record.code)
+    said = (claims.identifier, claims.issued_on, claims.valid_from, claims.valid_until, claims.edition)
+    return said == (record.identifier, dates.issued_on, dates.valid_from, dates.valid_until, record.edition)
 
 
 def _said(read: Credential, catalogue: Catalogue) -> Said:

@@ -157,7 +157,8 @@ def _revoked(shown: PublicCertificate) -> Headline:
     since = "" if shown.since is None else f"于 {shown.since} 生效,"
     since_en = "" if shown.since is None else f" on {shown.since}"
     line = f"{word}{since}不能再使用。"
-    return Headline(Tone.BAD, "✕", f"证照已{word}", f"Revoked: {english}", line, f"Ended for good{since_en}.")
+    title_en = english[:1].upper() + english[1:]
+    return Headline(Tone.BAD, "✕", f"证照已{word}", title_en, line, f"Ended for good{since_en}.")
 
 
 def _suspended(shown: PublicCertificate) -> Headline:

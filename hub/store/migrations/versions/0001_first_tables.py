@@ -427,9 +427,11 @@ def upgrade() -> None:
         sa.Column("der", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("serial"),
     )
-    for table in ("audit", "acts", "ledger"):
-        for change in ("UPDATE", "DELETE"):
+    # What an act says never changes; only the key that it is sealed with does.
+    said = "home, certificate, revision, kind, version, standing, subkind, effective_on, recorded_at, client"
+    for table, update in (("audit", "UPDATE"), ("acts", f"UPDATE OF {said}"), ("ledger", "UPDATE")):
+        for change in (update, "DELETE"):
             op.execute(
-                f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
+                f"CREATE TRIGGER {table}_no_{change.partition(' ')[0].lower()} BEFORE {change} ON {table} "
                 f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
             )

@@ -1,0 +1,104 @@
+"""The long part of a rotation, as generators of small batches: each may be abandoned anywhere and begun again.
+
+A walk keeps no record of how far it came. Beginning again finds by the rows themselves what is left to do.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from hub.attempts import attempt
+from hub.store import keys as key_store
+from hub.store import rotation as store
+from hub.store.database import Database
+from hub.store.rotation import Place, Source, Texts
+from hub.store.sealing import Key
+from hub.vault import KeyState, Vault
+
+BATCH = 200
+DROP_BATCH = 2_000
+Found = list[tuple[Key, bytes]]
+
+
+class Walks:
+    """Walks over one database; a walk yields how many rows each batch has dealt with."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+        self._vault = vault
+
+    def reseal(self, number: int, retired: Sequence[int]) -> Iterator[int]:
+        """Seal anew with key `number` what another key has sealed; then the retired ones are spent.
+
+        Walks again while rows are left that a writer with old keys has added behind it.
+        Rows that do not open are left as they are, and the key that sealed them stays retired.
+        """
+        left, damaged = 1, 0
+        while left > damaged:
+            damaged = 0
+            for place in store.PLACES:
+                after: Key | None = None
+                while found := store.sealed_otherwise(self._database.reader, place, number, after, BATCH):
+                    damaged += self._reseal(place, found)
+                    after = found[-1][0]
+                    yield len(found)
+            rows = store.sealed_rows(self._database.reader)
+            left = sum(count for old, count in rows.items() if old != number)
+        with self._database.write() as writer:
+            for old in retired:
+                if not rows.get(old):
+                    store.move_on(writer, old, KeyState.RETIRED, KeyState.SPENT)
+        yield 0
+
+    def _reseal(self, place: Place, found: Found) -> int:
+        def once() -> int:
+            fresh = [(key, sealed, store.reseal(self._vault, place, key, sealed)) for key, sealed in found]
+            with self._database.write() as writer:
+                key_store.require_current(writer, self._vault)
+                for key, before, after in fresh:
+                    if after is not None:
+                        store.swap(writer, place, key, before, after)
+            return sum(after is None for _, _, after in fresh)
+
+        return attempt(self._vault, once)
+
+    def publish(self, old: int, new: int) -> Iterator[int]:
+        """Give every hash of blind key `old` its twin under `new`, which all writers write already; then read `new`.
+
+        `new` takes over only when each kind of row is there as often under both: nobody can be lost by a rotation.
+        """
+        for source in store.TEXT_SOURCES:
+            after: Key | None = ()
+            while after is not None:
+                after, rows = self._copy(source, after, old, new)
+                yield rows
+        counts = store.blind_rows(self._database.reader)
+        kinds = {kind for kind, _ in counts}
+        if all(counts.get((kind, old), 0) == counts.get((kind, new), 0) for kind in kinds):
+            with self._database.write() as writer:
+                if store.move_on(writer, new, KeyState.NEXT, KeyState.ACTIVE):
+                    store.move_on(writer, old, KeyState.ACTIVE, KeyState.RETIRED)
+        yield 0
+
+    def _copy(self, source: Source, after: Key, old: int, new: int) -> tuple[Key | None, int]:
+        last, damaged, texts = source(self._database.reader, self._vault, after, BATCH)
+        hashes = [(kind, self._vault.blind(old, text), self._vault.blind(new, text)) for kind, text in _once(texts)]
+        if hashes:
+            with self._database.write() as writer:
+                for kind, before, twin in hashes:
+                    store.copy_blind(writer, kind, (old, before), (new, twin))
+        return last, len(texts) + damaged
+
+    def drop(self, old: int) -> Iterator[int]:
+        """Delete the hashes of a blind key that is no longer read; then it is spent."""
+        for kind in store.BLIND_KINDS:
+            gone = DROP_BATCH
+            while gone == DROP_BATCH:
+                with self._database.write() as writer:
+                    gone = store.drop_blind(writer, kind, old, DROP_BATCH)
+                yield gone
+        with self._database.write() as writer:
+            store.move_on(writer, old, KeyState.RETIRED, KeyState.SPENT)
+        yield 0
+
+
+def _once(texts: Texts) -> Texts:
+    return list(dict.fromkeys(texts))

@@ -1,0 +1,219 @@
+"""What a rotation of data keys reads and rewrites, in batches; each statement may be repeated without harm."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hub.domain.numbers import number_text, party_text
+from hub.store import intents
+from hub.store.database import Reader, Writer
+from hub.store.parties import NUMBER, PARTY
+from hub.store.sealing import SEALED, Key, key_text, unseal
+from hub.vault import KeyPurpose, KeyState, Vault, VaultError, WrappedKey
+
+BLIND_KINDS = (PARTY, NUMBER)
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """A data key as listed; µs UTC."""
+
+    number: int
+    purpose: KeyPurpose
+    state: KeyState
+    created_at: int
+
+
+def data_keys(reader: Reader) -> list[DataKey]:
+    """Every data key without its secret."""
+    rows = reader.all("SELECT number, purpose, state, created_at FROM data_keys ORDER BY number")
+    return [DataKey(r["number"], KeyPurpose(r["purpose"]), KeyState(r["state"]), r["created_at"]) for r in rows]
+
+
+def move_on(writer: Writer, number: int, before: KeyState, after: KeyState) -> bool:
+    """Change a data key's state; False when it was not in the state before."""
+    values = {"number": number, "before": int(before), "after": int(after)}
+    return writer.run("UPDATE data_keys SET state = :after WHERE number = :number AND state = :before", values) == 1
+
+
+def rewrap(writer: Writer, before: WrappedKey, after: WrappedKey) -> bool:
+    """Replace the wrapping of a data key; False when somebody else has."""
+    return (
+        writer.run(
+            "UPDATE data_keys SET wrapped = :after WHERE number = :number AND wrapped = :before",
+            {"number": before.number, "before": before.wrapped, "after": after.wrapped},
+        )
+        == 1
+    )
+
+
+# --- seal keys -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One sealed column."""
+
+    label: str
+    column: str
+    key: tuple[str, ...]
+
+    @property
+    def table(self) -> str:
+        """The table that it stands in."""
+        return self.label.partition(".")[0]
+
+
+PLACES = tuple(Place(*item) for item in SEALED)
+
+
+def sealed_otherwise(
+    reader: Reader, place: Place, number: int, after: Key | None, limit: int
+) -> list[tuple[Key, bytes]]:
+    """(primary key, sealed value) of the next rows after a key that another key than `number` has sealed."""
+    columns = ", ".join(place.key)
+    beyond = "" if after is None else f"AND ({columns}) > ({_marks(place)})"
+    rows = reader.all(
+        f"SELECT {columns}, {place.column} AS sealed FROM {place.table}"  # noqa: S608 (names from SEALED)
+        f" WHERE substr({place.column}, 2, 4) <> :number {beyond} ORDER BY {columns} LIMIT :limit",
+        {"number": number.to_bytes(4, "big"), "limit": limit, **_values(after or ())},
+    )
+    return [(tuple(row[name] for name in place.key), row["sealed"]) for row in rows]
+
+
+def reseal(vault: Vault, place: Place, key: Key, sealed: bytes) -> bytes | None:
+    """The same content under the key that seals now; None when it does not open."""
+    text = key_text(key)
+    try:
+        return vault.seal(place.label, text, vault.open(place.label, text, sealed))
+    except VaultError:
+        return None
+
+
+def swap(writer: Writer, place: Place, key: Key, before: bytes, after: bytes) -> bool:
+    """Replace a sealed value if it is still the one that was read; False when a writer was faster."""
+    where = " AND ".join(f"{name} = :k{i}" for i, name in enumerate(place.key))
+    return (
+        writer.run(
+            f"UPDATE {place.table} SET {place.column} = :after"  # noqa: S608 (names from SEALED)
+            f" WHERE {where} AND {place.column} = :before",
+            {"before": before, "after": after, **_values(key)},
+        )
+        == 1
+    )
+
+
+def sealed_rows(reader: Reader) -> dict[int, int]:
+    """How many sealed values there are by key number; reads every table through."""
+    found: dict[int, int] = {}
+    for place in PLACES:
+        rows = reader.all(
+            f"SELECT substr({place.column}, 2, 4) AS number, COUNT(*) AS n FROM {place.table}"  # noqa: S608
+            f" WHERE {place.column} IS NOT NULL GROUP BY substr({place.column}, 2, 4)"
+        )
+        for row in rows:
+            number = int.from_bytes(row["number"], "big")
+            found[number] = found.get(number, 0) + row["n"]
+    return found
+
+
+def _marks(place: Place) -> str:
+    return ", ".join(f":k{i}" for i in range(len(place.key)))
+
+
+def _values(key: Key) -> dict[str, object]:
+    return {f"k{i}": value for i, value in enumerate(key)}
+
+
+# --- blind keys ------------------------------------------------------------------------------------------------------
+
+Texts = list[tuple[int, str]]
+"""(kind, hashed text) of rows of `blind_index`."""
+Source = Callable[[Reader, Vault, Key, int], tuple[Key | None, int, Texts]]
+"""After a key, at most so many rows: (the last key or None at the end, rows that do not open, texts)."""
+
+
+def party_texts(reader: Reader, vault: Vault, after: Key, limit: int) -> tuple[Key | None, int, Texts]:
+    """Everybody's identity number."""
+    rows = reader.all(
+        "SELECT party, sealed FROM parties WHERE party > :party ORDER BY party LIMIT :limit",
+        {"party": (after or (-1,))[0], "limit": limit},
+    )
+    texts, damaged = [], 0
+    for row in rows:
+        try:
+            _, id_type, id_number = unseal(vault, "parties", (row["party"],), row["sealed"])
+            texts.append((PARTY, party_text(id_type, id_number)))
+        except VaultError:
+            damaged += 1
+    return ((rows[-1]["party"],) if rows else None), damaged, texts
+
+
+def reserved_texts(reader: Reader, vault: Vault, after: Key, limit: int) -> tuple[Key | None, int, Texts]:
+    """The printed numbers of what is reserved and not yet, or never, published."""
+    rows = reader.all(
+        "SELECT * FROM intents WHERE (source, case_number, intent) > (:k0, :k1, :k2)"
+        " ORDER BY source, case_number, intent LIMIT :limit",
+        {"limit": limit, **_values(after or ("", "", -1))},
+    )
+    texts, damaged = [], 0
+    for row in rows:
+        try:
+            planned = intents.of_row(vault, row).planned
+            texts += [(NUMBER, number_text(p.authority, p.type_code, p.number)) for p in planned]
+        except VaultError:
+            damaged += 1
+    last = (rows[-1]["source"], rows[-1]["case_number"], rows[-1]["intent"]) if rows else None
+    return last, damaged, texts
+
+
+def number_texts(reader: Reader, vault: Vault, after: Key, limit: int) -> tuple[Key | None, int, Texts]:
+    """The printed numbers of every version."""
+    rows = reader.all(
+        "SELECT v.home, v.certificate, v.version, v.sealed, c.authority, c.type FROM versions v"
+        " JOIN certificates c ON c.home = v.home AND c.certificate = v.certificate"
+        " WHERE (v.home, v.certificate, v.version) > (:k0, :k1, :k2)"
+        " ORDER BY v.home, v.certificate, v.version LIMIT :limit",
+        {"limit": limit, **_values(after or (-1, -1, -1))},
+    )
+    texts, damaged = [], 0
+    for row in rows:
+        key = (row["home"], row["certificate"], row["version"])
+        try:
+            number = unseal(vault, "versions", key, row["sealed"])["number"]
+            texts.append((NUMBER, number_text(row["authority"], row["type"], number)))
+        except VaultError:
+            damaged += 1
+    return ((rows[-1]["home"], rows[-1]["certificate"], rows[-1]["version"]) if rows else None), damaged, texts
+
+
+TEXT_SOURCES: Sequence[Source] = (party_texts, reserved_texts, number_texts)
+"""In this order: what leaves the intents while they are read has become a version before the versions are read."""
+
+
+def copy_blind(writer: Writer, kind: int, before: tuple[int, bytes], after: tuple[int, bytes]) -> bool:
+    """Give a row of `blind_index` its twin under another key; False when it has one, or there is no such row."""
+    return (
+        writer.run(
+            "INSERT INTO blind_index (kind, key_number, hash, target, home, rules)"
+            " SELECT kind, :new_number, :new_hash, target, home, rules FROM blind_index"
+            " WHERE kind = :kind AND key_number = :number AND hash = :hash"
+            " ON CONFLICT (kind, key_number, hash) DO NOTHING",
+            {"kind": kind, "number": before[0], "hash": before[1], "new_number": after[0], "new_hash": after[1]},
+        )
+        == 1
+    )
+
+
+def blind_rows(reader: Reader) -> dict[tuple[int, int], int]:
+    """How many rows `blind_index` has by (kind, key number), as of one moment."""
+    rows = reader.all("SELECT kind, key_number, COUNT(*) AS n FROM blind_index GROUP BY kind, key_number")
+    return {(row["kind"], row["key_number"]): row["n"] for row in rows}
+
+
+def drop_blind(writer: Writer, kind: int, number: int, limit: int) -> int:
+    """Delete some rows of a blind key that nobody reads any more; how many."""
+    return writer.run(
+        "DELETE FROM blind_index WHERE kind = :kind AND key_number = :number AND hash IN"
+        " (SELECT hash FROM blind_index WHERE kind = :kind AND key_number = :number ORDER BY hash LIMIT :limit)",
+        {"kind": kind, "number": number, "limit": limit},
+    )

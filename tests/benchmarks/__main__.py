@@ -1,0 +1,214 @@
+"""Measure the hub beside its floors, print the table and, with --write, put it into docs/performance.md.
+
+.venv/bin/python -m tests.benchmarks            about two minutes
+.venv/bin/python -m tests.benchmarks --large    with 100,000 certificates, about ten minutes
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jwt
+
+from hub.parts import open_parts
+from tests.benchmarks import city, client, floors, server
+
+DOCUMENT = server.ROOT / "docs" / "performance.md"
+BEGIN, END = "<!-- figures begin -->", "<!-- figures end -->"
+CONNECTIONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    what: str
+    figure: str
+    floor: str
+    ratio: str
+    wanted: str
+
+
+def token(folder: Path, port: int, key: str) -> str:
+    """An access token from the running hub."""
+    now = int(time.time())
+    with open_parts(city.settings(folder)) as parts:
+        from hub.store import keys as key_store
+
+        audience = key_store.public_urls(parts.database.reader)[0]
+    claims: dict[str, Any] = {"iss": city.CLIENT, "sub": city.CLIENT, "aud": audience, "iat": now, "exp": now + 60}
+    assertion = jwt.encode({**claims, "jti": os.urandom(12).hex()}, key, algorithm="ES256")
+    kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer"
+    form = f"grant_type=client_credentials&client_assertion_type={kind}&client_assertion={assertion}".encode()
+    head = f"POST /oauth/token HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(form)}\r\n"
+    raw = head.encode() + b"Content-Type: application/x-www-form-urlencoded\r\n\r\n" + form
+    answer = client.run(port, [raw], 1, keep=True)
+    return str(json.loads(answer.bodies[0])["access_token"])
+
+
+def measure(large: bool) -> list[Row]:
+    """Every row of the table."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bare = Floors(folder)
+        key = city.found(folder / "hub")
+        with server.hub(folder / "hub") as (port, pid):
+            access = token(folder / "hub", port, key)
+            rows, codes = issue(port, pid, access, bare)
+            rows += verify(port, codes, bare)
+            rows += memory(port, pid, access, already=3000)
+        small = counter(folder, key, 1_000 if not large else 10_000)
+        rows += [Row(f"{what}, p50", f"{ms:.2f} ms", "", "", "") for what, ms in small.items()]
+        if large:
+            with open_parts(city.settings(folder / "hub")) as parts:
+                city.fill(parts, 1_000_000, 100_000)
+            big = counter(folder, key, 100_000)
+            rows += [
+                Row(
+                    f"{what}, p50 with 100,000 more",
+                    f"{ms:.2f} ms",
+                    f"{small[what]:.2f} ms",
+                    f"{ms / small[what]:.2f}",
+                    "≤ 1.5",
+                )
+                for what, ms in big.items()
+            ]
+        return [*bare.rows(), *rows]
+
+
+class Floors:
+    """The floors of this run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.commits = floors.commits(folder)
+        self.reads = floors.reads(folder)
+        self.signatures = floors.signatures()
+        with server.empty() as (port, pid):
+            requests = [client.request("GET", "/empty")] * 5000
+            client.run(port, requests[:500], CONNECTIONS)
+            before = server.cpu_s(pid)
+            self.requests = client.run(port, requests, CONNECTIONS).rate
+            self.empty_cpu_s = (server.cpu_s(pid) - before) / len(requests)
+
+    def rows(self) -> list[Row]:
+        """The floors as lines of the table."""
+        return [
+            Row("empty route", f"{self.requests:.0f}/s", "", "", ""),
+            Row("bare fsynced commit", f"{self.commits:.0f}/s", "", "", ""),
+            Row("bare P-256 signature", f"{self.signatures:.0f}/s", "", "", ""),
+            Row("one indexed read", f"{self.reads:.0f}/s", "", "", ""),
+        ]
+
+    @property
+    def issue(self) -> float:
+        """What issuing cannot exceed: one request, two commits, two signatures."""
+        return 1 / (1 / self.requests + 2 / self.commits + 2 / self.signatures)
+
+
+def issue(port: int, pid: int, access: str, bare: Floors) -> tuple[list[Row], list[str]]:
+    """Issue over HTTP, one certificate a case; also the public codes."""
+    bodies = [(n, city.case(range(n, n + 1))) for n in range(3000)]
+    requests = [client.request("PUT", f"/api/v1/cases/B-{n}", token=access, body=body) for n, body in bodies]
+    client.run(port, requests[:200], CONNECTIONS)
+    before = server.cpu_s(pid)
+    load = client.run(port, requests[200:], CONNECTIONS, keep=True)
+    cpu = (server.cpu_s(pid) - before) / len(load.latencies)
+    if load.statuses != {201: len(load.latencies)}:
+        raise RuntimeError(f"issuing was answered with {load.statuses}")
+    answers = [json.loads(body)["certificates"][0]["links"]["verify"] for body in load.bodies]
+    codes = [answer.partition("#")[0].rpartition("/")[2] for answer in answers]
+    ratio = load.rate / bare.issue
+    p50, p99 = load.percentile(0.5), load.percentile(0.99)
+    return [
+        Row("issue over HTTP, by CPU", f"{1 / cpu:.0f}/s a core", "", "", "≥ 400/s"),
+        Row("issue over HTTP, by clock", f"{load.rate:.0f}/s", f"{bare.issue:.0f}/s", f"{ratio:.2f}", "≥ 0.4"),
+        Row("issue over HTTP, p50 / p99 at 16 connections", f"{p50:.1f} / {p99:.1f} ms", "", "", ""),
+    ], codes
+
+
+def verify(port: int, codes: list[str], bare: Floors) -> list[Row]:
+    """The public page, as HTML and as JSON."""
+    rows = []
+    for what, accept in (("page", "text/html"), ("JSON", "application/json")):
+        requests = [client.request("GET", f"/v/{code}", accept=accept) for code in (codes * 3)[:6000]]
+        client.run(port, requests[:300], CONNECTIONS)
+        load = client.run(port, requests, CONNECTIONS)
+        if load.statuses != {200: len(requests)}:
+            raise RuntimeError(f"verifying was answered with {load.statuses}")
+        ratio = load.rate / bare.requests
+        rows.append(
+            Row(f"/v/{{code}} as {what}", f"{load.rate:.0f}/s", f"{bare.requests:.0f}/s", f"{ratio:.2f}", "≥ 0.4")
+        )
+    return rows
+
+
+def memory(port: int, pid: int, access: str, already: int) -> list[Row]:
+    """The API process after 10,000 issuances."""
+    numbers = range(20_000, 30_000 - already)
+    requests = [
+        client.request("PUT", f"/api/v1/cases/M-{n}", token=access, body=city.case(range(n, n + 1))) for n in numbers
+    ]
+    client.run(port, requests, CONNECTIONS)
+    return [Row("API process after 10,000 issuances", f"{server.rss_mb(pid):.0f} MB", "", "", "< 250 MB")]
+
+
+def counter(folder: Path, key: str, offset: int) -> dict[str, float]:
+    """Median milliseconds of a lookup and a retrieval, one at a time, each for another person."""
+    people = [20_000 + n for n in range(200)]
+    with server.hub(folder / "hub") as (port, _):
+        access = token(folder / "hub", port, key)
+        opened = []
+        for n in people:
+            body = {"matter_code": "B-1", "status": "accepted", "applicants": [city.person(n)]}
+            moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))
+            raw = json.dumps({**body, "accepted_at": moment}).encode()
+            opened.append(client.request("PUT", f"/api/v1/cases/L-{offset}-{n}", token=access, body=raw))
+        client.run(port, opened, 4)
+        lookups = client.run(port, [_lookup(offset, n, access) for n in people], 1, keep=True)
+        found = [json.loads(body)["entries"][0]["identifier"] for body in lookups.bodies]
+        pairs = zip(people, found, strict=True)
+        retrievals = client.run(port, [_retrieval(offset, n, i, access) for n, i in pairs], 1)
+        if set(lookups.statuses) != {200} or set(retrievals.statuses) != {201}:
+            raise RuntimeError(f"the counter was answered with {lookups.statuses}, {retrievals.statuses}")
+        return {"lookup": lookups.percentile(0.5), "retrieval": retrievals.percentile(0.5)}
+
+
+def _lookup(offset: int, n: int, access: str) -> bytes:
+    person = city.person(n)
+    holder = {"id_type": person["id_type"], "id_number": person["id_number"]}
+    body = {"case_number": f"L-{offset}-{n}", "clerk": city.CLERK, "holder": holder}
+    return client.request("POST", "/api/v1/lookups", token=access, body=json.dumps(body).encode())
+
+
+def _retrieval(offset: int, n: int, identifier: str, access: str) -> bytes:
+    body = {"case_number": f"L-{offset}-{n}", "clerk": city.CLERK, "identifier": identifier}
+    return client.request("POST", "/api/v1/retrievals", token=access, body=json.dumps(body).encode())
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown."""
+    lines = ["| what | figure | floor of the same run | ratio | wanted |", "|---|---|---|---|---|"]
+    return "\n".join([*lines, *(f"| {r.what} | {r.figure} | {r.floor} | {r.ratio} | {r.wanted} |" for r in rows)])
+
+
+def main() -> None:
+    """Run, print, and write the document where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    wanted = parser.parse_args()
+    found = table(measure(wanted.large))
+    print(found)
+    if wanted.write:
+        text = DOCUMENT.read_text(encoding="utf-8")
+        head, _, rest = text.partition(BEGIN)
+        DOCUMENT.write_text(f"{head}{BEGIN}\n{found}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Real server processes to measure: the hub as `hub serve` runs it, and the empty route under the same server."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds, user and system, that a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def rss_mb(pid: int) -> float:
+    """Resident memory in MB."""
+    line = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+@contextmanager
+def hub(folder: Path) -> Iterator[tuple[int, int]]:
+    """(port, pid) of `hub serve` on a data directory."""
+    many = "10000000"
+    limits = {f"HUB_PEOPLE_A_DAY{suffix}": many for suffix in ("", "_PER_CLERK", "_PER_CLIENT")}
+    environment = {**os.environ, **limits, "HUB_DATA_DIR": str(folder), "HUB_LOG_LEVEL": "warning"}
+    port = free_port()
+    command = [sys.executable, "-m", "hub", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    with _running(command, environment, f"http://127.0.0.1:{port}/readyz") as pid:
+        yield port, pid
+
+
+@contextmanager
+def empty() -> Iterator[tuple[int, int]]:
+    """(port, pid) of the empty route under uvicorn with the hub's options."""
+    port = free_port()
+    options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    command = [sys.executable, "-m", "uvicorn", "tests.benchmarks.floors:empty", "--port", str(port), *options]
+    with _running(command, dict(os.environ), f"http://127.0.0.1:{port}/empty") as pid:
+        yield port, pid
+
+
+@contextmanager
+def _running(command: list[str], environment: dict[str, str], ready: str) -> Iterator[int]:
+    process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                urllib.request.urlopen(ready, timeout=2).close()
+                break
+            except OSError:
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise RuntimeError("the server did not become ready") from None
+                time.sleep(0.05)
+        yield process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
