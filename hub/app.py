@@ -28,7 +28,7 @@ from hub.api.docs import documentation_routes
 from hub.api.document import FramedRoute, document
 from hub.api.endpoint import Routes
 from hub.api.exchange import KEY, Exchange
-from hub.api.frame import Served, send_reply
+from hub.api.frame import Rooms, Served, send_reply
 from hub.api.health import Watched, gauges, operator_routes
 from hub.api.lanes import open_lanes
 from hub.domain.errors import Refusal
@@ -103,6 +103,7 @@ def create_app(parts: Parts) -> FastAPI:
 def build(parts: Parts, declared: Sequence[Routes]) -> FastAPI:
     """An application of these routes and the operator's; `app.state.endpoints` lists everything that it answers."""
     lanes = open_lanes(parts.settings)
+    rooms = Rooms(parts.settings)
     metrics = Metrics(lambda: gauges(parts, lanes))
     app = FastAPI(
         title="电子证照共享平台 Certificate hub",
@@ -114,11 +115,11 @@ def build(parts: Parts, declared: Sequence[Routes]) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     operator = operator_routes(Watched(lanes, metrics, parts.clock.now()))
-    documentation = documentation_routes(lambda: document(app, endpoints, parts.settings.public_url))
+    documentation = documentation_routes(lambda: document(app, endpoints))
     endpoints = [item for routes in (*declared, operator, documentation) for item in routes.endpoints]
     app.state.endpoints = endpoints
     app.state.lanes = lanes
-    app.router.routes.extend(FramedRoute(endpoint, Served(endpoint, parts, lanes)) for endpoint in endpoints)
+    app.router.routes.extend(FramedRoute(endpoint, Served(endpoint, parts, lanes, rooms)) for endpoint in endpoints)
     app.add_exception_handler(HTTPException, _unanswered)
     app.add_middleware(Shell, metrics=metrics)
     return app

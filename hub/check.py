@@ -62,7 +62,8 @@ def check(parts: Parts, progress: Progress = lambda _done, _total: None) -> Repo
             report.certificates += 1
         after = batch[-1]
         progress(report.certificates, max(total, report.certificates))
-    report.findings += _registries(parts, report)
+    with parts.database.snapshot():
+        report.findings += _registries(parts, report)
     return report
 
 

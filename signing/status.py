@@ -8,7 +8,7 @@ neighbours in time are not neighbours in a list. Nothing here signs; the key's p
 import hmac
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -67,6 +67,22 @@ def index_of(version_key: int, key: bytes) -> tuple[int, int]:
     for turn in range(_ROUNDS):
         high, low = _turn(turn, number, high, low, key)
     return number, high << _LOW_BITS | low
+
+
+def indexes_of(version_keys: Iterable[int], number: int, key: bytes) -> list[int]:
+    """Return index_of() for many versions of one list, at the cost of 3,072 digests and then about 1 us each."""
+    rounds = [_halves(turn, number, key) for turn in range(_ROUNDS)]
+    found = []
+    for version_key in version_keys:
+        if version_key >> INDEX_BITS != number:
+            raise Malformed("status.version_key")
+        low = version_key & (ENTRIES - 1)
+        high, low = low >> _LOW_BITS, low & 0x1FF
+        for turn in range(0, _ROUNDS, 2):
+            high ^= rounds[turn][low]
+            low ^= rounds[turn + 1][high]
+        found.append(high << _LOW_BITS | low)
+    return found
 
 
 def version_key_of(number: int, index: int, key: bytes) -> int:
@@ -189,6 +205,13 @@ def _turn(turn: int, number: int, high: int, low: int, key: bytes) -> tuple[int,
     message = _LABEL + number.to_bytes(8, "big") + bytes([turn]) + half.to_bytes(2, "big")
     mixed = int.from_bytes(hmac.digest(key, message, "sha256")[:2], "big")
     return (high, low ^ mixed & 0x1FF) if turn & 1 else (high ^ mixed & 0xFF, low)
+
+
+def _halves(turn: int, number: int, key: bytes) -> list[int]:
+    """What one round adds, for every half that it may meet: 256 in odd rounds, 512 in even ones."""
+    if turn & 1:
+        return [_turn(turn, number, half, 0, key)[1] for half in range(1 << INDEX_BITS - _LOW_BITS)]
+    return [_turn(turn, number, 0, half, key)[0] for half in range(1 << _LOW_BITS)]
 
 
 def _claims(payload: dict[str, compact_json.JSON]) -> tuple[str, int, int, int, str]:

@@ -81,6 +81,8 @@ class Load:
         if count % 4 == 0:
             raw = json.dumps(completed(who, case)).encode()
             self.done["issued"] += len(cases.push(self.parts, self.police, case, raw).reply["certificates"])
+        if self.index:
+            self.parts.rotation.step()  # as the worker does, beside whoever began the rotation
         self.meet_brothers()
         self.done["lookups"] += 1
         if self.look_up() != self.expected:

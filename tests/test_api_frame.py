@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 from hub import logs
 from hub.access.assertion import sign_assertion
+from hub.api import body, problems
 from hub.api import connection as connections
-from hub.api import problems
 from hub.api.endpoint import ANY_TOKEN, PUBLIC_ACCESS, Answer, Call, Lane, Routes
 from hub.app import build
 from hub.domain.errors import TITLES, FieldError, Refusal
@@ -407,6 +407,33 @@ def test_a_client_that_leaves_in_the_middle_harms_nobody(hub, log_lines):
         time.sleep(0.01)
     assert any('"code": "gone"' in line for line in log_lines)
     assert hub.client.get("/livez").status_code == 200
+
+
+def test_what_bodies_take_is_given_back(hub):
+    headers = {**hub.token(), "Content-Type": "application/json"}
+    for _ in range(20):  # 140 MiB in all, of 128 MiB at once
+        assert hub.client.put("/t/push", content=b" " * (7 << 20), headers=headers).status_code == 200
+
+
+def test_room_for_bodies_is_limited():
+    room = body.Room(10)
+    with body.Place(room) as place:
+        place.take(10)
+        with pytest.raises(Refusal):
+            place.take(1)
+        with pytest.raises(Refusal), body.Place(room) as other:
+            other.take(1)
+    with body.Place(room) as other:
+        other.take(10)
+
+
+def test_an_offer_of_another_protocol_is_answered_in_this_one(hub):
+    """As Java's HttpClient sends its first request over plain HTTP."""
+    upgrade = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2_Settings": "AAEAAEAAAAIAAAABAAMAAABk"}
+    with connected(hub.address) as connection:
+        for _ in range(3):
+            connection.sendall(head("POST", "/t/body", Content_Length="2", **upgrade, **JSON) + b"{}")
+            assert json.loads(read_reply(connection).body)["bytes"] == 2
 
 
 # --- who may call -------------------------------------------------------------------------------------------------------

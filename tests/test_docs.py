@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hub.domain.errors import TITLES
+from hub.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -20,6 +21,16 @@ def rows(document: str) -> dict[str, list[str]]:
 
 def test_every_error_code_is_explained():
     assert list(rows("docs/api-errors.md")) == list(TITLES)
+
+
+def test_every_setting_is_explained():
+    found = rows("docs/settings.md")
+    fields = Settings.model_fields
+    assert list(found) == [f"HUB_{name.upper()}" for name in fields]
+    defaults = {f"HUB_{name.upper()}": field.default for name, field in fields.items()}
+    defaults["HUB_MASTER_KEY_FILE"] = "DATA_DIR/master.key"
+    assert {name: row[1].strip("`") for name, row in found.items()} == {n: str(d) for n, d in defaults.items()}
+    assert all(len(row) == 5 and all(row) for row in found.values())
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -142,3 +142,14 @@ def test_inflating_stops_at_the_limit() -> None:
     bomb = base64url.encode(zlib.compress(bytes(50_000_000), 9))
     with pytest.raises(Malformed):
         status.unpack(bomb, max_bytes=32_768)
+
+
+def test_many_places_at_once_are_those_of_each() -> None:
+    for number in (0, 7, status.LISTS - 1):
+        first = number << status.INDEX_BITS
+        keys = [first + low for low in (0, 1, 511, 512, 4711, 131_071)]
+        assert status.indexes_of(keys, number, b"k" * 32) == [status.index_of(key, b"k" * 32)[1] for key in keys]
+        everything = status.indexes_of(range(first, first + status.ENTRIES), number, b"k" * 32)
+        assert len(set(everything)) == status.ENTRIES
+    with pytest.raises(Malformed):
+        status.indexes_of([1 << 17], 0, b"k" * 32)

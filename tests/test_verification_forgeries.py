@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hub.domain import masking
 from hub.domain.certificate import State
@@ -224,3 +226,38 @@ def test_a_credential_of_ours_without_a_record(own):
     assert (hidden.number, hidden.holders) == (None, None)
     only_number = "~".join((*version.credential.split("~")[:2], ""))
     assert own.parts.verification.verify_credential(only_number).certificate.number == masking.id_number(version.number)
+
+
+TEXTS = st.one_of(
+    st.text(max_size=200),
+    st.text("0123456789", max_size=2100),
+    st.text("ABCDEFabcdef0123456789-_.~=", max_size=400),
+    st.binary(max_size=300).map(lambda raw: raw.decode("latin-1")),
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(TEXTS, TEXTS, TEXTS)
+def test_no_text_is_a_fault_or_valid(city, first, second, third):
+    header = base64url.encode(first.encode("utf-8", "replace"))
+    texts = (first, f"{URL}/v/{first}#{second}", f"{header}.{header}.{third}~{second}~", f"{first}.{second}.{third}")
+    for text in texts:
+        for verify in (
+            city.parts.verification.verify_code,
+            city.parts.verification.verify_qr,
+            city.parts.verification.verify_credential,
+        ):
+            verdict = verify(text)
+            assert verdict.state in {VerdictState.NOT_FOUND, VerdictState.TAMPERED, VerdictState.UNTRUSTED}
+            assert verdict.certificate is None
+            assert verdict.problems
+
+
+@pytest.mark.parametrize(
+    "payload", ["[" * 100_000, '{"a":' * 20_000, "9" * 5000, '{"iss":' + "1" * 5000 + "}", "{}", "null"]
+)
+def test_hostile_json_in_a_credential(city, payload):
+    part = base64url.encode(payload.encode())
+    for text in (f"{part}.{part}.c2ln~", f"{part}.{part}.~", f"{part}~"):
+        verdict = city.parts.verification.verify_credential(text)
+        assert verdict.state in {VerdictState.TAMPERED, VerdictState.UNTRUSTED}

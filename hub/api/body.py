@@ -7,7 +7,7 @@ connection that is closed under a sender loses the answer.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl
 
 from hub.api.endpoint import Endpoint
@@ -19,6 +19,43 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 MAX_QUERY_BYTES = 4096
 MAX_QUERY_FIELDS = 32
 DRAIN_S = 5.0
+
+
+class Room:
+    """How many bytes of bodies a process keeps at once, so that many large ones together cannot exhaust its memory."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._held = 0
+
+    def take(self, count: int) -> None:
+        """Make room; raises Refusal `database.unavailable` (503) when there is none."""
+        if self._held + count > self._size:
+            raise Refusal("database.unavailable", "正在接收的内容过多,请稍后重试")
+        self._held += count
+
+    def give_back(self, count: int) -> None:
+        """What was taken is free again."""
+        self._held -= count
+
+
+class Place:
+    """What one request holds of a room, until the end of the block."""
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self._held = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.room.give_back(self._held)
+
+    def take(self, count: int) -> None:
+        """As the room does."""
+        self.room.take(count)
+        self._held += count
 
 
 class Gone(Exception):  # noqa: N818 (nobody is left to be answered)
@@ -85,8 +122,8 @@ def refuse_too_large(length: int | None, limit: int) -> None:
         raise Refusal("upload.too_large", f"请求内容不得超过 {limit} 字节")
 
 
-async def read_body(receive: Receive, limit: int, timeout_s: float) -> bytes:
-    """The whole body; raises Refusal `upload.too_large` or `upload.timeout`, and Gone."""
+async def read_body(receive: Receive, place: Place, limit: int, timeout_s: float) -> bytes:
+    """The whole body; raises Refusal `upload.too_large`, `upload.timeout` or `database.unavailable` (no room), Gone."""
     chunks: list[bytes] = []
     size = 0
     try:
@@ -98,6 +135,7 @@ async def read_body(receive: Receive, limit: int, timeout_s: float) -> bytes:
                 chunk: bytes = message.get("body", b"")
                 size += len(chunk)
                 refuse_too_large(size, limit)
+                place.take(len(chunk))
                 chunks.append(chunk)
                 if not message.get("more_body", False):
                     return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -7,6 +7,7 @@ other refusal.
 
 import asyncio
 import json
+import re
 import secrets
 from typing import Any
 
@@ -17,6 +18,7 @@ from hub.domain.errors import TITLES
 HEAD_TIMEOUT_S = 10.0
 MAX_HEAD_BYTES = 32 * 1024
 MAX_CONNECTIONS = 4096
+_UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:", re.IGNORECASE)
 
 
 class Connection(HttpToolsProtocol):
@@ -46,6 +48,7 @@ class Connection(HttpToolsProtocol):
         """Count what belongs to a head that is not complete."""
         if self._in_head:
             self._head_bytes += len(data)
+            data = _without_upgrade(data)
         super().data_received(data)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse(431, "upload.too_large")
@@ -105,3 +108,13 @@ class Connection(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete:
             self.transport.write(STATUS_LINE[status] + head.encode() + body)
         self.transport.close()
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """The head without an offer of another protocol, which a server may ignore (RFC 9110 §7.8).
+
+    Java's HttpClient offers h2c over plain HTTP, and the parser would take the body for the start of that protocol.
+    """
+    end = data.find(b"\r\n\r\n")
+    found = _UPGRADE.search(data, 0, end if end >= 0 else len(data))
+    return data if found is None else data[: found.start()] + b"\r\nx-not-taken:" + data[found.end() :]

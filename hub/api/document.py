@@ -75,10 +75,10 @@ class FramedRoute(APIRoute):
         self.declared = endpoint
 
 
-def document(app: FastAPI, endpoints: Iterable[Endpoint], server: str) -> dict[str, Any]:
-    """The whole document; `server` is the hub's own address."""
+def document(app: FastAPI, endpoints: Iterable[Endpoint]) -> dict[str, Any]:
+    """The whole document; its server is wherever it was read from."""
     found = get_openapi(
-        title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes, servers=[{"url": server}]
+        title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes, servers=[{"url": "/"}]
     )
     models: dict[tuple[type[BaseModel], Mode], None] = {(Problem, "serialization"): None}
     for endpoint in endpoints:

@@ -10,7 +10,7 @@ from typing import Any
 
 from hub.api import body as bodies
 from hub.api import problems
-from hub.api.body import Gone, Receive
+from hub.api.body import Gone, Place, Receive, Room
 from hub.api.endpoint import ANY_TOKEN, Call, Endpoint, Lane
 from hub.api.exchange import KEY, Exchange
 from hub.api.lanes import Lanes
@@ -19,6 +19,7 @@ from hub.domain.caller import Caller
 from hub.domain.errors import Refusal
 from hub.logs import REQUEST_ID
 from hub.parts import Parts
+from hub.settings import Settings
 from hub.store.audit import Record
 
 Scope = MutableMapping[str, Any]
@@ -26,6 +27,18 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAX_TOKEN_BYTES = 8192
 _WITHOUT_BODY = frozenset({204, 304})
+
+
+LARGE_BODIES = 16
+SMALL_BODIES_BYTES = 64 * 1024 * 1024
+
+
+class Rooms:
+    """Room for bodies: one for small ones, from whomever, and one for large ones, from clients with a good token."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.small = Room(SMALL_BODIES_BYTES)
+        self.large = Room(LARGE_BODIES * settings.max_body_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +57,11 @@ class _Request:
 class Served:
     """One endpoint as an ASGI application."""
 
-    def __init__(self, endpoint: Endpoint, parts: Parts, lanes: Lanes) -> None:
+    def __init__(self, endpoint: Endpoint, parts: Parts, lanes: Lanes, rooms: Rooms) -> None:
         self.endpoint = endpoint
         self._parts = parts
         self._lanes = lanes
+        self._rooms = rooms
         settings = parts.settings
         self._limit = settings.max_public_body_bytes if endpoint.is_public else settings.max_body_bytes
         self._small = min(settings.max_public_body_bytes, self._limit)
@@ -57,8 +71,9 @@ class Served:
         exchange: Exchange = scope[KEY]
         exchange.route = self.endpoint.path
         try:
-            request = await self._read(scope, receive, exchange)
-            reply = await self._run(request)
+            with Place(self._rooms.small) as place:
+                request = await self._read(scope, receive, exchange, place)
+                reply = await self._run(request)
         except Refusal as refusal:
             reply = problems.reply(refusal, exchange, self.endpoint)
             reply.close = refusal.code.startswith("upload.")
@@ -69,7 +84,7 @@ class Served:
             return
         await send_reply(reply, exchange, receive, send)
 
-    async def _read(self, scope: Scope, receive: Receive, exchange: Exchange) -> _Request:
+    async def _read(self, scope: Scope, receive: Receive, exchange: Exchange, place: Place) -> _Request:
         endpoint = self.endpoint
         token = "" if endpoint.is_public else bearer(exchange)
         path: dict[str, str] = scope["path_params"]
@@ -88,7 +103,8 @@ class Served:
         if token and (length is None or length > self._small):
             # Nobody makes us keep megabytes without a good token; small bodies save the second visit to a thread.
             request = replace(request, caller=await self._lanes[Lane.READ].run(self._caller, token, exchange))
-        raw = await bodies.read_body(receive, self._limit, self._parts.settings.body_timeout_s)
+            place.room = self._rooms.large
+        raw = await bodies.read_body(receive, place, self._limit, self._parts.settings.body_timeout_s)
         return replace(request, body=raw, content_type=content_type)
 
     async def _run(self, request: _Request) -> Reply:

@@ -14,6 +14,10 @@ FORM = "application/x-www-form-urlencoded"
 GRANT_TYPE = "client_credentials"
 
 _MAX_FIELDS = 20
+_TITLES = {
+    "auth.missing": ("缺少 client_assertion", "The form has no client_assertion"),
+    "schema.invalid": ("表单不符合要求", "A field of the form is missing, wrong or stands twice"),
+}
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 routes = Routes(tag="access 访问令牌")
@@ -38,6 +42,17 @@ class TokenReply(BaseModel):
     scope: str
 
 
+class TokenRefusal(BaseModel):
+    """RFC 6749 §5.2, with the hub's own stable `code` and a sentence in Chinese."""
+
+    error: Literal[
+        "invalid_client", "invalid_request", "invalid_scope", "unsupported_grant_type", "temporarily_unavailable"
+    ]
+    error_description: str
+    code: str
+    detail: str
+
+
 def refused(refusal: Refusal) -> Answer:
     """A refusal in the form of RFC 6749 §5.2, with the hub's own stable code and a sentence in Chinese beside it."""
     return _refused(refusal, *_error_of(refusal))
@@ -49,13 +64,13 @@ def _error_of(refusal: Refusal) -> tuple[str, int]:
         return "invalid_client", 401
     if code == "perm.scope":
         return "invalid_scope", 400
-    if code == "schema.invalid":
+    if code in {"schema.invalid", "upload.unreadable"}:
         return "invalid_request", 400
     return ("temporarily_unavailable" if code == "rate.limited" else "invalid_request"), STATUS[code]
 
 
 def _refused(refusal: Refusal, error: str, status: int) -> Answer:
-    title, title_en = TITLES[refusal.code]
+    title, title_en = _TITLES.get(refusal.code, TITLES[refusal.code])
     headers = dict(_NO_STORE)
     seconds = refusal.retry_after or RETRY_AFTER_S.get(refusal.code)
     if seconds is not None:
@@ -73,13 +88,14 @@ def _refused(refusal: Refusal, error: str, status: int) -> Answer:
     lane=Lane.PUBLIC,
     body=TokenBody,
     consumes=(FORM,),
-    replies={200: TokenReply, 400: None},
+    replies={200: TokenReply, 400: TokenRefusal},
     refusals=(
         "auth.missing",
         "auth.invalid",
         "auth.expired",
         "auth.replayed",
         "auth.clock_skew",
+        "perm.scope",
         "rate.limited",
         "sign.unavailable",
     ),
@@ -95,7 +111,7 @@ def issue_token(call: Call) -> Answer:
     """
     form = _form(call.body)
     if "client_assertion" not in form:
-        raise Refusal("auth.missing", "缺少 client_assertion")
+        raise Refusal("auth.missing")
     if form.get("client_assertion_type") != ASSERTION_TYPE:
         raise _wrong("client_assertion_type", f"client_assertion_type 应为 {ASSERTION_TYPE}")
     if "grant_type" not in form:

@@ -2,9 +2,7 @@
 
 import errno
 import json
-import logging
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
@@ -181,7 +179,7 @@ def _say_os_error(error: OSError) -> Exit:
 
 
 def _log_unknown(error: Exception) -> None:
-    """The place, never the message: it may hold what somebody typed."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = " <- ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
-    logging.getLogger("hub.cli").error("%s at %s", type(error).__name__, where)
+    """Kinds and places, never the message: it may hold what somebody typed."""
+    from hub import logs
+
+    print(json.dumps({"level": "error", "part": "cli", **logs.where(error)}), file=sys.stderr)  # noqa: T201

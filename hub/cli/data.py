@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 MAX_CATALOGUE_BYTES = 16 * 1024 * 1024
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="YAML 文件。 A YAML file.")]
 
+_Json = Annotated[bool, typer.Option("--json", help="输出 JSON。 JSON instead of a table.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -63,11 +65,15 @@ def migrate() -> None:
     init()
 
 
-def load(file: _File) -> None:
+def load(file: _File, as_json: _Json = False) -> None:
     """Put a catalogue file in force."""
+    content = read_yaml(file)
     with common.opened() as parts:
-        loaded = parts.registration.load_catalogue(read_yaml(file))
-    common.emit_table(("what", "count"), list(loaded.counts().items()))
+        counts = parts.registration.load_catalogue(content).counts()
+    if as_json:
+        common.emit_json(counts)
+    else:
+        common.emit_table(("what", "count"), list(counts.items()))
 
 
 def check_catalogue(file: _File) -> None:
@@ -86,16 +92,14 @@ def read_yaml(path: Path) -> Any:
     """A YAML file as plain values; a file that is too large, no YAML, or says a key twice ends the command."""
     import yaml
 
-    from hub.cli.plain_yaml import PlainLoader
+    from hub.cli import plain_yaml
 
     if path.stat().st_size > MAX_CATALOGUE_BYTES:
         raise Stop(Exit.FAILED, "文件过大(上限 16 MiB)。", "The file is too large (16 MiB at most).")
     try:
-        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=PlainLoader)  # noqa: S506 (a safe loader)
+        return plain_yaml.load(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError:
         raise Stop(Exit.FAILED, "文件不是 UTF-8 编码。", "The file is not UTF-8.") from None
-    except RecursionError:
-        raise Stop(Exit.FAILED, "文件嵌套过深。", "The file is nested too deeply.") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "

@@ -31,7 +31,7 @@ _ANY_KID = {"ignore_unknown_options": True}  # a key's id may begin with a dash
 _What = Annotated[What, typer.Argument(help="用途。 The purpose.", metavar="PURPOSE", show_choices=True)]
 _Authority = Annotated[str, typer.Option("--authority", metavar="CODE", help="document 的机构。 For a document key.")]
 _Kid = Annotated[str, typer.Argument(metavar="KID", help="密钥编号。 The key's id, from `hub keys list`.")]
-_Json = Annotated[bool, typer.Option("--json", help="JSON。")]
+_Json = Annotated[bool, typer.Option("--json", help="输出 JSON。 JSON instead of tables.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -145,14 +145,18 @@ def succession(reader: Reader, version_key: int) -> tuple[str, str] | None:
     return None if row is None else (row["source"], row["case_number"])
 
 
-def not_good(reader: Reader, first_key: int, last_key: int) -> list[tuple[int, Standing, int | None]]:
-    """(version key, standing, superseded_on) of every version in a range that is not simply active: a status list."""
+def not_good(reader: Reader, first_key: int, last_key: int) -> list[tuple[int, int, int | None]]:
+    """(version key, standing, superseded_on as yyyymmdd) of every version in a range that is not simply active.
+
+    What a status list is made of, in the order of the keys: numbers as they are stored, since there may be 131,072.
+    """
     rows = reader.all(
         "SELECT version_key, standing, superseded_on FROM versions"
-        " WHERE (standing <> 1 OR superseded_on IS NOT NULL) AND version_key BETWEEN :first AND :last",
+        " WHERE (standing <> 1 OR superseded_on IS NOT NULL) AND version_key BETWEEN :first AND :last"
+        " ORDER BY version_key",
         {"first": first_key, "last": last_key},
     )
-    return [(r["version_key"], Standing(r["standing"]), r["superseded_on"]) for r in rows]
+    return [(key, standing, ended) for key, standing, ended in rows]
 
 
 def has_version_between(reader: Reader, first_key: int, last_key: int) -> bool:

@@ -8,7 +8,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,12 +78,14 @@ def migrate(path: Path) -> bool:
 
 
 def _revision(path: Path) -> str:
-    with sqlite3.connect(path) as connection:
-        try:
+    """The migration that a file has, empty without tables; raises DatabaseUnavailable where it cannot be read."""
+    try:
+        with closing(sqlite3.connect(path)) as connection:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        except sqlite3.OperationalError:
+    except sqlite3.DatabaseError as error:
+        if "no such table" in str(error):
             return ""
-    connection.close()
+        raise DatabaseUnavailable(str(error)) from None
     return str(row[0]) if row else ""
 
 

@@ -160,8 +160,10 @@ versions = Table(
     Index("versions_by_case", "source", "case_number"),
     Index("versions_by_key", "version_key"),
     Index(
-        "versions_not_good",
+        "versions_not_good",  # with all that a status list says, so that rows with their sealed bytes are not touched
         "version_key",
+        "standing",
+        "superseded_on",
         sqlite_where=text("standing <> 1 OR superseded_on IS NOT NULL"),
         postgresql_where=text("standing <> 1 OR superseded_on IS NOT NULL"),
     ),

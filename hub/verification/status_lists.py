@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from array import array
 from dataclasses import dataclass
 from datetime import date
 
@@ -60,16 +61,16 @@ class StatusLists:
         if not 0 <= number < status.LISTS or not certificates.has_version_between(reader, first, last):
             raise Refusal("page.not_found")
         now = self._clock.now()
-        said = _said(certificates.not_good(reader, first, last), day_of(now))
+        keys, values = _said(certificates.not_good(reader, first, last), day_of(now))
         uri = f"{self._addresses.matching(host)}/status/{number}"
         kid = self._keyring.active(Purpose.STATUS).kid
-        mark = hashlib.sha256(repr((uri, kid, said)).encode()).digest()
+        mark = hashlib.sha256(f"{uri} {kid} ".encode() + keys.tobytes() + values).digest()
         iat = to_micros(now) // 1_000_000
         built = self._built.get(mark)
         if built is not None and 0 <= iat - built.iat < REUSE_S:
             return built.token
-        key = self._vault.status_key
-        packed = status.build({status.index_of(version_key, key)[1]: value for version_key, value in said})
+        places = status.indexes_of(keys, number, self._vault.status_key)
+        packed = status.build(dict(zip(places, values, strict=True)))
         prepared = status.signing_input(uri, packed, iat, kid)
         token = status.assemble(prepared, self._keyring.sign(kid, Purpose.STATUS, prepared))
         self._keep(mark, _Built(token, iat))
@@ -82,15 +83,14 @@ class StatusLists:
             self._built[mark] = built
 
 
-def _said(rows: list[tuple[int, Standing, int | None]], today: date) -> list[tuple[int, int]]:
-    """(version key, value) of every version that is not in force, whatever its dates."""
-    known: dict[tuple[Standing, int | None], int] = {}
-    found = []
-    for version_key, standing, ended in rows:
-        value = known.get((standing, ended))
-        if value is None:
-            dates = Dates(today, today, None, None if ended is None else from_int(ended))
-            value = known[standing, ended] = _VALUES.get(rules.state(standing, dates, today), 0)
-        if value:
-            found.append((version_key, value))
-    return found
+def _said(rows: list[tuple[int, int, int | None]], today: date) -> tuple["array[int]", bytes]:
+    """The keys of every version that is not in force, whatever its dates, and the value of each."""
+    pairs = {(standing, ended) for _, standing, ended in rows}
+    worth = {pair: _VALUES.get(_state(*pair, today), 0) for pair in pairs}
+    found = [(key, value) for key, standing, ended in rows if (value := worth[standing, ended])]
+    return array("q", [key for key, _ in found]), bytes(value for _, value in found)
+
+
+def _state(standing: int, ended: int | None, today: date) -> State:
+    dates = Dates(today, today, None, None if ended is None else from_int(ended))
+    return rules.state(Standing(standing), dates, today)

@@ -410,7 +410,7 @@ def upgrade() -> None:
         batch_op.create_index("versions_by_key", ["version_key"], unique=False)
         batch_op.create_index(
             "versions_not_good",
-            ["version_key"],
+            ["version_key", "standing", "superseded_on"],
             unique=False,
             sqlite_where=sa.text("standing <> 1 OR superseded_on IS NOT NULL"),
             postgresql_where=sa.text("standing <> 1 OR superseded_on IS NOT NULL"),
