@@ -1,7 +1,9 @@
 """The embedded engine: SQLite FTS5, one file for every generation, the one in use named by the file `current`.
 
-One writer (the feeder), any number of reading threads and processes. A reader looks at `current` at every question, so
-that a swap reaches it at once. All faults are DirectoryUnavailable: whoever asks then asks the repository.
+Any number of writers (one at a time) and of reading threads and processes. A file knows how far in the feed it has
+come: its marks are written in the commit of the entries that they speak of, so a file that was lost, cut short by a
+power failure or put back from a backup says so itself. All faults are DirectoryUnavailable: whoever asks then asks the
+repository. Who asks several questions that belong together names the generation in each.
 """
 
 import os
@@ -9,7 +11,7 @@ import re
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, fields
 from pathlib import Path
@@ -21,6 +23,8 @@ from indexer.query import FACET_SAMPLE, MAX_LIMIT, Page, Search, region_prefix, 
 
 _COLUMNS = tuple(f.name for f in fields(Entry))
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
+_READ_WAIT_S = 0.25
+_WRITE_WAIT_S = 5.0
 _NAME = re.compile(r"g[0-9]{1,12}")
 _TABLES = (
     (
@@ -34,9 +38,12 @@ _TABLES = (
     'CREATE INDEX by_order ON entries (ord) WHERE "primary" = 1 AND ended = 0',
     'CREATE INDEX by_type ON entries (type_code, ord) WHERE "primary" = 1 AND ended = 0',
     'CREATE INDEX by_authority ON entries (authority, ord) WHERE "primary" = 1 AND ended = 0',
+    "CREATE TABLE marks (name TEXT NOT NULL PRIMARY KEY, value ANY) WITHOUT ROWID",
     # The ascii tokenizer leaves every Chinese code point alone, also those that came after SQLite's own tables.
     "CREATE VIRTUAL TABLE words USING fts5(text, content='', tokenize='ascii')",
 )
+Mark = int | str
+"""A value beside the entries; a number only ever grows."""
 _STANDS = "e.standing IN (1, 4) AND e.superseded_on > :today AND e.valid_until >= :today"
 _STATES = {
     "revoked": "e.standing = 3",
@@ -52,11 +59,15 @@ class DirectoryUnavailable(Exception):  # noqa: N818
     """The directory cannot answer or be written now; nothing is lost, for the repository has everything."""
 
 
+class DirectoryBroken(DirectoryUnavailable):
+    """A generation is gone or its file is no directory: it will not come back, and another one takes its place."""
+
+
 class EmbeddedDirectory:
     """Every generation in one folder. Safe to share between threads; open it again after a fork."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._local = threading.local()
 
     # --- generations --------------------------------------------------------------------------------------------------
@@ -64,8 +75,8 @@ class EmbeddedDirectory:
     def current(self) -> str | None:
         """The generation that answers, None before the first."""
         try:
-            name = (self._folder / "current").read_text().strip()
-        except FileNotFoundError:
+            name = (self.folder / "current").read_text().strip()
+        except (FileNotFoundError, UnicodeDecodeError):
             return None
         except OSError as error:
             raise DirectoryUnavailable(str(error)) from None
@@ -73,97 +84,134 @@ class EmbeddedDirectory:
 
     def names(self) -> list[str]:
         """Every generation on disk, oldest first."""
-        if not self._folder.is_dir():
+        if not self.folder.is_dir():
             return []
-        found = (path.stem for path in self._folder.glob("g*.db") if _NAME.fullmatch(path.stem))
+        found = (path.stem for path in self.folder.glob("g*.db") if _NAME.fullmatch(path.stem))
         return sorted(found, key=lambda name: int(name[1:]))
 
-    def create(self) -> str:
-        """A new, empty generation; its name. It answers nothing until `swap`."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        names = self.names()
-        name = f"g{int(names[-1][1:]) + 1 if names else 1}"
-        with _faults(), self._open(name, "rwc") as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-            for statement in _TABLES:
-                connection.execute(statement)
-        (self._folder / f"{name}.db").chmod(0o600)
+    def create(self, marks: Mapping[str, Mark] | None = None) -> str:
+        """A new, empty generation with these marks; its name. It answers nothing until `swap`."""
+        with _faults():
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            names = self.names()
+            name = f"g{int(names[-1][1:]) + 1 if names else 1}"
+            for suffix in ("-wal", "-shm"):  # of a file that was taken away under its users
+                (self.folder / f"{name}.db{suffix}").unlink(missing_ok=True)
+            with self._open(name, "rwc") as connection:
+                (self.folder / f"{name}.db").chmod(0o600)
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("BEGIN IMMEDIATE")
+                for statement in _TABLES:
+                    connection.execute(statement)
+                _put_marks(connection, marks or {})
+                connection.execute("COMMIT")
         return name
 
     def swap(self, name: str) -> None:
         """Let a generation answer from now on, at once and for every process."""
-        draft = self._folder / f".current.{os.getpid()}"
-        draft.write_text(name + "\n")
-        draft.replace(self._folder / "current")
+        draft = self.folder / f".current.{os.getpid()}"
+        with _faults():
+            with draft.open("w") as file:
+                file.write(name + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self.folder / "current")
 
     def drop(self, name: str) -> None:
         """Delete a generation that does not answer."""
         if name == self.current():
             raise ValueError("the generation in use cannot be dropped")
-        for suffix in ("", "-wal", "-shm"):
-            (self._folder / f"{name}.db{suffix}").unlink(missing_ok=True)
+        with _faults():
+            for suffix in ("", "-wal", "-shm"):
+                (self.folder / f"{name}.db{suffix}").unlink(missing_ok=True)
+
+    def examine(self, name: str) -> None:
+        """Read a generation's whole file; raises DirectoryBroken when it is not sound."""
+        with _faults(), self._open(name, "ro") as connection:
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise DirectoryBroken("the file is damaged")
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def write(self, name: str, entries: Iterable[Entry]) -> int:
-        """Write whole entries in one commit; how many. One with a lower revision than what is there is left out.
+    def write(
+        self,
+        name: str,
+        entries: Iterable[Entry],
+        marks: Mapping[str, Mark] | None = None,
+        instead_of: Iterable[Entry] = (),
+    ) -> int:
+        """Write whole entries and marks in one commit; how many entries. A lower revision than what is there is left
+        out, and so is a lower number for a mark. Entries of `instead_of` are taken out first, where they are still
+        exactly this.
 
-        When it returns they are searchable, but not yet safe from a power cut: the cursor is what is safe.
+        When it returns they are searchable, but perhaps not safe from a power cut: then the marks are the older ones
+        too, and whoever feeds begins there.
         """
-        written = 0
-        with _faults(), self._open(name, "rw") as connection:
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                # What ends goes first, so that a certificate's place in the listing is free for its next holder.
-                for entry in sorted(entries, key=lambda e: not e.ended):
-                    written += _put(connection, entry)
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-        return written
+        with _faults(), self._writing(name) as connection:
+            for seen in instead_of:
+                if _find(connection, seen.key) == seen:
+                    _unlist(connection, seen)
+                    connection.execute("DELETE FROM entries WHERE party = ? AND home = ? AND certificate = ?", seen.key)
+            newer = [(before, entry) for before, entry in _paired(connection, entries) if _is_newer(before, entry)]
+            # All old words go first: a certificate's place in the listing may pass from one holder to another.
+            for before, _ in newer:
+                _unlist(connection, before)
+            for _, entry in newer:
+                _put(connection, entry)
+            _put_marks(connection, marks or {})
+        return len(newer)
 
     # --- questions ----------------------------------------------------------------------------------------------------
 
-    def of_party(self, party: int, type_codes: Sequence[str]) -> list[Entry]:
-        """What a party holds of some types, in no order that counts."""
-        marks = ", ".join(f":type{n}" for n in range(len(type_codes)))
-        values = {"party": party, **{f"type{n}": code for n, code in enumerate(type_codes)}}
-        sql = f"SELECT {_NAMES} FROM entries WHERE party = :party AND ended = 0 AND type_code IN ({marks})"  # noqa: S608
+    def mark(self, name: str, mark: str) -> Mark | None:
+        """One of a generation's marks, None where it was never set."""
         with _faults():
-            return [_entry(row) for row in self._reader().execute(sql, values)]
+            row = self._reader(name).execute("SELECT value FROM marks WHERE name = ?", (mark,)).fetchone()
+        return None if row is None else row[0]
 
-    def search(self, search: Search) -> Page:
+    def of_party(self, name: str, party: int, type_codes: Sequence[str], today: int) -> list[Entry]:
+        """What a party holds of some types on a day (yyyymmdd), in no order that counts."""
+        marks = ", ".join(f":type{n}" for n in range(len(type_codes)))
+        values = {"party": party, "today": today, **{f"type{n}": code for n, code in enumerate(type_codes)}}
+        sql = (
+            f"SELECT {_NAMES} FROM entries WHERE party = :party AND (ended = 0 OR superseded_on > :today)"  # noqa: S608
+            f" AND type_code IN ({marks})"
+        )
+        with _faults():
+            return [_entry(row) for row in self._reader(name).execute(sql, values)]
+
+    def search(self, name: str, search: Search) -> Page:
         """One page; facets on the first page only."""
         limit = min(search.limit, MAX_LIMIT)
         wanted = max(limit + 1, FACET_SAMPLE + 1) if search.before is None else limit + 1
-        found = self._matches(search, wanted)
+        found = self._matches(name, search, wanted)
         entries = tuple(found[:limit])
         following = entries[-1].order if len(found) > limit else None
         facets = _facets(found[:FACET_SAMPLE], search.today) if search.before is None else {}
         return Page(entries, following, facets, sampled=len(found) > FACET_SAMPLE)
 
-    def _matches(self, search: Search, limit: int) -> list[Entry]:
+    def _matches(self, name: str, search: Search, limit: int) -> list[Entry]:
         words = search.tokens
         if search.text and not words:
             return []
         where, values = _conditions(search)
-        names = ", ".join(f'e."{name}"' for name in _COLUMNS)
-        if words:
+        source, place = "entries e", "e.ord"
+        if words and search.party is None:
             values["phrase"] = '"' + " ".join(words) + '"'
-            source = "words JOIN entries e ON e.ord = words.rowid"
+            source, place = "words JOIN entries e ON e.ord = words.rowid", "words.rowid"
             where = ["words MATCH :phrase", *where]
-            place = "words.rowid"
-        else:
-            source, place = "entries e", "e.ord"
         if search.before is not None:
             where.append(f"{place} < :before")
             values["before"] = search.before
-        sql = f"SELECT {names} FROM {source} WHERE {' AND '.join(where)} ORDER BY {place} DESC LIMIT :limit"  # noqa: S608
+        columns = ", ".join(f'e."{column}"' for column in _COLUMNS)
+        sql = f"SELECT {columns} FROM {source} WHERE {' AND '.join(where)} ORDER BY {place} DESC"  # noqa: S608
         with _faults():
-            rows = self._reader().execute(sql, {**values, "limit": limit}).fetchall()
-        return [_entry(row) for row in rows]
+            rows = self._reader(name).execute(f"{sql} LIMIT :limit", {**values, "limit": _limit(search, limit)})
+            found = [_entry(row) for row in rows]
+        if words and search.party is not None:  # words has one holder a certificate; a party's entries are few
+            found = [entry for entry in found if tokens.matches(words, entry.text)]
+        return found[:limit]
 
     def walk(self, name: str, after: tuple[int, int, int], limit: int) -> list[Entry]:
         """The next entries of a generation in the order of their keys: how two of them are compared."""
@@ -172,33 +220,46 @@ class EmbeddedDirectory:
             f"SELECT {_NAMES} FROM entries WHERE (party, home, certificate) > (:party, :home, :certificate)"  # noqa: S608
             " ORDER BY party, home, certificate LIMIT :limit"
         )
-        with _faults(), self._open(name, "ro") as connection:
-            return [_entry(row) for row in connection.execute(sql, values)]
+        with _faults():
+            return [_entry(row) for row in self._reader(name).execute(sql, values)]
 
     def find(self, name: str, key: tuple[int, int, int]) -> Entry | None:
         """One entry of a generation."""
-        values = {"party": key[0], "home": key[1], "certificate": key[2]}
-        sql = f"SELECT {_NAMES} FROM entries WHERE party = :party AND home = :home AND certificate = :certificate"  # noqa: S608
-        with _faults(), self._open(name, "ro") as connection:
-            row = connection.execute(sql, values).fetchone()
-        return None if row is None else _entry(row)
+        with _faults():
+            return _find(self._reader(name), key)
 
     def count(self, name: str) -> int:
         """How many entries a generation has, ended ones too."""
-        with _faults(), self._open(name, "ro") as connection:
-            return int(connection.execute("SELECT COUNT(*) FROM entries").fetchone()[0])
+        with _faults():
+            return int(self._reader(name).execute("SELECT COUNT(*) FROM entries").fetchone()[0])
 
-    def _reader(self) -> sqlite3.Connection:
-        name = self.current()
-        if name is None:
-            raise DirectoryUnavailable("there is no generation yet")
-        held: tuple[str, sqlite3.Connection] | None = getattr(self._local, "reader", None)
-        if held is None or held[0] != name:
+    # --- connections --------------------------------------------------------------------------------------------------
+
+    def _reader(self, name: str) -> sqlite3.Connection:
+        """This thread's connection to a generation; another one when another file lies in its place."""
+        place = self._path(name).stat()
+        wanted = (name, place.st_dev, place.st_ino)
+        held: tuple[object, sqlite3.Connection] | None = getattr(self._local, "reader", None)
+        if held is None or held[0] != wanted:
             if held is not None:
+                self._local.reader = None
                 held[1].close()
-            held = (name, self._connect(name, "ro"))
+            held = (wanted, self._connect(name, "ro"))
             self._local.reader = held
         return held[1]
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[sqlite3.Connection]:
+        with self._open(name, "rw") as connection:
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
 
     @contextmanager
     def _open(self, name: str, mode: str) -> Iterator[sqlite3.Connection]:
@@ -208,37 +269,66 @@ class EmbeddedDirectory:
         finally:
             connection.close()
 
-    def _connect(self, name: str, mode: str) -> sqlite3.Connection:
+    def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise ValueError("not the name of a generation")
-        address = f"{(self._folder / name).absolute().as_uri()}.db?mode={mode}"
-        return sqlite3.connect(address, uri=True, isolation_level=None, timeout=5, check_same_thread=False)
+        return self.folder / f"{name}.db"
+
+    def _connect(self, name: str, mode: str) -> sqlite3.Connection:
+        address = f"{self._path(name).absolute().as_uri()}?mode={mode}"
+        wait_s = _READ_WAIT_S if mode == "ro" else _WRITE_WAIT_S
+        return sqlite3.connect(address, uri=True, isolation_level=None, timeout=wait_s, check_same_thread=False)
 
 
 @contextmanager
 def _faults() -> Iterator[None]:
     try:
         yield
+    except FileNotFoundError as error:
+        raise DirectoryBroken(str(error)) from None
     except (sqlite3.Error, OSError) as error:
-        raise DirectoryUnavailable(str(error)) from None
+        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+        kind = DirectoryBroken if damaged or "no such table" in str(error) else DirectoryUnavailable
+        raise kind(str(error)) from None
 
 
-def _put(connection: sqlite3.Connection, entry: Entry) -> int:
-    key = dict(zip(("party", "home", "certificate"), entry.key, strict=True))
-    sql = f"SELECT {_NAMES} FROM entries WHERE party = :party AND home = :home AND certificate = :certificate"  # noqa: S608
+def _paired(connection: sqlite3.Connection, entries: Iterable[Entry]) -> Iterator[tuple[Entry | None, Entry]]:
+    """Each entry with what is there; of several with one key in a batch the last one."""
+    for entry in {entry.key: entry for entry in entries}.values():
+        yield _find(connection, entry.key), entry
+
+
+def _is_newer(before: Entry | None, entry: Entry) -> bool:
+    return before is None or before.revision <= entry.revision
+
+
+def _find(connection: sqlite3.Connection, key: tuple[int, int, int]) -> Entry | None:
+    sql = f"SELECT {_NAMES} FROM entries WHERE party = ? AND home = ? AND certificate = ?"  # noqa: S608
     row = connection.execute(sql, key).fetchone()
-    before = None if row is None else _entry(row)
-    if before is not None and before.revision > entry.revision:
-        return 0
-    if before is not None and _is_listed(before):
-        values = (before.order, _text(before))
+    return None if row is None else _entry(row)
+
+
+def _unlist(connection: sqlite3.Connection, entry: Entry | None) -> None:
+    if entry is not None and _is_listed(entry):
+        values = (entry.order, _text(entry))
         connection.execute("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", values)
+
+
+def _put(connection: sqlite3.Connection, entry: Entry) -> None:
     marks = ", ".join("?" * (len(_COLUMNS) + 1))
     values_of = (*(int(v) if isinstance(v, bool) else v for v in astuple(entry)), entry.order)
     connection.execute(f"INSERT OR REPLACE INTO entries ({_NAMES}, ord) VALUES ({marks})", values_of)  # noqa: S608
     if _is_listed(entry):
         connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (entry.order, _text(entry)))
-    return 1
+
+
+def _put_marks(connection: sqlite3.Connection, marks: Mapping[str, Mark]) -> None:
+    for name, value in marks.items():
+        connection.execute(
+            "INSERT INTO marks (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+            " WHERE typeof(value) <> 'integer' OR excluded.value > value",
+            (name, value),
+        )
 
 
 def _is_listed(entry: Entry) -> bool:
@@ -255,7 +345,9 @@ def _entry(row: Sequence[Any]) -> Entry:
 
 
 def _conditions(search: Search) -> tuple[list[str], dict[str, Any]]:
-    where = ['e."primary" = 1', "e.ended = 0"]
+    where = ["e.ended = 0"]
+    if search.party is None:
+        where.append('e."primary" = 1')
     values: dict[str, Any] = {"today": search.today}
     for name in ("type_code", "authority", "party"):
         if getattr(search, name) not in {"", None}:
@@ -274,6 +366,10 @@ def _conditions(search: Search) -> tuple[list[str], dict[str, Any]]:
     owners = {f"owner{n}": code for n, code in enumerate(sorted(search.persons_of))}
     where.append(f"(e.personal = 0 OR e.authority IN ({', '.join(f':{name}' for name in owners)}))")
     return where, {**values, **owners}
+
+
+def _limit(search: Search, limit: int) -> int:
+    return limit if search.party is None or not search.text else -1
 
 
 def _facets(entries: Sequence[Entry], today: int) -> dict[str, dict[str, int]]:

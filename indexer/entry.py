@@ -15,6 +15,9 @@ FOREVER = 99991231
 class Entry:
     """One holding. `party` routes it; `primary` is the holding that directory search shows.
 
+    What it says is what the certificate's current version says. `ended`: the current version names other holders; then
+    it says what the party's last version says, and the party holds that until `superseded_on`.
+
     standing: 1 active, 2 suspended, 3 revoked, 4 superseded. organisation: the names of the holders that are bodies,
     empty when people hold it. title: the type's name. personal: a natural person holds it.
     """

@@ -13,7 +13,7 @@ STATES = ("revoked", "superseded", "expired", "suspended", "not_yet", "valid")
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A free search over primary entries, newest first.
+    """A free search over primary entries, or over those of one party whether primary or not; newest first.
 
     text: searched in organisations and titles, empty for all. today: yyyymmdd, for which `state` is meant.
     persons_of: authorities whose own certificates of natural persons may appear; all others' never do.
@@ -74,7 +74,7 @@ def state_of(entry: Entry, today: int) -> str:
 
 def matches(search: Search, entry: Entry) -> bool:
     """Whether an entry answers a search, page and order apart."""
-    if not entry.primary or entry.ended:
+    if entry.ended or not (entry.primary or search.party is not None):
         return False
     if entry.personal and entry.authority not in search.persons_of:
         return False
