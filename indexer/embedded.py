@@ -23,6 +23,7 @@ from indexer.query import FACET_SAMPLE, MAX_LIMIT, Page, Search, region_prefix, 
 
 _COLUMNS = tuple(f.name for f in fields(Entry))
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
+_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR}
 _READ_WAIT_S = 0.25
 _WRITE_WAIT_S = 5.0
 _NAME = re.compile(r"g[0-9]{1,12}")
@@ -237,7 +238,7 @@ class EmbeddedDirectory:
 
     def _reader(self, name: str) -> sqlite3.Connection:
         """This thread's connection to a generation; another one when another file lies in its place."""
-        place = self._path(name).stat()
+        place = self._regular(name).stat()
         wanted = (name, place.st_dev, place.st_ino)
         held: tuple[object, sqlite3.Connection] | None = getattr(self._local, "reader", None)
         if held is None or held[0] != wanted:
@@ -274,7 +275,15 @@ class EmbeddedDirectory:
             raise ValueError("not the name of a generation")
         return self.folder / f"{name}.db"
 
+    def _regular(self, name: str) -> Path:
+        path = self._path(name)
+        if not path.is_file():
+            raise FileNotFoundError(f"{name}.db is not there")
+        return path
+
     def _connect(self, name: str, mode: str) -> sqlite3.Connection:
+        if mode != "rwc":
+            self._regular(name)
         address = f"{self._path(name).absolute().as_uri()}?mode={mode}"
         wait_s = _READ_WAIT_S if mode == "ro" else _WRITE_WAIT_S
         return sqlite3.connect(address, uri=True, isolation_level=None, timeout=wait_s, check_same_thread=False)
@@ -287,9 +296,9 @@ def _faults() -> Iterator[None]:
     except FileNotFoundError as error:
         raise DirectoryBroken(str(error)) from None
     except (sqlite3.Error, OSError) as error:
-        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
-        kind = DirectoryBroken if damaged or "no such table" in str(error) else DirectoryUnavailable
-        raise kind(str(error)) from None
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        broken = code in _BROKEN or "no such table" in str(error)
+        raise (DirectoryBroken if broken else DirectoryUnavailable)(str(error)) from None
 
 
 def _paired(connection: sqlite3.Connection, entries: Iterable[Entry]) -> Iterator[tuple[Entry | None, Entry]]:

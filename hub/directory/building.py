@@ -32,11 +32,20 @@ class Builder:
         self._directory = writing.directory
 
     def step(self) -> int:
-        """One batch of the generation in the making, which is begun where there is none; 0 while another builds."""
+        """One batch of the generation in the making, which is begun where there is none; 0 while another builds.
+
+        Raises DirectoryUnavailable where it cannot be written; one that has broken is dropped, for the next step to
+        begin anew.
+        """
         with self._lock() as is_mine:
             if not is_mine:
                 return 0
-            return self._advance(self._unfinished() or self._begin())
+            name = self._unfinished() or self._begin()
+            try:
+                return self._advance(name)
+            except DirectoryBroken:
+                self._drop_all_but(self._directory.current())
+                raise
 
     def clean(self) -> None:
         """Throw away what a killed build left."""

@@ -48,8 +48,9 @@ class Writing:
             if position > feed.head(reader):
                 raise DirectoryBroken("the generation is ahead of the ledger")
             return 0
-        self._at_step("read")
+        self._at_step("changes read")
         listed = listing.of_keys(reader, self.vault, {(change.home, change.certificate) for change in changes})
+        self._at_step("rows read")
         self.write(generation, listed, {marks.POSITION: changes[-1].position})
         self._at_step("written")
         self.advance(generation, changes[-1].position)

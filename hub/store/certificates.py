@@ -135,9 +135,7 @@ def of_party(
     return [record for record in (_record(vault, row) for row in rows) if party in record.parties]
 
 
-def _rows_of_keys(
-    reader: Reader, keys: Sequence[tuple[int, int]], where: str, values: Mapping[str, Any]
-) -> list[Row]:
+def _rows_of_keys(reader: Reader, keys: Sequence[tuple[int, int]], where: str, values: Mapping[str, Any]) -> list[Row]:
     rows: list[Row] = []
     for start in range(0, len(keys), _KEYS_AT_ONCE):
         some = keys[start : start + _KEYS_AT_ONCE]
