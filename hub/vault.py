@@ -9,154 +9,35 @@ import hmac
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
-from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from hub.master_key import KeyPurpose, KeyState, MasterKey, VaultError, WrappedKey, next_master_key
+
+__all__ = [
+    "BLIND_BYTES",
+    "KeyPurpose",
+    "KeyState",
+    "MasterKey",
+    "StaleKeys",
+    "Vault",
+    "VaultError",
+    "WrappedKey",
+    "next_master_key",
+]
 
 _FORMAT = b"\x01"
 _NONCE = 12
 _HEADER = 1 + 4 + _NONCE
 BLIND_BYTES = 16
-
-
-class VaultError(Exception):
-    """A sealed value cannot be opened: wrong master key, moved row, or changed bytes."""
+_READINGS = 3
 
 
 class StaleKeys(Exception):  # noqa: N818
     """The keys changed since this vault read them; load them and do the work again."""
-
-
-class KeyPurpose(StrEnum):
-    """What a data key is for; a key serves one purpose."""
-
-    SEAL = "seal"
-    BLIND = "blind"
-    DIGEST = "digest"
-    STATUS = "status"
-    FILES = "files"
-
-
-class KeyState(IntEnum):
-    """A data key only ever moves on; docs/adr/0010 has the rotation that moves it.
-
-    next: blind keys only, written with, not yet read. active: the one that is read and written with. retired: rows of
-    it are left, and none is added. spent: no row of it is left; it is kept for backups.
-    """
-
-    NEXT = 1
-    ACTIVE = 2
-    RETIRED = 3
-    SPENT = 4
-
-
-@dataclass(frozen=True, slots=True)
-class WrappedKey:
-    """A row of `data_keys`."""
-
-    number: int
-    purpose: KeyPurpose
-    state: KeyState
-    wrapped: bytes
-
-
-class MasterKey:
-    """The one key that is not in the data directory's backup; it wraps the data keys and nothing else."""
-
-    def __init__(self, secret: bytes, path: Path | None = None) -> None:
-        self._path = path
-        self._wrappers = [self._wrapper_of(secret)]
-
-    @staticmethod
-    def _wrapper_of(secret: bytes) -> AESGCM:
-        if len(secret) != 32:
-            raise VaultError("the master key must be 32 bytes: 64 hexadecimal digits in HUB_MASTER_KEY_FILE")
-        return AESGCM(HKDF(hashes.SHA256(), 32, salt=None, info=b"hub data keys").derive(secret))
-
-    @classmethod
-    def read(cls, path: Path) -> "MasterKey":
-        """From a file of 64 hexadecimal digits; raises VaultError with what to do."""
-        return cls(cls._secret(path), path)
-
-    @staticmethod
-    def _secret(path: Path) -> bytes:
-        try:
-            return bytes.fromhex(path.read_text().strip())
-        except FileNotFoundError:
-            raise VaultError("the master key file is missing: set HUB_MASTER_KEY_FILE or put the file back") from None
-        except (OSError, ValueError):
-            raise VaultError("the master key file cannot be read as 64 hexadecimal digits") from None
-
-    @classmethod
-    def create(cls, path: Path) -> "MasterKey":
-        """A new key in a new file with mode 0600; an existing file is read, never replaced.
-
-        The file appears whole or not at all, and two at once read the same one.
-        """
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-        try:
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(os.urandom(32).hex() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            with suppress(FileExistsError):
-                path.hardlink_to(temporary)
-        finally:
-            temporary.unlink(missing_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-        return cls.read(path)
-
-    def new_key(self, number: int, purpose: KeyPurpose, state: KeyState) -> WrappedKey:
-        """A fresh data key, wrapped."""
-        return self.wrap(number, purpose, state, os.urandom(32))
-
-    def wrap(self, number: int, purpose: KeyPurpose, state: KeyState, secret: bytes) -> WrappedKey:
-        """A data key under this master key."""
-        nonce = os.urandom(_NONCE)
-        wrapped = nonce + self._wrappers[0].encrypt(nonce, secret, f"data_keys|{number}|{purpose}".encode())
-        return WrappedKey(number, purpose, state, wrapped)
-
-    def unwrap(self, key: WrappedKey) -> bytes:
-        """The data key; raises VaultError when this is another master key."""
-        secret = self._try(key)
-        if secret is None and self._path is not None:
-            self._look_again(self._path)
-            secret = self._try(key)
-        if secret is None:
-            raise VaultError("the master key does not open this database's keys: use the one it was made with")
-        return secret
-
-    def opens(self, key: WrappedKey) -> bool:
-        """Whether `key` is wrapped under this master key as it was read."""
-        return self._try(key) is not None
-
-    def _look_again(self, path: Path) -> None:
-        """Another process may be putting a new master key in place; until it has, the new one lies beside the old."""
-        paths = [candidate for candidate in (path, next_master_key(path)) if candidate.exists()]
-        self._wrappers = [self._wrapper_of(self._secret(candidate)) for candidate in paths] or self._wrappers
-
-    def _try(self, key: WrappedKey) -> bytes | None:
-        aad = f"data_keys|{key.number}|{key.purpose}".encode()
-        for wrapper in self._wrappers:
-            with suppress(InvalidTag):
-                return wrapper.decrypt(key.wrapped[:_NONCE], key.wrapped[_NONCE:], aad)
-        return None
-
-
-def next_master_key(path: Path) -> Path:
-    """Where a new master key lies while it takes over."""
-    return path.with_name(path.name + ".next")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,13 +77,7 @@ class Vault:
     def reload(self) -> None:
         """Read the keys again; called at start, for an unknown key number and after StaleKeys."""
         with self._lock:
-            keys = sorted(self._load(), key=lambda key: key.number)
-            for key in keys:
-                if key.number not in self._secrets:
-                    secret = self._master.unwrap(key)
-                    if key.purpose is KeyPurpose.SEAL:
-                        self._ciphers[key.number] = AESGCM(secret)
-                    self._secrets[key.number] = secret
+            keys = self._unwrapped()
             mark = tuple((key.number, int(key.state)) for key in keys)
             if _age(mark) < _age(self._view.mark):
                 return  # read from an older snapshot than the reading that stands; keys only move on
@@ -219,6 +94,26 @@ class Vault:
                 ),
                 mark=mark,
             )
+
+    def _unwrapped(self) -> list[WrappedKey]:
+        """The keys as they are now, their secrets added to ours.
+
+        A master key that is replaced between reading rows and files leaves rows that no file opens: both are read anew.
+        """
+        for attempt in range(_READINGS):
+            keys = sorted(self._load(), key=lambda key: key.number)
+            try:
+                fresh = {key.number: self._master.unwrap(key) for key in keys if key.number not in self._secrets}
+            except VaultError:
+                if attempt + 1 == _READINGS:
+                    raise
+                continue
+            self._ciphers |= {
+                k.number: AESGCM(fresh[k.number]) for k in keys if k.number in fresh and k.purpose == "seal"
+            }
+            self._secrets |= fresh
+            break
+        return keys
 
     @contextmanager
     def pinned(self) -> Iterator[None]:

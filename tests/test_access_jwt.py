@@ -210,6 +210,7 @@ FORGERIES = {
     "exp with an exponent": token(None, json.dumps(CLAIMS).replace(str(AT + 60), "1.9e9").encode()),
     "exp without end": token(None, json.dumps(CLAIMS).replace(str(AT + 60), "Infinity").encode()),
     "exp not a number": token(None, json.dumps(CLAIMS).replace(str(AT + 60), "NaN").encode()),
+    "not a number, elsewhere": token(None, claims(more=float("nan"))),
     "exp of a hundred digits": token(None, claims(exp=10**100)),
     "exp below zero": token(None, claims(exp=-1, iat=-60)),
     "iat as a text": token(None, claims(iat=str(AT))),

@@ -244,6 +244,12 @@ def test_keys_of_a_client_overlap_while_they_are_rotated(door: Door) -> None:
         fresh.access.issue_token(door.assertion(pem=new))
 
 
+def test_a_named_key_is_the_one_that_must_have_signed(door: Door) -> None:
+    other = door.parts.registration.add_client_key("a-client")
+    kid = kid_of(read_key(door.keys["a-client"]).public_key())
+    assert code(door.access.issue_token, door.assertion(pem=other, headers={"kid": kid})) == "auth.invalid"
+
+
 # --- access tokens ------------------------------------------------------------------------------------------------------
 
 

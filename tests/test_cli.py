@@ -1,8 +1,10 @@
 """The command line: exit codes, one line a fault, data on stdout and everything else on stderr."""
 
+import contextlib
 import errno
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -343,3 +345,20 @@ def test_keys_are_rotated_and_retired(hub: Hub) -> None:
     assert (here[kid], here[made.out.strip()]) == ("absent", "here")
     assert hub("keys", "retire", "-nonsense-").code == 1
     assert hub("check").code == 0
+
+
+def test_a_row_that_does_not_open_is_partly_done(hub: Hub, tmp_path: Path) -> None:
+    hub("init")
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "hub.db")) as database:
+        database.execute("INSERT INTO parties VALUES (1, '111', x'01000000010203')")
+        database.commit()
+    for purpose in ("seal", "seal"):
+        result = hub("keys", "rotate", purpose)
+        assert result.code == 3
+        assert "hub check" in result.err
+    listed = json.loads(hub("keys", "list", "--json", "--rows").out)["data_keys"]
+    assert [(k["state"], k["rows"]) for k in listed if k["purpose"] == "seal"] == [
+        ("retired", 1),
+        ("spent", 0),
+        ("active", 0),
+    ]

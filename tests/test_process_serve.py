@@ -123,6 +123,15 @@ def test_a_signal_ends_it_in_peace_and_the_worker_with_it(folder, number):
     assert "worker ended" not in events
 
 
+def test_stopped_while_it_starts(folder):
+    for _ in range(2):
+        process = subprocess.Popen([*HUB, "serve", "--port", str(free_port())], env=environment(folder))
+        wait_for((folder / "serve.lock").exists)
+        process.terminate()
+        assert process.wait(30) == 0
+        (folder / "serve.lock").unlink()
+
+
 def test_a_request_in_hand_is_answered_before_the_end(folder):
     with serving(folder) as running:
         host, port = "127.0.0.1", int(running.address.rpartition(":")[2])

@@ -1,10 +1,13 @@
 """New keys in place of old ones, while processes push and look up, and killed wherever it may be killed."""
 
 import json
+import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +21,13 @@ from hub.attempts import attempt
 from hub.domain.case import Person
 from hub.parts import Parts, open_parts
 from hub.rotation import CannotRotate
+from hub.rotation import rotation as rotation_module
 from hub.rotation import walks as walks_module
 from hub.settings import Settings
 from hub.store import keys as key_store
 from hub.store import parties
 from hub.store import rotation as store
+from hub.store.database import DatabaseUnavailable
 from hub.store.sealing import SEALED
 from hub.vault import KeyPurpose, KeyState, MasterKey, StaleKeys, VaultError, next_master_key
 from signing.keys import Purpose
@@ -208,6 +213,34 @@ def test_a_row_that_does_not_open_keeps_its_key(city: City) -> None:
     assert states(city.parts, SEAL) == [KeyState.RETIRED, KeyState.ACTIVE]
 
 
+def test_a_walk_that_meets_a_fault_is_begun_again(city: City, small_batches: None) -> None:
+    city.parts.rotation.begin(SEAL)
+    assert city.parts.rotation.step()
+    other = sqlite3.connect(city.folder / "hub.db")
+    with city.parts.database.write() as writer:
+        writer.run("PRAGMA busy_timeout = 50")
+    other.execute("BEGIN IMMEDIATE")  # somebody's shell, which does not take our lock
+    with pytest.raises(DatabaseUnavailable):
+        city.parts.rotation.step()
+    other.rollback()
+    other.close()
+    finish(city.parts)
+    assert city.parts.rotation.is_complete()
+
+
+def test_a_seal_key_that_was_used_enough_is_replaced_by_itself(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not city.parts.rotation.step(), "looked: made this month"
+    monkeypatch.setattr(rotation_module, "ACTIONS_A_SEAL_KEY", 100)
+    with city.parts.database.write() as writer:
+        writer.run("UPDATE data_keys SET created_at = created_at - 40 * 86400 * 1000000")
+    with another(city) as parts:
+        while parts.rotation.step():
+            pass
+        assert states(parts, SEAL) == [KeyState.SPENT, KeyState.ACTIVE]
+        monkeypatch.setattr(rotation_module, "LOOK_EVERY_S", 0)
+        assert not parts.rotation.step(), "the new one is of this month"
+
+
 # --- blind keys ------------------------------------------------------------------------------------------------------
 
 
@@ -322,6 +355,23 @@ def test_nothing_is_missed_while_processes_push_and_look_up(city: City) -> None:
     all_is_well(city.parts)
 
 
+def test_the_worker_goes_on_with_what_a_killed_command_began(city: City) -> None:
+    city.parts.rotation.begin(SEAL)
+    city.parts.rotation.begin(BLIND)
+    city.parts.rotation.step()
+    environment = os.environ | {"HUB_DATA_DIR": str(city.folder)}
+    command = [sys.executable, "-m", "hub", "work"]
+    worker = subprocess.Popen(command, cwd=Path(__file__).parent.parent, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 60
+        while not city.parts.rotation.is_complete() and time.monotonic() < until:
+            time.sleep(0.1)
+    finally:
+        worker.terminate()
+        assert worker.wait(timeout=30) == 0
+    all_is_well(city.parts)
+
+
 # --- the master key --------------------------------------------------------------------------------------------------
 
 
@@ -364,6 +414,26 @@ def test_a_killed_master_rotation_goes_on(city: City, moment: str) -> None:
     with another(city) as parts:
         assert find(parts, c.QIU) is not None
         assert not parts.rotation.step()
+
+
+def test_processes_start_while_master_keys_change(city: City) -> None:
+    done = threading.Event()
+
+    def rotate() -> None:
+        while not done.is_set():
+            city.parts.rotation.rotate_master()
+            city.parts.rotation.begin(SEAL)
+
+    thread = threading.Thread(target=rotate)
+    thread.start()
+    try:
+        for _ in range(40):
+            with another(city) as parts:
+                assert find(parts, c.QIU) is not None
+                parts.vault.reload()
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_the_worker_finishes_a_killed_master_rotation(city: City) -> None:

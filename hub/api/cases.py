@@ -136,11 +136,12 @@ def live(parts: Parts, caller: Caller, case_number: str, source: str | None = No
 
 
 def _live(parts: Parts, caller: Caller, number: str, source: str) -> dict[str, Any]:
-    case = case_store.find(parts.database.reader, parts.vault, source, number)
-    if case is None or not (caller.stands_for(case.authority, case.accepted_by) or caller.source == source):
-        raise Refusal("case.not_found")
-    pending = parts.issuance.is_pending(source, number)
-    granted = parts.issuance.certificates_of(case)
+    with parts.database.snapshot() as reader:
+        case = case_store.find(reader, parts.vault, source, number)
+        if case is None or not (caller.stands_for(case.authority, case.accepted_by) or caller.source == source):
+            raise Refusal("case.not_found")
+        pending = parts.issuance.is_pending(source, number)
+        granted = parts.issuance.certificates_of(case)
     issuance = "pending" if pending else "done" if granted else "none"
     return reply(number, case.amendment, CaseStatus(case.status), issuance, granted)
 

@@ -33,6 +33,8 @@ _Authority = Annotated[str, typer.Option("--authority", metavar="CODE", help="do
 _Kid = Annotated[str, typer.Argument(metavar="KID", help="密钥编号。 The key's id, from `hub keys list`.")]
 _Json = Annotated[bool, typer.Option("--json", help="输出 JSON。 JSON instead of tables.")]
 
+_Rows = Annotated[bool, typer.Option("--rows", help="数据密钥各有多少数据(通读全库)。 Count each data key's rows.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -49,15 +51,18 @@ def register(app: typer.Typer) -> None:
     app.add_typer(keys, name="keys")
 
 
-def list_keys(as_json: _Json = False) -> None:
+def list_keys(as_json: _Json = False, rows: _Rows = False) -> None:
     """Every key on record."""
     with common.opened() as parts:
         signing, certificates, data = _signing_keys(parts), _x509(parts), _data_keys(parts)
+        if rows:
+            counts = parts.rotation.rows()
+            data = [key | {"rows": counts.get(key["number"], 0)} for key in data]
     if as_json:
         common.emit_json({"signing_keys": signing, "x509_certificates": certificates, "data_keys": data})
         return
-    for rows in (signing, certificates, data):
-        common.emit_table(tuple(rows[0]) if rows else ("-",), [tuple(row.values()) for row in rows])
+    for keys in (signing, certificates, data):
+        common.emit_table(tuple(keys[0]) if keys else ("-",), [tuple(key.values()) for key in keys])
 
 
 def _signing_keys(parts: "Parts") -> list[dict[str, Any]]:

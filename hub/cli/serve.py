@@ -39,6 +39,8 @@ def serve(
             "内嵌数据库(SQLite)只能有一个服务进程,请去掉 --workers。",
             "The embedded database means one API process: leave --workers out.",
         )
+    for number in (signal.SIGINT, signal.SIGTERM):  # until the server has its own: stopped while starting is no fault
+        signal.signal(number, lambda *_: sys.exit(int(Exit.DONE)))
     from hub import logs
     from hub.cli.supervisor import Supervisor
     from hub.parts import open_parts

@@ -29,12 +29,16 @@ Key = tuple[int, int]
 
 @dataclass(slots=True)
 class Plan:
-    """The certificates of one push in its order, and the rows that make them unique, each with its JSON pointer."""
+    """The certificates of one push in its order, and the rows that make them unique, each with its JSON pointer.
+
+    `unchanged` are (home, certificate, revision) of what was judged to be replaceable as it stands.
+    """
 
     planned: list[Planned] = field(default_factory=list)
     handles: list[dict[str, Any]] = field(default_factory=list)
     number_rows: list[tuple[str, tuple[dict[str, Any], ...]]] = field(default_factory=list)
     successions: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    unchanged: list[tuple[int, int, int]] = field(default_factory=list)
 
 
 class Planner:
@@ -126,6 +130,7 @@ class Planner:
         push = self._received.push
         claim = {"version_key": record.version_key, "source": push.source, "case_number": push.case_number}
         self._plan.successions.append((pointer, claim))
+        self._plan.unchanged.append((record.home, record.certificate, record.revision))
         return Ending(record.home, record.certificate, record.version, record.version_key, record.identifier, on, same)
 
     def _endings(self, pushed: PushedCertificate, predecessors: list[tuple[str, VersionRecord]]) -> tuple[Ending, ...]:

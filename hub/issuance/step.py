@@ -21,7 +21,7 @@ from hub.store import cases, intents, parties, pushes
 from hub.store import keys as key_store
 from hub.store.audit import Audit, Record
 from hub.store.catalogue import CatalogueCache
-from hub.store.database import Database
+from hub.store.database import Database, Raced
 from hub.store.ids import Ids
 from hub.store.keys import SigningState
 from hub.store.publish import KeyRetired, publish
@@ -64,10 +64,14 @@ class Issuance:
     def reserve(self, received: Received, record: Record) -> None:
         """The first commit. Raises the refusals of planning, KeyMissing, Raced and StaleKeys (receive it again)."""
         push = received.push
-        reader = self._database.reader
         holders = tuple(holder for pushed in push.certificates for holder in pushed.holders)
-        resolved = parties.resolve(reader, self._vault, (*push.people, *holders))
-        plan = Planner(reader, self._vault, self._ids, self._drafting, received, resolved).plan()
+        with self._database.snapshot() as reader:
+            # What was reserved since `received` was read would look like somebody else's: an equal push's own numbers.
+            before = 0 if received.before is None else received.before.revision
+            if cases.revision(reader, push.source, push.case_number) != before:
+                raise Raced
+            resolved = parties.resolve(reader, self._vault, (*push.people, *holders))
+            plan = Planner(reader, self._vault, self._ids, self._drafting, received, resolved).plan()
         case = received.case(tuple(item.party for item in resolved[: len(push.people)]))
         reservation = Reservation(
             case=cases.row_of(self._vault, case, received.at),
@@ -77,6 +81,7 @@ class Issuance:
             handles=tuple(plan.handles),
             number_rows=tuple(plan.number_rows),
             successions=tuple(plan.successions),
+            unchanged=tuple(plan.unchanged),
         )
         self._at_step("reserve")
         with self._database.write() as writer:
@@ -117,11 +122,15 @@ class Issuance:
         intent = intents.open_intent(self._database.reader, self._vault, source, case_number)
         if intent is None:
             return True
+        retired = self._is_retired(intent)
         try:
-            if self._is_retired(intent):
+            if retired:
                 intent = self._prepare_anew(intent)
             signed = [self._sign(planned) for planned in intent.planned]
         except KeyMissing:
+            self._keyring.refresh()
+            if not retired and self._is_retired(intent):  # and its private part gone, since the keys were read
+                return self._finish_once(source, case_number)
             self._postpone(intent)
             return False
         self._at_step("signed")

@@ -22,7 +22,7 @@ from hub.store.acts import ActRecord
 from hub.store.audit import Audit, Record
 from hub.store.certificates import VersionRecord
 from hub.store.changes import Act
-from hub.store.database import Database
+from hub.store.database import Database, Reader
 from hub.store.ids import Ids
 from hub.vault import Vault
 from signing import identifier as identifiers
@@ -123,10 +123,11 @@ class Lifecycle:
             return attempt(self._vault, lambda: self._try(caller, identifier, wanted, record))
 
     def _try(self, caller: Caller, identifier: str, wanted: _Wanted, record: Record) -> Moved:
-        named, current = self._find(identifier, record)
+        with self._database.snapshot() as reader:
+            named, current = self._find(reader, identifier, record)
+            history = acts.acts_of(reader, self._vault, named.home, named.certificate)
         if not caller.stands_for(named.authority):
             raise Refusal("perm.not_issuer")
-        history = acts.acts_of(self._database.reader, self._vault, named.home, named.certificate)
         if history and _is_same(history[-1], wanted):
             return self._moved(named, history[-1])
         today = self._clock.today()
@@ -149,13 +150,12 @@ class Lifecycle:
         after = state(act.standing, named.dates, today)
         return Moved(named.identifier, after, act.subkind, effective_on, act.recorded_at)
 
-    def _find(self, identifier: str, record: Record) -> tuple[VersionRecord, VersionRecord]:
+    def _find(self, reader: Reader, identifier: str, record: Record) -> tuple[VersionRecord, VersionRecord]:
         """(the version that was named, the certificate's current one)."""
         try:
             identifiers.parse(identifier)
         except Malformed:
             raise Refusal("certificate.not_found") from None
-        reader = self._database.reader
         named = certificates.by_identifier(reader, self._vault, identifier)
         if named is None:
             raise Refusal("certificate.not_found")

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from hub.attempts import attempt
 from hub.clock import Clock
-from hub.domain.dates import to_micros
+from hub.domain.dates import from_micros, to_micros
 from hub.keyring import Keyring
 from hub.rotation.walks import Walks
 from hub.settings import Settings
@@ -24,6 +25,7 @@ from hub.store import catalogue as catalogue_store
 from hub.store import intents
 from hub.store import keys as key_store
 from hub.store import rotation as store
+from hub.store.audit import month_of
 from hub.store.database import Database, Raced
 from hub.store.keys import SigningKey, SigningState, X509Record
 from hub.store.rotation import DataKey
@@ -32,6 +34,9 @@ from signing.keys import PublicKey, Purpose
 
 SIGNING_PURPOSES = (Purpose.CREDENTIAL, Purpose.DOCUMENT, Purpose.ACCESS_TOKEN, Purpose.STATUS, Purpose.LEDGER)
 DATA_PURPOSES = (KeyPurpose.SEAL, KeyPurpose.BLIND)
+ACTIONS_A_SEAL_KEY = 2**24
+"""Requests after which a seal key is replaced by itself: at most 2^30 seals, far below what AES-GCM allows."""
+LOOK_EVERY_S = 3600.0
 _LOCK_FILE = ".init.lock"
 
 
@@ -77,6 +82,7 @@ class Rotation:
         self._lock = threading.Lock()
         self._walk: tuple[_Job, Iterator[int]] | None = None
         self._gave_up: _Job | None = None
+        self._looked_at = float("-inf")
 
     # --- data keys ----------------------------------------------------------------------------------------------------
 
@@ -141,8 +147,23 @@ class Rotation:
             yield rows
 
     def step(self) -> bool:
-        """One batch of whatever was begun; False when nothing is left to do. What the worker calls."""
-        return self._batch() is not None
+        """One batch of whatever was begun; False when nothing is left to do. What the worker calls.
+
+        Once an hour it also looks whether the seal key has been used enough, and then begins a new one.
+        """
+        return self._batch() is not None or self._renew()
+
+    def _renew(self) -> bool:
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_EVERY_S:
+            return False
+        self._looked_at = now
+        key = next(k for k in reversed(self.data_keys()) if k.purpose is KeyPurpose.SEAL)
+        begun = month_of(from_micros(key.created_at))
+        if store.actions_after(self._database.reader, begun) < ACTIONS_A_SEAL_KEY or not self.is_complete():
+            return False
+        self.begin(KeyPurpose.SEAL)
+        return True
 
     def is_complete(self) -> bool:
         """Whether nothing is left of any rotation, damaged rows included."""
@@ -156,12 +177,15 @@ class Rotation:
             if job is None or job == self._gave_up:
                 self._walk = None
                 return None
-            if self._walk is None or self._walk[0] != job:
+            walk, self._walk = self._walk, None  # a walk that ends in a fault is not continued but begun again
+            if walk is None or walk[0] != job:
                 self._vault.reload()
-                self._walk = (job, self._begin_walk(job))
-            rows = next(self._walk[1], None)
+                walk = (job, self._begin_walk(job))
+            rows = next(walk[1], None)
             if rows is None:  # walked through, and the keys are where they were: rows are left that do not open
-                self._walk, self._gave_up = None, job
+                self._gave_up = job
+            else:
+                self._walk = walk
             return rows
 
     def _begin_walk(self, job: _Job) -> Iterator[int]:

@@ -256,7 +256,7 @@ class CatalogueCache:
         with self._lock:
             asked_at = time.monotonic()
             counter = self._newest()
-            while counter != self._counter:  # a load may commit between two statements: then read once more
+            while counter > self._counter:  # a load may commit between two statements: then read once more
                 self._picture = read(self._database.reader)
                 self._counter, counter = counter, self._newest()
             self._checked_at = asked_at

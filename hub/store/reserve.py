@@ -4,14 +4,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.domain.errors import Refusal
-from hub.store import cases, keys, parties, pushes
+from hub.store import cases, certificates, keys, parties, pushes
 from hub.store.database import Duplicate, Raced, Writer
 from hub.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Rows, sealed and ready. `number_rows` and `successions` come with the JSON pointer that a refusal names."""
+    """Rows, sealed and ready. `number_rows` and `successions` come with the JSON pointer that a refusal names.
+
+    `unchanged` are (home, certificate, revision) that must still be so: what was decided about them hangs on it.
+    """
 
     case: dict[str, Any]
     push: dict[str, Any]
@@ -20,11 +23,15 @@ class Reservation:
     handles: tuple[dict[str, Any], ...] = ()
     number_rows: tuple[tuple[str, tuple[dict[str, Any], ...]], ...] = ()
     successions: tuple[tuple[str, dict[str, Any]], ...] = ()
+    unchanged: tuple[tuple[int, int, int], ...] = ()
 
 
 def reserve(writer: Writer, vault: Vault, reservation: Reservation) -> None:
     """Write all of it. Raises Raced or StaleKeys (do the work again), Refusal `number.taken` or `certificate.move`."""
     keys.require_current(writer, vault)
+    for home, certificate, revision in reservation.unchanged:
+        if certificates.revision(writer, home, certificate) != revision:
+            raise Raced
     try:
         pushes.add(writer, reservation.push)
         if not cases.put(writer, reservation.case):

@@ -46,6 +46,13 @@ def rewrap(writer: Writer, before: WrappedKey, after: WrappedKey) -> bool:
     )
 
 
+def actions_after(reader: Reader, month: int) -> int:
+    """Roughly how many requests have been put on record since the end of a month (202611)."""
+    first = reader.one("SELECT id FROM audit WHERE month > :month ORDER BY month, id LIMIT 1", {"month": month})
+    newest = reader.one("SELECT next FROM id_blocks WHERE name = 'audit'")
+    return int(newest["next"]) - int(first["id"]) if first and newest else 0
+
+
 # --- seal keys -------------------------------------------------------------------------------------------------------
 
 

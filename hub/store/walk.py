@@ -77,10 +77,11 @@ def unanswered_pushes(reader: Reader) -> list[tuple[str, str]]:
 
 
 def parties_without_hash(reader: Reader) -> int:
-    """How many parties could not be found by their number."""
+    """How many parties could not be found by their number, under the key that is read now."""
     row = reader.one(
-        "SELECT COUNT(*) AS n FROM parties p WHERE NOT EXISTS"
-        " (SELECT 1 FROM blind_index b WHERE b.kind = 1 AND b.target = p.party)"
+        "SELECT COUNT(*) AS n FROM parties WHERE party NOT IN"
+        " (SELECT b.target FROM blind_index b JOIN data_keys k ON k.number = b.key_number"
+        " WHERE b.kind = 1 AND k.purpose = 'blind' AND k.state = 2)"
     )
     return int(row["n"]) if row else 0
 

@@ -1,0 +1,169 @@
+"""What the children do: everything that writes, by a name that a test can order. All people are invented."""
+
+import json
+import threading
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hub.api import cases
+from hub.domain.errors import Refusal
+from hub.domain.numbers import citizen_check_character, uscc_check_character
+from hub.parts import Parts
+from hub.signing_keys import Wanted
+from hub.store.database import DatabaseUnavailable
+from signing.keys import Purpose
+from tests import city as c
+
+CLIENT = "fz-public-security"
+MATTER = "FZGA-WFZZM"
+NEW_AUTHORITY = "11350100MB9A99999" + uscc_check_character("11350100MB9A99999")
+GROUNDS = {"reason": "试验", "legal_basis": "《试验办法》第一条"}
+Body = dict[str, Any]
+CATALOGUE: Body = yaml.safe_load((c.SAMPLE / "city.yaml").read_text(encoding="utf-8"))
+
+
+def somebody(number: int) -> c.Person:
+    """An invented person: area 990102 does not exist."""
+    born = date(1950, 1, 1) + timedelta(days=number % 25_000)
+    digits = f"990102{born:%Y%m%d}{100 + number // 25_000:03d}"
+    return "111", digits + citizen_check_character(digits), "试验人"
+
+
+def accepted(*people: c.Person) -> Body:
+    return {
+        "matter_code": MATTER,
+        "status": "accepted",
+        "applicants": [c.person(who) for who in people],
+        "accepted_at": "2025-06-02T09:00:00+08:00",
+    }
+
+
+def certificate(number: str, *holders: c.Person, supersedes: tuple[str, ...] = (), word: str = "无") -> Body:
+    return {
+        "type_code": c.CLEAN_RECORD,
+        "number": number,
+        "holders": [c.person(who) for who in holders],
+        "fields": {"period_from": "2001-07-07", "period_to": "2025-06-03", "purpose": "试验", "conclusion": word},
+        "issued_on": "2025-06-03",
+        "valid_until": None,
+        "supersedes": list(supersedes),
+    }
+
+
+def completed(*certificates: Body, amendment: int = 0) -> Body:
+    people = {holder["id_number"]: holder for item in certificates for holder in item["holders"]}
+    return {
+        "matter_code": MATTER,
+        "amendment": amendment,
+        "status": "completed",
+        "applicants": list(people.values()),
+        "accepted_at": "2025-06-02T09:00:00+08:00",
+        "completed_at": "2025-06-03T10:30:00+08:00",
+        "certificates": list(certificates),
+    }
+
+
+def raw(body: Body) -> bytes:
+    return json.dumps(body, ensure_ascii=False).encode()
+
+
+def push(parts: Parts, case: str, body: Body) -> Body:
+    found = cases.push(parts, c.caller(CLIENT), case, raw(body))
+    return {"status": found.status, "reply": found.reply}
+
+
+def push_in_threads(parts: Parts, case: str, body: Body, threads: int) -> list[Body]:
+    """The same push from many threads of one process that begin at once."""
+    found: list[Body] = []
+    together = threading.Barrier(threads)
+
+    def work() -> None:
+        together.wait()
+        try:
+            found.append(push(parts, case, body))
+        except Refusal as refusal:
+            found.append({"refused": refusal.code})
+        except DatabaseUnavailable as fault:
+            found.append({"fault": str(fault)})
+
+    running = [threading.Thread(target=work) for _ in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    return found
+
+
+def pushes(parts: Parts, items: list[tuple[str, Body]]) -> list[Body]:
+    return [push(parts, case, body) for case, body in items]
+
+
+def finish(parts: Parts, case: str) -> bool:
+    return parts.issuance.finish(c.caller(CLIENT).source, case)
+
+
+def watch(parts: Parts, case: str, until: str) -> list[Body]:
+    """Read a case again and again until a file appears: every different answer, in the order in which it came."""
+    seen: list[Body] = []
+    last = False
+    while not last:
+        last = Path(until).exists()
+        try:
+            found = cases.live(parts, c.caller(CLIENT), case)
+        except Refusal as refusal:
+            found = {"refused": refusal.code}
+        if not seen or seen[-1] != found:
+            seen.append(found)
+    return seen
+
+
+def act(parts: Parts, act: str, identifier: str, **values: Any) -> Body:
+    """Suspend, restore or revoke."""
+    found = getattr(parts.lifecycle, act)(c.caller(CLIENT), identifier, **{**GROUNDS, **values})
+    return {"state": found.state.value, "kind": found.kind, "recorded_at": found.recorded_at.isoformat()}
+
+
+def replace_key(parts: Parts, purpose: str, authority: str = "", name: str = "") -> str:
+    return parts.signing_keys.replace(Wanted(Purpose(purpose), authority, name)).kid
+
+
+def changed_catalogue() -> Body:
+    """The sample city's catalogue with another name, a new edition and a new authority, all in one load."""
+    found = deepcopy(CATALOGUE)
+    found["authorities"][0]["name"] += "(试验)"
+    fresh = {"code": NEW_AUTHORITY, "region": "350100", "name": "福州市试验局", "name_en": "Trial Office"}
+    found["authorities"].append(fresh)
+    kind = next(item for item in found["types"] if item["code"] == c.CLEAN_RECORD)
+    kind["fields"].append(
+        {"name": "remark", "label": "备注", "label_en": "Remark", "type": "text", "required": False, "max_length": 60}
+    )
+    return found
+
+
+def load_catalogue(parts: Parts) -> str:
+    return repr(parts.registration.load_catalogue(changed_catalogue()))
+
+
+def nothing(parts: Parts) -> None:
+    pass
+
+
+ACTS: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        push,
+        push_in_threads,
+        pushes,
+        finish,
+        watch,
+        act,
+        replace_key,
+        load_catalogue,
+        nothing,
+    )
+}

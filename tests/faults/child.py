@@ -1,0 +1,125 @@
+"""What a child process does: it opens the hub as any process of it does, meets the fault that it is told to, and acts.
+
+An order is a dictionary: `data` (the data directory), `act` (a name in `acts.ACTS`) with its values in `with`, and
+`kill_at` (the number of the point at which it is killed), `kill_step` (the name of a step), `hold` (a step to stop
+before until a file appears), `limit_file` (RLIMIT_FSIZE), `pages` (PRAGMA max_page_count), `seeded` (a planted bug).
+"""
+
+import os
+import re
+import resource
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hub.domain.errors import Refusal
+from hub.parts import Parts, open_parts
+from hub.settings import Settings
+from hub.store.database import Database, DatabaseUnavailable, Writer
+from hub.store.schema import WrongSchema
+from hub.vault import VaultError
+from signing.errors import KeyMissing
+from tests import city as c
+from tests.faults import acts, seeded
+
+_VERB = re.compile(r"\s*(\w+(?: (?:INTO|FROM|IMMEDIATE))?(?: \w+)?)")
+
+
+class Points:
+    """Everywhere a process can be killed: before each statement of a write, after its commit, and at named steps."""
+
+    def __init__(self, kill_at: int | None, kill_step: str | None) -> None:
+        self.seen: list[str] = []
+        self._kill_at = kill_at
+        self._kill_step = kill_step
+
+    def reach(self, point: str) -> None:
+        self.seen.append(point)
+        if len(self.seen) == self._kill_at or point == self._kill_step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _trace(points: Points, pages: int | None) -> None:
+    """Let every statement of the writer's connection be a point, and every end of a write one too."""
+    connect, write = Database._connect, Database.write
+
+    def traced(self: Database) -> Any:
+        connection = connect(self)
+
+        def before(sql: str) -> None:
+            if self._writer is connection and self._writing_thread == threading.get_ident():
+                found = _VERB.match(sql)
+                points.reach(found.group(1) if found else sql[:20])
+
+        connection.set_trace_callback(before)
+        if pages is not None:
+            connection.execute(f"PRAGMA max_page_count={pages}")
+        return connection
+
+    @contextmanager
+    def written(self: Database) -> Iterator[Writer]:
+        with write(self) as writer:
+            yield writer
+        points.reach("after COMMIT")
+
+    Database._connect = traced  # type: ignore[method-assign]
+    Database.write = written  # type: ignore[method-assign]
+
+
+def _step(points: Points, hold: dict[str, str] | None) -> Callable[[str], None]:
+    def at_step(name: str) -> None:
+        points.reach(f"step {name}")
+        if hold is not None and name == hold["at"]:
+            Path(hold["reached"]).touch()
+            while not Path(hold["go"]).exists():
+                time.sleep(0.001)
+
+    return at_step
+
+
+def settings_of(folder: Path) -> Settings:
+    return Settings(
+        data_dir=folder,
+        public_url=c.URL,
+        people_a_day_per_client=1_000_000,
+        people_a_day=1_000_000,
+        people_a_day_per_clerk=1_000_000,
+    )
+
+
+def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
+    """Do it; what came of it, faults in the program's own words included. `points` are all that were passed."""
+    points = Points(order.get("kill_at"), order.get("kill_step"))
+    _trace(points, order.get("pages"))
+    for name in order.get("seeded", ()):
+        seeded.plant(name)
+    if "limit_file" in order:
+        limit = int(order["limit_file"])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    settings = settings_of(Path(order["data"]))
+    found: dict[str, Any]
+    try:
+        with open_parts(settings, at_step=_step(points, order.get("hold"))) as parts:
+            points.seen.clear()
+            meet()
+            found = {"value": acts.ACTS[order["act"]](parts, **order.get("with", {}))}
+    except Exception as error:
+        found = said(error)
+    return {**found, "points": points.seen}
+
+
+def said(error: Exception) -> dict[str, Any]:
+    """A refusal or a fault that the program knows, by name; everything else is an error of the program."""
+    if isinstance(error, Refusal):
+        return {"refused": error.code, "retry_after": error.retry_after}
+    if isinstance(error, DatabaseUnavailable | KeyMissing | VaultError | WrongSchema | OSError):
+        return {"fault": type(error).__name__, "text": str(error)}
+    return {"error": "".join(traceback.format_exception(error))}
+
+
+__all__ = ["Parts", "perform", "said", "settings_of"]

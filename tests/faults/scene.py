@@ -1,0 +1,130 @@
+"""The city that every fault begins with, and what can be seen of it from outside."""
+
+import shutil
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from hub import check as checking
+from hub.api import cases
+from hub.domain.case import Person
+from hub.domain.errors import Refusal
+from hub.initialisation import initialise
+from hub.parts import Parts, open_parts
+from hub.store import certificates, intents, parties, walk
+from hub.verification.verdict import VerdictState
+from tests import city as c
+from tests.faults import acts
+from tests.faults.acts import CLIENT, certificate, completed, somebody
+from tests.faults.child import settings_of
+
+ANNA, BERT, CARL, DORA, NEW = (somebody(number) for number in range(5))
+A, B, C, D, E, F = (f"试〔2025〕{letter}" for letter in "ABCDEF")
+TWO, ONE, SUSPENDED = "FZGA-2026-F-TWO", "FZGA-2026-F-ONE", "FZGA-2026-F-SUSPENDED"
+SOURCE = c.caller(CLIENT).source
+FROM_OUTSIDE = ("certificates", "versions", "holdings", "acts", "outbox", "ledger")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A closed data directory, and the identifiers of the certificates in it by number."""
+
+    folder: Path
+    identifiers: dict[str, str]
+
+    def copy(self, to: Path) -> Path:
+        """A city of one's own."""
+        shutil.copytree(self.folder, to)
+        return to
+
+
+def make(folder: Path) -> Scene:
+    """Certificates A and B of one case, C of another, and D, which is suspended."""
+    settings = settings_of(folder)
+    initialise(settings)
+    with open_parts(settings) as parts:
+        parts.registration.load_catalogue(acts.CATALOGUE)
+        acts.push(parts, TWO, completed(certificate(A, ANNA), certificate(B, ANNA, BERT)))
+        acts.push(parts, ONE, completed(certificate(C, CARL)))
+        acts.push(parts, SUSPENDED, completed(certificate(D, DORA)))
+        identifiers = {v.number: v.identifier for v in versions(parts)}
+        acts.act(parts, "suspend", identifiers[D], kind="lost")
+    return Scene(folder, identifiers)
+
+
+def versions(parts: Parts) -> list[certificates.VersionRecord]:
+    """Every version, read beside all rules."""
+    reader = parts.database.reader
+    rows = reader.all("SELECT home, certificate, version FROM versions ORDER BY version_key")
+    found = [certificates.by_key(reader, parts.vault, *tuple(row)) for row in rows]
+    return [version for version in found if version is not None]
+
+
+@dataclass
+class Picture:
+    """What can be seen of the certificates from outside, without what differs from run to run."""
+
+    versions: list[tuple[str, int, str, int]]
+    rows: dict[str, int]
+    cases: dict[str, Any] = field(default_factory=dict)
+    marks: tuple[str, ...] = ()
+
+    @property
+    def of_certificates(self) -> tuple[object, ...]:
+        return self.versions, self.rows
+
+
+def picture(parts: Parts, *case_numbers: str) -> Picture:
+    """Look at everything: `hub check` must be content, every code of a version verifies, and no other code does."""
+    report = checking.check(parts)
+    assert report.findings == []
+    today = parts.clock.today()
+    seen = []
+    for version in versions(parts):
+        state = version.state(today)
+        assert parts.verification.verify_code(version.code).state is VerdictState.of(state)
+        assert parts.verification.verify_credential(version.credential).state is VerdictState.of(state)
+        seen.append((version.number, version.version, state.value, version.revision))
+    for kind, value in walk.handles_without_version(parts.database.reader):
+        if kind == certificates.CODE:
+            assert parts.verification.verify_code(value).state is VerdictState.NOT_FOUND
+        else:
+            assert certificates.by_identifier(parts.database.reader, parts.vault, value) is None
+    rows = {name: count(parts, name) for name in FROM_OUTSIDE}
+    return Picture(sorted(seen), rows, {number: case(parts, number) for number in case_numbers})
+
+
+def count(parts: Parts, table: str) -> int:
+    row = parts.database.reader.one(f"SELECT COUNT(*) AS n FROM {table}")
+    return int(row["n"]) if row else 0
+
+
+def case(parts: Parts, number: str) -> tuple[Any, ...] | None:
+    """(status, amendment, issuance, [(number, version, state)]) as `GET /cases/{number}` answers, or None."""
+    try:
+        found = cases.live(parts, c.caller(CLIENT), number)
+    except Refusal as refusal:
+        if refusal.code != "case.not_found":
+            raise
+        return None
+    granted = [(item["number"], item["version"], item["state"]) for item in found["certificates"]]
+    return found["status"], found["amendment"], found["issuance"], granted
+
+
+def reserved(parts: Parts, number: str) -> list[str] | None:
+    """The identifiers that a case's open intent has reserved; None where it has none."""
+    intent = intents.open_intent(parts.database.reader, parts.vault, SOURCE, number)
+    return None if intent is None else [planned.identifier for planned in intent.planned]
+
+
+def party(parts: Parts, who: c.Person) -> int | None:
+    return parties.find(parts.database.reader, parts.vault, Person("", who[0], who[1]))
+
+
+class Later(c.SetClock):
+    """A clock that runs ahead, so that every intent is due."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = timedelta(minutes=5)

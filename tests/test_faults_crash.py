@@ -1,0 +1,175 @@
+"""Killed before every statement of every write and after every commit, and opened again: nothing half done is visible,
+nothing is lost, and whoever comes next finishes it with the same identifiers.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub.parts import Parts, open_parts
+from hub.store import keys as key_store
+from hub.store.keys import SigningState
+from tests.faults import acts
+from tests.faults import scene as s
+from tests.faults.child import settings_of
+from tests.faults.orders import Order, orders
+from tests.faults.scene import Picture, Scene
+from tests.faults.stage import Stage, stage
+
+PUSHES = ("issue two", "correct one of two", "renew", "renew for others", "replace two and a suspended one")
+SETTLED = ("accept", "accept after the end")
+MOVES = ("suspend", "restore", "revoke", "revoke a suspended one")
+BLOCK_OF_IDS = 5
+
+
+@pytest.fixture(scope="module")
+def theatre() -> Iterator[Stage]:
+    with stage() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return s.make(tmp_path_factory.mktemp("scene") / "data")
+
+
+class Sweep:
+    """One order, run to its end once, and then killed at every point that it passed."""
+
+    def __init__(self, theatre: Stage, scene: Scene, tmp_path: Path, order: Order) -> None:
+        self._theatre, self._scene, self._tmp = theatre, scene, tmp_path
+        self.order = order
+        self.cases = [order.case] if order.case else []
+        self.before = self._look(scene.copy(tmp_path / "before"))
+        whole = scene.copy(tmp_path / "whole")
+        ended = theatre.one(data=str(whole), **order.wire)
+        assert "value" in ended.value, ended.value
+        self.points: list[str] = ended.value["points"]
+        self.after = self._look(whole)
+        commits = [n for n, point in enumerate(self.points, 1) if point == "COMMIT"]
+        self.published = commits[-1]
+        self.reserved = self.published
+        if "step reserve" in self.points:
+            self.reserved = next(n for n in commits if n > self.points.index("step reserve"))
+
+    def _look(self, folder: Path) -> Picture:
+        with open_parts(settings_of(folder)) as parts:
+            return s.picture(parts, *self.cases)
+
+    def crash_sites(self) -> Iterator[tuple[int, str, Path]]:
+        """(point, what must be there: before, reserved or after, the directory that the killed process left)."""
+        for point in range(1, len(self.points) + 1):
+            if self._only_takes_ids(point):
+                continue
+            folder = self._scene.copy(self._tmp / f"killed-{point}")
+            ended = self._theatre.one(data=str(folder), kill_at=point, **self.order.wire)
+            assert ended.killed, (point, ended)
+            state = "before" if point <= self.reserved else "reserved" if point <= self.published else "after"
+            yield point, state, folder
+
+    def _only_takes_ids(self, point: int) -> bool:
+        """Inside the second and further writes that only take a block of ids: they are all alike."""
+        begins = [n for n, label in enumerate(self.points, 1) if label == "INSERT INTO id_blocks"][1:]
+        return any(n - 1 < point <= n + BLOCK_OF_IDS - 2 for n in begins if self.points[n + 1] == "COMMIT")
+
+    def must_be(self, state: str, seen: Picture) -> None:
+        """Certificates as before until they are published all at once; the case says which it is."""
+        if state == "after":
+            assert seen == self.after
+            return
+        assert seen.of_certificates == self.before.of_certificates
+        if state == "before" or self.order.case is None:
+            assert seen.cases == self.before.cases
+            return
+        status, amendment, _, _ = self.after.cases[self.order.case]
+        known = self.before.cases[self.order.case]
+        assert seen.cases[self.order.case] == (status, amendment, "pending", [] if known is None else known[3])
+
+    def again(self, parts: Parts) -> Any:
+        return acts.ACTS[self.order.act](parts, **self.order.values)
+
+
+def identifiers(pushed: dict[str, Any]) -> list[str]:
+    return [item["identifier"] for item in pushed["reply"]["certificates"]]
+
+
+@pytest.fixture
+def sweep(theatre: Stage, scene: Scene, tmp_path: Path, request: pytest.FixtureRequest) -> Sweep:
+    return Sweep(theatre, scene, tmp_path, orders(scene)[request.param])
+
+
+@pytest.mark.parametrize("sweep", PUSHES, indirect=True)
+def test_a_push_killed_anywhere_is_finished_by_the_next_equal_one_or_by_the_worker(sweep: Sweep) -> None:
+    states = []
+    for point, state, folder in sweep.crash_sites():
+        states.append(state)
+        with open_parts(settings_of(folder), clock=s.Later()) as parts:
+            sweep.must_be(state, s.picture(parts, *sweep.cases))
+            promised = s.reserved(parts, str(sweep.order.case))
+            assert (promised is not None) == (state == "reserved")
+            if point % 2:
+                assert parts.issuance.finish_due() == (state == "reserved")
+                assert parts.issuance.finish_due() == 0
+            pushed = sweep.again(parts)
+            assert pushed["status"] == (201 if state == "before" and sweep.order.case != s.TWO else 200)
+            assert promised is None or identifiers(pushed) == promised
+            assert sweep.again(parts) == {**pushed, "status": 200}
+            assert s.picture(parts, *sweep.cases) == sweep.after
+    assert set(states) == {"before", "reserved", "after"}
+    assert states.count("reserved") > 10
+
+
+@pytest.mark.parametrize("sweep", SETTLED, indirect=True)
+def test_a_push_without_certificates_is_there_or_not(sweep: Sweep) -> None:
+    for _, state, folder in sweep.crash_sites():
+        with open_parts(settings_of(folder)) as parts:
+            sweep.must_be(state, s.picture(parts, *sweep.cases))
+            pushed = sweep.again(parts)
+            assert sweep.again(parts) == {**pushed, "status": 200}
+            assert s.picture(parts, *sweep.cases) == sweep.after
+
+
+@pytest.mark.parametrize("sweep", MOVES, indirect=True)
+def test_an_act_has_happened_or_not(sweep: Sweep) -> None:
+    for _, state, folder in sweep.crash_sites():
+        with open_parts(settings_of(folder)) as parts:
+            sweep.must_be(state, s.picture(parts))
+            moved = sweep.again(parts)
+            assert sweep.again(parts) == moved
+            assert s.picture(parts) == sweep.after
+
+
+@pytest.mark.parametrize("sweep", ["replace the signing key"], indirect=True)
+def test_one_key_signs_whenever_its_replacement_is_killed(sweep: Sweep, scene: Scene) -> None:
+    with open_parts(settings_of(scene.folder)) as parts:
+        former = {key.public.kid for key in parts.keyring.all()}
+    for _, state, folder in sweep.crash_sites():
+        with open_parts(settings_of(folder)) as parts:
+            sweep.must_be(state, s.picture(parts))
+            on_record = {key.public.kid for key in key_store.signing_keys(parts.database.reader)}
+            assert len(on_record - former) == (state == "after")
+            assert acts.push(parts, "K-NEW", acts.completed(acts.certificate(s.E, s.NEW)))["status"] == 201
+            sweep.again(parts)
+            credential = [k for k in parts.keyring.all() if k.public.purpose.value == "credential"]
+            assert [key.state for key in credential].count(SigningState.ACTIVE) == 1
+            files = {path.stem.partition("-")[2] for path in (folder / "keys").glob("*.pem")}
+            assert files == {key.public.kid for key in parts.keyring.all()}
+            assert s.picture(parts, "K-NEW").cases["K-NEW"][2] == "done"
+
+
+@pytest.mark.parametrize("sweep", ["load a catalogue"], indirect=True)
+def test_a_catalogue_is_loaded_whole_or_not_at_all(sweep: Sweep) -> None:
+    for _, state, folder in sweep.crash_sites():
+        with open_parts(settings_of(folder)) as parts:
+            sweep.must_be(state, s.picture(parts))
+            picture = parts.catalogue()
+            loaded = (acts.NEW_AUTHORITY in picture.authorities, len(picture.types[acts.c.CLEAN_RECORD].editions))
+            assert loaded == ((True, 2) if state == "after" else (False, 1))
+            sweep.again(parts)
+            picture = parts.catalogue.refresh()
+            assert acts.NEW_AUTHORITY in picture.authorities
+            assert len(picture.types[acts.c.CLEAN_RECORD].editions) == 2
+            authorities = [k.public.authority for k in parts.keyring.all() if k.public.purpose.value == "document"]
+            assert sorted(authorities) == sorted(picture.authorities)
