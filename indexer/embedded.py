@@ -13,7 +13,8 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, fields
+from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from indexer.query import FACET_SAMPLE, MAX_LIMIT, Page, Search, region_prefix, 
 
 _COLUMNS = tuple(f.name for f in fields(Entry))
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
+_VALUES = attrgetter(*_COLUMNS)
+_INSERT = f"INSERT OR REPLACE INTO entries ({_NAMES}, ord) VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"  # noqa: S608
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR}
 _READ_WAIT_S = 0.25
 _WRITE_WAIT_S = 5.0
@@ -324,9 +327,7 @@ def _unlist(connection: sqlite3.Connection, entry: Entry | None) -> None:
 
 
 def _put(connection: sqlite3.Connection, entry: Entry) -> None:
-    marks = ", ".join("?" * (len(_COLUMNS) + 1))
-    values_of = (*(int(v) if isinstance(v, bool) else v for v in astuple(entry)), entry.order)
-    connection.execute(f"INSERT OR REPLACE INTO entries ({_NAMES}, ord) VALUES ({marks})", values_of)  # noqa: S608
+    connection.execute(_INSERT, (*_VALUES(entry), entry.order))
     if _is_listed(entry):
         connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (entry.order, _text(entry)))
 

@@ -4,7 +4,7 @@ Reads only, unless it is asked to repair. Writes may go on: a certificate whose 
 and what differs is looked at once more before it is said.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -114,17 +114,20 @@ class Comparison:
 
     def _look_for_extras(self, entries: list[Entry], *, repair: bool) -> None:
         """Entries for which the repository has no certificate, or none that this party ever held."""
-        standing = self._holdings_of(entries)
+        standing = self._standing(entries)
         for entry in entries:
-            if entry.key not in standing and entry.key not in self._holdings_of([entry]):
+            if entry.key not in standing and entry.key not in self._standing([entry]):
                 extra = Difference(Kind.EXTRA, entry.identifier, entry.key, entry)
                 self._report.differences.append(extra)
                 if repair:
                     self._repair((), [extra])
 
-    def _holdings_of(self, entries: Iterable[Entry]) -> set[Key]:
+    def _standing(self, entries: Sequence[Entry]) -> set[Key]:
+        """The keys of those entries that have a holding behind them; who can tell of what cannot be read?"""
         listed = listing.of_keys(self._reader, self._writing.vault, {entry.key[1:] for entry in entries})
-        return {(holder.party, *one.key) for one in listed for held in one.versions for holder in held.holders}
+        held = {(holder.party, *one.key) for one in listed for held in one.versions for holder in held.holders}
+        unreadable = {one.key for one in listed if not one.versions}
+        return {entry.key for entry in entries if entry.key in held or entry.key[1:] in unreadable}
 
     def _repair(self, listed: Sequence[Listed], differences: list[Difference]) -> None:
         """Put what is into the place of what was found, unless the feeder was there meanwhile."""

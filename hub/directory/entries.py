@@ -20,8 +20,11 @@ def entries_of(listed: Listed, catalogue: Catalogue) -> list[Entry]:
     """Every entry of one certificate, that of its first holder first.
 
     Who is named by the current version has what that says. Who was named by former versions only holds the one that
-    ends last until that day, since a successor may begin later than it is made; `ended` says so.
+    ends last until that day, since a successor may begin later than it is made; `ended` says so. A certificate that
+    cannot be read has no entries to be written, and keeps those it has.
     """
+    if not listed.versions:
+        return []
     current = listed.versions[-1]
     found: dict[int, Entry] = {}
     for ordinal, holder in enumerate(current.holders):

@@ -9,7 +9,7 @@ from typing import Any
 
 from hub.store.database import Reader, Row
 from hub.store.sealing import unseal
-from hub.vault import Vault
+from hub.vault import Vault, VaultError
 
 Key = tuple[int, int]
 _KEYS_AT_ONCE = 300
@@ -46,7 +46,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One certificate with all its versions, oldest first; the last one is current."""
+    """One certificate with all its versions, oldest first; the last one is current.
+
+    Without versions: a row of it cannot be opened, which `hub check` reports and which holds up no other certificate.
+    """
 
     home: int
     certificate: int
@@ -114,14 +117,18 @@ def _gathered(vault: Vault, rows: Iterable[Row]) -> list[Listed]:
     found: list[Listed] = []
     versions: list[Held] = []
     before: Row | None = None
+    damaged = False
     for row in rows:
         if before is not None and (row[0], row[1]) != (before[0], before[1]):
-            found.append(_listed(before, versions))
-            versions = []
-        versions.append(_held(vault, row))
+            found.append(_listed(before, () if damaged else versions))
+            versions, damaged = [], False
+        try:
+            versions.append(_held(vault, row))
+        except VaultError:
+            damaged = True
         before = row
     if before is not None:
-        found.append(_listed(before, versions))
+        found.append(_listed(before, () if damaged else versions))
     return found
 
 
