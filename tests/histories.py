@@ -73,9 +73,9 @@ class Life:
             and may_move(current.standing, Standing.REVOKED, current.dates, today)
         ):
             return self._move(current, ActKind.REVOKED, Standing.REVOKED, today)
-        if self.rng.random() < 0.5 and what == "supersede" and current.dates.superseded_on is None:
-            if may_move(current.standing, Standing.SUPERSEDED, current.dates, today):
-                return self._move(current, ActKind.SUPERSEDED, Standing.SUPERSEDED, today, self._day_after(today))
+        may_end = current.dates.superseded_on is None and self.rng.random() < 0.5
+        if what == "supersede" and may_end and may_move(current.standing, Standing.SUPERSEDED, current.dates, today):
+            return self._move(current, ActKind.SUPERSEDED, Standing.SUPERSEDED, today, self._day_after(today))
         return None
 
     def _next(self, before: VersionRecord, today: date, what: str) -> Change | None:
