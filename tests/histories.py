@@ -31,7 +31,7 @@ def people(rng: random.Random, count: int) -> list[Someone]:
     found = []
     for n in range(count):
         name = f"{rng.choice(('闽江', '榕荫', '鼓山', '星海'))}{rng.choice(('餐饮', '置业', '医药'))}{n}号有限公司"
-        person = Person(name, "001", f"B{n}") if n % 2 else Person(f"游若{chr(0x4E00 + n)}", "111", f"P{n}")
+        person = Person(name, "001", f"B{n}") if n % 2 else Person(f"游若{chr(0x4E00 + n % 5000)}", "111", f"P{n}")
         found.append(Someone(person, new_party()))
     return found
 
@@ -45,6 +45,7 @@ class Life:
     people: list[Someone]
     key: tuple[int, int] = (0, 0)
     types: tuple[str, ...] = TYPES
+    credential: str = "c"
     acts: list[ActKind] = field(default_factory=list)
 
     def issue(self, today: date) -> Change:
@@ -53,7 +54,9 @@ class Life:
         act = self._act(ActKind.ISSUED, Standing.ACTIVE, planned.valid_from)
         return self._done(
             ActKind.ISSUED,
-            changes.first_version(self.parts.vault, self.parts.ids, Signed(planned, "c", "d"), act, "S", "C"),
+            changes.first_version(
+                self.parts.vault, self.parts.ids, Signed(planned, self.credential, "d"), act, "S", "C"
+            ),
         )
 
     def step(self, today: date) -> Change | None:
@@ -85,7 +88,7 @@ class Life:
         planned = self._planned(today, before.version + 1, begins, before)
         kind = ActKind.CORRECTED if what == "correct" else ActKind.RENEWED
         act = self._act(kind, Standing.ACTIVE, begins)
-        signed = Signed(planned, "c", "d")
+        signed = Signed(planned, self.credential, "d")
         return self._done(kind, changes.next_version(self.parts.vault, self.parts.ids, before, signed, act, "S", "C"))
 
     def _move(
