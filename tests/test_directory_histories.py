@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from hub.directory import Directory
+from hub.directory.entries import entries_of
 from hub.holdings import Holdings
 from hub.initialisation import initialise
 from hub.parts import Parts, index_folder, open_parts
 from hub.settings import Settings
-from hub.store import certificates, changes, database, feed
+from hub.store import certificates, changes, database, feed, listing
 from indexer.embedded import DirectoryUnavailable, EmbeddedDirectory
 from tests.histories import TYPES, Life, Someone, people
 
@@ -110,6 +111,15 @@ class World:
             self._lose_a_file()
         self.ask()
 
+    def end(self) -> None:
+        """When all is quiet, every entry of this world is as the rows say."""
+        settle(self.parts)
+        name, picture = self.directory.current(), self.parts.catalogue()
+        assert name is not None
+        for one in listing.of_keys(self.parts.database.reader, self.parts.vault, [life.key for life in self.lives]):
+            for entry in entries_of(one, picture):
+                assert self.directory.find(name, entry.key) == entry
+
     def _lose_a_file(self) -> None:
         """A generation or the name of the current one is lost, or its file becomes another one."""
         folder = index_folder(self.parts.settings)
@@ -151,6 +161,7 @@ def test_two_thousand_histories(parts: Parts) -> None:
         world = World(parts, rng)
         while len(world.lives) < IN_A_WORLD or world.acted < ACTS:
             world.act()
+        world.end()
         asked += world.asked
         by_directory += world.by_directory
         happened += sum(len(life.acts) for life in world.lives)
