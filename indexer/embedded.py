@@ -20,10 +20,12 @@ from typing import Any
 
 from indexer import tokens
 from indexer.entry import Entry
-from indexer.query import FACET_SAMPLE, MAX_LIMIT, Page, Search, region_prefix, state_of
+from indexer.query import FACET_SAMPLE, MAX_LIMIT, Page, Search, region_prefix, state
 
 _COLUMNS = tuple(f.name for f in fields(Entry))
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
+_TEXT = ("organisation", "title")
+_COUNTED = ("type_code", "authority", "region", "standing", "valid_from", "valid_until", "superseded_on")
 _VALUES = attrgetter(*_COLUMNS)
 _INSERT = f"INSERT OR REPLACE INTO entries ({_NAMES}, ord) VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"  # noqa: S608
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR}
@@ -188,17 +190,19 @@ class EmbeddedDirectory:
     def search(self, name: str, search: Search) -> Page:
         """One page; facets on the first page only."""
         limit = min(search.limit, MAX_LIMIT)
-        wanted = max(limit + 1, FACET_SAMPLE + 1) if search.before is None else limit + 1
-        found = self._matches(name, search, wanted)
-        entries = tuple(found[:limit])
-        following = entries[-1].order if len(found) > limit else None
-        facets = _facets(found[:FACET_SAMPLE], search.today) if search.before is None else {}
-        return Page(entries, following, facets, sampled=len(found) > FACET_SAMPLE)
+        if search.text and not search.tokens:
+            return Page((), None)
+        entries = [_entry(row) for row in self._matches(name, search, _COLUMNS, limit + 1)]
+        following = entries[limit - 1].order if len(entries) > limit else None
+        if search.before is not None:
+            return Page(tuple(entries[:limit]), following)
+        sample = self._matches(name, search, _COUNTED, FACET_SAMPLE + 1)
+        facets = _facets(sample[:FACET_SAMPLE], search.today)
+        return Page(tuple(entries[:limit]), following, facets, sampled=len(sample) > FACET_SAMPLE)
 
-    def _matches(self, name: str, search: Search, limit: int) -> list[Entry]:
+    def _matches(self, name: str, search: Search, columns: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
+        """Some columns of the newest entries that match."""
         words = search.tokens
-        if search.text and not words:
-            return []
         where, values = _conditions(search)
         source, place = "entries e", "e.ord"
         if words and search.party is None:
@@ -208,14 +212,14 @@ class EmbeddedDirectory:
         if search.before is not None:
             where.append(f"{place} < :before")
             values["before"] = search.before
-        columns = ", ".join(f'e."{column}"' for column in _COLUMNS)
-        sql = f"SELECT {columns} FROM {source} WHERE {' AND '.join(where)} ORDER BY {place} DESC"  # noqa: S608
+        is_sieved = bool(words) and search.party is not None  # words has one holder a certificate; a party has few
+        wanted = ", ".join(f'e."{column}"' for column in (*columns, *(_TEXT if is_sieved else ())))
+        sql = f"SELECT {wanted} FROM {source} WHERE {' AND '.join(where)} ORDER BY {place} DESC LIMIT :limit"  # noqa: S608
         with _faults():
-            rows = self._reader(name).execute(f"{sql} LIMIT :limit", {**values, "limit": _limit(search, limit)})
-            found = [_entry(row) for row in rows]
-        if words and search.party is not None:  # words has one holder a certificate; a party's entries are few
-            found = [entry for entry in found if tokens.matches(words, entry.text)]
-        return found[:limit]
+            rows = self._reader(name).execute(sql, {**values, "limit": -1 if is_sieved else limit}).fetchall()
+        if is_sieved:
+            rows = [row for row in rows if tokens.matches(words, " ".join(row[-len(_TEXT) :]).strip())]
+        return [row[: len(columns)] for row in rows[:limit]]
 
     def walk(self, name: str, after: tuple[int, int, int], limit: int) -> list[Entry]:
         """The next entries of a generation in the order of their keys: how two of them are compared."""
@@ -378,15 +382,11 @@ def _conditions(search: Search) -> tuple[list[str], dict[str, Any]]:
     return where, {**values, **owners}
 
 
-def _limit(search: Search, limit: int) -> int:
-    return limit if search.party is None or not search.text else -1
-
-
-def _facets(entries: Sequence[Entry], today: int) -> dict[str, dict[str, int]]:
-    found = {
-        "type_code": Counter(entry.type_code for entry in entries),
-        "authority_code": Counter(entry.authority for entry in entries),
-        "region": Counter(entry.region for entry in entries),
-        "state": Counter(state_of(entry, today) for entry in entries),
-    }
+def _facets(rows: Sequence[tuple[Any, ...]], today: int) -> dict[str, dict[str, int]]:
+    found: dict[str, Counter[str]] = {name: Counter() for name in ("type_code", "authority_code", "region", "state")}
+    for (type_code, authority, region, *stated), times in Counter(rows).items():  # days are few: most rows are alike
+        found["type_code"][type_code] += times
+        found["authority_code"][authority] += times
+        found["region"][region] += times
+        found["state"][state(*stated, today)] += times
     return {name: dict(counts.most_common()) for name, counts in found.items()}

@@ -60,16 +60,21 @@ def region_prefix(region: str) -> str:
 
 
 def state_of(entry: Entry, today: int) -> str:
-    """The state of an entry on a day, in the contract's precedence."""
-    if entry.standing == 3:
+    """The state of an entry on a day."""
+    return state(entry.standing, entry.valid_from, entry.valid_until, entry.superseded_on, today)
+
+
+def state(standing: int, valid_from: int, valid_until: int, superseded_on: int, today: int) -> str:
+    """What an entry's standing and days mean on a day, in the contract's precedence."""
+    if standing == 3:
         return "revoked"
-    if entry.superseded_on <= today:
+    if superseded_on <= today:
         return "superseded"
-    if entry.valid_until < today:
+    if valid_until < today:
         return "expired"
-    if entry.standing == 2:
+    if standing == 2:
         return "suspended"
-    return "not_yet" if today < entry.valid_from else "valid"
+    return "not_yet" if today < valid_from else "valid"
 
 
 def matches(search: Search, entry: Entry) -> bool:

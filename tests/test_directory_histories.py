@@ -64,6 +64,11 @@ class World:
             self.happen()
         elif dice < 0.6:
             self.ask()
+        elif dice < 0.7 and self._depth < 2:
+            self.happen()
+            with self.parts.database.write() as writer:
+                feed.sequence(writer, 100)
+            self._feed(self.rng.choice(self.workers))
 
     _depth = 0
 
