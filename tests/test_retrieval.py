@@ -177,6 +177,7 @@ def test_a_receipt_keeps_who_took_what_and_why(city: City) -> None:
     kept = retrievals.read(city.parts.database.reader, city.parts.vault, (row["month"], row["receipt"]))
     assert kept.purpose == retrievals.Purpose(
         clerk_name=c.CLERKS[ENROLMENT[2]],
+        authority_name="福州市鼓楼区教育局",
         matter_code="GLJY-RXBM",
         matter_name="义务教育阶段入学报名",
         materials=("出生医学证明",),

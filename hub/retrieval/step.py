@@ -203,6 +203,7 @@ def _taking(passed: Passed, version: VersionRecord) -> Taking:
 def _purpose(passed: Passed, allowed: _Allowed, visible: frozenset[str] | None) -> Purpose:
     return Purpose(
         clerk_name=passed.clerk.name,
+        authority_name=passed.catalogue.authority_name(passed.clerk.authority),
         matter_code=passed.matter.code,
         matter_name=passed.matter.name,
         materials=tuple(material.name for material in allowed.materials),

@@ -1,4 +1,8 @@
-"""Who took which version for which case: one row a receipt, with the purpose sealed in it."""
+"""Who took which version for which case: one row a receipt, with the purpose sealed in it.
+
+The code of the annotated copy is taken in the same commit, so that whatever carries it can be verified from then on,
+whether its file has been made or not.
+"""
 
 import secrets
 from dataclasses import dataclass
@@ -6,14 +10,18 @@ from datetime import date, datetime
 from typing import Any
 
 from hub.domain.certificate import State
-from hub.domain.dates import to_int, to_micros
+from hub.domain.dates import from_int, from_micros, to_int, to_micros
 from hub.store.audit import month_of
+from hub.store.certificates import COPY
 from hub.store.database import Reader, Writer
 from hub.store.sealing import seal, unseal
 from hub.vault import Vault
+from signing import codes
 from signing.codes import ALPHABET
 
+_MONTH = len("202611")
 _CHARACTERS = 12
+_CODE = "code"  # beside the columns of a row: it stands in `handles`
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,7 @@ class Purpose:
     """What it was taken for, as it was called then. `fields` None: the whole face was shown."""
 
     clerk_name: str
+    authority_name: str
     matter_code: str
     matter_name: str
     materials: tuple[str, ...]
@@ -42,10 +51,21 @@ class Purpose:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A receipt and what it was given for."""
+    """A receipt: what was taken when, by whom and for what. Once made it never changes.
+
+    code: the public code of the annotated copy, its own from the first moment on. expires_on: the last day on the
+    copy's face. state: what the version was when it was taken.
+    """
 
     number: str
+    code: str
+    taking: Taking
     purpose: Purpose
+    client: str
+    party: int
+    state: State
+    at: datetime
+    expires_on: date
 
 
 def new_number(at: datetime) -> str:
@@ -72,22 +92,54 @@ def in_date(reader: Reader, taking: Taking, today: date) -> tuple[int, str] | No
 
 def read(reader: Reader, vault: Vault, key: tuple[int, str]) -> Receipt:
     """The receipt with this key, which must exist."""
+    found = _find(reader, vault, key)
+    if found is None:
+        raise LookupError("receipt")
+    return found
+
+
+def by_number(reader: Reader, vault: Vault, number: str) -> Receipt | None:
+    """The receipt with this number, or None; anything may have been typed."""
+    month = number[:_MONTH]
+    if len(number) != _MONTH + 1 + _CHARACTERS or not (month.isascii() and month.isdigit()):
+        return None
+    return _find(reader, vault, (int(month), number))
+
+
+def by_code(reader: Reader, vault: Vault, code: str) -> Receipt | None:
+    """The receipt whose copy has this public code (in its normal form), or None."""
+    row = reader.one("SELECT receipt FROM handles WHERE kind = :kind AND value = :code", {"kind": COPY, "code": code})
+    found = None if row is None else by_number(reader, vault, row["receipt"])
+    return found if found is not None and found.code == code else None
+
+
+def _find(reader: Reader, vault: Vault, key: tuple[int, str]) -> Receipt | None:
     row = reader.one(
-        "SELECT sealed FROM retrievals WHERE month = :month AND receipt = :receipt",
-        {"month": key[0], "receipt": key[1]},
+        "SELECT * FROM retrievals WHERE month = :month AND receipt = :receipt", {"month": key[0], "receipt": key[1]}
     )
     if row is None:
-        raise LookupError("receipt")
+        return None
     inside = unseal(vault, "retrievals", key, row["sealed"])
     fields = inside["fields"]
     purpose = Purpose(
         clerk_name=inside["clerk_name"],
+        authority_name=inside["authority_name"],
         matter_code=inside["matter_code"],
         matter_name=inside["matter_name"],
         materials=tuple(inside["materials"]),
         fields=None if fields is None else tuple(fields),
     )
-    return Receipt(key[1], purpose)
+    return Receipt(
+        number=key[1],
+        code=inside["code"],
+        taking=Taking(**{name: row[name] for name in Taking.__slots__}),
+        purpose=purpose,
+        client=row["client"],
+        party=row["party"],
+        state=State(row["state"]),
+        at=from_micros(row["at"]),
+        expires_on=from_int(row["expires_on"]),
+    )
 
 
 def row_of(
@@ -101,10 +153,12 @@ def row_of(
     at: datetime,
     expires_on: date,
 ) -> dict[str, Any]:
-    """The sealed row of a new receipt."""
+    """The sealed row of a new receipt, with a public code for its copy."""
     key = (month_of(at), new_number(at))
     inside = {
+        "code": codes.new_code(),
         "clerk_name": purpose.clerk_name,
+        "authority_name": purpose.authority_name,
         "matter_code": purpose.matter_code,
         "matter_name": purpose.matter_name,
         "materials": list(purpose.materials),
@@ -120,12 +174,15 @@ def row_of(
         "at": to_micros(at),
         "expires_on": to_int(expires_on),
         "sealed": seal(vault, "retrievals", key, inside),
+        _CODE: inside["code"],
     }
 
 
 def add(writer: Writer, row: dict[str, Any]) -> None:
-    """Insert a row of `row_of`."""
-    writer.insert("retrievals", row)
+    """Insert a row of `row_of`, and take the code of its copy."""
+    place = {name: row[name] for name in ("home", "certificate", "version", "receipt")}
+    writer.insert("handles", {"kind": COPY, "value": row[_CODE], **place})
+    writer.insert("retrievals", {name: value for name, value in row.items() if name != _CODE})
 
 
 def _columns(taking: Taking) -> dict[str, Any]:

@@ -45,7 +45,7 @@ blind_index = Table(  # kind: 1 party, 2 number
     sqlite_with_rowid=False,
 )
 
-handles = Table(  # kind: 1 identifier, 2 public code, 3 copy code
+handles = Table(  # kind: 1 identifier, 2 public code, 3 copy code, which leads to a receipt
     "handles",
     metadata,
     _key("kind", SmallInteger),
@@ -53,6 +53,7 @@ handles = Table(  # kind: 1 identifier, 2 public code, 3 copy code
     _must("home"),
     _must("certificate"),
     _must("version", Integer),
+    _may("receipt", Text),
     sqlite_with_rowid=False,
 )
 
@@ -211,7 +212,7 @@ acts = Table(
     _must("sealed", LargeBinary),
 )
 
-documents = Table(
+documents = Table(  # kind: 1 rendition (receipt is empty), 2 copy; key_number: of the data key that sealed the file
     "documents",
     metadata,
     _key("home"),
@@ -222,7 +223,10 @@ documents = Table(
     _must("sha256", LargeBinary),
     _must("file", Text),
     _must("size", Integer),
+    _must("key_number", Integer),
     _must("recorded_at"),
+    Index("documents_by_digest", "sha256"),
+    Index("documents_by_file", "file", unique=True),
 )
 
 # --- the feed --------------------------------------------------------------------------------------------------------
@@ -348,6 +352,7 @@ x509_certificates = Table(
     _must("authority", Text),
     _must("not_before"),
     _must("not_after"),
+    _may("revoked_at"),
     _must("der", LargeBinary),
 )
 

@@ -150,9 +150,14 @@ def upgrade() -> None:
         sa.Column("sha256", sa.LargeBinary(), nullable=False),
         sa.Column("file", sa.Text(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("key_number", sa.Integer(), nullable=False),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("home", "certificate", "version", "kind", "receipt"),
     )
+    with op.batch_alter_table("documents", schema=None) as batch_op:
+        batch_op.create_index("documents_by_digest", ["sha256"], unique=False)
+        batch_op.create_index("documents_by_file", ["file"], unique=True)
+
     op.create_table(
         "editions",
         sa.Column("type", sa.Text(), autoincrement=False, nullable=False),
@@ -169,6 +174,7 @@ def upgrade() -> None:
         sa.Column("home", sa.BigInteger(), nullable=False),
         sa.Column("certificate", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("receipt", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("kind", "value"),
         sqlite_with_rowid=False,
     )
@@ -424,6 +430,7 @@ def upgrade() -> None:
         sa.Column("authority", sa.Text(), nullable=False),
         sa.Column("not_before", sa.BigInteger(), nullable=False),
         sa.Column("not_after", sa.BigInteger(), nullable=False),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
         sa.Column("der", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("serial"),
     )
