@@ -11,6 +11,7 @@ from hub.api.faces import StateWord
 from hub.domain.catalogue import Authority, CertificateType, Edition, Field, Material, Matter
 from hub.domain.certificate import State
 from hub.domain.errors import Refusal
+from hub.domain.values import Column
 
 routes = Routes(prefix="/api/v1", tag="catalogue 目录")
 _EDITION = {"edition": "模板版本;默认为现行版本。 The edition whose fields are listed; by default the one in force."}
@@ -25,17 +26,32 @@ class CodeReply(BaseModel):
     label_en: str
 
 
-class FieldReply(BaseModel):
-    """One field on the face (照面字段). `masked`: hidden from the public page."""
+class ColumnReply(BaseModel):
+    """One column of a table field (表格的列)."""
 
     name: str
     label: str
     label_en: str
-    type: Literal["text", "date", "integer", "decimal", "code"]
+    type: Literal["text", "date", "integer", "decimal"]
+    required: bool
+    max_length: int | None = None
+
+
+class FieldReply(BaseModel):
+    """One field on the face (照面字段). `masked`: hidden from the public page.
+
+    A `table` is a list of rows, each an object of its `columns`; a `photo` is the base64 text of a JPEG or PNG file.
+    """
+
+    name: str
+    label: str
+    label_en: str
+    type: Literal["text", "date", "integer", "decimal", "code", "table", "photo"]
     required: bool
     max_length: int | None = None
     pattern: str | None = None
     codes: list[CodeReply] | None = None
+    columns: list[ColumnReply] | None = None
     masked: bool
 
 
@@ -239,7 +255,14 @@ def _field(field: Field) -> dict[str, Any]:
         found["pattern"] = field.pattern
     if field.codes:
         found["codes"] = [{"code": code, "label": label, "label_en": english} for code, label, english in field.codes]
+    if field.columns:
+        found["columns"] = [_column(column) for column in field.columns]
     return found | {"masked": field.masked}
+
+
+def _column(column: Column) -> dict[str, Any]:
+    found = {name: getattr(column, name) for name in ("name", "label", "label_en", "type", "required")}
+    return found if column.max_length is None else found | {"max_length": column.max_length}
 
 
 def _matter(matter: Matter) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from hub.domain.catalogue import Catalogue
 from hub.domain.certificate import State
+from hub.domain.values import Value
 from hub.store.acts import Why
 from hub.store.certificates import VersionRecord
 
@@ -32,7 +33,7 @@ class FaceReply(BaseModel):
     edition: int
     number: str
     holders: list[HolderReply]
-    fields: dict[str, str | int]
+    fields: dict[str, str | int | list[dict[str, str | int]]]
     authority_code: str
     authority_name: str
     issued_on: date
@@ -44,7 +45,7 @@ class FaceReply(BaseModel):
 
 
 def face(
-    version: VersionRecord, catalogue: Catalogue, state: State, why: Why, fields: Mapping[str, str | int]
+    version: VersionRecord, catalogue: Catalogue, state: State, why: Why, fields: Mapping[str, Value]
 ) -> dict[str, Any]:
     """A version as `FaceReply` describes it, with those of its fields that may be seen."""
     kind = catalogue.types.get(version.type_code)

@@ -7,6 +7,7 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from hub.domain.errors import Refusal
+from hub.domain.values import Value
 
 MAX_PEOPLE = 20
 MAX_CERTIFICATES = 50
@@ -65,7 +66,7 @@ class PushedCertificate:
     edition: int
     number: str
     holders: tuple[Person, ...]
-    fields: Mapping[str, str | int]
+    fields: Mapping[str, Value]
     issued_on: date
     valid_from: date
     valid_until: date | None

@@ -6,14 +6,11 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from hub.domain.certificate import State
-from hub.domain.dates import read_day
 from hub.domain.errors import FieldError
+from hub.domain.values import MAX_TEXT, Column, Problem, problem_of, table_problems
 
 ROLES = ("applicant", "agent", "related")
-FIELD_TYPES = ("text", "date", "integer", "decimal", "code")
 KINDS = {"licence": "证照", "approval": "批文", "proof": "证明"}
-_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", re.ASCII)
-_MAX_TEXT = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +25,7 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field on the face of a certificate."""
+    """One field on the face of a certificate. A `table` has columns; of a `photo` an edition has at most one."""
 
     name: str
     label: str
@@ -39,33 +36,20 @@ class Field:
     max_length: int | None = None
     pattern: str | None = None
     codes: tuple[tuple[str, str, str], ...] = ()
+    columns: tuple[Column, ...] = ()
 
-    def problem(self, value: object) -> str | None:
-        """What is wrong with a value, in Chinese without repeating it; None when it may be printed."""
-        if self.type == "integer":
-            fits = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**15
-            return None if fits else "应为整数"
-        if not isinstance(value, str):
-            return "应为文本"
-        return self._text_problem(value)
+    def problems(self, value: object, at: str) -> list[FieldError]:
+        """What is wrong with a value that stands at a JSON pointer; a table is told cell by cell."""
+        if self.type == "table":
+            return table_problems(self.columns, value, at)
+        problem = problem_of(self.type, value, self.max_length or MAX_TEXT) or self._text_problem(value)
+        return [] if problem is None else [FieldError(at, "schema.invalid", *problem)]
 
-    def _text_problem(self, value: str) -> str | None:
-        limit = self.max_length or _MAX_TEXT
-        if not value.strip():
-            return "不能为空"
-        if len(value) > limit:
-            return f"最多 {limit} 个字符"
-        if self.type == "date":
-            try:
-                read_day(value)
-            except ValueError:
-                return "应为 YYYY-MM-DD 形式的日期"
-        if self.type == "decimal" and not _DECIMAL.fullmatch(value):
-            return '应为写成文本的小数,如 "86.42"'
+    def _text_problem(self, value: object) -> Problem | None:
         if self.type == "code" and value not in {code for code, _, _ in self.codes}:
-            return "不在代码表中"
-        if self.pattern is not None and not re.fullmatch(self.pattern, value):
-            return "不符合规定的格式"
+            return "不在代码表中", "is not in the code table"
+        if self.pattern is not None and isinstance(value, str) and not re.fullmatch(self.pattern, value):
+            return "不符合规定的格式", "does not have the required form"
         return None
 
 
@@ -88,8 +72,8 @@ class Edition:
             declared = known.get(name)
             if declared is None:
                 found.append(FieldError(at, "schema.invalid", "该类型没有此字段", "no such field in this edition"))
-            elif (problem := declared.problem(value)) is not None:
-                found.append(FieldError(at, "schema.invalid", problem, "does not fit the rule for this field"))
+            else:
+                found += declared.problems(value, at)
         for declared in self.fields:
             if declared.required and declared.name not in values:
                 at = f"{pointer}/{declared.name}"

@@ -6,6 +6,7 @@ from datetime import date
 
 from hub.domain.case import Person
 from hub.domain.certificate import ActKind
+from hub.domain.values import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Planned:
     number: str
     holders: tuple[Person, ...]
     parties: tuple[int, ...]
-    fields: Mapping[str, str | int]
+    fields: Mapping[str, Value]
     issued_on: date
     valid_from: date
     valid_until: date | None

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
 from pydantic_core import PydanticCustomError
 
 from hub.domain.case import MAX_CERTIFICATES
+from hub.domain.values import MAX_COLUMNS, MAX_ROWS
 from hub.wire import Body
 
 Name = Annotated[str, Field(min_length=1, max_length=200, description="姓名或名称")]
@@ -13,20 +14,37 @@ IdType = Annotated[str, Field(pattern=r"^[0-9]{3}$", description="GB/T 36903 证
 IdNumber = Annotated[str, Field(min_length=1, max_length=60, description="证件号码")]
 Identifier = Annotated[str, Field(max_length=160, description="电子证照标识")]
 Code = Annotated[str, Field(min_length=1, max_length=64)]
-Day = Annotated[str, Field(min_length=10, max_length=10, description="YYYY-MM-DD", examples=["2026-03-01"])]
+Day = Annotated[str, Field(max_length=40, description="YYYY-MM-DD", examples=["2026-03-01"])]
+_EXACT = 2**53  # RFC 8785 §3.2.2.3: integers from here on are not exact in every reader
 
 
 def _text_or_integer(value: Any) -> Any:
     """Before the union is tried, which would name a place for each of its types."""
-    if isinstance(value, str) or type(value) is int:
-        return value
-    raise PydanticCustomError("text_or_integer", "must be a text or an integer")
+    if not isinstance(value, str) and type(value) is not int:
+        raise PydanticCustomError("text_or_integer", "must be a text or an integer")
+    if isinstance(value, int) and abs(value) >= _EXACT:
+        raise PydanticCustomError("inexact_integer", "the integer is too large to be exact")
+    return value
 
 
-Value = Annotated[str | int, BeforeValidator(_text_or_integer)]
-Moment = Annotated[
-    str, Field(min_length=20, max_length=40, description="RFC 3339", examples=["2026-03-01T09:30:00+08:00"])
-]
+CellValue = Annotated[str | int, BeforeValidator(_text_or_integer)]
+FieldName = Annotated[str, Field(max_length=64)]
+Row = Annotated[dict[FieldName, CellValue], Field(max_length=MAX_COLUMNS)]
+Rows = Annotated[list[Row], Field(min_length=1, max_length=MAX_ROWS, description="表格字段的行")]
+_ROWS: TypeAdapter[list[dict[str, str | int]]] = TypeAdapter(Rows, config=ConfigDict(strict=True))
+
+
+def _value(value: Any) -> Any:
+    """A table is told cell by cell, everything else as a cell."""
+    if isinstance(value, list):
+        return _ROWS.validate_python(value)
+    if isinstance(value, dict):
+        raise PydanticCustomError("field_value", "must be a text, an integer or a list of rows")
+    return _text_or_integer(value)
+
+
+Value = Annotated[str | int | Rows, BeforeValidator(_value)]
+Moment = Annotated[str, Field(max_length=40, description="RFC 3339", examples=["2026-03-01T09:30:00+08:00"])]
 
 
 class PersonBody(Body):
@@ -50,7 +68,7 @@ class CertificateBody(Body):
     edition: Annotated[int, Field(ge=1, le=10000)] | None = None
     number: Annotated[str, Field(min_length=1, max_length=64, description="证照编号")]
     holders: Annotated[list[PersonBody], Field(min_length=1, max_length=20)]
-    fields: dict[Annotated[str, Field(max_length=64)], Value]
+    fields: dict[FieldName, Value]
     issued_on: Day
     valid_from: Day | None = None
     valid_until: Day | None = Field(description="null 为长期")

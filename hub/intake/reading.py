@@ -1,17 +1,21 @@
 """From a body to a `Push`: normal forms, dates, the matter's and the edition's rules. No database."""
 
+import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 
+from hub import photo
 from hub.domain import numbers
 from hub.domain.case import CaseStatus, Person, Push, PushedCertificate
-from hub.domain.catalogue import Catalogue, Matter
+from hub.domain.catalogue import Catalogue, Edition, Matter
 from hub.domain.dates import FUTURE_TOLERANCE, day_of, read_day, read_moment
 from hub.domain.errors import FieldError, Refusal
+from hub.domain.values import Value
 from hub.intake.body import CertificateBody, PersonBody, PushBody
-from hub.wire import pointer
+from hub.wire import MAX_ERRORS, pointer
 
+_PLAIN = re.compile(r"[A-Za-z0-9+/=]+", re.ASCII)  # is in normal form, and every font draws it
 MissingGlyphs = Callable[[str], set[str]]
 
 
@@ -93,6 +97,20 @@ class Reading:
             raise Refusal("glyph.missing", pointer=at)
         return line
 
+    def _value(self, value: str | int | list[dict[str, str | int]], at: str) -> Value:
+        """A field's value as it will be printed and signed; of a table, every cell."""
+        if not isinstance(value, list):
+            return self._cell(value, at)
+        return [
+            {name: self._cell(cell, f"{at}/{place}{pointer((name,))}") for name, cell in row.items()}
+            for place, row in enumerate(value)
+        ]
+
+    def _cell(self, value: str | int, at: str) -> str | int:
+        if isinstance(value, int) or _PLAIN.fullmatch(value):  # as long as it may be, a photo is plain
+            return value
+        return self._line(value, at)
+
     def _certificates(self, body: PushBody, matter: Matter) -> tuple[PushedCertificate, ...]:
         found = []
         keys: set[tuple[str, str]] = set()
@@ -115,13 +133,10 @@ class Reading:
         edition = kind.edition(body.edition, self._today)
         if edition is None:
             raise Refusal("type.unknown", "没有这个模板版本", pointer=f"{at}/edition")
-        fields = {
-            name: self._line(value, f"{at}/fields{pointer((name,))}") if isinstance(value, str) else value
-            for name, value in body.fields.items()
-        }
-        problems = edition.problems(fields, f"{at}/fields")
+        fields = {name: self._value(v, f"{at}/fields{pointer((name,))}") for name, v in body.fields.items()}
+        problems = edition.problems(fields, f"{at}/fields") or _photo_problems(edition, fields, f"{at}/fields")
         if problems:
-            raise Refusal("schema.invalid", f"{len(problems)} 个照面字段需要修改", errors=tuple(problems))
+            raise Refusal("schema.invalid", f"{len(problems)} 个照面字段需要修改", errors=tuple(problems[:MAX_ERRORS]))
         issued_on, valid_from, valid_until = self._days(body, at)
         number = self._line(body.number, f"{at}/number")
         if not numbers.clean(number):
@@ -164,3 +179,13 @@ class Reading:
         except ValueError:
             error = FieldError(at, "schema.invalid", "应为 YYYY-MM-DD 形式的日期", "must be a day, YYYY-MM-DD")
             raise Refusal("schema.invalid", errors=(error,)) from None
+
+
+def _photo_problems(edition: Edition, fields: Mapping[str, Value], at: str) -> list[FieldError]:
+    """What is wrong with the picture in the edition's photo field; `fields` fit the edition otherwise."""
+    found = []
+    for field in edition.fields:
+        value = fields.get(field.name)
+        if field.type == "photo" and isinstance(value, str) and (wrong := photo.problem(value)):
+            found.append(FieldError(f"{at}/{field.name}", "schema.invalid", *wrong))
+    return found

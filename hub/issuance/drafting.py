@@ -10,12 +10,14 @@ from hub.domain.certificate import ActKind
 from hub.domain.dates import to_micros
 from hub.domain.errors import Refusal
 from hub.domain.issuing import Ending, Planned
+from hub.domain.values import Value
 from hub.keyring import Keyring
 from hub.store import keys as key_store
 from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database
 from hub.vault import Vault
 from signing import credential, identifier, qr, status
+from signing.compact_json import JSON
 from signing.errors import Malformed
 from signing.keys import Purpose
 from signing.leaf import SALT_BYTES
@@ -108,7 +110,7 @@ class Drafting:
             status_index=status_index,
             number=planned.number,
             holders=tuple(credential.Holder(h.name, h.id_type, h.id_number) for h in planned.holders),
-            fields=planned.fields,
+            fields={name: _plain(value) for name, value in planned.fields.items()},
         )
         face = qr.Face(
             identifier=planned.identifier,
@@ -135,3 +137,8 @@ class Drafting:
     def _masked_number(self, planned: Planned) -> str:
         kind = self._catalogue(planned.type_code).types[planned.type_code]
         return masking.face_number(planned.number, planned.holders, personal=kind.number_personal)
+
+
+def _plain(value: Value) -> JSON:
+    """A value as the credential's JSON."""
+    return value if isinstance(value, str | int) else [dict(row) for row in value]

@@ -13,6 +13,7 @@ from hub.domain.catalogue import Authority, Catalogue, CertificateType, Edition,
 from hub.domain.certificate import State
 from hub.domain.errors import FieldError, Refusal
 from hub.domain.numbers import is_uscc
+from hub.domain.values import MAX_CELL, MAX_COLUMNS, Column
 from hub.wire import MAX_ERRORS, Body, refusal_of
 
 _LONGEST_AUTHORITY = 64  # an X.509 certificate's organizationName: RFC 5280 appendix A.1
@@ -44,17 +45,29 @@ class CodeBody(Body):
     label_en: English = ""
 
 
+class ColumnBody(Body):
+    """One column of a table."""
+
+    name: Text
+    label: Text
+    label_en: English = ""
+    type: Literal["text", "date", "integer", "decimal"]
+    required: bool = True
+    max_length: Annotated[int, Limit(ge=1, le=MAX_CELL)] | None = None
+
+
 class FieldBody(Body):
     """One field on the face."""
 
     name: Text
     label: Text
     label_en: English = ""
-    type: Literal["text", "date", "integer", "decimal", "code"]
+    type: Literal["text", "date", "integer", "decimal", "code", "table", "photo"]
     required: bool
     max_length: Annotated[int, Limit(ge=1, le=2000)] | None = None
     pattern: Annotated[str, Limit(min_length=1, max_length=500)] | None = None
     codes: Annotated[list[CodeBody], Limit(min_length=1, max_length=1000)] | None = None
+    columns: Annotated[list[ColumnBody], Limit(min_length=1, max_length=MAX_COLUMNS)] | None = None
     masked: bool = True
 
 
@@ -166,6 +179,9 @@ def _field(body: FieldBody) -> Field:
         max_length=body.max_length,
         pattern=body.pattern,
         codes=tuple((c.code, c.label, c.label_en) for c in body.codes or ()),
+        columns=tuple(
+            Column(c.name, c.label, c.label_en, c.type, c.required, c.max_length) for c in body.columns or ()
+        ),
     )
 
 
@@ -222,15 +238,14 @@ class _Checks:
         yield from _twice(f"{at}/fields", [field.name for field in body.fields], "/name")
         for i, field in enumerate(body.fields):
             yield from self._face_field(field, f"{at}/fields/{i}")
+        for i in [i for i, field in enumerate(body.fields) if field.type == "photo"][1:]:
+            yield _wrong(f"{at}/fields/{i}/type", "一个类型最多一个照片字段", "a type has one photo field at most")
 
     def _face_field(self, body: FieldBody, at: str) -> Iterator[FieldError]:
-        if not _NAME.fullmatch(body.name):
-            yield _wrong(
-                f"{at}/name",
-                "字段名应为小写字母开头的字母、数字和下划线",
-                "must be lower-case letters, digits and underscores, starting with a letter",
-            )
-        yield from self._drawable(body.label, f"{at}/label")
+        yield from self._labelled(body, at)
+        yield from self._columns(body, at)
+        if body.type == "photo" and not body.masked:
+            yield _wrong(f"{at}/masked", "照片不公开,只能为 true", "a photo is never public: must be true")
         if (body.type == "code") != (body.codes is not None):
             yield _wrong(f"{at}/codes", "代码字段须有代码表,其他字段没有", "a code field has codes, others have none")
         yield from _twice(f"{at}/codes", [entry.code for entry in body.codes or ()])
@@ -240,6 +255,25 @@ class _Checks:
             yield _wrong(f"{at}/max_length", "只用于文本和代码字段", "is for text and code fields")
         if body.pattern is not None:
             yield from _pattern(body, at)
+
+    def _labelled(self, body: FieldBody | ColumnBody, at: str) -> Iterator[FieldError]:
+        if not _NAME.fullmatch(body.name):
+            yield _wrong(
+                f"{at}/name",
+                "字段名应为小写字母开头的字母、数字和下划线",
+                "must be lower-case letters, digits and underscores, starting with a letter",
+            )
+        yield from self._drawable(body.label, f"{at}/label")
+
+    def _columns(self, body: FieldBody, at: str) -> Iterator[FieldError]:
+        if (body.type == "table") != (body.columns is not None):
+            yield _wrong(f"{at}/columns", "表格字段须有列,其他字段没有", "a table field has columns, others have none")
+        columns = body.columns or []
+        yield from _twice(f"{at}/columns", [column.name for column in columns], "/name")
+        for i, column in enumerate(columns):
+            yield from self._labelled(column, f"{at}/columns/{i}")
+            if column.max_length is not None and column.type != "text":
+                yield _wrong(f"{at}/columns/{i}/max_length", "只用于文本列", "is for text columns")
 
     def _matter(self, body: MatterBody, at: str) -> Iterator[FieldError]:
         if not _MATTER.fullmatch(body.code):

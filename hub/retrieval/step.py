@@ -19,6 +19,7 @@ from hub.domain.caller import Caller
 from hub.domain.catalogue import Catalogue, Material
 from hub.domain.certificate import State
 from hub.domain.errors import Refusal
+from hub.domain.values import Value
 from hub.settings import Settings
 from hub.store import acts, certificates, keys, retrievals
 from hub.store.acts import Why
@@ -51,7 +52,7 @@ class Taken:
     catalogue: Catalogue
     state: State
     why: Why
-    fields: Mapping[str, str | int]
+    fields: Mapping[str, Value]
     credential: str
 
 

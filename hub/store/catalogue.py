@@ -18,6 +18,7 @@ import rfc8785
 from hub.domain.catalogue import Authority, Catalogue, CertificateType, Edition, Field, Material, Matter
 from hub.domain.certificate import State
 from hub.domain.dates import from_int, to_int
+from hub.domain.values import Column
 from hub.store.database import Database, Reader, Row, Writer
 
 REFRESH_S = 2.0
@@ -60,12 +61,26 @@ def _field_out(field: Field) -> dict[str, Any]:
         found["pattern"] = field.pattern
     if field.codes:
         found["codes"] = [{"code": code, "label": label, "label_en": english} for code, label, english in field.codes]
+    if field.columns:
+        found["columns"] = [_column_out(column) for column in field.columns]
     return found
+
+
+def _column_out(column: Column) -> dict[str, Any]:
+    found = {
+        "name": column.name,
+        "label": column.label,
+        "label_en": column.label_en,
+        "type": column.type,
+        "required": column.required,
+    }
+    return found if column.max_length is None else found | {"max_length": column.max_length}
 
 
 def _field_in(item: dict[str, Any]) -> Field:
     codes = tuple((c["code"], c["label"], c["label_en"]) for c in item.pop("codes", ()))
-    return Field(**item, codes=codes)
+    columns = tuple(Column(**column) for column in item.pop("columns", ()))
+    return Field(**item, codes=codes, columns=columns)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from hub.domain import certificate as rules
 from hub.domain.case import Person
 from hub.domain.certificate import Dates, Standing, State
 from hub.domain.dates import from_int, to_int
+from hub.domain.values import Value
 from hub.store.database import Reader, Row
 from hub.store.sealing import unseal
 from hub.vault import Vault
@@ -57,7 +58,7 @@ class VersionRecord:
     number: str
     holders: tuple[Person, ...]
     parties: tuple[int, ...]
-    fields: Mapping[str, str | int]
+    fields: Mapping[str, Value]
     salt: bytes
 
     def state(self, today: date) -> State:
