@@ -16,6 +16,7 @@ from hub.lifecycle import Lifecycle
 from hub.lookup import Lookup
 from hub.records import Records
 from hub.registration import Registration
+from hub.rendition import Rendition
 from hub.retrieval import Retrieval
 from hub.rotation import Rotation
 from hub.settings import Settings
@@ -25,12 +26,14 @@ from hub.store import schema
 from hub.store.audit import Audit
 from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database
+from hub.store.documents import Documents
 from hub.store.ids import Ids
 from hub.vault import MasterKey, Vault
 from hub.verification import Verification
 from indexer.embedded import EmbeddedDirectory
 from signing import glyphs
 from signing.keys import KeyFolder
+from signing.pdf.checking import Checkers
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class Parts:
     keyring: Keyring
     signing_keys: SigningKeys
     catalogue: CatalogueCache
+    documents: Documents
+    rendition: Rendition
     access: Access
     registration: Registration
     intake: Intake
@@ -55,6 +60,7 @@ class Parts:
     lookup: Lookup
     retrieval: Retrieval
     records: Records
+    checkers: Checkers
     verification: Verification
     rotation: Rotation
 
@@ -67,6 +73,11 @@ def database_path(settings: Settings) -> Path:
 def keys_folder(settings: Settings) -> Path:
     """Where the private signing keys lie, encrypted."""
     return settings.data_dir / "keys"
+
+
+def documents_folder(settings: Settings) -> Path:
+    """Where the PDFs lie, sealed; a backup of the database needs them beside it."""
+    return settings.data_dir / "documents"
 
 
 def index_folder(settings: Settings) -> Path:
@@ -84,14 +95,18 @@ def open_parts(
     `hub migrate`, VaultError for a missing or another master key.
     """
     database = Database(database_path(settings))
+    checkers = Checkers(settings.files_at_once, settings.file_deadline_s)
     try:
         schema.require(database)
-        yield _build(settings, clock or Clock(), database, at_step)
+        yield _build(settings, clock or Clock(), database, checkers, at_step)
     finally:
+        checkers.close()
         database.close()
 
 
-def _build(settings: Settings, clock: Clock, database: Database, at_step: Callable[[str], None]) -> Parts:
+def _build(
+    settings: Settings, clock: Clock, database: Database, checkers: Checkers, at_step: Callable[[str], None]
+) -> Parts:
     vault = Vault(MasterKey.read(settings.master_key_path), lambda: key_store.data_keys(database.reader))
     folder = KeyFolder(keys_folder(settings), vault.key_files_passphrase)
     ids = Ids(database)
@@ -100,6 +115,10 @@ def _build(settings: Settings, clock: Clock, database: Database, at_step: Callab
     catalogue = CatalogueCache(database)
     index = EmbeddedDirectory(index_folder(settings))
     signing_keys = SigningKeys(database, folder, keys_folder(settings), clock)
+    documents = Documents(database, vault, documents_folder(settings), at_step)
+    rendition = Rendition(
+        database=database, vault=vault, clock=clock, keyring=keyring, catalogue=catalogue, documents=documents
+    )
     return Parts(
         settings=settings,
         clock=clock,
@@ -110,6 +129,8 @@ def _build(settings: Settings, clock: Clock, database: Database, at_step: Callab
         keyring=keyring,
         signing_keys=signing_keys,
         catalogue=catalogue,
+        documents=documents,
+        rendition=rendition,
         access=Access(database=database, clock=clock, keyring=keyring),
         registration=Registration(
             database=database,
@@ -150,10 +171,21 @@ def _build(settings: Settings, clock: Clock, database: Database, at_step: Callab
             holdings=Holdings(database=database, vault=vault, directory=index),
         ),
         retrieval=Retrieval(
-            database=database, vault=vault, clock=clock, audit=audit, catalogue=catalogue, settings=settings
+            database=database,
+            vault=vault,
+            clock=clock,
+            audit=audit,
+            catalogue=catalogue,
+            settings=settings,
+            rendition=rendition,
         ),
-        records=Records(database=database, vault=vault, clock=clock, audit=audit, catalogue=catalogue),
-        verification=Verification(database=database, vault=vault, clock=clock, keyring=keyring, catalogue=catalogue),
+        records=Records(
+            database=database, vault=vault, clock=clock, audit=audit, catalogue=catalogue, rendition=rendition
+        ),
+        checkers=checkers,
+        verification=Verification(
+            database=database, vault=vault, clock=clock, keyring=keyring, catalogue=catalogue, checkers=checkers
+        ),
         rotation=Rotation(
             database=database,
             vault=vault,

@@ -1,4 +1,4 @@
-"""`GET /certificates/{identifier}` and its credential: for the authority that issued it."""
+"""`GET /certificates/{identifier}`, its credential and its PDF: for the authority that issued it."""
 
 from datetime import date
 from typing import Any, Literal
@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from hub.api.cases import Links
 from hub.api.endpoint import Answer, Call, Lane, Routes
-from hub.api.faces import FaceReply, StateWord, explained, face
+from hub.api.faces import PDF, FaceReply, StateWord, explained, face, pdf
 from hub.domain.dates import from_micros, show_moment
 from hub.links import links
 from hub.records import Certificate
@@ -78,6 +78,22 @@ def get_certificate(call: Call) -> Answer:
 def get_credential(call: Call) -> Answer:
     """The signed credential (SD-JWT VC) of one version, with everything disclosed. Each reading is on record."""
     return Answer(call.parts.records.credential(call.client, call.path["identifier"]), media_type=CREDENTIAL)
+
+
+@routes.add(
+    "GET",
+    "/certificates/{identifier}/document.pdf",
+    scope=_SCOPES,
+    lane=Lane.WRITE,
+    replies={200: None},
+    produces=(PDF,),
+    refusals=("certificate.not_found", "sign.unavailable"),
+    summary="下载电子证照文件 Get the PDF",
+)
+def get_document(call: Call) -> Answer:
+    """The sealed PDF of one version (版式文件), the same bytes every time. Each reading is on record."""
+    version, content = call.parts.records.document(call.client, call.path["identifier"])
+    return pdf(content, f"{version.identifier}.pdf")
 
 
 def _certificate(found: Certificate) -> dict[str, Any]:

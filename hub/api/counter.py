@@ -1,12 +1,12 @@
-"""`POST /lookups` and `POST /retrievals`: what a counter may ask for an open case."""
+"""`POST /lookups` and `POST /retrievals`: what a counter may ask for an open case; and the copy of a retrieval."""
 
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from hub.api.endpoint import Answer, Call, Lane, Routes
-from hub.api.faces import FaceReply, StateWord, day, explained, face
+from hub.api.faces import PDF, FaceReply, StateWord, day, explained, face, pdf
 from hub.lookup import Entry, Found, LookupBody
 from hub.retrieval import RetrievalBody, Taken
 from hub.wire import parse
@@ -49,13 +49,21 @@ class LookupReply(BaseModel):
     complete: bool
 
 
+class CopyReply(BaseModel):
+    """Where the annotated copy (加注件) is. `expires_at`: the last day on its face; the file stays there after it."""
+
+    url: str
+    expires_at: date
+
+
 class RetrievalReply(BaseModel):
-    """One certificate for one case. `certificate.fields` and `credential` show what the matter may see."""
+    """One certificate for one case. `certificate.fields`, `credential` and the copy show what the matter may see."""
 
     receipt_number: str
     state: StateWord
     certificate: FaceReply
     credential: str
+    copy_: CopyReply = Field(alias="copy")
 
 
 @routes.add(
@@ -92,6 +100,25 @@ def post_retrieval(call: Call) -> Answer:
     return Answer(_taken(taken), 201 if taken.created else 200)
 
 
+@routes.add(
+    "GET",
+    "/retrievals/{receipt_number}/copy.pdf",
+    scope="certificates:retrieve",
+    lane=Lane.WRITE,
+    replies={200: None},
+    produces=(PDF,),
+    refusals=("certificate.not_found", "sign.unavailable"),
+    summary="下载加注件 Get the annotated copy",
+)
+def get_copy(call: Call) -> Answer:
+    """The annotated copy of a retrieval (加注件), the same bytes every time, for the client that retrieved.
+
+    Each reading is on record. It stays here after the date on its face; what it is worth then, its QR code tells.
+    """
+    number = call.path["receipt_number"]
+    return pdf(call.parts.retrieval.copy(call.client, number), f"copy-{number}.pdf")
+
+
 def _found(found: Found) -> dict[str, Any]:
     return {
         "lookup_id": found.lookup_id,
@@ -123,4 +150,8 @@ def _taken(taken: Taken) -> dict[str, Any]:
         "state": taken.state.value,
         "certificate": face(taken.version, taken.catalogue, taken.state, taken.why, taken.fields),
         "credential": taken.credential,
+        "copy": {
+            "url": f"{routes.prefix}/retrievals/{taken.receipt_number}/copy.pdf",
+            "expires_at": taken.expires_on.isoformat(),
+        },
     }

@@ -6,12 +6,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from hub.api.endpoint import Answer
 from hub.domain.catalogue import Catalogue
 from hub.domain.certificate import State
 from hub.domain.values import Value
 from hub.store.acts import Why
 from hub.store.certificates import VersionRecord
 
+PDF = "application/pdf"
 StateWord = Literal["revoked", "superseded", "expired", "suspended", "not_yet", "valid"]
 
 
@@ -66,6 +68,11 @@ def face(
         "state": state.value,
         **explained(why.kind, why.since),
     }
+
+
+def pdf(content: bytes, name: str) -> Answer:
+    """A PDF to be saved under a name: letters, digits, dots and dashes, which a certificate's number must not be in."""
+    return Answer(content, media_type=PDF, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def explained(kind: str | None, since: date | None) -> dict[str, str]:

@@ -8,6 +8,7 @@ from hub.domain.caller import Caller
 from hub.domain.catalogue import Catalogue
 from hub.domain.certificate import State
 from hub.domain.errors import Refusal
+from hub.rendition import Rendition
 from hub.store import acts, certificates
 from hub.store import keys as key_store
 from hub.store.acts import ActRecord, Why
@@ -51,13 +52,21 @@ class Records:
     """
 
     def __init__(
-        self, *, database: Database, vault: Vault, clock: Clock, audit: Audit, catalogue: CatalogueCache
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        clock: Clock,
+        audit: Audit,
+        catalogue: CatalogueCache,
+        rendition: Rendition,
     ) -> None:
         self._database = database
         self._vault = vault
         self._clock = clock
         self._audit = audit
         self._catalogue = catalogue
+        self._rendition = rendition
 
     def read(self, caller: Caller, identifier: str) -> Certificate:
         """The certificate of this version as it stands; raises `certificate.not_found`."""
@@ -81,6 +90,13 @@ class Records:
         record = Record("certificate.credential", caller.client_id, request=caller.request)
         with self._audit.of(record):
             return self._version(caller, identifier, record).credential
+
+    def document(self, caller: Caller, identifier: str) -> tuple[VersionRecord, bytes]:
+        """The PDF of this version, made now where nobody has; raises `certificate.not_found`, and as Rendition does."""
+        record = Record("certificate.document", caller.client_id, request=caller.request)
+        with self._audit.of(record):
+            version = self._version(caller, identifier, record)
+            return version, self._rendition.of_version(version)
 
     def _version(self, caller: Caller, identifier: str, record: Record) -> VersionRecord:
         version = certificates.by_identifier(self._database.reader, self._vault, identifier)

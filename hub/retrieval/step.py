@@ -6,7 +6,7 @@ changed since it was read makes the transaction start again.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated
 
 from pydantic import Field
@@ -20,6 +20,7 @@ from hub.domain.catalogue import Catalogue, Material
 from hub.domain.certificate import State
 from hub.domain.errors import Refusal
 from hub.domain.values import Value
+from hub.rendition import Rendition
 from hub.settings import Settings
 from hub.store import acts, certificates, keys, retrievals
 from hub.store.acts import Why
@@ -43,7 +44,7 @@ class RetrievalBody(CounterBody):
 class Taken:
     """What a retrieval answers. `fields` and `credential` hold what the matter may see, and nothing else of the face.
 
-    `created` is False for a receipt that was given before and is still in date.
+    `created` is False for a receipt that was given before and is still in date. expires_on: the date on the copy.
     """
 
     receipt_number: str
@@ -54,6 +55,7 @@ class Taken:
     why: Why
     fields: Mapping[str, Value]
     credential: str
+    expires_on: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,13 @@ class Retrieval:
         audit: Audit,
         catalogue: CatalogueCache,
         settings: Settings,
+        rendition: Rendition,
     ) -> None:
         self._database = database
         self._vault = vault
         self._audit = audit
         self._settings = settings
+        self._rendition = rendition
         self._gate = CounterGate(database=database, vault=vault, clock=clock, catalogue=catalogue, settings=settings)
 
     def retrieve(self, caller: Caller, body: RetrievalBody) -> Taken:
@@ -104,6 +108,23 @@ class Retrieval:
         with self._audit.of(record):
             return attempt(self._vault, lambda: self._answer(caller, body, key, record))
 
+    def copy(self, caller: Caller, receipt_number: str) -> bytes:
+        """The annotated copy of a retrieval, for the client that it was made to, also after the date on its face.
+
+        Made at the first call; on record each time. Raises `certificate.not_found` for a receipt that is unknown or
+        another client's alike, and as Rendition does.
+        """
+        record = Record("retrieval.copy", caller.client_id, request=caller.request)
+        with self._audit.of(record):
+            receipt = retrievals.by_number(self._database.reader, self._vault, receipt_number)
+            if receipt is None or receipt.client != caller.client_id:
+                raise Refusal("certificate.not_found")
+            taking = receipt.taking
+            record.source, record.case_number = taking.source, taking.case_number
+            record.clerk = f"{taking.clerk_authority}|{taking.clerk}"
+            record.party, record.home, record.certificate = receipt.party, taking.home, taking.certificate
+            return self._rendition.of_copy(receipt)
+
     def _answer(self, caller: Caller, body: RetrievalBody, key: CaseKey, record: Record) -> Taken:
         record.party = record.home = record.certificate = None
         passed = self._gate.enter(caller, key, body.clerk, record)
@@ -119,9 +140,9 @@ class Retrieval:
             why=acts.why(self._database.reader, version, allowed.state),
             fields={name: value for name, value in version.fields.items() if visible is None or name in visible},
             credential=credential.present(version.credential, visible),
+            expires_on=passed.today + timedelta(days=self._settings.copy_days),
         )
-        receipt, created = self._record(caller, passed, allowed, visible, record)
-        return replace(taken, receipt_number=receipt, created=created)
+        return self._record(caller, passed, allowed, taken, record)
 
     def _allowed(self, passed: Passed, text: str, record: Record) -> _Allowed:
         try:
@@ -150,16 +171,10 @@ class Retrieval:
         every = tuple(dict.fromkeys(material for usable in by_party.values() for material in usable))
         return _Allowed(version, state, every, tuple(by_party))
 
-    def _record(
-        self,
-        caller: Caller,
-        passed: Passed,
-        allowed: _Allowed,
-        visible: frozenset[str] | None,
-        record: Record,
-    ) -> tuple[str, bool]:
-        """(receipt number, whether it is new); one commit puts receipt, people and answer on record together."""
+    def _record(self, caller: Caller, passed: Passed, allowed: _Allowed, taken: Taken, record: Record) -> Taken:
+        """With its receipt, former or new; one commit puts receipt, people and answer on record together."""
         version, reader = allowed.version, self._database.reader
+        visible = permission.visible_fields(allowed.materials)
         taking, purpose = _taking(passed, version), _purpose(passed, allowed, visible)
         known = retrievals.in_date(reader, taking, passed.today)
         before = None if known is None else retrievals.read(reader, self._vault, known)
@@ -172,7 +187,7 @@ class Retrieval:
             party=allowed.parties[0],
             state=allowed.state,
             at=passed.now,
-            expires_on=passed.today + timedelta(days=self._settings.copy_days),
+            expires_on=taken.expires_on,
         )
         with self._database.write() as writer:
             keys.require_current(writer, self._vault)
@@ -185,7 +200,9 @@ class Retrieval:
             if not again:
                 retrievals.add(writer, row)
             self._audit.write(writer, record, "ok")
-        return (before.number, False) if before is not None and again else (row["receipt"], True)
+        if before is not None and again:
+            return replace(taken, receipt_number=before.number, expires_on=before.expires_on)
+        return replace(taken, receipt_number=row["receipt"], created=True)
 
 
 def _taking(passed: Passed, version: VersionRecord) -> Taking:

@@ -1,0 +1,160 @@
+"""The PDF of a version, and the annotated copy of a retrieval: made once, stored, and never made again.
+
+Whoever is first makes it, the worker or a reader; of two at once the store decides. What leaves is what is stored. A
+change of fonts, templates or names in the catalogue touches nothing that was made before.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hub.attempts import attempt
+from hub.clock import Clock
+from hub.keyring import Keyring
+from hub.store import certificates, documents
+from hub.store import keys as key_store
+from hub.store.catalogue import CatalogueCache
+from hub.store.certificates import VersionRecord
+from hub.store.database import Database
+from hub.store.documents import Documents, Key, Kind
+from hub.store.retrievals import Receipt
+from hub.vault import Vault
+from signing import credential, qr, x509
+from signing.errors import KeyMissing, Malformed
+from signing.keys import PublicKey, Purpose
+
+if TYPE_CHECKING:  # half a second and 20 MB that commands which draw nothing can do without
+    from hub.sheets import Template
+    from signing.pdf.signature import SealKey
+
+
+class Rendition:
+    """Makes documents, and gives out those that were made. For threads; never called from the event loop.
+
+    Raises KeyMissing when there is nothing stored and no key of the authority to seal with, DocumentDamaged when what
+    is stored is not what was stored, StorageFull and DatabaseUnavailable; in all of these cases nothing is kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        clock: Clock,
+        keyring: Keyring,
+        catalogue: CatalogueCache,
+        documents: Documents,
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._clock = clock
+        self._keyring = keyring
+        self._catalogue = catalogue
+        self._documents = documents
+        self._chains: dict[str, tuple[bytes, ...]] = {}
+        self._making: dict[Key, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def of_version(self, version: VersionRecord) -> bytes:
+        """The PDF of a version."""
+        key = Key(version.home, version.certificate, version.version)
+        return self._stored(key, lambda at: self._render(version, at))
+
+    def of_copy(self, receipt: Receipt) -> bytes:
+        """The annotated copy (加注件) that a receipt stands for: only what its matter may see is in it."""
+        taking = receipt.taking
+        key = Key(taking.home, taking.certificate, taking.version, Kind.COPY, receipt.number)
+        return self._stored(key, lambda at: self._render_copy(receipt, at))
+
+    def _stored(self, key: Key, make: Callable[[datetime], bytes]) -> bytes:
+        known = documents.find(self._database.reader, key)
+        if known is not None:
+            return self._documents.read(known)
+        with self._lock:
+            making = self._making.setdefault(key, threading.Lock())
+        try:
+            with making:  # a second reader in this process waits for the first one's
+                known = documents.find(self._database.reader, key)
+                if known is not None:
+                    return self._documents.read(known)
+                at = self._clock.now()
+                content = make(at)
+                return attempt(self._vault, lambda: self._documents.keep(key, content, at))
+        finally:
+            with self._lock:
+                self._making.pop(key, None)
+
+    # --- drawing -----------------------------------------------------------------------------------------------------
+
+    def _render(self, version: VersionRecord, at: datetime) -> bytes:
+        from hub import sheets
+        from signing.pdf import rendition
+
+        text = qr.text(self._public_url(), version.code, version.digits)
+        face = sheets.sheet(version, self._template(version), version.code, text)
+        return rendition.render(face, version.credential, self._seal(version.authority), at)
+
+    def _render_copy(self, receipt: Receipt, at: datetime) -> bytes:
+        from hub import sheets
+        from signing.pdf import rendition
+
+        taking, seen = receipt.taking, receipt.purpose.fields
+        version = certificates.by_key(
+            self._database.reader, self._vault, taking.home, taking.certificate, taking.version
+        )
+        if version is None:
+            raise RuntimeError("a receipt for no version")
+        text = qr.text(self._public_url(), receipt.code, self._digits(version, receipt.code))
+        face = sheets.sheet_of_copy(version, self._template(version), receipt, text)
+        shown = credential.present(version.credential, None if seen is None else frozenset(seen))
+        return rendition.render_copy(face, sheets.annotation(receipt), shown, self._seal(version.authority), at)
+
+    def _template(self, version: VersionRecord) -> "Template":
+        from hub.sheets import Template
+
+        catalogue = self._catalogue(version.type_code, version.authority)
+        kind = catalogue.types[version.type_code]
+        edition = kind.edition(version.edition, version.dates.issued_on)
+        if edition is None:
+            raise RuntimeError("a version of an edition that is not on record")
+        return Template(kind, edition, catalogue.authorities[version.authority])
+
+    def _digits(self, version: VersionRecord, code: str) -> str:
+        """The digits beside a copy's code: the version's own face, bound to this code by a signature of its own."""
+        kid = self._keyring.active(Purpose.CREDENTIAL).kid
+        prepared = qr.prepare(qr.read(version.digits).face, code, kid)
+        return qr.assemble(prepared, self._keyring.sign(kid, Purpose.CREDENTIAL, prepared.to_be_signed))
+
+    def _public_url(self) -> str:
+        return key_store.public_urls(self._database.reader)[0]
+
+    # --- sealing -----------------------------------------------------------------------------------------------------
+
+    def _seal(self, authority: str) -> "SealKey":
+        from signing.pdf.signature import SealKey
+
+        key = self._keyring.active(Purpose.DOCUMENT, authority)
+        return SealKey(self._keyring.folder, key, self._chain(key))
+
+    def _chain(self, key: PublicKey) -> tuple[bytes, ...]:
+        """The X.509 certificates of a document key, its issuing CA and its root, which never change."""
+        known = self._chains.get(key.kid)
+        if known is None:
+            known = self._chains[key.kid] = self._find_chain(key)
+        return known
+
+    def _find_chain(self, key: PublicKey) -> tuple[bytes, ...]:
+        records = key_store.x509_certificates(self._database.reader)
+        chain = [record.der for record in records if record.kid == key.kid][-1:]
+        for _ in (Purpose.ISSUING, Purpose.ROOT):
+            above = [r.der for r in records if chain and r.der != chain[-1] and x509.is_issued_by(chain[-1], r.der)]
+            chain += above[-1:]
+        if len(chain) != 3:
+            raise KeyMissing(key.kid, "its X.509 certificates are not on record: run `hub init`")
+        return tuple(chain)
+
+
+def is_undrawable(fault: Malformed) -> bool:
+    """Whether a document will never be drawn, however often it is tried."""
+    return fault.problem.split(".")[0] in {"glyph", "barcode", "pdf"}

@@ -1,0 +1,313 @@
+"""Documents as write-once files: sealed, named at random, and never served before their row is there.
+
+A file is whole and on the disk before its row is inserted, so a row always has its file. What is interrupted in between
+leaves a file that no row names; `sweep` removes it. Of two who make the same document at once, the row decides: the
+loser's file is deleted and everybody is given the winner's bytes.
+"""
+
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+from pathlib import Path
+
+from hub.domain.dates import from_micros, to_micros
+from hub.store.database import Database, DatabaseUnavailable, Duplicate, Reader, Row, StorageFull
+from hub.store.keys import require_current
+from hub.store.sealing import key_text
+from hub.vault import Vault, VaultError
+
+LABEL = "documents"
+PARTS = 256
+UNREFERENCED_FOR = timedelta(hours=1)
+"""No maker needs that long between its file and its row."""
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class Kind(IntEnum):
+    """What a document is: the PDF of a version, or the annotated copy of one retrieval."""
+
+    RENDITION = 1
+    COPY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Which document. receipt: of the retrieval that a copy was made for, empty for a rendition."""
+
+    home: int
+    certificate: int
+    version: int
+    kind: Kind = Kind.RENDITION
+    receipt: str = ""
+
+    def values(self) -> dict[str, object]:
+        """The primary key by its columns."""
+        return {
+            "home": self.home,
+            "certificate": self.certificate,
+            "version": self.version,
+            "kind": int(self.kind),
+            "receipt": self.receipt,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document on record. sha256 and size: of the plain bytes; file: within the folder; key_number: its data key."""
+
+    key: Key
+    sha256: bytes
+    file: str
+    size: int
+    key_number: int
+    recorded_at: datetime
+
+
+class DocumentDamaged(VaultError):  # noqa: N818 (what is the matter)
+    """A file is gone, does not open, or holds something else than its row says. It is never made again by itself."""
+
+
+_WHERE = (
+    " WHERE home = :home AND certificate = :certificate AND version = :version AND kind = :kind AND receipt = :receipt"
+)
+
+
+def find(reader: Reader, key: Key) -> Document | None:
+    """What is on record of a document, or None."""
+    row = reader.one("SELECT * FROM documents" + _WHERE, key.values())  # noqa: S608 (a constant)
+    return None if row is None else _document(row)
+
+
+def by_digest(reader: Reader, sha256: bytes) -> Document | None:
+    """The document with this SHA-256 of its plain bytes, or None."""
+    row = reader.one("SELECT * FROM documents WHERE sha256 = :sha256", {"sha256": sha256})
+    return None if row is None else _document(row)
+
+
+def of_certificate(reader: Reader, home: int, certificate: int) -> list[Document]:
+    """Every document of a certificate."""
+    rows = reader.all(
+        "SELECT * FROM documents WHERE home = :home AND certificate = :certificate ORDER BY version, kind, receipt",
+        {"home": home, "certificate": certificate},
+    )
+    return [_document(row) for row in rows]
+
+
+def without_rendition(reader: Reader, home: int, certificate: int) -> list[int]:
+    """The versions of a certificate whose PDF has not been made, oldest first."""
+    rows = reader.all(
+        "SELECT version FROM versions v WHERE home = :home AND certificate = :certificate AND NOT EXISTS"
+        " (SELECT 1 FROM documents d WHERE d.home = v.home AND d.certificate = v.certificate"
+        " AND d.version = v.version AND d.kind = 1) ORDER BY version",
+        {"home": home, "certificate": certificate},
+    )
+    return [int(row["version"]) for row in rows]
+
+
+def sealed_otherwise(reader: Reader, number: int, after: str, limit: int) -> list[Document]:
+    """The next documents, by the names of their files, that another data key than `number` has sealed."""
+    rows = reader.all(
+        "SELECT * FROM documents WHERE file > :after AND key_number <> :number ORDER BY file LIMIT :limit",
+        {"after": after, "number": number, "limit": limit},
+    )
+    return [_document(row) for row in rows]
+
+
+def count_by_key(reader: Reader) -> dict[int, int]:
+    """How many files each data key has sealed."""
+    rows = reader.all("SELECT key_number, COUNT(*) AS n FROM documents GROUP BY key_number")
+    return {int(row["key_number"]): int(row["n"]) for row in rows}
+
+
+def _document(row: Row) -> Document:
+    key = Key(row["home"], row["certificate"], row["version"], Kind(row["kind"]), row["receipt"])
+    return Document(
+        key, bytes(row["sha256"]), row["file"], row["size"], row["key_number"], from_micros(row["recorded_at"])
+    )
+
+
+class Documents:
+    """The files of one folder and their rows. Every fault of the disk is a StorageFull or a DatabaseUnavailable."""
+
+    def __init__(
+        self, database: Database, vault: Vault, folder: Path, at_step: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """at_step: told `written` between file and row, for crash tests."""
+        self._database = database
+        self._at_step = at_step
+        self._vault = vault
+        self._folder = folder
+        self._swept = 0
+
+    def read(self, document: Document) -> bytes:
+        """The stored bytes, as they were given out the first time; raises DocumentDamaged.
+
+        A file that a rotation of keys has put another in place of, meanwhile, is looked up once more.
+        """
+        try:
+            return self._open(document)
+        except DocumentDamaged:
+            now = find(self._database.reader, document.key)
+            if now is None or now.file == document.file:
+                raise
+            return self._open(now)
+
+    def keep(self, key: Key, content: bytes, at: datetime) -> bytes:
+        """Store a document, unless somebody was faster; the bytes that are stored, which are the only ones to give out.
+
+        When it raises, nothing is on record and nothing was given out. Raises StaleKeys: see `hub.attempts`.
+        """
+        file, number = self._write(key, content)
+        self._at_step("written")
+        row = {
+            **key.values(),
+            "sha256": hashlib.sha256(content).digest(),
+            "file": file,
+            "size": len(content),
+            "key_number": number,
+            "recorded_at": to_micros(at),
+        }
+        try:
+            with self._database.write() as writer:
+                require_current(writer, self._vault)
+                writer.insert("documents", row)
+        except Duplicate:
+            self._remove_unless_named(file)
+        except BaseException:
+            self._remove_unless_named(file)
+            raise
+        else:
+            return content
+        winner = find(self._database.reader, key)
+        if winner is None:
+            raise DatabaseUnavailable("a document's row is gone")
+        return self.read(winner)
+
+    def reseal(self, document: Document) -> bool:
+        """Put a file that the present data key seals in place of a former one's; False where it does not open."""
+        try:
+            content = self._open(document)
+        except DocumentDamaged:
+            return find(self._database.reader, document.key) != document
+        file, number = self._write(document.key, content)
+        values = {**document.key.values(), "file": file, "number": number, "before": document.file}
+        try:
+            with self._database.write() as writer:
+                require_current(writer, self._vault)
+                sql = "UPDATE documents SET file = :file, key_number = :number" + _WHERE + " AND file = :before"  # noqa: S608
+                swapped = writer.run(sql, values) == 1
+        except BaseException:
+            self._remove_unless_named(file)
+            raise
+        self._remove_unless_named(document.file if swapped else file)
+        return True
+
+    def sweep(self, now: datetime, *, everything: bool = False) -> int:
+        """Remove files that no row names and that are older than an hour; how many.
+
+        A call looks into one of the 256 subfolders, the next call into the next one; or into all of them.
+        """
+        if everything:
+            return sum(self._sweep(place, now) for place in range(PARTS))
+        place, self._swept = self._swept, (self._swept + 1) % PARTS
+        return self._sweep(place, now)
+
+    def unreferenced(self) -> Iterator[str]:
+        """Every file that no row names, however old; what `hub check` looks for."""
+        for path in sorted(self._folder.glob("*/*")):
+            if not self._is_named(f"{path.parent.name}/{path.name}"):
+                yield f"{path.parent.name}/{path.name}"
+
+    # --- files -------------------------------------------------------------------------------------------------------
+
+    def _open(self, document: Document) -> bytes:
+        try:
+            sealed = (self._folder / document.file).read_bytes()
+        except FileNotFoundError:
+            raise DocumentDamaged("a document's file is gone") from None
+        except OSError as error:
+            raise DatabaseUnavailable(f"a document cannot be read: {_name_of(error)}") from None
+        try:
+            content = self._vault.open(LABEL, _bound_to(document.key), sealed)
+        except VaultError:
+            raise DocumentDamaged("a document's file does not open") from None
+        if len(content) != document.size or hashlib.sha256(content).digest() != document.sha256:
+            raise DocumentDamaged("a document's file holds something else than its row says")
+        return content
+
+    def _write(self, key: Key, content: bytes) -> tuple[str, int]:
+        """A whole file on the disk, sealed for this document; its name and its data key."""
+        sealed = self._vault.seal(LABEL, _bound_to(key), content)
+        name = secrets.token_hex(16)
+        file = f"{name[:2]}/{name}"
+        try:
+            self._write_durably(self._folder / file, sealed)
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise StorageFull("no room for a document") from None
+            raise DatabaseUnavailable(f"a document cannot be written: {_name_of(error)}") from None
+        return file, self._vault.key_number(sealed)
+
+    def _write_durably(self, path: Path, content: bytes) -> None:
+        if not path.parent.is_dir():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sync(self._folder)
+            _sync(self._folder.parent)
+        temporary = path.with_name(f".{path.name}")
+        try:
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as f:
+                f.write(content)
+                f.flush()
+                os.fsync(f.fileno())
+            temporary.replace(path)
+            _sync(path.parent)
+        except BaseException:
+            for left in (temporary, path):
+                with suppress(OSError):
+                    left.unlink(missing_ok=True)
+            raise
+
+    def _remove_unless_named(self, file: str) -> None:
+        """Delete a file of ours; where the database cannot say that nothing names it, the sweep will."""
+        with suppress(OSError, DatabaseUnavailable):
+            if not self._is_named(file):
+                (self._folder / file).unlink(missing_ok=True)
+
+    def _is_named(self, file: str) -> bool:
+        return self._database.reader.one("SELECT 1 FROM documents WHERE file = :file", {"file": file}) is not None
+
+    def _sweep(self, place: int, now: datetime) -> int:
+        folder, gone = self._folder / f"{place:02x}", 0
+        before = (now - UNREFERENCED_FOR).timestamp()
+        try:
+            old = [entry for entry in os.scandir(folder) if entry.stat().st_mtime < before]
+        except FileNotFoundError:
+            return 0
+        for entry in old:
+            if not self._is_named(f"{folder.name}/{entry.name}"):
+                (folder / entry.name).unlink(missing_ok=True)
+                gone += 1
+        return gone
+
+
+def _name_of(error: OSError) -> str:
+    """ENOENT and the like: the error's own text would tell a path."""
+    return errno.errorcode.get(error.errno or 0, "unknown")
+
+
+def _bound_to(key: Key) -> str:
+    return key_text(tuple(key.values().values()))
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
