@@ -16,6 +16,7 @@ from signing.pdf.theme import INK, QUIET, Theme
 _LABEL_ROOM = 84.0
 _GUTTER = 14.0
 _LABEL, _ENGLISH = 10.0, 6.6
+_LONG_LABEL = 7.8
 _CELL_PAD = 4.0
 _UNCUT, _PIECE = 12, 4  # lines of a value that stay together, and lines of a piece
 
@@ -231,12 +232,26 @@ def _draw_cell(canvas: PageCanvas, cell: Cell, x: float, top: float, height: flo
     base = top - (height - extent) / 2 - value.size * 1.08
     if cell.label_en:
         middle = top - height / 2 if len(value.lines) < 3 else base + value.size * 0.36
-        canvas.write(x, middle + 1.4, cell.label, _LABEL, theme.title, room=_LABEL_ROOM - 8)
-        canvas.write(x, middle - 8.4, cell.label_en, _ENGLISH, QUIET, room=_LABEL_ROOM - 8)
+        _draw_label(canvas, cell, x, middle, theme)
     else:
         canvas.write(x, top - height / 2 - 3.6, cell.label, _LABEL, theme.title)
     for place, line in enumerate(value.lines):
         canvas.write(x + _LABEL_ROOM, base - place * value.size * 1.42, line, value.size, heavy=cell.heavy)
+
+
+def _draw_label(canvas: PageCanvas, cell: Cell, x: float, middle: float, theme: Theme) -> None:
+    """Draw a label over its English; one that would have to shrink much stands in two lines, and reads as one."""
+    room = _LABEL_ROOM - 8
+    lines = wrap(cell.label, _LONG_LABEL, room) if width(cell.label, _LABEL) * 0.82 > room else ()
+    if len(lines) != 2:
+        canvas.write(x, middle + 1.4, cell.label, _LABEL, theme.title, room=room)
+        canvas.write(x, middle - 8.4, cell.label_en, _ENGLISH, QUIET, room=room)
+        return
+    canvas.reads_as(cell.label)
+    for place, line in enumerate(lines):
+        canvas.write(x, middle + 5.6 - place * _LONG_LABEL * 1.15, line, _LONG_LABEL, theme.title, room=room)
+    canvas.reads_end()
+    canvas.write(x, middle - 11.2, cell.label_en, _ENGLISH, QUIET, room=room)
 
 
 def _draw_line(canvas: PageCanvas, block: Block, x: float, top: float, theme: Theme) -> None:
