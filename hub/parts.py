@@ -16,6 +16,7 @@ from hub.lifecycle import Lifecycle
 from hub.lookup import Lookup
 from hub.records import Records
 from hub.registration import Registration
+from hub.rendering import Rendering
 from hub.rendition import Rendition
 from hub.retrieval import Retrieval
 from hub.rotation import Rotation
@@ -30,6 +31,7 @@ from hub.store.documents import Documents
 from hub.store.ids import Ids
 from hub.vault import MasterKey, Vault
 from hub.verification import Verification
+from hub.x509_publication import X509Publication
 from indexer.embedded import EmbeddedDirectory
 from signing import glyphs
 from signing.keys import KeyFolder
@@ -60,8 +62,10 @@ class Parts:
     lookup: Lookup
     retrieval: Retrieval
     records: Records
+    rendering: Rendering
     checkers: Checkers
     verification: Verification
+    x509: X509Publication
     rotation: Rotation
 
 
@@ -182,10 +186,12 @@ def _build(
         records=Records(
             database=database, vault=vault, clock=clock, audit=audit, catalogue=catalogue, rendition=rendition
         ),
+        rendering=Rendering(database=database, vault=vault, rendition=rendition),
         checkers=checkers,
         verification=Verification(
             database=database, vault=vault, clock=clock, keyring=keyring, catalogue=catalogue, checkers=checkers
         ),
+        x509=X509Publication(database=database, keyring=keyring, clock=clock),
         rotation=Rotation(
             database=database,
             vault=vault,
@@ -193,5 +199,6 @@ def _build(
             settings=settings,
             signing_keys=signing_keys,
             keyring=keyring,
+            documents=documents,
         ),
     )

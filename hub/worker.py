@@ -1,6 +1,7 @@
-"""The worker: finishes what a crash or an absent signer left half done, feeds the directory, and keeps house.
+"""The worker: finishes what a crash or an absent signer left half done, feeds the directory, renders, and keeps house.
 
-Two loops, each in a thread: what is new is in the directory in a moment, however long the other chores take.
+Three loops, each in a thread: what is new is in the directory in a moment, and a PDF in another, however long the other
+chores take.
 
 Safe to kill at any time and to run twice: whatever it does, the database decides who did it.
 """
@@ -21,6 +22,7 @@ from signing.errors import KeyMissing
 IDLE_S = 1.0
 FEED_S = 0.05
 """How often an idle worker looks for changes: two small reads."""
+RENDER_S = 0.1
 MAX_BACK_OFF_S = 30.0
 HOUSEKEEPING_S = 60.0
 BATCH = 50
@@ -52,20 +54,27 @@ class Worker:
             _Chore("finish", IDLE_S, self._finish),
             _Chore("reseal", IDLE_S, self._reseal),
             _Chore("forget", HOUSEKEEPING_S, self._forget),
+            _Chore("sweep", HOUSEKEEPING_S, self._sweep),
             _Chore("heartbeat", heartbeat.EVERY_S, self._beat),
         )
         self._feeding = (
             _Chore("sequence", FEED_S, parts.directory.sequence, is_frequent=True),
             _Chore("feed", FEED_S, parts.directory.feed, is_frequent=True),
         )
+        self._rendering = (_Chore("render", RENDER_S, parts.rendering.step, is_frequent=True),)
 
     def run(self) -> None:
         """Work until `stop` is set; the chore in hand is finished first."""
         _log.info("started")
-        feeding = Thread(target=self._loop, args=(self._feeding,), name="feed", daemon=True)
-        feeding.start()
+        beside = [
+            Thread(target=self._loop, args=(chores,), name=chores[-1].name, daemon=True)
+            for chores in (self._feeding, self._rendering)
+        ]
+        for thread in beside:
+            thread.start()
         self._loop(self._chores)
-        feeding.join()
+        for thread in beside:
+            thread.join()
         _log.info("stopped")
 
     def _loop(self, chores: Sequence[_Chore]) -> None:
@@ -123,6 +132,11 @@ class Worker:
         with parts.database.write() as writer:
             seen.forget(writer, before)
             clients.forget_jtis(writer, parts.clock.now())
+        return 0
+
+    def _sweep(self) -> int:
+        """Files of documents that were interrupted before their row; a part of the folder at a time."""
+        self._parts.documents.sweep(self._parts.clock.now())
         return 0
 
     def _beat(self) -> int:

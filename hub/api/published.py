@@ -1,4 +1,4 @@
-"""What anybody may fetch to check without us: every public key, and the signed status lists."""
+"""What anybody may fetch to check without us: public keys, signed status lists, X.509 certificates and CRLs."""
 
 import hashlib
 import re
@@ -11,6 +11,7 @@ routes = Routes(tag="published 公开数据")
 _PUBLISHED = (Purpose.CREDENTIAL, Purpose.STATUS, Purpose.ACCESS_TOKEN, Purpose.LEDGER)
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,14}")
 _STATUS_LIST = "application/statuslist+jwt"
+_CRL = "application/pkix-crl"
 
 
 @routes.add(
@@ -54,3 +55,38 @@ def status_list(call: Call) -> Answer:
     if tag in call.if_none_match:
         return Answer(b"", 304, _STATUS_LIST, headers)
     return Answer(token, media_type=_STATUS_LIST, headers=headers)
+
+
+@routes.add(
+    "GET",
+    "/x509/trust.json",
+    scope=PUBLIC_ACCESS,
+    lane=Lane.PUBLIC,
+    stray_query=True,
+    replies={200: None},
+    summary="电子印章信任链 · What to check our seals with",
+)
+def trust(call: Call) -> Answer:
+    """`{roots, intermediates, crls}`: PEM certificates and the addresses of the CRLs, for any PDF validator."""
+    found = call.parts.x509.trust()
+    content = {"roots": found.roots, "intermediates": found.intermediates, "crls": found.crls}
+    return Answer(content, headers={"Cache-Control": "public, max-age=60"})
+
+
+@routes.add(
+    "GET",
+    "/x509/{name}.crl",
+    scope=PUBLIC_ACCESS,
+    lane=Lane.PUBLIC,
+    stray_query=True,
+    replies={200: None},
+    produces=(_CRL,),
+    refusals=("page.not_found", "sign.unavailable"),
+    summary="X.509 吊销列表 · A revocation list",
+)
+def revocation_list(call: Call) -> Answer:
+    """The CRL (RFC 5280, DER) of a root or issuing CA: which seal certificates count no more, as of now."""
+    found = call.parts.x509.crl(call.path["name"])
+    if found is None:
+        raise Refusal("page.not_found")
+    return Answer(found, media_type=_CRL, headers={"Cache-Control": "public, max-age=60"})

@@ -1,4 +1,4 @@
-"""`hub keys`: which keys there are, new ones in place of old ones, and the end of a private part."""
+"""`hub keys`: which keys there are, new ones in place of old ones, and the end of a key or of its private part."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,6 +48,12 @@ def register(app: typer.Typer) -> None:
     keys.command(
         "retire", context_settings=_ANY_KID, help="永久删除停用密钥的私钥。 Delete a former private part for good."
     )(retire)
+    keys.command(
+        "revoke",
+        context_settings=_ANY_KID,
+        help="吊销已更换的 document 密钥的 X.509 证书(私钥泄露时用)。"
+        " Revoke a former document key that fell into other hands.",
+    )(revoke)
     app.add_typer(keys, name="keys")
 
 
@@ -91,6 +97,7 @@ def _x509(parts: "Parts") -> list[dict[str, Any]]:
             "subject": x509.summary(record.der).subject,
             "not_before": _moment(record.not_before),
             "not_after": _moment(record.not_after),
+            "revoked_at": _moment(record.revoked_at),
         }
         for record in parts.rotation.x509_certificates()
     ]
@@ -172,6 +179,21 @@ def retire(kid: _Kid) -> None:
         except CannotRotate as refusal:
             raise Stop(Exit.FAILED, refusal.message, refusal.message_en) from None
     common.say("私钥已删除,公钥永久保留。", "The private part is gone; the public part stays for ever.")
+
+
+def revoke(kid: _Kid) -> None:
+    """Say of a document key's X.509 certificate that it counts no more."""
+    from hub.rotation import CannotRotate
+
+    with common.opened() as parts:
+        try:
+            parts.rotation.revoke(kid)
+        except CannotRotate as refusal:
+            raise Stop(Exit.FAILED, refusal.message, refusal.message_en) from None
+    common.say(
+        "已吊销,列表即刻更新;它盖过章的文件不再可信,证照本身不变。",
+        "Files that it sealed are no longer trusted; the certificates stay as they are.",
+    )
 
 
 def _moment(micros: int | None) -> str | None:

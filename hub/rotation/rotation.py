@@ -27,6 +27,7 @@ from hub.store import keys as key_store
 from hub.store import rotation as store
 from hub.store.audit import month_of
 from hub.store.database import Database, Raced
+from hub.store.documents import Documents
 from hub.store.keys import SigningKey, SigningState, X509Record
 from hub.store.rotation import DataKey
 from hub.vault import KeyPurpose, KeyState, MasterKey, Vault, next_master_key
@@ -70,6 +71,7 @@ class Rotation:
         settings: Settings,
         signing_keys: SigningKeys,
         keyring: Keyring,
+        documents: Documents,
     ) -> None:
         self._database = database
         self._vault = vault
@@ -78,7 +80,7 @@ class Rotation:
         self._master_path = settings.master_key_path
         self._signing_keys = signing_keys
         self._keyring = keyring
-        self._walks = Walks(database, vault)
+        self._walks = Walks(database, vault, documents)
         self._lock = threading.Lock()
         self._walk: tuple[_Job, Iterator[int]] | None = None
         self._gave_up: _Job | None = None
@@ -301,6 +303,22 @@ class Rotation:
                 f"还有 {waiting} 个待签办件要用它,稍后再试。", f"{waiting} open intents need it: try again shortly."
             )
         self._keyring.folder.retire(kid, found.public.purpose)
+        return found.public
+
+    def revoke(self, kid: str) -> PublicKey:
+        """Put the X.509 certificate of a document key on the list of those that count no more. Raises CannotRotate.
+
+        Whatever it sealed is then `untrusted` as a file, before and after; the certificates themselves stay as they
+        are. For a private part that fell into other hands: one that was merely replaced stays good for ever.
+        """
+        found = next((key for key in self._keyring.all() if key.public.kid == kid), None)
+        if found is None or found.public.purpose is not Purpose.DOCUMENT:
+            raise CannotRotate("没有这个用章密钥。", "There is no such document key.")
+        if found.state is not SigningState.RETIRED:
+            raise CannotRotate("此密钥仍在使用,请先更换。", "This key is in use: rotate it first.")
+        with self._database.write() as writer:
+            if not key_store.revoke_x509(writer, kid, to_micros(self._clock.now())):
+                raise CannotRotate("此密钥的 X.509 证书早已吊销。", "Its X.509 certificate was revoked before.")
         return found.public
 
 

@@ -6,14 +6,17 @@ A walk keeps no record of how far it came. Beginning again finds by the rows the
 from collections.abc import Iterator, Sequence
 
 from hub.attempts import attempt
+from hub.store import documents as document_store
 from hub.store import keys as key_store
 from hub.store import rotation as store
 from hub.store.database import Database
+from hub.store.documents import Document, Documents
 from hub.store.rotation import Place, Source, Texts
 from hub.store.sealing import Key
 from hub.vault import KeyState, Vault
 
 BATCH = 200
+FILES_BATCH = 20
 DROP_BATCH = 2_000
 Found = list[tuple[Key, bytes]]
 
@@ -21,15 +24,16 @@ Found = list[tuple[Key, bytes]]
 class Walks:
     """Walks over one database; a walk yields how many rows each batch has dealt with."""
 
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(self, database: Database, vault: Vault, documents: Documents) -> None:
         self._database = database
         self._vault = vault
+        self._documents = documents
 
     def reseal(self, number: int, retired: Sequence[int]) -> Iterator[int]:
         """Seal anew with key `number` what another key has sealed; then the retired ones are spent.
 
         Walks again while rows are left that a writer with old keys has added behind it.
-        Rows that do not open are left as they are, and the key that sealed them stays retired.
+        Rows and files that do not open are left as they are, and the key that sealed them stays retired.
         """
         left, damaged = 1, 0
         while left > damaged:
@@ -40,6 +44,11 @@ class Walks:
                     damaged += self._reseal(place, found)
                     after = found[-1][0]
                     yield len(found)
+            file = ""
+            while files := document_store.sealed_otherwise(self._database.reader, number, file, FILES_BATCH):
+                damaged += sum(not self._reseal_file(document) for document in files)
+                file = files[-1].file
+                yield len(files)
             rows = store.sealed_rows(self._database.reader)
             left = sum(count for old, count in rows.items() if old != number)
         with self._database.write() as writer:
@@ -59,6 +68,9 @@ class Walks:
             return sum(after is None for _, _, after in fresh)
 
         return attempt(self._vault, once)
+
+    def _reseal_file(self, document: Document) -> bool:
+        return attempt(self._vault, lambda: self._documents.reseal(document))
 
     def publish(self, old: int, new: int) -> Iterator[int]:
         """Give every hash of blind key `old` its twin under `new`, which all writers write already; then read `new`.

@@ -28,7 +28,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class X509Record:
-    """An X.509 certificate on record; times are µs UTC."""
+    """An X.509 certificate on record; times are µs UTC. revoked_at: since when it counts no more."""
 
     serial: str
     kid: str
@@ -37,6 +37,7 @@ class X509Record:
     not_before: int
     not_after: int
     der: bytes
+    revoked_at: int | None = None
 
 
 def data_keys(reader: Reader) -> list[WrappedKey]:
@@ -125,6 +126,21 @@ def x509_certificates(reader: Reader) -> list[X509Record]:
 def add_x509_certificate(writer: Writer, record: X509Record) -> None:
     """Record an X.509 certificate."""
     writer.insert("x509_certificates", {name: getattr(record, name) for name in X509Record.__slots__})
+
+
+def x509_mark(reader: Reader) -> tuple[int, ...]:
+    """What changes whenever an X.509 certificate is issued or revoked; one small read."""
+    row = reader.one(
+        "SELECT COUNT(*) AS issued, COUNT(revoked_at) AS revoked, MAX(revoked_at) AS newest FROM x509_certificates"
+    )
+    return () if row is None else (row["issued"], row["revoked"], row["newest"] or 0)
+
+
+def revoke_x509(writer: Writer, kid: str, at: int) -> int:
+    """Note that the X.509 certificates of a key count no more; how many did so far."""
+    return writer.run(
+        "UPDATE x509_certificates SET revoked_at = :at WHERE kid = :kid AND revoked_at IS NULL", {"kid": kid, "at": at}
+    )
 
 
 def public_urls(reader: Reader) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hub.domain.numbers import number_text, party_text
-from hub.store import intents
+from hub.store import documents, intents
 from hub.store.database import Reader, Writer
 from hub.store.parties import NUMBER, PARTY
 from hub.store.sealing import SEALED, Key, key_text, unseal
@@ -110,8 +110,8 @@ def swap(writer: Writer, place: Place, key: Key, before: bytes, after: bytes) ->
 
 
 def sealed_rows(reader: Reader) -> dict[int, int]:
-    """How many sealed values there are by key number; reads every table through."""
-    found: dict[int, int] = {}
+    """How many sealed values and files there are by key number; reads every table through."""
+    found = documents.count_by_key(reader)
     for place in PLACES:
         rows = reader.all(
             f"SELECT substr({place.column}, 2, 4) AS number, COUNT(*) AS n FROM {place.table}"  # noqa: S608

@@ -1,0 +1,117 @@
+"""The worker's part in documents: a PDF for every version, a moment after it was issued.
+
+A consumer of the feed like the directory, with a place of its own in it. A version that cannot be rendered now, because
+its authority's key is away, waits with growing pauses while the others go on; the place in the feed stays before it, so
+that a restart finds it again.
+"""
+
+import time
+from dataclasses import dataclass
+
+from hub import logs
+from hub.rendition import Rendition
+from hub.store import certificates, documents, feed
+from hub.store.database import Database
+from hub.vault import Vault, VaultError
+from signing.errors import KeyMissing, Malformed
+
+CONSUMER = "render"
+ENTRIES_AT_ONCE = 50
+VERSIONS_AT_ONCE = 4
+"""After so many a stop is heard and the other chores of the thread have their turn."""
+MOST_WAITING = 10_000
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+
+_log = logs.get("rendering")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A certificate that could not be rendered: where the feed told of it, and when it is tried again."""
+
+    position: int
+    failed: int
+    next_at: float
+
+
+class Rendering:
+    """Renders what is new. For one thread; two processes at once do some work twice and no harm."""
+
+    def __init__(self, *, database: Database, vault: Vault, rendition: Rendition) -> None:
+        self._database = database
+        self._vault = vault
+        self._rendition = rendition
+        self._read_to: int | None = None
+        self._noted = 0
+        self._waiting: dict[feed.Key, _Waiting] = {}
+
+    def step(self) -> int:
+        """A few versions; how much was done, 0 when nothing is left to do now. Raises DatabaseUnavailable."""
+        reader = self._database.reader
+        if self._read_to is None:
+            self._read_to = self._noted = feed.cursor(reader, CONSUMER)
+        done = self._again()
+        entries = feed.after(reader, self._read_to, ENTRIES_AT_ONCE) if len(self._waiting) < MOST_WAITING else []
+        for entry in entries:
+            if done >= VERSIONS_AT_ONCE:
+                break
+            done += self._render((entry.home, entry.certificate), entry.position)
+            self._read_to = entry.position
+        moved = self._note(self._read_to)
+        return done + moved
+
+    @property
+    def waiting(self) -> int:
+        """How many certificates wait for a key."""
+        return len(self._waiting)
+
+    def _again(self) -> int:
+        """What waits and is due, one of it: the key that is away for one is mostly away for all."""
+        now = time.monotonic()
+        for key, waiting in self._waiting.items():
+            if waiting.next_at <= now:
+                return self._render(key, waiting.position)
+        return 0
+
+    def _render(self, key: feed.Key, position: int) -> int:
+        """Every version of a certificate that has no PDF; how many."""
+        done = 0
+        for number in documents.without_rendition(self._database.reader, *key):
+            try:
+                done += self._render_version(key, number)
+            except KeyMissing:
+                self._wait(key, position)
+                return done
+        self._waiting.pop(key, None)
+        return done
+
+    def _render_version(self, key: feed.Key, number: int) -> int:
+        try:
+            version = certificates.by_key(self._database.reader, self._vault, *key, number)
+            if version is None:
+                return 0
+            self._rendition.of_version(version)
+        except (Malformed, VaultError) as fault:
+            # Neither goes by itself; a reader is told, and `hub check` names a record that does not open.
+            _log.error("undrawable", certificate=key[1], version=number, kind=type(fault).__name__, what=str(fault))
+            return 0
+        return 1
+
+    def _wait(self, key: feed.Key, position: int) -> None:
+        before = self._waiting.pop(key, None)  # to the end of the line
+        failed = 0 if before is None else before.failed + 1
+        pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failed, 10))
+        place = position if before is None else min(before.position, position)
+        self._waiting[key] = _Waiting(place, failed, time.monotonic() + pause)
+        if before is None:
+            _log.warning("waiting", certificate=key[1], pause_s=pause)
+
+    def _note(self, read_to: int) -> int:
+        """Put the place in the feed on record, before everything that waits; 1 where it moved."""
+        place = min((waiting.position - 1 for waiting in self._waiting.values()), default=read_to)
+        if place <= self._noted:
+            return 0
+        with self._database.write() as writer:
+            feed.advance(writer, CONSUMER, place)
+        self._noted = place
+        return 1
