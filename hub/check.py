@@ -1,4 +1,4 @@
-"""`hub check`: walk every certificate and see whether signatures, state, acts, feed, registries and directory agree.
+"""`hub check`: walk every certificate: do signatures, state, acts, feed, registries, files and directory agree?
 
 Reads only, so it may run beside the service. Findings name identifiers and case sources, never people or numbers.
 """
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from hub import check_documents
 from hub.directory import Kind
 from hub.domain import numbers
 from hub.domain.certificate import Standing
@@ -47,6 +48,7 @@ class Report:
 
     certificates: int = 0
     versions: int = 0
+    documents: int = 0
     acts: int = 0
     waiting: int = 0
     findings: list[Finding] = field(default_factory=list)
@@ -71,6 +73,7 @@ def check(parts: Parts, progress: Progress = lambda _done, _total: None) -> Repo
         progress(report.certificates, max(total, report.certificates))
     with parts.database.snapshot():
         report.findings += _registries(parts, report)
+    report.findings += [Finding(file, "a file of no document") for file in check_documents.strays(parts)]
     report.findings += _directory(parts)
     return report
 
@@ -123,6 +126,10 @@ class _Certificate:
                 found = [] if rows is None else list(self._all(rows, versions, history))
             except (VaultError, Malformed) as error:
                 return [Finding(f"certificate {self._key[1]}", f"cannot be read: {error}")]
+        if versions:  # files move when keys rotate, so they are read as they are now, not as of the snapshot
+            walked, wrong = check_documents.findings(self._parts, versions)
+            found += wrong
+            self._report.documents += walked
         self._report.versions += len(versions)
         self._report.acts += len(history)
         where = versions[-1].identifier if versions else f"certificate {self._key[1]}"

@@ -49,6 +49,7 @@ class Rendering:
         """A few versions; how much was done, 0 when nothing is left to do now. Raises DatabaseUnavailable."""
         reader = self._database.reader
         if self._read_to is None:
+            self._rendition.get_ready()
             self._read_to = self._noted = feed.cursor(reader, CONSUMER)
         done = self._again()
         entries = feed.after(reader, self._read_to, ENTRIES_AT_ONCE) if len(self._waiting) < MOST_WAITING else []

@@ -66,6 +66,7 @@ def run(parts: Parts, sock: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM; requests in hand are answered, for DRAIN_S at most."""
     _raise_file_limit()
     app = create_app(parts)
+    threading.Thread(target=parts.rendition.get_ready, daemon=True).start()
     host, port = sock.getsockname()[:2]
     _log.info("serving", host=host, port=port)
     try:

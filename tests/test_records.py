@@ -189,7 +189,7 @@ def test_a_counter_finds_a_certificate_and_takes_it_over_http(web: Web) -> None:
     again = web.http.post("/api/v1/retrievals", json={**body, "identifier": wanted}, headers=headers)
     assert (first.status_code, again.status_code) == (201, 200)
     taken = RetrievalReply.model_validate_json(first.text)
-    assert set(first.json()) == {"receipt_number", "state", "certificate", "credential"}
+    assert set(first.json()) == {"receipt_number", "state", "certificate", "credential", "copy"}
     assert again.json() == first.json()
     assert taken.certificate.holders[0].name == c.CHILD[2]
     assert credential.read(taken.credential).fields == taken.certificate.fields
@@ -309,7 +309,27 @@ def test_one_type_with_an_edition(web: Web) -> None:
     sex = card["fields"][0]
     assert (sex["name"], sex["type"], sex["required"], sex["masked"]) == ("sex", "code", True, True)
     assert sex["codes"][0] == {"code": "1", "label": "男", "label_en": "Male"}
-    assert card["fields"][-1]["masked"] is False
+    assert [field["masked"] for field in card["fields"][-2:]] == [False, True]
+    assert card["fields"][-1] == {
+        "name": "photo",
+        "label": "照片",
+        "label_en": "Photo",
+        "type": "photo",
+        "required": False,
+        "masked": True,
+    }
+    units = web.http.get(f"/api/v1/types/{c.TITLE}", headers=headers).json()["fields"][-1]
+    assert (units["name"], units["type"], len(units["columns"])) == ("units", "table", 6)
+    unit, *_, shared = units["columns"]
+    assert unit == {
+        "name": "unit",
+        "label": "部位",
+        "label_en": "Unit",
+        "type": "text",
+        "required": True,
+        "max_length": 30,
+    }
+    assert (shared["name"], shared["type"], shared["required"]) == ("shared_area", "decimal", False)
     assert web.http.get(f"/api/v1/types/{c.ID_CARD}?edition=1", headers=headers).json() == card
     for address, status, code in (
         (f"/api/v1/types/{c.ID_CARD}?edition=2", 422, "type.unknown"),
@@ -349,7 +369,7 @@ def test_a_new_edition_is_listed_beside_the_old_one(city: City) -> None:
     told = catalogue._type(kind, kind.editions[0])
     day = c.today().isoformat()
     assert told["editions"] == [{"edition": 1, "from": day, "until": day}, {"edition": 2, "from": day}]
-    assert (told["edition"], len(told["fields"])) == (1, 5)
+    assert (told["edition"], len(told["fields"])) == (1, 6)
 
 
 def test_the_catalogue_needs_a_token(web: Web) -> None:

@@ -134,8 +134,10 @@ def check() -> None:
     for finding in report.findings:
         common.emit(f"{finding.where}  {finding.what}")
     common.say(
-        f"证照 {report.certificates},版本 {report.versions},变更 {report.acts},待签 {report.waiting}。",
-        f"{report.certificates} certificates, {report.versions} versions, {report.acts} acts, {report.waiting} open.",
+        f"证照 {report.certificates},版本 {report.versions},文件 {report.documents},变更 {report.acts},"
+        f"待签 {report.waiting}。",
+        f"{report.certificates} certificates, {report.versions} versions, {report.documents} files, {report.acts} acts,"
+        f" {report.waiting} open.",
     )
     if not report.is_good:
         count = len(report.findings)

@@ -213,16 +213,19 @@ class Documents:
 
         A call looks into one of the 256 subfolders, the next call into the next one; or into all of them.
         """
-        if everything:
-            return sum(self._sweep(place, now) for place in range(PARTS))
-        place, self._swept = self._swept, (self._swept + 1) % PARTS
-        return self._sweep(place, now)
+        places = range(PARTS) if everything else (self._swept,)
+        self._swept = (self._swept + 1) % PARTS
+        gone = 0
+        for place in places:
+            for file in self._unreferenced(place, now):
+                (self._folder / file).unlink(missing_ok=True)
+                gone += 1
+        return gone
 
-    def unreferenced(self) -> Iterator[str]:
-        """Every file that no row names, however old; what `hub check` looks for."""
-        for path in sorted(self._folder.glob("*/*")):
-            if not self._is_named(f"{path.parent.name}/{path.name}"):
-                yield f"{path.parent.name}/{path.name}"
+    def unreferenced(self, now: datetime) -> Iterator[str]:
+        """The files that a sweep of everything would remove."""
+        for place in range(PARTS):
+            yield from self._unreferenced(place, now)
 
     # --- files -------------------------------------------------------------------------------------------------------
 
@@ -282,18 +285,14 @@ class Documents:
     def _is_named(self, file: str) -> bool:
         return self._database.reader.one("SELECT 1 FROM documents WHERE file = :file", {"file": file}) is not None
 
-    def _sweep(self, place: int, now: datetime) -> int:
-        folder, gone = self._folder / f"{place:02x}", 0
+    def _unreferenced(self, place: int, now: datetime) -> list[str]:
+        folder = self._folder / f"{place:02x}"
         before = (now - UNREFERENCED_FOR).timestamp()
         try:
-            old = [entry for entry in os.scandir(folder) if entry.stat().st_mtime < before]
+            files = [f"{folder.name}/{entry.name}" for entry in os.scandir(folder) if entry.stat().st_mtime < before]
         except FileNotFoundError:
-            return 0
-        for entry in old:
-            if not self._is_named(f"{folder.name}/{entry.name}"):
-                (folder / entry.name).unlink(missing_ok=True)
-                gone += 1
-        return gone
+            return []
+        return [file for file in files if not self._is_named(file)]
 
 
 def _name_of(error: OSError) -> str:

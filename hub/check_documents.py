@@ -1,0 +1,52 @@
+"""The part of `hub check` that opens files: every document on record is there, and says what its version says."""
+
+from collections.abc import Iterator, Mapping
+
+from hub.parts import Parts
+from hub.store import documents, retrievals
+from hub.store.certificates import VersionRecord
+from hub.store.documents import Document, Kind
+from hub.vault import VaultError
+from signing import credential
+
+
+def findings(parts: Parts, versions: list[VersionRecord]) -> tuple[int, list[str]]:
+    """How many documents a certificate has, and what does not agree.
+
+    A version without a PDF is no fault: whoever reads it first has it made.
+    """
+    home, certificate = versions[0].home, versions[0].certificate
+    found = documents.of_certificate(parts.database.reader, home, certificate)
+    by_number = {version.version: version for version in versions}
+    return len(found), [what for document in found for what in _of(parts, document, by_number)]
+
+
+def strays(parts: Parts) -> Iterator[str]:
+    """Files that no row names. One may be on its way to its row, so only those of an hour ago count."""
+    yield from parts.documents.unreferenced(parts.clock.now())
+
+
+def _of(parts: Parts, document: Document, versions: Mapping[int, VersionRecord]) -> Iterator[str]:
+    from signing.pdf.attached import credential_in
+
+    key = document.key
+    name = f"version {key.version}: the PDF" if key.kind is Kind.RENDITION else f"the copy of {key.receipt}"
+    version = versions.get(key.version)
+    if version is None:
+        yield f"{name} is of no version"
+        return
+    expected = version.credential
+    try:
+        if key.kind is Kind.COPY:
+            receipt = retrievals.by_number(parts.database.reader, parts.vault, key.receipt)
+            if receipt is None:
+                yield f"{name} belongs to no retrieval"
+                return
+            seen = receipt.purpose.fields
+            expected = credential.present(expected, None if seen is None else frozenset(seen))
+        content = parts.documents.read(document)
+    except VaultError as damage:
+        yield f"{name}: {damage}"
+        return
+    if credential_in(content) != expected:
+        yield f"{name} carries another credential"
