@@ -123,6 +123,7 @@ def _build(
     rendition = Rendition(
         database=database, vault=vault, clock=clock, keyring=keyring, catalogue=catalogue, documents=documents
     )
+    publication = X509Publication(database=database, keyring=keyring, clock=clock)
     return Parts(
         settings=settings,
         clock=clock,
@@ -189,9 +190,15 @@ def _build(
         rendering=Rendering(database=database, vault=vault, rendition=rendition),
         checkers=checkers,
         verification=Verification(
-            database=database, vault=vault, clock=clock, keyring=keyring, catalogue=catalogue, checkers=checkers
+            database=database,
+            vault=vault,
+            clock=clock,
+            keyring=keyring,
+            catalogue=catalogue,
+            checkers=checkers,
+            publication=publication,
         ),
-        x509=X509Publication(database=database, keyring=keyring, clock=clock),
+        x509=publication,
         rotation=Rotation(
             database=database,
             vault=vault,

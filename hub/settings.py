@@ -30,6 +30,7 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024)
     max_public_body_bytes: int = Field(256 * 1024, ge=1024)
+    max_file_bytes: int = Field(10 * 1024 * 1024, ge=1024, le=10 * 1024 * 1024)
     body_timeout_s: float = Field(15.0, gt=0)
     max_people_a_case: int = Field(20, ge=1, le=100)
 
@@ -39,6 +40,9 @@ class Settings(BaseSettings):
     reads_waiting: int = Field(128, ge=0)
     public_at_once: int = Field(4, ge=1)
     public_waiting: int = Field(128, ge=0)
+    files_at_once: int = Field(2, ge=1)
+    files_waiting: int = Field(8, ge=0)
+    file_deadline_s: float = Field(10.0, gt=0)
 
     people_a_day_per_clerk: int = Field(300, ge=1)
     people_a_day_per_client: int = Field(5_000, ge=1)

@@ -5,6 +5,7 @@ anything was revoked since, or a day later.
 """
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -61,6 +62,15 @@ class X509Publication:
             intermediates=tuple(x509.pem(record.der) for record in issuing),
             crls=tuple(f"{url}/x509/{record.name}.crl" for record in (*roots, *issuing)),
         )
+
+    def in_der(self) -> tuple[tuple[bytes, ...], tuple[bytes, ...], tuple[bytes, ...]]:
+        """Roots, issuing CAs and lists, as our own checker takes them; a list that cannot be signed now is left out."""
+        roots, issuing = self._authorities()
+        lists: list[bytes] = []
+        for record in (*roots, *issuing):
+            with suppress(KeyMissing):
+                lists += filter(None, [self.crl(record.name)])
+        return tuple(record.der for record in roots), tuple(record.der for record in issuing), tuple(lists)
 
     def crl(self, name: str) -> bytes | None:
         """The list (DER) of the CA with this name as of now, or None where there is no such CA.

@@ -67,4 +67,6 @@ def another_process(city: City, keyring: Keyring) -> Verification:
         clock=parts.clock,
         keyring=keyring,
         catalogue=CatalogueCache(parts.database),
+        checkers=parts.checkers,
+        publication=parts.x509,
     )

@@ -336,8 +336,11 @@ def test_names_are_escaped(city):
 
 def test_the_form_leads_to_the_verdict(city, client):
     page = looks_right(client.get("/v").text)
-    assert page.all("form") == [{"action": "/v", "method": "get"}]
-    assert page.all("label") == [{"for": page.all("input")[0]["id"]}]
+    assert page.all("form") == [
+        {"action": "/v", "method": "get"},
+        {"action": "/v", "method": "post", "enctype": "multipart/form-data"},
+    ]
+    assert page.all("label") == [{"for": field["id"]} for field in page.all("input")]
     version = personal(city)
     for typed in (version.code.lower(), codes.grouped(version.code), f"https://hub.example/v/{version.code}#12345"):
         reply = client.get("/v", params={"code": typed})

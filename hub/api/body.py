@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
+from hub.api import multipart
 from hub.api.endpoint import Endpoint
 from hub.api.exchange import Exchange
 from hub.domain.errors import Refusal
@@ -107,8 +108,9 @@ def media_type_of(endpoint: Endpoint, exchange: Exchange) -> str:
         raise Refusal("upload.unreadable", "不接受压缩的请求内容")
     media_type, _, parameters = exchange.header(b"content-type").partition(";")
     media_type = media_type.strip().lower()
-    if media_type not in endpoint.consumes:
-        raise Refusal("upload.unreadable", f"Content-Type 应为 {endpoint.consumes[0]}")
+    taken = (*endpoint.consumes, multipart.MEDIA_TYPE) if endpoint.takes_file else endpoint.consumes
+    if media_type not in taken:
+        raise Refusal("upload.unreadable", f"Content-Type 应为 {taken[0]}")
     for parameter in parameters.split(";"):
         name, _, value = parameter.strip().partition("=")
         if name.strip().lower() == "charset" and value.strip(" \"'").lower() not in {"utf-8", "utf8"}:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.types import ASGIApp
 
-from hub.api import problems
+from hub.api import multipart, problems
 from hub.api.endpoint import JSON, PUBLIC_ACCESS, Endpoint
 from hub.domain.errors import TITLES, Refusal
 
@@ -24,6 +24,13 @@ _DESCRIPTION = """\
 The hub's API. Access tokens come from `POST /oauth/token` with `private_key_jwt`; every refusal is
 `application/problem+json` (RFC 9457) with a stable `code`.
 """
+
+_FORM = {
+    "type": "object",
+    "properties": {multipart.FIELD: {"type": "string", "format": "binary", "description": "PDF、JPEG 或 PNG"}},
+    "required": [multipart.FIELD],
+    "additionalProperties": False,
+}
 
 Mode = Literal["validation", "serialization"]
 
@@ -119,12 +126,14 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     parameters += [_parameter(name, "query", text) for name, text in endpoint.query.items()]
     if parameters:
         operation["parameters"] = parameters
+    content: dict[str, Any] = {}
     if endpoint.body is not None:
         schema = {"$ref": _placeholder(endpoint.body, "validation")}
-        operation["requestBody"] = {
-            "required": True,
-            "content": {media_type: {"schema": schema} for media_type in endpoint.consumes},
-        }
+        content = {media_type: {"schema": schema} for media_type in endpoint.consumes}
+    if endpoint.takes_file:
+        content[multipart.MEDIA_TYPE] = {"schema": _FORM}
+    if content:
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
@@ -169,7 +178,7 @@ def _refused(endpoint: Endpoint) -> dict[tuple[int, bool], list[str]]:
         codes.append("perm.scope")
     if "{" in endpoint.path:
         codes.append("page.not_found")
-    if endpoint.body is not None:
+    if endpoint.body is not None or endpoint.takes_file:
         codes += ["upload.too_large", "upload.timeout"]
     codes += ["schema.invalid", "upload.unreadable", "internal", "database.unavailable", "storage.full"]
     grouped: dict[tuple[int, bool], list[str]] = {}

@@ -24,13 +24,14 @@ JSON = "application/json"
 class Lane(StrEnum):
     """Separate limits, so that a queue in one never delays the others.
 
-    OPERATOR is for health and metrics, which must answer when everything else is busy. LOOP is no thread at all: only
-    for what touches nothing and never waits.
+    FILE is for reading strangers' files, which takes long: see Later. OPERATOR is for health and metrics, which must
+    answer when everything else is busy. LOOP is no thread at all: only for what touches nothing and never waits.
     """
 
     WRITE = "write"
     READ = "read"
     PUBLIC = "public"
+    FILE = "file"
     OPERATOR = "operator"
     LOOP = "loop"
 
@@ -41,6 +42,7 @@ class Call:
 
     path: the values of the template, percent-decoded. query: declared names only, each at most once. body: complete
     and within its limit, of one of the declared types (`content_type`, lower case, without parameters), not parsed.
+    file: the one file of a form, where the endpoint takes one and one was sent; body is then empty.
     accept: the Accept header as sent. english: the caller prefers English to Chinese.
     accept_encoding, host, if_none_match: those headers as sent, "" where absent; not to be trusted.
     """
@@ -57,6 +59,7 @@ class Call:
     accept_encoding: str = ""
     host: str = ""
     if_none_match: str = ""
+    file: bytes | None = None
 
     @property
     def client(self) -> Caller:
@@ -79,7 +82,15 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Handler = Callable[[Call], Answer]
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Instead of an answer: work that takes long, to be done in another lane, so that it holds no thread here."""
+
+    lane: Lane
+    work: Callable[[], Answer]
+
+
+Handler = Callable[[Call], Answer | Later]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +106,7 @@ class Endpoint:
     lane: Lane
     body: type[BaseModel] | None
     consumes: tuple[str, ...]
+    takes_file: bool
     query: Mapping[str, str]
     stray_query: bool
     replies: Mapping[int, type[BaseModel] | None]
@@ -135,6 +147,7 @@ class Routes:
         replies: Mapping[int, type[BaseModel] | None],
         body: type[BaseModel] | None = None,
         consumes: tuple[str, ...] = (JSON,),
+        takes_file: bool = False,
         query: Mapping[str, str] | None = None,
         stray_query: bool = False,
         produces: tuple[str, ...] = (JSON,),
@@ -147,8 +160,9 @@ class Routes:
 
         scope: one scope, several of which any one does, ANY_TOKEN or PUBLIC_ACCESS. body: a model that documents the
         body and makes the frame read it (size, time, media type of `consumes`); the endpoint parses `call.body`
-        itself. query: name to description; every other name is refused, or with stray_query ignored (for addresses
-        that people pass on: messengers append names of their own). replies: status to model, None for no fixed form;
+        itself. takes_file: a form with one file is taken too (`call.file`), up to a limit of its own. query: name to
+        description; every other name is refused, or with stray_query ignored (for addresses that people pass on:
+        messengers append names of their own). replies: status to model, None for no fixed form;
         produces: their media types. refusals: codes of its own; those of the frame are added to OpenAPI by itself.
         refuse: another form than problem+json for every refusal of this route below 500 (RFC 6749 has one).
         documented: listed in OpenAPI. GET answers HEAD too. Raises ValueError for a declaration that makes no sense.
@@ -170,6 +184,7 @@ class Routes:
                     lane=lane,
                     body=body,
                     consumes=consumes,
+                    takes_file=takes_file,
                     query=query or {},
                     stray_query=stray_query,
                     replies=replies,

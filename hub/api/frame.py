@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hub.api import body as bodies
-from hub.api import problems
+from hub.api import multipart, problems
 from hub.api.body import Gone, Place, Receive, Room
-from hub.api.endpoint import ANY_TOKEN, Call, Endpoint, Lane
+from hub.api.endpoint import ANY_TOKEN, Call, Endpoint, Lane, Later
 from hub.api.exchange import KEY, Exchange
 from hub.api.lanes import Lanes
 from hub.api.replies import Reply, render
@@ -34,11 +34,13 @@ SMALL_BODIES_BYTES = 64 * 1024 * 1024
 
 
 class Rooms:
-    """Room for bodies: one for small ones, from whomever, and one for large ones, from clients with a good token."""
+    """Room for bodies: for small ones, from whomever; for large ones, from clients with a good token; for files."""
 
     def __init__(self, settings: Settings) -> None:
         self.small = Room(SMALL_BODIES_BYTES)
         self.large = Room(LARGE_BODIES * settings.max_body_bytes)
+        files = settings.files_at_once + settings.files_waiting
+        self.files = Room(files * (settings.max_file_bytes + multipart.ENVELOPE_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Served:
         self._rooms = rooms
         settings = parts.settings
         self._limit = settings.max_public_body_bytes if endpoint.is_public else settings.max_body_bytes
+        self._file_limit = settings.max_file_bytes + multipart.ENVELOPE_BYTES
         self._small = min(settings.max_public_body_bytes, self._limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,8 +75,7 @@ class Served:
         exchange.route = self.endpoint.path
         try:
             with Place(self._rooms.small) as place:
-                request = await self._read(scope, receive, exchange, place)
-                reply = await self._run(request)
+                reply = await self._run(await self._read(scope, receive, exchange, place))
         except Refusal as refusal:
             reply = problems.reply(refusal, exchange, self.endpoint)
             reply.close = refusal.code.startswith("upload.")
@@ -95,35 +97,48 @@ class Served:
         request = _Request(exchange, token, None, path, query)
         if length == 0:
             return request
-        if endpoint.body is None or exchange.repeated:
+        if (endpoint.body is None and not endpoint.takes_file) or exchange.repeated:
             raise Refusal("upload.unreadable", "此地址不接受请求内容")
-        bodies.refuse_too_large(length, self._limit)
         content_type = bodies.media_type_of(endpoint, exchange)
+        limit = self._limit
+        if content_type == multipart.MEDIA_TYPE:
+            limit, place.room = self._file_limit, self._rooms.files
+        bodies.refuse_too_large(length, limit)
         self._lanes[endpoint.lane].check()
         if token and (length is None or length > self._small):
             # Nobody makes us keep megabytes without a good token; small bodies save the second visit to a thread.
             request = replace(request, caller=await self._lanes[Lane.READ].run(self._caller, token, exchange))
             place.room = self._rooms.large
-        raw = await bodies.read_body(receive, place, self._limit, self._parts.settings.body_timeout_s)
+        raw = await bodies.read_body(receive, place, limit, self._parts.settings.body_timeout_s)
         return replace(request, body=raw, content_type=content_type)
 
     async def _run(self, request: _Request) -> Reply:
         if self.endpoint.lane is Lane.LOOP:
-            return self._work(request)
-        return await self._lanes[self.endpoint.lane].run(self._work, request)
+            done = self._work(request)
+        else:
+            done = await self._lanes[self.endpoint.lane].run(self._work, request)
+        if not isinstance(done, Later):
+            return done
+        request_id = request.exchange.request_id
+        del request  # with its body: the work that is left has the file
+        return await self._lanes[done.lane].run(_finish, done, request_id)
 
-    def _work(self, request: _Request) -> Reply:
+    def _work(self, request: _Request) -> Reply | Later:
         exchange = request.exchange
         REQUEST_ID.set(exchange.request_id)
         caller = request.caller
         if caller is None and request.token:
             caller = self._caller(request.token, exchange)
+        file: bytes | None = None
+        if request.content_type == multipart.MEDIA_TYPE:
+            file = multipart.file_in(exchange.header(b"content-type"), request.body)
+            bodies.refuse_too_large(len(file), self._parts.settings.max_file_bytes)
         call = Call(
             parts=self._parts,
             caller=caller,
             path=request.path,
             query=request.query,
-            body=request.body,
+            body=request.body if file is None else b"",
             content_type=request.content_type,
             accept=exchange.header(b"accept"),
             english=exchange.english,
@@ -131,8 +146,10 @@ class Served:
             accept_encoding=exchange.header(b"accept-encoding"),
             host=exchange.header(b"host"),
             if_none_match=exchange.header(b"if-none-match"),
+            file=file,
         )
-        return render(self.endpoint.handler(call))
+        done = self.endpoint.handler(call)
+        return done if isinstance(done, Later) else render(done)
 
     def _caller(self, token: str, exchange: Exchange) -> Caller:
         """Who calls, with a scope that this endpoint takes; a refusal for want of one is put on record."""
@@ -144,6 +161,11 @@ class Served:
             with self._parts.audit.of(Record(action, caller.client_id, request=exchange.request_id)):
                 raise Refusal("perm.scope")
         return caller
+
+
+def _finish(later: Later, request_id: str) -> Reply:
+    REQUEST_ID.set(request_id)
+    return render(later.work())
 
 
 def bearer(exchange: Exchange) -> str:

@@ -57,6 +57,7 @@ def open_lanes(settings: Settings) -> Lanes:
         Lane.WRITE: (settings.writes_at_once, settings.writes_waiting),
         Lane.READ: (settings.reads_at_once, settings.reads_waiting),
         Lane.PUBLIC: (settings.public_at_once, settings.public_waiting),
+        Lane.FILE: (settings.files_at_once, settings.files_waiting),
         Lane.OPERATOR: (2, 16),
     }
     return {lane: Limit(lane.value, *size) for lane, size in sizes.items()}

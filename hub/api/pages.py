@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,11 +13,13 @@ from markupsafe import Markup
 
 import hub
 from hub.api.compression import compressed
-from hub.api.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
+from hub.api.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Later, Routes
 from hub.api.negotiation import prefers_json
-from hub.api.verifications import VerdictReply
+from hub.api.problems import STATUS
+from hub.api.verifications import VerdictReply, of_file
 from hub.domain.dates import SHANGHAI, show_moment
-from hub.verification import Finding, Verdict, Verification, problems, words
+from hub.domain.errors import TITLES, Refusal
+from hub.verification import Finding, Presented, Verdict, VerdictState, Verification, problems, words
 from signing import codes, qr
 from signing.errors import Malformed
 
@@ -87,8 +90,39 @@ def form(call: Call) -> Answer:
     place = _place(call)
     if code is not None:
         return Answer("", 303, _HTML, {**_HEADERS, "Location": f"{place['root']}/v/{code}"})
-    page = _form_page.render(place, typed=(typed or "")[: codes.LONGEST_TYPED], fault=fault)
+    page = _form_page.render(place, typed=(typed or "")[: codes.LONGEST_TYPED], fault=fault, file_fault=None)
     return compressed(Answer(page, media_type=_HTML, headers=_HEADERS), call)
+
+
+def _no_file(refusal: Refusal) -> Answer:
+    """The form again, saying what is wrong with what was sent; it knows no address but its own."""
+    zh, en = TITLES[refusal.code]
+    page = _form_page.render(
+        base="", root=".", typed="", fault=None, file_fault=(f"{refusal.detail or zh}。", f"{en}.")
+    )
+    return Answer(page, STATUS[refusal.code], _HTML, _HEADERS)
+
+
+@routes.add(
+    "POST",
+    "/v",
+    scope=PUBLIC_ACCESS,
+    lane=Lane.PUBLIC,
+    takes_file=True,
+    consumes=(),
+    stray_query=True,
+    replies={200: None},
+    produces=(_HTML,),
+    refuse=_no_file,
+    summary="上传文件核验 · The verdict on a file, as a page",
+)
+def file_verdict(call: Call) -> Answer | Later:
+    """The verdict on a PDF, or on a photo or scan of one; the file is not kept, and its name is not looked at."""
+    if call.file is None:
+        raise Refusal("upload.unreadable", "请选择文件")
+    place = _place(call)
+    answer = Answer("", media_type=_HTML, headers=_VERDICT_HEADERS)
+    return of_file(call.parts, call.file, lambda found: compressed(replace(answer, content=render(found, place)), call))
 
 
 @routes.add(
@@ -119,6 +153,9 @@ def render(found: Verdict, place: Mapping[str, str]) -> str:
     context: dict[str, Any] = {
         "head": words.headline(found),
         "shown": found.certificate,
+        "own_state": _own_state(found),
+        "copy": found.copy,
+        "is_file": found.presented is Presented.PDF or problems.FILE_IMAGE in found.problems,
         "checks": checks,
         "open": any(getattr(found.checks, name) is not Finding.YES for name, _, _ in words.CHECKS),
         "problems": [problems.meaning(code) for code in found.problems],
@@ -126,6 +163,14 @@ def render(found: Verdict, place: Mapping[str, str]) -> str:
         "checked_at_local": f"{found.checked_at.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}",
     }
     return _verdict_page.render(context, **place)
+
+
+def _own_state(found: Verdict) -> tuple[str, str] | None:
+    """The certificate's own state, where the headline speaks of something else."""
+    shown = found.certificate
+    if shown is None or shown.state is found.state or shown.state is VerdictState.UNKNOWN:
+        return None
+    return words.state_words(shown.state, shown.kind)
 
 
 def _place(call: Call) -> dict[str, str]:

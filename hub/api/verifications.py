@@ -1,19 +1,22 @@
-"""`POST /verifications`: anybody asks whether a QR text, a credential or a code is genuine and in force."""
+"""`POST /verifications`: anybody asks whether a QR text, a credential, a code or a file is genuine and in force."""
 
+from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from hub.api.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
+from hub.api.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Later, Routes
 from hub.domain.errors import Refusal
+from hub.parts import Parts
+from hub.verification import Verdict
 from hub.wire import Body, parse
 
 routes = Routes(prefix="/api/v1", tag="verifications 核验")
 
 Check = Literal["yes", "no", "unknown"]
 State = Literal["revoked", "superseded", "expired", "suspended", "not_yet", "valid", "unknown"]
-VerdictOnly = Literal["tampered", "untrusted", "not_found"]
+VerdictOnly = Literal["tampered", "untrusted", "not_found", "code_expired"]
 
 
 class VerificationBody(Body):
@@ -52,18 +55,38 @@ class PublicCertificateReply(BaseModel):
     since: date | None = None
 
 
+class CopyReply(BaseModel):
+    """For whom and for what an annotated copy was made, and the last day on which it is good."""
+
+    receipt_number: str
+    authority_name: str
+    matter_name: str
+    retrieved_at: str
+    state_then: State
+    expires_at: date
+
+
 class VerdictReply(BaseModel):
-    """The verdict. `certificate` is absent where nothing may or can be said of one."""
+    """The verdict. `certificate` is absent where nothing may or can be said of one, `copy` where it is not of one."""
 
     state: State | VerdictOnly
     kind: str | None = None
     since: date | None = None
-    subject: Literal["certificate"]
-    presented: Literal["record", "credential"]
+    subject: Literal["certificate", "copy"]
+    presented: Literal["record", "credential", "pdf"]
     checks: CheckReply
     certificate: PublicCertificateReply | None = None
+    copy_: CopyReply | None = Field(None, alias="copy")
     problems: list[str]
     checked_at: str
+
+
+def of_file(parts: Parts, file: bytes, told: Callable[[Verdict], Answer]) -> Answer | Later:
+    """Answer at once for a file that we gave out; every other one is read by the checker, in a lane of its own."""
+    known = parts.verification.verify_known_file(file)
+    if known is not None:
+        return told(known)
+    return Later(Lane.FILE, lambda: told(parts.verification.verify_unknown_file(file)))
 
 
 @routes.add(
@@ -72,12 +95,18 @@ class VerdictReply(BaseModel):
     scope=PUBLIC_ACCESS,
     lane=Lane.PUBLIC,
     body=VerificationBody,
+    takes_file=True,
     replies={200: VerdictReply},
     refusals=("schema.invalid",),
-    summary="核验二维码、凭证或公开码 · Verify a QR text, a credential or a code",
+    summary="核验二维码、凭证、公开码或 PDF 文件 · Verify a QR text, a credential, a code or a PDF file",
 )
-def verify(call: Call) -> Answer:
-    """Answer 200 with a verdict, also for what is false, foreign, unknown or cannot be checked now."""
+def verify(call: Call) -> Answer | Later:
+    """Answer 200 with a verdict, also for what is false, foreign, unknown or cannot be checked now.
+
+    A form (`multipart/form-data`) with one part `file` of up to 10 MB: a PDF, or a photo or scan of one (JPEG, PNG).
+    """
+    if call.file is not None:
+        return of_file(call.parts, call.file, lambda verdict: Answer(verdict.as_json()))
     body = parse(VerificationBody, call.body)
     given = {name: text for name, text in body.model_dump().items() if text is not None}
     if len(given) != 1:

@@ -1,4 +1,4 @@
-"""`hub verify`: the verdict on a QR text, a code or a credential, in the terminal."""
+"""`hub verify`: the verdict on a QR text, a code, a credential or a file, in the terminal."""
 
 import os
 import sys
@@ -9,13 +9,14 @@ import typer
 
 from hub.cli import common
 from hub.cli.common import Exit, Stop
+from signing.pdf.finding import MAX_BYTES, What, kind_of
 
 if TYPE_CHECKING:
-    from hub.verification import PublicCertificate, Verdict, Verification
+    from hub.verification import PublicCertificate, PublicCopy, Verdict, Verification
 
-_MAX_BYTES = 256 * 1024
+_MAX_TEXT_BYTES = 256 * 1024
 _LONGEST_NAME = 1024
-_HELP = """核验二维码全文、公开码或凭证。 Verify a QR text, a code or a credential.
+_HELP = """核验 PDF 证照、照片、二维码全文、公开码或凭证。 Verify a PDF, a photo, a QR text, a code or a credential.
 
 Exit code: 0 有效 valid; 1 其他结论 any other verdict; 5 未能核验 could not be checked."""
 
@@ -30,8 +31,8 @@ def verify(
         str,
         typer.Argument(
             metavar="FILE_OR_TEXT",
-            help="二维码全文、16 位公开码、凭证,或含其一的文件;- 为标准输入。"
-            " A QR text, a code, a credential, or a file that holds one; - is stdin.",
+            help="PDF、JPEG 或 PNG 文件;二维码全文、16 位公开码、凭证,或含其一的文件;- 为标准输入。"
+            " A PDF, JPEG or PNG file; a QR text, a code, a credential, or a file that holds one; - is stdin.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="输出 JSON。 The verdict as the API gives it.")] = False,
@@ -39,9 +40,11 @@ def verify(
     """Answer with the same verdict as the API and the page, from the data directory here; nothing is fetched."""
     from hub.verification import VerdictState
 
-    text = _text_of(what)
+    raw = _bytes_of(what)
+    text = None if kind_of(raw) is not What.OTHER else _decoded(raw)
     with common.opened() as parts:
-        verdict = _judge(parts.verification, text)
+        found = parts.verification
+        verdict = found.verify_file(raw) if text is None else _judge(found, text)
     if as_json:
         common.emit_json(verdict.as_json())
     else:
@@ -56,25 +59,26 @@ def _judge(verification: "Verification", text: str) -> "Verdict":
     return verification.verify_credential(text) if is_credential else verification.verify_qr(text)
 
 
-def _text_of(what: str) -> str:
+def _bytes_of(what: str) -> bytes:
+    """The argument itself, or what the file or stdin holds; one byte more than the largest file at most."""
     if what == "-":
-        return _decoded(sys.stdin.buffer.read(_MAX_BYTES + 1))
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
     if len(what) <= _LONGEST_NAME and "\0" not in what and os.path.isfile(what):  # noqa: PTH113 (never raises)
         with Path(what).open("rb") as file:
-            return _decoded(file.read(_MAX_BYTES + 1))
-    return _decoded(what.encode("utf-8", "surrogateescape"))
+            return file.read(MAX_BYTES + 1)
+    return what.encode("utf-8", "surrogateescape")
 
 
 def _decoded(raw: bytes) -> str:
-    if len(raw) > _MAX_BYTES:
+    if len(raw) > _MAX_TEXT_BYTES:
         raise Stop(Exit.FAILED, "内容过大,不是二维码文本或凭证。", "Too large for a QR text or a credential.")
     try:
         text = raw.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise Stop(
             Exit.FAILED,
-            "不是文本;请给出二维码文本、公开码或凭证。",
-            "Not text: give a QR text, a code or a credential.",
+            "无法识别;请给出 PDF、照片、二维码文本、公开码或凭证。",
+            "Neither text nor PDF nor picture: give a PDF, a photo, a QR text, a code or a credential.",
         ) from None
     if not text:
         raise Stop(Exit.FAILED, "内容为空。", "There is nothing to verify.")
@@ -96,8 +100,25 @@ def _tell(verdict: "Verdict") -> None:
     for code in verdict.problems:
         zh, en = problems.meaning(code)
         common.emit(f"  ! {zh}  {en} [{code}]")
+    if verdict.copy is not None:
+        _tell_copy(verdict.copy)
     if verdict.certificate is not None:
         _tell_certificate(verdict.certificate, own_state=verdict.certificate.state is not verdict.state)
+
+
+def _tell_copy(copy: "PublicCopy") -> None:
+    from hub.domain.dates import show_moment
+    from hub.verification import words
+
+    for label, value in (
+        ("加注件凭证 Receipt of the copy", copy.receipt_number),
+        ("调取单位 Made for", copy.authority_name),
+        ("办理事项 Matter", copy.matter_name),
+        ("调取时间 Made at", show_moment(copy.retrieved_at)),
+        ("当时状态 State then", " ".join(words.state_words(copy.state_then))),
+        ("使用期限 Good until", str(copy.expires_on)),
+    ):
+        common.emit(f"    {label}: {value}")
 
 
 def _tell_certificate(shown: "PublicCertificate", *, own_state: bool) -> None:

@@ -1,6 +1,15 @@
 """Verification: a stranger has a code, a QR text or a credential and learns whether it is genuine and in force."""
 
 from hub.verification.service import Verification
-from hub.verification.verdict import Checks, Finding, Presented, PublicCertificate, Verdict, VerdictState
+from hub.verification.verdict import Checks, Finding, Presented, PublicCertificate, PublicCopy, Verdict, VerdictState
 
-__all__ = ["Checks", "Finding", "Presented", "PublicCertificate", "Verdict", "VerdictState", "Verification"]
+__all__ = [
+    "Checks",
+    "Finding",
+    "Presented",
+    "PublicCertificate",
+    "PublicCopy",
+    "Verdict",
+    "VerdictState",
+    "Verification",
+]

@@ -1,57 +1,62 @@
 """Answer anybody's question: is this what was issued, is it ours, is it in force, is it within its dates?
 
 A verdict, never an exception: what cannot be checked now is `unknown` and says so. Nothing is fetched, nothing is
-written, and of people only what is masked leaves. An unknown code costs one indexed read, like a known one.
+written, and of people only what is masked leaves. An unknown code costs two indexed reads.
 """
 
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import replace
 
 from hub.clock import Clock
-from hub.domain.catalogue import Catalogue
-from hub.domain.dates import day_of
 from hub.keyring import Keyring
-from hub.store import acts, certificates
-from hub.store.acts import Why
 from hub.store.catalogue import CatalogueCache
-from hub.store.certificates import VersionRecord
-from hub.store.database import Database, DatabaseUnavailable, Reader
-from hub.vault import Vault, VaultError
-from hub.verification import problems, shown
+from hub.store.database import Database, DatabaseUnavailable
+from hub.vault import Vault
+from hub.verification import problems
 from hub.verification.addresses import Addresses
-from hub.verification.evidence import Evidence, Proof, carries_signature_of, same_as_issued
+from hub.verification.answers import Answers
+from hub.verification.evidence import Evidence, Proof, carries_signature_of, same_as_issued, say_the_same
+from hub.verification.files import Files
+from hub.verification.records import Found, Records
 from hub.verification.status_lists import StatusLists
-from hub.verification.verdict import Checks, Finding, Presented, PublicCertificate, Verdict, VerdictState
+from hub.verification.trust import SealTrust
+from hub.verification.verdict import Finding, Presented, Verdict
+from hub.x509_publication import X509Publication
 from signing import codes, qr
 from signing.errors import Malformed
+from signing.pdf.checking import Checkers
 
-_YES, _NO, _UNKNOWN = Finding.YES, Finding.NO, Finding.UNKNOWN
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What the repository has: the record, or why it cannot be had (None: there is none)."""
-
-    record: VersionRecord | None
-    problem: str | None = None
+_NO, _UNKNOWN = Finding.NO, Finding.UNKNOWN
 
 
 class Verification:
     """The verdicts of the contract, for the API, the pages and the command line alike."""
 
     def __init__(
-        self, *, database: Database, vault: Vault, clock: Clock, keyring: Keyring, catalogue: CatalogueCache
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        clock: Clock,
+        keyring: Keyring,
+        catalogue: CatalogueCache,
+        checkers: Checkers,
+        publication: X509Publication,
     ) -> None:
         """Reads keys and addresses, so that signatures can still be checked when the database goes away."""
-        self._database = database
-        self._vault = vault
-        self._clock = clock
-        self._catalogue = catalogue
-        self._picture = Catalogue()
         self.addresses = Addresses(database)
+        self._records = Records(database, vault)
         self._evidence = Evidence(keyring, self.addresses)
+        self._answers = Answers(database=database, clock=clock, catalogue=catalogue, evidence=self._evidence)
+        self._files = Files(
+            records=self._records,
+            evidence=self._evidence,
+            answers=self._answers,
+            addresses=self.addresses,
+            checkers=checkers,
+            trust=SealTrust(publication),
+            clock=clock,
+        )
         self.status_lists = StatusLists(
             database=database, vault=vault, clock=clock, keyring=keyring, addresses=self.addresses
         )
@@ -62,7 +67,7 @@ class Verification:
     def verify_code(self, text: str) -> Verdict:
         """The record of a public code, as typed: any case, with spaces or dashes."""
         code = codes.read_code(text)
-        return self._missing(problems.CODE_MALFORMED) if code is None else self._verify_place(code, None)
+        return self._answers.missing(problems.CODE_MALFORMED) if code is None else self._verify_place(code, None)
 
     def verify_qr(self, text: str) -> Verdict:
         """A scanned text: address with code and perhaps digits, a code alone, or digits alone."""
@@ -70,15 +75,17 @@ class Verification:
         try:
             parts = qr.split(text[: qr.MAX_TEXT])
             if parts.base_url is not None and not self.addresses.owns(parts.base_url):
-                return self._unsaid(problems.HOST_FOREIGN, trusted=_NO)
+                return self._answers.unsaid(problems.HOST_FOREIGN, trusted=_NO)
         except Malformed as error:
             return self._not_our_text(text, error.problem)
         except DatabaseUnavailable:
-            return self._unsaid(problems.DATABASE_UNAVAILABLE)
+            return self._answers.unsaid(problems.DATABASE_UNAVAILABLE)
         if parts.code is None:
             return self._verify_digits_alone(parts.digits or "")
         code = codes.read_code(parts.code)
-        return self._missing(problems.CODE_MALFORMED) if code is None else self._verify_place(code, parts.digits)
+        if code is None:
+            return self._answers.missing(problems.CODE_MALFORMED)
+        return self._verify_place(code, parts.digits)
 
     def verify_credential(self, text: str) -> Verdict:
         """A credential, whole or with disclosures left out.
@@ -87,140 +94,77 @@ class Verification:
         issued, so it is `tampered`. The record is shown for a credential that is good in itself, and for no other.
         """
         text = text.strip()
-        proof, read = self._evidence.of_credential(text, self._names())
+        proof, read = self._evidence.of_credential(text, self._answers.names())
         if read is None or proof.intact is _NO:
-            return self._verdict(Presented.CREDENTIAL, proof)
-        name = read.claims.identifier
-        found = self._find(lambda reader: certificates.by_identifier(reader, self._vault, name))
+            return self._answers.verdict(Presented.CREDENTIAL, proof)
+        found = self._records.by_identifier(read.claims.identifier)
         if not proof.holds:
             same = found.record is not None and carries_signature_of(text, found.record)
             damaged = same and proof.intact is _UNKNOWN and proof.trusted is _NO
-            return self._verdict(Presented.CREDENTIAL, replace(proof, intact=_NO) if damaged else proof)
+            return self._answers.verdict(Presented.CREDENTIAL, replace(proof, intact=_NO) if damaged else proof)
         if found.record is not None and not same_as_issued(text, found.record):
-            return self._verdict(Presented.CREDENTIAL, Proof(_NO, _YES, None, (problems.NOT_AS_ISSUED,)))
-        return self._with_record(Presented.CREDENTIAL, proof, found)
+            differs = Proof(_NO, Finding.YES, None, (problems.NOT_AS_ISSUED,))
+            return self._answers.verdict(Presented.CREDENTIAL, differs)
+        return self._answers.with_record(Presented.CREDENTIAL, proof, found)
+
+    def verify_file(self, data: bytes) -> Verdict:
+        """A PDF, or a photo or scan of one (JPEG, PNG); what is in it is read by the checker, never here.
+
+        May take as long as the checker's deadline, twice when all are busy.
+        """
+        return self.verify_known_file(data) or self.verify_unknown_file(data)
+
+    def verify_known_file(self, data: bytes) -> Verdict | None:
+        """The verdict on a file with the very bytes that we gave out; None for any other: one digest, indexed reads."""
+        return self._files.known(data)
+
+    def verify_unknown_file(self, data: bytes) -> Verdict:
+        """The verdict on any other file, by the checker."""
+        return self._files.unknown(data)
 
     # --- from what was presented to the record -------------------------------------------------------------------
 
     def _verify_place(self, code: str, digits: str | None) -> Verdict:
-        found = self._find(lambda reader: certificates.by_code(reader, self._vault, code))
+        found = self._records.by_code(code)
         if digits is not None:
-            proof = self._evidence.of_digits(code, digits, found.record)
+            proof = self._evidence.of_digits(code, digits, found.record, found.digits)
             if proof.intact is not _UNKNOWN or proof.trusted is not _UNKNOWN:
-                return self._with_record(Presented.RECORD, proof, found)
+                return self._answers.with_record(Presented.RECORD, proof, found)
         return self._of_record_alone(found)
 
-    def _of_record_alone(self, found: _Found) -> Verdict:
+    def _of_record_alone(self, found: Found) -> Verdict:
         if found.record is None:
-            return self._unsaid(found.problem) if found.problem else self._missing(problems.CODE_UNKNOWN)
+            if found.problem:
+                return self._answers.unsaid(found.problem)
+            return self._answers.missing(problems.CODE_UNKNOWN)
         proof = self._evidence.of_record(found.record)
-        return self._with_record(Presented.RECORD, proof, found, own=proof)
+        return self._answers.with_record(Presented.RECORD, proof, found, own=proof)
 
     def _verify_digits_alone(self, digits: str) -> Verdict:
-        """Without the code a signature cannot be checked; the record that the digits name tells the code."""
+        """Without the code a signature cannot be checked; the record that the digits name tells the code.
+
+        Those of an annotated copy say the same as the version's own under another code: they need it.
+        """
         try:
             name = qr.read(digits).face.identifier
         except Malformed:
-            return self._verdict(Presented.RECORD, self._evidence.of_digits(None, digits, None))
-        found = self._find(lambda reader: certificates.by_identifier(reader, self._vault, name))
+            return self._answers.verdict(Presented.RECORD, self._evidence.of_digits(None, digits, None, None))
+        found = self._records.by_identifier(name)
         if found.record is None:
             return self._of_record_alone(found)
-        proof = self._evidence.of_digits(found.record.code, digits, found.record)
+        if digits != found.record.digits and say_the_same(digits, found.record.digits):
+            return self._answers.unsaid(problems.CODE_MALFORMED)
+        proof = self._evidence.of_digits(found.record.code, digits, found.record, found.digits)
         if not proof.holds:
-            return self._verdict(Presented.RECORD, proof)
-        return self._with_record(Presented.RECORD, proof, found)
-
-    def _find(self, read: Callable[[Reader], VersionRecord | None]) -> _Found:
-        try:
-            return _Found(read(self._database.reader))
-        except DatabaseUnavailable:
-            return _Found(None, problems.DATABASE_UNAVAILABLE)
-        except VaultError:
-            return _Found(None, problems.RECORD_UNREADABLE)
-
-    def _with_record(self, presented: Presented, proof: Proof, found: _Found, own: Proof | None = None) -> Verdict:
-        """The verdict on what was presented, with what the record adds where it can be relied on itself (`own`)."""
-        if found.record is None:
-            absent = found.problem or (problems.RECORD_MISSING if proof.holds else problems.CODE_UNKNOWN)
-            return self._verdict(presented, proof, noted=(absent,))
-        own = own or self._evidence.of_record(found.record)
-        if not own.holds:
-            return self._verdict(presented, proof, noted=own.problems)
-        return self._verdict(presented, proof, record=found.record)
-
-    # --- endings ---------------------------------------------------------------------------------------------------
-
-    def _unsaid(self, problem: str, trusted: Finding = _UNKNOWN) -> Verdict:
-        """Nothing is said of any certificate."""
-        return self._verdict(Presented.RECORD, Proof(_UNKNOWN, trusted, None, (problem,)))
-
-    def _missing(self, problem: str) -> Verdict:
-        """There is no such record."""
-        return self._verdict(Presented.RECORD, Proof(_UNKNOWN, _UNKNOWN, None, (problem,)), missing=True)
+            return self._answers.verdict(Presented.RECORD, proof)
+        return self._answers.with_record(Presented.RECORD, proof, found)
 
     def _not_our_text(self, text: str, problem: str) -> Verdict:
         """A text in no form of ours: somebody else's address, or nothing that leads to a record."""
         try:
             foreign = "://" in text and not self.addresses.owns_host(text)
         except DatabaseUnavailable:
-            return self._unsaid(problems.DATABASE_UNAVAILABLE)
-        return self._unsaid(problems.HOST_FOREIGN, trusted=_NO) if foreign else self._missing(problem)
-
-    def _verdict(
-        self,
-        presented: Presented,
-        proof: Proof,
-        *,
-        record: VersionRecord | None = None,
-        noted: tuple[str, ...] = (),
-        missing: bool = False,
-    ) -> Verdict:
-        """All findings as of one moment. `record` only where it can be relied on."""
-        now = self._clock.now()
-        today = day_of(now)
-        checks = Checks(proof.intact, proof.trusted)
-        certificate: PublicCertificate | None = None
-        noted = (*proof.problems, *noted)
-        if record is not None:
-            certificate, unread = self._shown(record, today)
-            noted += unread
-            checks = Checks(
-                proof.intact,
-                proof.trusted,
-                Finding.of(holds=shown.in_force(record.standing, record.dates, today)),
-                Finding.of(holds=shown.within_dates(record.dates, today)),
-            )
-        elif proof.said is not None:
-            certificate = shown.from_bytes(proof.said, self._names(), today)
-            checks = replace(checks, within_dates=Finding.of(holds=shown.within_dates(proof.said.dates, today)))
-        state = _conclude(checks, certificate, missing=missing)
-        return Verdict(state, presented, checks, now, certificate, tuple(dict.fromkeys(noted)))
-
-    def _shown(self, record: VersionRecord, today: date) -> tuple[PublicCertificate, tuple[str, ...]]:
-        state = record.state(today)
-        catalogue = self._names(record.type_code, record.authority)
-        try:
-            return shown.from_record(record, state, acts.why(self._database.reader, record, state), catalogue), ()
-        except DatabaseUnavailable:  # it went away between two reads; what is known already stands
-            return shown.from_record(record, state, Why(), catalogue), (problems.DATABASE_UNAVAILABLE,)
-
-    def _names(self, *wanted: str) -> Catalogue:
-        """The catalogue, or the last one that was seen while the database is away."""
-        with suppress(DatabaseUnavailable):
-            self._picture = self._catalogue(*wanted)
-        return self._picture
-
-
-def _conclude(checks: Checks, certificate: PublicCertificate | None, *, missing: bool) -> VerdictState:
-    """The contract's order; `unknown` only when nothing that was checked says no."""
-    if checks.intact is _NO:
-        return VerdictState.TAMPERED
-    if checks.trusted is _NO:
-        return VerdictState.UNTRUSTED
-    if missing:
-        return VerdictState.NOT_FOUND
-    if certificate is None:
-        return VerdictState.UNKNOWN
-    if certificate.state is VerdictState.VALID and _UNKNOWN in {checks.intact, checks.trusted}:
-        return VerdictState.UNKNOWN
-    return certificate.state
+            return self._answers.unsaid(problems.DATABASE_UNAVAILABLE)
+        if foreign:
+            return self._answers.unsaid(problems.HOST_FOREIGN, trusted=_NO)
+        return self._answers.missing(problem)

@@ -9,8 +9,9 @@ from hub.domain.catalogue import Catalogue
 from hub.domain.certificate import Dates, Standing, State
 from hub.store.acts import Why
 from hub.store.certificates import VersionRecord
+from hub.store.retrievals import Receipt
 from hub.verification.evidence import Said
-from hub.verification.verdict import PublicCertificate, VerdictState
+from hub.verification.verdict import PublicCertificate, PublicCopy, VerdictState
 from signing import identifier
 
 
@@ -59,6 +60,18 @@ def from_bytes(said: Said, catalogue: Catalogue, today: date) -> PublicCertifica
         valid_until=said.dates.valid_until,
         version=parts.version,
         state=VerdictState.UNKNOWN if state is State.VALID else VerdictState.of(state),
+    )
+
+
+def copy(receipt: Receipt) -> PublicCopy:
+    """An annotated copy, by its receipt; who held the pen is not shown."""
+    return PublicCopy(
+        receipt_number=receipt.number,
+        authority_name=receipt.purpose.authority_name,
+        matter_name=receipt.purpose.matter_name,
+        retrieved_at=receipt.at,
+        state_then=VerdictState.of(receipt.state),
+        expires_on=receipt.expires_on,
     )
 
 

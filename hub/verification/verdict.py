@@ -15,6 +15,7 @@ class VerdictState(StrEnum):
     TAMPERED = "tampered"
     UNTRUSTED = "untrusted"
     NOT_FOUND = "not_found"
+    CODE_EXPIRED = "code_expired"
     REVOKED = "revoked"
     SUPERSEDED = "superseded"
     EXPIRED = "expired"
@@ -29,7 +30,15 @@ class VerdictState(StrEnum):
         return cls(state.value)
 
 
-VERDICT_ONLY = frozenset({VerdictState.TAMPERED, VerdictState.UNTRUSTED, VerdictState.NOT_FOUND, VerdictState.UNKNOWN})
+VERDICT_ONLY = frozenset(
+    {
+        VerdictState.TAMPERED,
+        VerdictState.UNTRUSTED,
+        VerdictState.NOT_FOUND,
+        VerdictState.CODE_EXPIRED,
+        VerdictState.UNKNOWN,
+    }
+)
 
 
 class Finding(StrEnum):
@@ -46,10 +55,11 @@ class Finding(StrEnum):
 
 
 class Presented(StrEnum):
-    """What was shown to us: the address of a record (a code or a QR text), or a credential."""
+    """What was shown to us: the address of a record (a code, a QR text, a photo of one), a credential, or a PDF."""
 
     RECORD = "record"
     CREDENTIAL = "credential"
+    PDF = "pdf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +115,34 @@ class PublicCertificate:
 
 
 @dataclass(frozen=True, slots=True)
+class PublicCopy:
+    """What the public may see of an annotated copy: for whom and what it was made, and until when it is good."""
+
+    receipt_number: str
+    authority_name: str
+    matter_name: str
+    retrieved_at: datetime
+    state_then: VerdictState
+    expires_on: date
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's shape; `expires_at` is the last day, as it stands on the copy's face."""
+        return {
+            "receipt_number": self.receipt_number,
+            "authority_name": self.authority_name,
+            "matter_name": self.matter_name,
+            "retrieved_at": show_moment(self.retrieved_at),
+            "state_then": self.state_then.value,
+            "expires_at": self.expires_on.isoformat(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer to one verification; `problems` are stable codes (docs/verification.md), in the order met."""
+    """The answer to one verification; `problems` are stable codes (docs/verification.md), in the order met.
+
+    copy: there where the subject is an annotated copy; certificate and checks then still speak of the certificate.
+    """
 
     state: VerdictState
     presented: Presented
@@ -114,6 +150,12 @@ class Verdict:
     checked_at: datetime
     certificate: PublicCertificate | None = None
     problems: tuple[str, ...] = ()
+    copy: PublicCopy | None = None
+
+    @property
+    def subject(self) -> str:
+        """What it is about: `certificate` or `copy`."""
+        return "certificate" if self.copy is None else "copy"
 
     @property
     def kind(self) -> str | None:
@@ -133,10 +175,12 @@ class Verdict:
         if self.since is not None:
             found["since"] = self.since.isoformat()
         found |= {
-            "subject": "certificate",
+            "subject": self.subject,
             "presented": self.presented.value,
             "checks": {name: getattr(self.checks, name).value for name in Checks.__slots__},
         }
         if self.certificate is not None:
             found["certificate"] = self.certificate.as_json()
+        if self.copy is not None:
+            found["copy"] = self.copy.as_json()
         return found | {"problems": list(self.problems), "checked_at": show_moment(self.checked_at)}

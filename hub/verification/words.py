@@ -1,12 +1,13 @@
 """How a verdict is told to people, Chinese and English, for pages and the terminal alike. Nothing here is personal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
 from hub.domain.certificate import KIND_EN, REVOCATION_KINDS, SUSPENSION_KINDS
 from hub.domain.dates import day_of
-from hub.verification.verdict import Finding, PublicCertificate, Verdict, VerdictState
+from hub.verification import problems
+from hub.verification.verdict import Finding, Presented, PublicCertificate, PublicCopy, Verdict, VerdictState
 
 SOON_DAYS = 30
 
@@ -99,10 +100,38 @@ ANSWERS = {
 
 def headline(verdict: Verdict) -> Headline:
     """The verdict's title and second line."""
-    shown = verdict.certificate
+    shown, copy = verdict.certificate, verdict.copy
+    if verdict.state is VerdictState.UNKNOWN and _is_of_file(verdict):
+        return _of_file(shown)
+    if verdict.state is VerdictState.CODE_EXPIRED and copy is not None:
+        return _of_old_copy(copy)
     if shown is None or verdict.state is not shown.state:
         return _FIXED.get(verdict.state, _FIXED[VerdictState.UNKNOWN])
-    return _of_certificate(shown, day_of(verdict.checked_at))
+    head = _of_certificate(shown, day_of(verdict.checked_at))
+    return head if copy is None else replace(head, title=f"{head.title}(加注件)", title_en=f"{head.title_en}; a copy")
+
+
+def _is_of_file(verdict: Verdict) -> bool:
+    is_file = verdict.presented is Presented.PDF or problems.FILE_IMAGE in verdict.problems
+    return is_file and problems.DATABASE_UNAVAILABLE not in verdict.problems
+
+
+def _of_file(shown: PublicCertificate | None) -> Headline:
+    """A file that proves nothing, answered by its QR code where it has one."""
+    if shown is None or shown.state is VerdictState.UNKNOWN:
+        line = "与证照真伪无关;请扫描证照上的二维码,或输入其下的公开码。"
+        english = "This says nothing about the certificate. Scan its QR code, or type the code under it."
+        return Headline(Tone.CALM, "?", "文件未能核验", "The file could not be checked", line, english)
+    word, word_en = state_words(shown.state, shown.kind)
+    line = f"按文件中的二维码查到的证照:{word}。文件可能被改过,请逐项核对。"
+    english = f"Its QR code leads to a certificate that is: {word_en}. Compare every line: a file can be changed."
+    return Headline(Tone.CALM, "?", "文件本身不能证明", "The file proves nothing by itself", line, english)
+
+
+def _of_old_copy(copy: PublicCopy) -> Headline:
+    line = f"此加注件的使用期限已于 {copy.expires_on} 结束;证照本身的状态见下。"
+    english = f"It was good until {copy.expires_on}. The state of the certificate itself is below."
+    return Headline(Tone.OVER, "⏱", "加注件已过期", "This copy is out of date", line, english)
 
 
 def state_words(state: VerdictState, kind: str | None = None) -> tuple[str, str]:
@@ -118,6 +147,7 @@ _SHORT = {
     VerdictState.TAMPERED: ("内容与签名不一致", "altered"),
     VerdictState.UNTRUSTED: ("不是本平台签发", "not issued here"),
     VerdictState.NOT_FOUND: ("未查到", "not found"),
+    VerdictState.CODE_EXPIRED: ("加注件已过期", "copy out of date"),
     VerdictState.REVOKED: ("已注销", "revoked"),
     VerdictState.SUPERSEDED: ("已换发新证", "replaced"),
     VerdictState.EXPIRED: ("已过期", "expired"),

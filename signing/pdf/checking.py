@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Self
 
 from signing.errors import Malformed
-from signing.pdf.finding import MAX_ANSWER, MAX_BYTES, Ended, Finding, Trust, What, finding_from_json, question
+from signing.pdf.finding import MAX_ANSWER, MAX_BYTES, Ended, Finding, Trust, What, finding_from_json, kind_of, question
 
 _PROGRAM = (sys.executable, "-I", "-m", "signing.pdf.checker")
 _GRACE_S = 5.0  # what starting and forking may add to the deadline before the program itself is given up
@@ -135,6 +135,5 @@ def _read(data: bytes, ended: Ended, text: bytes) -> Finding:
 
 
 def _without_answer(data: bytes, ended: Ended) -> Finding:
-    what = What.PDF if data.startswith(b"%PDF-") else What.OTHER
     problem = {Ended.LATE: "pdf.deadline", Ended.BUSY: "pdf.checker_busy"}.get(ended, "pdf.checker_failed")
-    return Finding(what, problems=(problem,))
+    return Finding(kind_of(data), problems=(problem,))

@@ -31,6 +31,16 @@ class What(StrEnum):
     OTHER = "other"
 
 
+_IMAGE_MARKS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+
+
+def kind_of(data: bytes) -> What:
+    """Say what bytes begin as, which is no promise that they can be read."""
+    if data.startswith(_IMAGE_MARKS):
+        return What.IMAGE
+    return What.PDF if b"%PDF-" in data[:1024] else What.OTHER
+
+
 class Ended(Enum):
     """How a question to the checker ended."""
 
@@ -58,7 +68,7 @@ class Finding:
     hold, for then it says nothing about whoever is named in it. signer_code: organisation identifier of the signer,
     signer: fingerprint of its X.509 certificate, SHA-256 in hex; they count only when trusted is yes.
     signed_at: what the signer claims, RFC 3339. credential: the attached text, not verified here. qr_texts: read from
-    the first pages, only of files that are not both intact and trusted. problems: stable codes, `pdf.…` or `upload.…`.
+    the first pages. problems: stable codes, `pdf.…` or `upload.…`.
     """
 
     what: What

@@ -28,7 +28,7 @@ from pyhanko_certvalidator.errors import PathError, ValidationError
 
 from signing.pdf import exact, pictures, ranges
 from signing.pdf.archive import CREDENTIAL_NAME
-from signing.pdf.finding import MAX_BYTES, Answer, Finding, Trust, What
+from signing.pdf.finding import MAX_BYTES, Answer, Finding, Trust, What, kind_of
 
 # Its warnings quote what stands in a stranger's file.
 logging.getLogger("pyhanko").setLevel(logging.CRITICAL)
@@ -58,16 +58,14 @@ def inspect(data: bytes, trust: Trust, at: datetime) -> Finding:
     """Return what a file turned out to be; at: aware, the moment for which X.509 certificates and CRLs are judged."""
     if len(data) > MAX_BYTES:
         return Finding(What.OTHER, problems=("upload.too_large",))
-    if pictures.is_image(data):
+    if kind_of(data) is What.IMAGE:
         texts = pictures.in_image(data)
         if texts is None:
             return Finding(What.IMAGE, problems=("upload.unreadable",))
         return Finding(What.IMAGE, qr_texts=texts, problems=() if texts else ("upload.no_code",))
-    if b"%PDF-" not in data[:1024]:
+    if kind_of(data) is not What.PDF:
         return Finding(What.OTHER, problems=("upload.unreadable",))
     finding = _signature(data, trust, at)
-    if finding.intact is Answer.YES and finding.trusted is Answer.YES:
-        return finding
     seen = pictures.on_pages(data)
     if seen is None:
         return replace(finding, problems=(*finding.problems, "upload.unreadable"))

@@ -17,12 +17,6 @@ _LONGEST_SIDE = 2600
 _QR = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 _MAX_CODES = 8
 _MAX_TEXT = 4096
-_IMAGE_MARKS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
-
-
-def is_image(data: bytes) -> bool:
-    """Say whether bytes begin as JPEG or PNG do."""
-    return data.startswith(_IMAGE_MARKS)
 
 
 def in_image(data: bytes) -> tuple[str, ...] | None:
