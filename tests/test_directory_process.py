@@ -82,7 +82,7 @@ def test_a_counter_finds_everything_while_workers_are_killed(city: City) -> None
             worker.communicate(timeout=20)
     report = parts.directory.compare()
     assert report is not None
-    assert (report.differences, report.certificates) == ([], 85 + len(pushed))
+    assert (report.differences, report.certificates) == ([], 86 + len(pushed))
 
 
 def test_what_is_issued_is_in_the_directory_in_a_moment(city: City) -> None:
@@ -119,7 +119,7 @@ def test_the_commands(city: City, monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
     code, out, _ = run("index", "status", "--json")
     told: dict[str, Any] = json.loads(out)
-    assert (code, told["entries"], told["pending"], told["generation"]) == (0, 91, 0, "g1")
+    assert (code, told["entries"], told["pending"], told["generation"]) == (0, 92, 0, "g1")
     plant(city)
     code, out, err = run("index", "compare")
     assert (code, len(out.splitlines())) == (1, 4)

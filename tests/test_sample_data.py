@@ -1,10 +1,12 @@
 """The sample city's files hold together: read as data, without the hub."""
 
+import base64
 import json
 import os
 import re
 import unicodedata
 from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -164,16 +166,23 @@ def test_codes_are_well_formed_and_unique():
 def test_a_type_declares_its_fields(certificate_type):
     assert set(certificate_type) == {"code", "name", "name_en", "kind", "number_personal", "fields"}
     fields = certificate_type["fields"]
-    assert 4 <= len(fields) <= 9
+    assert 4 <= len(fields) <= 10
+    assert sum(f["type"] == "photo" for f in fields) <= 1
     assert len({f["name"] for f in fields}) == len(fields)
     for f in fields:
         assert set(f) <= {
-            "name", "label", "label_en", "type", "required", "max_length", "pattern", "codes", "masked",
+            "name", "label", "label_en", "type", "required", "max_length", "pattern", "codes", "columns", "masked",
         }  # fmt: skip
-        assert re.fullmatch(r"[a-z][a-z0-9_]*", f["name"])
-        assert f["type"] in ("text", "date", "integer", "decimal", "code")
-        assert f["label"]
-        assert f["label_en"].isprintable()
+        assert f["type"] in ("text", "date", "integer", "decimal", "code", "table", "photo")
+        columns = f.get("columns", [])
+        assert ("columns" in f) == (f["type"] == "table")
+        assert len(columns) <= 8
+        assert len({c["name"] for c in columns}) == len(columns)
+        assert all(c["type"] in ("text", "date", "integer", "decimal") for c in columns)
+        for named in (f, *columns):
+            assert re.fullmatch(r"[a-z][a-z0-9_]*", named["name"])
+            assert named["label"]
+            assert named["label_en"].isprintable()
         assert ("codes" in f) == (f["type"] == "code")
         assert all(set(c) == {"code", "label", "label_en"} and isinstance(c["code"], str) for c in f.get("codes", []))
 
@@ -300,6 +309,19 @@ def check_value(field, value):
     if field["type"] == "integer":
         assert type(value) is int
         return
+    if field["type"] == "table":
+        columns = {c["name"]: c for c in field["columns"]}
+        assert 1 <= len(value) <= 100
+        for row in value:
+            assert {n for n, c in columns.items() if c.get("required", True)} <= set(row) <= set(columns)
+            for name, cell in row.items():
+                check_value(columns[name], cell)
+        return
+    if field["type"] == "photo":
+        picture = base64.b64decode(value, validate=True)
+        assert picture.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
+        assert len(picture) < 6 * 1024
+        return
     assert isinstance(value, str)
     assert value.strip() == value != ""
     assert len(value) <= field.get("max_length", 2000)
@@ -311,6 +333,17 @@ def check_value(field, value):
         assert re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value)
     elif field["type"] == "code":
         assert value in {c["code"] for c in field["codes"]}
+
+
+def test_titles_list_their_units_and_some_cards_have_photos():
+    shown = [c["fields"] for *_, c in granted()]
+    tables = [fields for fields in shown if "units" in fields]
+    assert sorted(len(fields["units"]) for fields in tables) == [3, 23]
+    for fields in tables:
+        assert sum(Decimal(unit["area"]) for unit in fields["units"]) == Decimal(fields["area"])
+        assert len({unit["unit_number"] for unit in fields["units"]}) == len(fields["units"])
+    photos = [base64.b64decode(fields["photo"]) for fields in shown if "photo" in fields]
+    assert {picture[:4] for picture in photos} == {b"\x89PNG", b"\xff\xd8\xff\xe0"}
 
 
 def test_one_person_is_the_same_everywhere():
