@@ -165,12 +165,12 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
         lines = [f"`{code}` {TITLES[code][0]} {TITLES[code][1]}" for code in codes]
         known = responses.setdefault(str(status), {"description": "", "content": {}})
         known["description"] = "\n\n".join(filter(None, [known["description"], *lines]))
-        known["content"].update({JSON: {}} if own_form else problem)
+        known["content"].update({own_form: {}} if own_form else problem)
     return responses
 
 
-def _refused(endpoint: Endpoint) -> dict[tuple[int, bool], list[str]]:
-    """(status, whether in the route's own form) to codes, those of the frame included."""
+def _refused(endpoint: Endpoint) -> dict[tuple[int, str], list[str]]:
+    """(status, media type of the route's own form or "") to codes, those of the frame included."""
     codes = list(endpoint.refusals)
     if not endpoint.is_public:
         codes += ["auth.missing", "auth.invalid", "auth.expired", "rate.limited"]
@@ -181,12 +181,13 @@ def _refused(endpoint: Endpoint) -> dict[tuple[int, bool], list[str]]:
     if endpoint.body is not None or endpoint.takes_file:
         codes += ["upload.too_large", "upload.timeout"]
     codes += ["schema.invalid", "upload.unreadable", "internal", "database.unavailable", "storage.full"]
-    grouped: dict[tuple[int, bool], list[str]] = {}
+    grouped: dict[tuple[int, str], list[str]] = {}
     for code in TITLES:
         if code in codes:
             status = problems.STATUS[code]
-            own_form = endpoint.refuse is not None and status < 500
-            if endpoint.refuse is not None and own_form:
-                status = endpoint.refuse(Refusal(code)).status
+            own_form = ""
+            if endpoint.refuse is not None and status < 500:
+                answer = endpoint.refuse(Refusal(code))
+                status, own_form = answer.status, answer.media_type
             grouped.setdefault((status, own_form), []).append(code)
     return dict(sorted(grouped.items()))

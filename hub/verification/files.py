@@ -80,11 +80,11 @@ class Files:
         if trust is None:  # without roots everybody looks like a stranger
             noted = (*finding.problems, problems.DATABASE_UNAVAILABLE)
             finding = replace(finding, trusted=checked.Answer.UNKNOWN, problems=noted)
-        return self._judge(finding)
+        return self._judge(finding, hashlib.sha256(data).digest())
 
     # --- putting together --------------------------------------------------------------------------------------------
 
-    def _judge(self, finding: checked.Finding) -> Verdict:
+    def _judge(self, finding: checked.Finding, sha256: bytes) -> Verdict:
         presented = Presented.RECORD if finding.what is What.IMAGE else Presented.PDF
         noted = (problems.FILE_IMAGE,) if finding.what is What.IMAGE else ()
         file = Proof(Finding(finding.intact), Finding(finding.trusted), None, (*noted, *finding.problems))
@@ -96,6 +96,9 @@ class Files:
         proof = self._as_one(proof, credential, place)
         if file.intact is _YES:
             proof = self._as_sealed(proof, finding, credential, place)
+            ours = finding.trusted is not checked.Answer.NO
+            if ours and place is not None and self._records.has_another_file(place.found, sha256):
+                proof = _worse(proof, problems.NOT_AS_ISSUED, intact=_NO)
         if several:
             proof = _worse(proof, problems.FILE_SEVERAL_CODES, intact=_UNKNOWN)
         elif code is None and finding.what is not What.OTHER:
@@ -122,7 +125,7 @@ class Files:
     def _as_sealed(
         self, proof: Proof, finding: checked.Finding, credential: _Part | None, place: _Part | None
     ) -> Proof:
-        """What a seal must have besides: a credential and a code, the issuer's key, and no other file on record."""
+        """What a sealed file must have besides: a credential, a code, and the seal of the authority that issued it."""
         if credential is None:
             proof = _worse(proof, problems.FILE_WITHOUT_CREDENTIAL, intact=_UNKNOWN)
         if place is None:  # whether it is a copy, and until when it is good, is told by the code alone
@@ -134,8 +137,6 @@ class Files:
         name = next((part.identifier for part in (credential, place) if part is not None and part.identifier), None)
         if name is not None and identifier.parse(name).authority_code != finding.signer_code:
             proof = _worse(proof, problems.SEAL_OF_ANOTHER, trusted=_NO)
-        if place is not None and self._records.has_another_file(place.found):
-            proof = _worse(proof, problems.NOT_AS_ISSUED, intact=_NO)
         return proof
 
     # --- parts ---------------------------------------------------------------------------------------------------

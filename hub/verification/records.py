@@ -44,8 +44,8 @@ class Records:
         """What the file with these very bytes was made of."""
         return self._find(lambda reader: self._of_file(reader, sha256))
 
-    def has_another_file(self, found: Found) -> bool:
-        """Whether a file is on record for this version or copy; asked about one that is not it.
+    def has_another_file(self, found: Found, sha256: bytes) -> bool:
+        """Whether a file with another digest is on record for this version or copy.
 
         False while the database is away: then nothing is known of files.
         """
@@ -56,9 +56,10 @@ class Records:
         if found.receipt is not None:
             key = replace(key, kind=documents.Kind.COPY, receipt=found.receipt.number)
         try:
-            return documents.find(self._database.reader, key) is not None
+            known = documents.find(self._database.reader, key)
         except DatabaseUnavailable:
             return False
+        return known is not None and known.sha256 != sha256
 
     def _of_code(self, reader: Reader, code: str) -> Found:
         record = certificates.by_code(reader, self._vault, code)
