@@ -5,23 +5,27 @@ import copy
 import hashlib
 import json
 from datetime import date
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rfc8785
 import yaml
-from PIL import Image, PngImagePlugin
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hub import photo
 from hub.domain import wording
 from hub.domain.catalogue import Catalogue, Edition, Field
 from hub.domain.values import MAX_PHOTO_BYTES, Column
+from hub.intake.body import PushBody
+from hub.intake.step import canonical
 from hub.registration import document
 from hub.retrieval import RetrievalBody
 from hub.store.catalogue import content_of
+from hub.wire import loads, validate
 from signing import credential
 from tests import town as t
+from tests.test_photo import exif, largest, picture, text_of
 
 ROOM, NAME = "住宅", "甲"
 UNITS: t.Body = {
@@ -39,16 +43,6 @@ UNITS: t.Body = {
 }
 PHOTO: t.Body = {"name": "photo", "label": "照片", "label_en": "Photo", "type": "photo", "required": False}
 ROW: t.Body = {"unit": "甲室", "area": "12.50", "floor": 3}
-
-
-def picture(kind: str = "JPEG", size: tuple[int, int] = (120, 168), mode: str = "RGB", **more: Any) -> bytes:
-    packed = BytesIO()
-    Image.new(mode, size, 120).save(packed, kind, **more)
-    return packed.getvalue()
-
-
-def text_of(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 # --- the catalogue's file ---------------------------------------------------------------------------------------------
@@ -81,6 +75,7 @@ def wrong(*fields: t.Body) -> list[tuple[str, str]]:
         ({"columns": [UNITS["columns"][0]] * 2}, "/columns/1/name", "schema.invalid"),
         ({"columns": [{**UNITS["columns"][0], "name": "Unit"}]}, "/columns/0/name", "schema.invalid"),
         ({"columns": [{**UNITS["columns"][0], "label": "𠮷"}]}, "/columns/0/label", "glyph.missing"),
+        ({"columns": [{**UNITS["columns"][0], "label": "列" * 41}]}, "/columns/0/label", "schema.invalid"),
         ({"columns": [{**UNITS["columns"][0], "type": "code"}]}, "/columns/0/type", "schema.invalid"),
         ({"columns": [{**UNITS["columns"][0], "type": "table"}]}, "/columns/0/type", "schema.invalid"),
         ({"columns": [{**UNITS["columns"][0], "max_length": 201}]}, "/columns/0/max_length", "schema.invalid"),
@@ -250,125 +245,7 @@ def test_an_intent_waits_with_its_table(city: t.Town) -> None:
     assert city.agrees()
 
 
-# --- photos -----------------------------------------------------------------------------------------------------------
-
-
-def largest() -> bytes:
-    """A JPEG of exactly as many bytes as may be: restart intervals and quantisation fill it up."""
-    data = picture("JPEG", (800, 1100), quality=30)
-    room = MAX_PHOTO_BYTES - len(data)
-    assert room > 0
-    return data[:2] + b"\xff" * room + data[2:]  # fill bytes before a marker are allowed (ITU T.81 B.1.1.2)
-
-
-def many_scans() -> bytes:
-    data = picture("JPEG", progressive=True)
-    scan = data.rindex(b"\xff\xda")
-    return data[:-2] + data[scan:-2] * 20 + b"\xff\xd9"
-
-
-def png_with(kind: str) -> bytes:
-    told = PngImagePlugin.PngInfo()
-    if kind == "itxt":
-        told.add_itxt("Author", "安试")
-    else:
-        told.add_text("Author", "Anna", zip=kind == "ztxt")
-    return picture("PNG", pnginfo=told)
-
-
-def exif() -> Image.Exif:
-    told = Image.Exif()
-    told[0x010F] = "a camera"
-    return told
-
-
-def after(data: bytes, place: int, more: bytes) -> bytes:
-    return data[:place] + more + data[place:]
-
-
-COMMENT = b"\xff\xfe\x00\x06Anna"
-THUMBNAIL = b"\xff\xe0\x00\x13JFIF\0\x01\x01\0\0\x01\0\x01\x01\x01\0\0\0"
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        picture(),
-        picture("PNG"),
-        picture("JPEG", mode="L"),
-        picture("PNG", mode="L"),
-        picture("PNG", mode="P"),
-        picture("PNG", mode="RGBA"),
-        picture("JPEG", progressive=True),
-        picture("JPEG", (1000, 1400), quality=1),
-        picture("PNG", (1000, 1400), mode="1"),
-        picture("JPEG", (1, 1)),
-        picture("JPEG", dpi=(300, 300)),
-        largest(),
-    ],
-)
-def test_a_plain_portrait_is_taken(data: bytes) -> None:
-    assert photo.problem(text_of(data)) is None
-
-
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (b"", "must be a JPEG or PNG photo"),
-        (b"not a picture", "must be a JPEG or PNG photo"),
-        (picture("GIF", mode="P"), "must be a JPEG or PNG photo"),
-        (picture("WEBP"), "must be a JPEG or PNG photo"),
-        (picture("BMP", (30, 42)), "must be a JPEG or PNG photo"),
-        (b"%PDF-1.7 " + picture(), "must be a JPEG or PNG photo"),
-        (picture("JPEG", (1001, 10)), "1000 by 1400"),
-        (picture("PNG", (10, 1401)), "1000 by 1400"),
-        (picture("PNG", (20000, 20000), mode="1", compress_level=9), "24 KB"),
-        (b"\x89PNG\r\n\x1a\n" + picture("PNG")[8:16] + b"\xff" * 8 + picture("PNG")[24:], "1000 by 1400"),
-        (largest()[:2] + b"\xff" + largest()[2:], "24 KB"),
-        (picture("JPEG", exif=exif()), "EXIF"),
-        (picture("PNG", exif=exif()), "EXIF"),
-        (picture("JPEG", icc_profile=b"profile" * 20), "EXIF"),
-        (after(picture(), 2, COMMENT), "EXIF"),
-        (after(picture(), 2, THUMBNAIL), "EXIF"),
-        (png_with("text"), "EXIF"),
-        (png_with("ztxt"), "EXIF"),
-        (png_with("itxt"), "EXIF"),
-        (picture() + b"more", "damaged"),
-        (picture("PNG") + b"more", "damaged"),
-        (picture()[:-2], "damaged"),
-        (picture()[:200], "damaged"),
-        (picture("PNG")[:-12], "damaged"),
-        (picture("PNG")[:60], "damaged"),
-        (picture("PNG")[:-20] + b"\0" * 8 + picture("PNG")[-12:], "damaged"),
-        (b"\xff\xd8\xff", "damaged"),
-        (b"\xff\xd8\xff\xd9", "damaged"),
-        (b"\x89PNG\r\n\x1a\n", "damaged"),
-        (many_scans(), "damaged"),
-        (picture("JPEG", mode="CMYK"), "grey or RGB"),
-        (picture("PNG", mode="I;16"), "grey or RGB"),
-    ],
-)
-def test_anything_else_is_refused_with_a_reason(data: bytes, said: str) -> None:
-    found = photo.problem(text_of(data))
-    assert found is not None
-    assert said in found[1]
-
-
-def test_base64_has_one_form() -> None:
-    whole = text_of(picture()[:-2] + b"\xff\xd9")
-    assert photo.problem(whole + "====") is not None
-    assert photo.problem(whole[:-1]) is not None
-    tail = text_of(b"\xff\xd8\xff\xe0")
-    assert photo.problem(tail[:-3] + "B==") is not None
-
-
-@pytest.mark.parametrize("damage", range(0, 700, 7))
-def test_no_damage_makes_it_fall(damage: int) -> None:
-    for data in (picture(progressive=True), picture("PNG", mode="P")):
-        changed = bytearray(data)
-        changed[damage % len(data)] ^= 0xFF
-        found = photo.problem(text_of(bytes(changed)))
-        assert found is None or all(found)
+# --- photos in a push (what makes a photo: test_photo.py) --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -387,6 +264,35 @@ def test_a_push_with_a_wrong_photo_is_refused(city: t.Town, value: Any, said: st
     found = t.refusal(city.push, "办件-1", t.body(permit(photo=value)))
     assert t.places(found) == [("/certificates/0/fields/photo", "schema.invalid")]
     assert said is None or said in found.errors[0].message_en
+
+
+# --- the form ---------------------------------------------------------------------------------------------------------
+
+TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
+CELL = TEXT | st.integers(-(2**53) + 1, 2**53 - 1)
+ROWS = st.lists(st.dictionaries(TEXT, CELL, max_size=8), min_size=1, max_size=5)
+
+
+@given(st.dictionaries(TEXT, CELL | ROWS, max_size=6))
+def test_bodies_with_tables_are_compared_in_their_canonical_form(fields: dict[str, Any]) -> None:
+    value = loads(t.raw(t.body(t.grant("许可-1", fields=fields))))
+    assert canonical(value, validate(PushBody, value)) == rfc8785.dumps(value)
+
+
+def test_the_form_is_described() -> None:
+    schema = PushBody.model_json_schema()
+    values = schema["$defs"]["CertificateBody"]["properties"]["fields"]["additionalProperties"]["anyOf"]
+    assert [kind["type"] for kind in values] == ["string", "integer", "array"]
+    rows = values[2]
+    assert (rows["minItems"], rows["maxItems"], rows["items"]["maxProperties"]) == (1, 100, 8)
+    assert [kind["type"] for kind in rows["items"]["additionalProperties"]["anyOf"]] == ["string", "integer"]
+
+
+def test_a_table_is_not_too_deep_and_what_is_deeper_is_refused(city: t.Town) -> None:
+    deep: Any = "x"
+    for _ in range(30):
+        deep = [deep]
+    assert refused_at(city, units=deep) == [("", "schema.invalid")]
 
 
 # --- who sees it ------------------------------------------------------------------------------------------------------

@@ -46,11 +46,11 @@ class CodeBody(Body):
 
 
 class ColumnBody(Body):
-    """One column of a table."""
+    """One column of a table; its labels are short, for the head is drawn again on every page."""
 
     name: Text
-    label: Text
-    label_en: English = ""
+    label: Annotated[str, Limit(min_length=1, max_length=40)]
+    label_en: Annotated[str, Limit(max_length=60)] = ""
     type: Literal["text", "date", "integer", "decimal"]
     required: bool = True
     max_length: Annotated[int, Limit(ge=1, le=MAX_CELL)] | None = None
