@@ -1,7 +1,7 @@
 """What a stranger's PDF validator needs to check our seals: the roots, the issuing CAs, and their revocation lists.
 
-Nothing of it is secret. A list is signed when somebody asks for it first, kept in the process, and signed anew when
-anything was revoked since, or a day later.
+Nothing of it is secret. A list is signed when somebody asks for it, kept for some seconds, and signed anew at once when
+anything was revoked. It is not dated back: careful validators (EU DSS) want a list that is younger than the seal.
 """
 
 import threading
@@ -20,9 +20,7 @@ from signing.errors import KeyMissing
 from signing.keys import Purpose
 
 GOOD_FOR = timedelta(days=7)
-NEW_AFTER = timedelta(days=1)
-_SKEW = timedelta(minutes=5)
-"""Validators' clocks differ; a list from the future is refused."""
+KEPT_FOR = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class X509Publication:
         mark = key_store.x509_mark(self._database.reader)
         now = self._clock.now()
         known = self._lists.get(name)
-        if known is not None and known.mark == mark and timedelta() <= now - known.at < NEW_AFTER:
+        if known is not None and known.mark == mark and timedelta() <= now - known.at < KEPT_FOR:
             return known.der
         issuer = next((record for group in self._authorities() for record in group if record.name == name), None)
         if issuer is None:
@@ -117,6 +115,6 @@ class X509Publication:
             key.public,
             issuer.der,
             number=to_micros(now),
-            validity=x509.Validity(now - _SKEW, now + GOOD_FOR),
+            validity=x509.Validity(now, now + GOOD_FOR),
             revoked=revoked,
         )
