@@ -47,7 +47,7 @@ class Row:
     recorded: bool = True
 
 
-def table(certificate: str) -> dict[str, Row]:
+def table(certificate: str, receipt: str = "") -> dict[str, Row]:
     own = {"identifier": certificate}
     holder = {"id_type": c.LIN[0], "id_number": c.LIN[1]}
     case = {"case_number": "R-1"}
@@ -55,9 +55,15 @@ def table(certificate: str) -> dict[str, Row]:
         "PUT /api/v1/cases/{case_number}": Row(ISSUER, case, PUSH, 201, (403, "perm.case_required")),
         "GET /api/v1/cases/{case_number}": Row(ISSUER, case, None, 200, (404, "case.not_found")),
         "POST /api/v1/lookups": Row(COUNTER, {}, {**CASE, "holder": holder}, 200, (403, "perm.case_required")),
-        "POST /api/v1/retrievals": Row(COUNTER, {}, {**CASE, **own}, 201, (403, "perm.case_required")),
+        "POST /api/v1/retrievals": Row(COUNTER, {}, {**CASE, **own}, 200, (403, "perm.case_required")),
         "GET /api/v1/certificates/{identifier}": Row(ISSUER, own, None, 200, (404, "certificate.not_found")),
         "GET /api/v1/certificates/{identifier}/credential": Row(ISSUER, own, None, 200, (404, "certificate.not_found")),
+        "GET /api/v1/certificates/{identifier}/document.pdf": Row(
+            ISSUER, own, None, 200, (404, "certificate.not_found")
+        ),
+        "GET /api/v1/retrievals/{receipt_number}/copy.pdf": Row(
+            COUNTER, {"receipt_number": receipt}, None, 200, (404, "certificate.not_found")
+        ),
         "POST /api/v1/certificates/{identifier}/suspension": Row(
             ISSUER, own, {"kind": "lost", **ACT}, 200, (403, "perm.not_issuer")
         ),
@@ -100,6 +106,7 @@ class Hub:
     address: str
     endpoints: dict[str, Endpoint]
     certificate: str
+    receipt: str
 
     def token(self, client: str, *, scopes: frozenset[str] | None = None, age: timedelta = timedelta()) -> str:
         """A real token of a sample client, made `age` ago, with all of its scopes or only some."""
@@ -135,8 +142,10 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         (city.folder / "sample" / "keys" / "other-department.pem").write_bytes(key)
         app = create_app(city.parts)
         endpoints = {f"{e.method} {e.path}": e for e in app.state.endpoints}
+        certificate = city.identifier(c.ID_CARD, c.LIN)
+        taken = city.retrieve(COUNTER, CASE["case_number"], "FZYC0107", certificate)
         with served(app) as address:
-            yield Hub(city, address, endpoints, city.identifier(c.ID_CARD, c.LIN))
+            yield Hub(city, address, endpoints, certificate, taken.receipt_number)
 
 
 def problem(answer: httpx.Response) -> tuple[int, str]:
@@ -156,7 +165,7 @@ def test_nothing_is_routed_beside_the_declared_endpoints(hub: Hub) -> None:
 
 @pytest.mark.parametrize("name", sorted(table("")))
 def test_no_token_and_expired_and_forged(hub: Hub, name: str) -> None:
-    row = table(hub.certificate)[name]
+    row = table(hub.certificate, hub.receipt)[name]
     assert problem(hub.call(name, row, None)) == (401, "auth.missing")
     expired = hub.token(ISSUER, age=timedelta(minutes=12))
     assert problem(hub.call(name, row, expired)) == (401, "auth.expired")
@@ -171,14 +180,14 @@ def test_no_token_and_expired_and_forged(hub: Hub, name: str) -> None:
 def test_a_token_without_the_scope_is_refused_on_record(hub: Hub, name: str) -> None:
     hub.city.forget()
     client = ISSUER if name == "GET /api/v1/directory" else WITHOUT_SCOPES
-    answer = hub.call(name, table(hub.certificate)[name], hub.token(client))
+    answer = hub.call(name, table(hub.certificate, hub.receipt)[name], hub.token(client))
     assert problem(answer) == (403, "perm.scope")
     assert [(row["client"], row["outcome"]) for row in hub.city.audit()] == [(client, "perm.scope")]
 
 
 @pytest.mark.parametrize("name", sorted(name for name, row in table("").items() if row.other is not None))
 def test_another_department_is_refused_on_record(hub: Hub, name: str) -> None:
-    row = table(hub.certificate)[name]
+    row = table(hub.certificate, hub.receipt)[name]
     path = {**row.path}
     if "case_number" in path:
         path["case_number"] = "榕公无犯〔2026〕00918"
@@ -201,7 +210,7 @@ def test_a_disabled_client_is_out_at_once(hub: Hub) -> None:
 
 
 def test_as_it_should_be_and_on_record(hub: Hub) -> None:
-    rows = table(hub.certificate)
+    rows = table(hub.certificate, hub.receipt)
     for name, row in rows.items():
         hub.city.forget()
         answer = hub.call(name, row, hub.token(ISSUER if row.client == ANY else row.client))

@@ -93,7 +93,7 @@ def type_readme(folder: Path, port: int) -> list[str]:
 
 
 def test_it_is_issued_read_found_pulled_verified_revoked_and_seen_as_revoked(story: Story) -> None:
-    _, issued, read, found, pulled, verified, revoked, after, *_ = story.output
+    _, issued, read, found, pulled, files, verified, revoked, after, *_ = story.output
     case = json.loads(issued)
     assert (case["status"], case["issuance"]) == ("completed", "done")
     identifier = case["certificates"][0]["identifier"]
@@ -104,6 +104,12 @@ def test_it_is_issued_read_found_pulled_verified_revoked_and_seen_as_revoked(sto
     assert taken["receipt_number"]
     assert taken["state"] == "valid"
     assert taken["credential"].endswith("~")
+    assert taken["copy"]["url"] == f"/api/v1/retrievals/{taken['receipt_number']}/copy.pdf"
+    assert files.split() == ["certificate.pdf", "copy.pdf"]
+    original, copy = ((story.folder / name).read_bytes() for name in files.split())
+    assert original.startswith(b"%PDF-1.7")
+    assert copy.startswith(b"%PDF-1.7")
+    assert original != copy
     assert json.loads(verified)["state"] == "valid"
     assert json.loads(revoked)["state"] == "revoked"
     page, as_json, api, *terminal = after.strip().split("\n")
