@@ -102,110 +102,147 @@ def open_parts(
     checkers = Checkers(settings.files_at_once, settings.file_deadline_s)
     try:
         schema.require(database)
-        yield _build(settings, clock or Clock(), database, checkers, at_step)
+        yield _parts(_ground(settings, clock or Clock(), database, at_step), checkers, at_step)
     finally:
         checkers.close()
         database.close()
 
 
-def _build(
-    settings: Settings, clock: Clock, database: Database, checkers: Checkers, at_step: Callable[[str], None]
-) -> Parts:
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What the steps stand on."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    ids: Ids
+    vault: Vault
+    audit: Audit
+    keyring: Keyring
+    signing_keys: SigningKeys
+    catalogue: CatalogueCache
+    index: EmbeddedDirectory
+    documents: Documents
+    rendition: Rendition
+    publication: X509Publication
+
+
+def _ground(settings: Settings, clock: Clock, database: Database, at_step: Callable[[str], None]) -> _Ground:
     vault = Vault(MasterKey.read(settings.master_key_path), lambda: key_store.data_keys(database.reader))
     folder = KeyFolder(keys_folder(settings), vault.key_files_passphrase)
     ids = Ids(database)
-    audit = Audit(database, ids, clock)
     keyring = Keyring(database, folder)
     catalogue = CatalogueCache(database)
-    index = EmbeddedDirectory(index_folder(settings))
-    signing_keys = SigningKeys(database, folder, keys_folder(settings), clock)
     documents = Documents(database, vault, documents_folder(settings), at_step)
-    rendition = Rendition(
-        database=database, vault=vault, clock=clock, keyring=keyring, catalogue=catalogue, documents=documents
-    )
-    publication = X509Publication(database=database, keyring=keyring, clock=clock)
-    return Parts(
+    return _Ground(
         settings=settings,
         clock=clock,
         database=database,
         ids=ids,
         vault=vault,
-        audit=audit,
+        audit=Audit(database, ids, clock),
         keyring=keyring,
-        signing_keys=signing_keys,
+        signing_keys=SigningKeys(database, folder, keys_folder(settings), clock),
         catalogue=catalogue,
+        index=EmbeddedDirectory(index_folder(settings)),
         documents=documents,
-        rendition=rendition,
-        access=Access(database=database, clock=clock, keyring=keyring),
+        rendition=Rendition(
+            database=database, vault=vault, clock=clock, keyring=keyring, catalogue=catalogue, documents=documents
+        ),
+        publication=X509Publication(database=database, keyring=keyring, clock=clock),
+    )
+
+
+def _parts(g: _Ground, checkers: Checkers, at_step: Callable[[str], None]) -> Parts:
+    return Parts(
+        settings=g.settings,
+        clock=g.clock,
+        database=g.database,
+        ids=g.ids,
+        vault=g.vault,
+        audit=g.audit,
+        keyring=g.keyring,
+        signing_keys=g.signing_keys,
+        catalogue=g.catalogue,
+        documents=g.documents,
+        rendition=g.rendition,
+        access=Access(database=g.database, clock=g.clock, keyring=g.keyring),
         registration=Registration(
-            database=database,
-            clock=clock,
-            vault=vault,
-            catalogue=catalogue,
-            signing_keys=signing_keys,
+            database=g.database,
+            clock=g.clock,
+            vault=g.vault,
+            catalogue=g.catalogue,
+            signing_keys=g.signing_keys,
             missing_glyphs=glyphs.missing,
         ),
         intake=Intake(
-            database=database,
-            vault=vault,
-            clock=clock,
-            catalogue=catalogue,
-            audit=audit,
-            settings=settings,
+            database=g.database,
+            vault=g.vault,
+            clock=g.clock,
+            catalogue=g.catalogue,
+            audit=g.audit,
+            settings=g.settings,
             missing_glyphs=glyphs.missing,
         ),
         issuance=Issuance(
-            database=database,
-            vault=vault,
-            clock=clock,
-            ids=ids,
-            audit=audit,
-            keyring=keyring,
-            catalogue=catalogue,
+            database=g.database,
+            vault=g.vault,
+            clock=g.clock,
+            ids=g.ids,
+            audit=g.audit,
+            keyring=g.keyring,
+            catalogue=g.catalogue,
             at_step=at_step,
         ),
-        lifecycle=Lifecycle(database=database, vault=vault, clock=clock, ids=ids, audit=audit),
-        directory=Directory(database=database, vault=vault, clock=clock, catalogue=catalogue, directory=index),
+        lifecycle=Lifecycle(database=g.database, vault=g.vault, clock=g.clock, ids=g.ids, audit=g.audit),
+        directory=Directory(
+            database=g.database, vault=g.vault, clock=g.clock, catalogue=g.catalogue, directory=g.index
+        ),
         lookup=Lookup(
-            database=database,
-            vault=vault,
-            clock=clock,
-            audit=audit,
-            catalogue=catalogue,
-            settings=settings,
-            holdings=Holdings(database=database, vault=vault, directory=index),
+            database=g.database,
+            vault=g.vault,
+            clock=g.clock,
+            audit=g.audit,
+            catalogue=g.catalogue,
+            settings=g.settings,
+            holdings=Holdings(database=g.database, vault=g.vault, directory=g.index),
         ),
         retrieval=Retrieval(
-            database=database,
-            vault=vault,
-            clock=clock,
-            audit=audit,
-            catalogue=catalogue,
-            settings=settings,
-            rendition=rendition,
+            database=g.database,
+            vault=g.vault,
+            clock=g.clock,
+            audit=g.audit,
+            catalogue=g.catalogue,
+            settings=g.settings,
+            rendition=g.rendition,
         ),
         records=Records(
-            database=database, vault=vault, clock=clock, audit=audit, catalogue=catalogue, rendition=rendition
+            database=g.database,
+            vault=g.vault,
+            clock=g.clock,
+            audit=g.audit,
+            catalogue=g.catalogue,
+            rendition=g.rendition,
         ),
-        rendering=Rendering(database=database, vault=vault, rendition=rendition),
+        rendering=Rendering(database=g.database, vault=g.vault, rendition=g.rendition),
         checkers=checkers,
         verification=Verification(
-            database=database,
-            vault=vault,
-            clock=clock,
-            keyring=keyring,
-            catalogue=catalogue,
+            database=g.database,
+            vault=g.vault,
+            clock=g.clock,
+            keyring=g.keyring,
+            catalogue=g.catalogue,
             checkers=checkers,
-            publication=publication,
+            publication=g.publication,
         ),
-        x509=publication,
+        x509=g.publication,
         rotation=Rotation(
-            database=database,
-            vault=vault,
-            clock=clock,
-            settings=settings,
-            signing_keys=signing_keys,
-            keyring=keyring,
-            documents=documents,
+            database=g.database,
+            vault=g.vault,
+            clock=g.clock,
+            settings=g.settings,
+            signing_keys=g.signing_keys,
+            keyring=g.keyring,
+            documents=g.documents,
         ),
     )
