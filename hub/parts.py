@@ -167,23 +167,8 @@ def _parts(g: _Ground, checkers: Checkers, at_step: Callable[[str], None]) -> Pa
         documents=g.documents,
         rendition=g.rendition,
         access=Access(database=g.database, clock=g.clock, keyring=g.keyring),
-        registration=Registration(
-            database=g.database,
-            clock=g.clock,
-            vault=g.vault,
-            catalogue=g.catalogue,
-            signing_keys=g.signing_keys,
-            missing_glyphs=glyphs.missing,
-        ),
-        intake=Intake(
-            database=g.database,
-            vault=g.vault,
-            clock=g.clock,
-            catalogue=g.catalogue,
-            audit=g.audit,
-            settings=g.settings,
-            missing_glyphs=glyphs.missing,
-        ),
+        registration=_registration(g),
+        intake=_intake(g),
         issuance=Issuance(
             database=g.database,
             vault=g.vault,
@@ -198,24 +183,8 @@ def _parts(g: _Ground, checkers: Checkers, at_step: Callable[[str], None]) -> Pa
         directory=Directory(
             database=g.database, vault=g.vault, clock=g.clock, catalogue=g.catalogue, directory=g.index
         ),
-        lookup=Lookup(
-            database=g.database,
-            vault=g.vault,
-            clock=g.clock,
-            audit=g.audit,
-            catalogue=g.catalogue,
-            settings=g.settings,
-            holdings=Holdings(database=g.database, vault=g.vault, directory=g.index),
-        ),
-        retrieval=Retrieval(
-            database=g.database,
-            vault=g.vault,
-            clock=g.clock,
-            audit=g.audit,
-            catalogue=g.catalogue,
-            settings=g.settings,
-            rendition=g.rendition,
-        ),
+        lookup=_lookup(g),
+        retrieval=_retrieval(g),
         records=Records(
             database=g.database,
             vault=g.vault,
@@ -245,4 +214,51 @@ def _parts(g: _Ground, checkers: Checkers, at_step: Callable[[str], None]) -> Pa
             keyring=g.keyring,
             documents=g.documents,
         ),
+    )
+
+
+def _lookup(g: _Ground) -> Lookup:
+    return Lookup(
+        database=g.database,
+        vault=g.vault,
+        clock=g.clock,
+        audit=g.audit,
+        catalogue=g.catalogue,
+        settings=g.settings,
+        holdings=Holdings(database=g.database, vault=g.vault, directory=g.index),
+    )
+
+
+def _retrieval(g: _Ground) -> Retrieval:
+    return Retrieval(
+        database=g.database,
+        vault=g.vault,
+        clock=g.clock,
+        audit=g.audit,
+        catalogue=g.catalogue,
+        settings=g.settings,
+        rendition=g.rendition,
+    )
+
+
+def _registration(g: _Ground) -> Registration:
+    return Registration(
+        database=g.database,
+        clock=g.clock,
+        vault=g.vault,
+        catalogue=g.catalogue,
+        signing_keys=g.signing_keys,
+        missing_glyphs=glyphs.missing,
+    )
+
+
+def _intake(g: _Ground) -> Intake:
+    return Intake(
+        database=g.database,
+        vault=g.vault,
+        clock=g.clock,
+        catalogue=g.catalogue,
+        audit=g.audit,
+        settings=g.settings,
+        missing_glyphs=glyphs.missing,
     )
