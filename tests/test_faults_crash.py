@@ -58,9 +58,9 @@ class Sweep:
         with open_parts(settings_of(folder)) as parts:
             return s.picture(parts, *self.cases)
 
-    def crash_sites(self) -> Iterator[tuple[int, str, Path]]:
+    def crash_sites(self, first: int = 1) -> Iterator[tuple[int, str, Path]]:
         """(point, what must be there: before, reserved or after, the directory that the killed process left)."""
-        for point in range(1, len(self.points) + 1):
+        for point in range(first, len(self.points) + 1):
             if self._only_takes_ids(point):
                 continue
             folder = self._scene.copy(self._tmp / f"killed-{point}")
@@ -100,23 +100,28 @@ def sweep(theatre: Stage, scene: Scene, tmp_path: Path, request: pytest.FixtureR
     return Sweep(theatre, scene, tmp_path, orders(scene)[request.param])
 
 
+def finish(sweep: Sweep, state: str, folder: Path, *, by_worker: bool) -> None:
+    """Look at what a killed push left, and bring it to its end."""
+    with open_parts(settings_of(folder), clock=s.Later()) as parts:
+        sweep.must_be(state, s.picture(parts, *sweep.cases))
+        promised = s.reserved(parts, str(sweep.order.case))
+        assert (promised is not None) == (state == "reserved")
+        if by_worker:
+            assert parts.issuance.finish_due() == (state == "reserved")
+            assert parts.issuance.finish_due() == 0
+        pushed = sweep.again(parts)
+        assert pushed["status"] == (201 if state == "before" and sweep.order.case != s.TWO else 200)
+        assert promised is None or identifiers(pushed) == promised
+        assert sweep.again(parts) == {**pushed, "status": 200}
+        assert s.picture(parts, *sweep.cases) == sweep.after
+
+
 @pytest.mark.parametrize("sweep", PUSHES, indirect=True)
 def test_a_push_killed_anywhere_is_finished_by_the_next_equal_one_or_by_the_worker(sweep: Sweep) -> None:
     states = []
     for point, state, folder in sweep.crash_sites():
         states.append(state)
-        with open_parts(settings_of(folder), clock=s.Later()) as parts:
-            sweep.must_be(state, s.picture(parts, *sweep.cases))
-            promised = s.reserved(parts, str(sweep.order.case))
-            assert (promised is not None) == (state == "reserved")
-            if point % 2:
-                assert parts.issuance.finish_due() == (state == "reserved")
-                assert parts.issuance.finish_due() == 0
-            pushed = sweep.again(parts)
-            assert pushed["status"] == (201 if state == "before" and sweep.order.case != s.TWO else 200)
-            assert promised is None or identifiers(pushed) == promised
-            assert sweep.again(parts) == {**pushed, "status": 200}
-            assert s.picture(parts, *sweep.cases) == sweep.after
+        finish(sweep, state, folder, by_worker=point % 2 == 1)
     assert set(states) == {"before", "reserved", "after"}
     assert states.count("reserved") > 10
 
