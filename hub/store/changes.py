@@ -173,6 +173,12 @@ def _apply_next(writer: Writer, change: Change, before: VersionRecord) -> None:
     if changed != 1 or change.superseded_on is None:
         raise Raced
     _end_version(writer, before, change.superseded_on)
+    # Where `before` has not begun, what it would have followed goes on until the new version begins.
+    writer.run(
+        "UPDATE versions SET superseded_on = :valid_from WHERE home = :home AND certificate = :certificate"
+        " AND version < :before AND superseded_on > :on",
+        {**change.certificate, "before": before.version, "on": change.superseded_on},
+    )
     staying = {row["party"] for row in change.holdings}
     for party in set(before.parties) - staying:
         writer.run(
