@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hub.domain.errors import FieldError, Refusal
+from hub.domain.errors import FieldError, Refusal, pointer
 
 _T = TypeVar("_T", bound=BaseModel)
 
@@ -112,10 +112,3 @@ def refusal_of(errors: list[Any] | list[Mapping[str, Any]]) -> Refusal:
         message, message_en = _MESSAGES.get(item["type"], ("取值不符合要求", "the value does not fit"))
         found.append(FieldError(pointer(item["loc"]), "schema.invalid", message, message_en))
     return Refusal("schema.invalid", f"{len(errors)} 个字段需要修改", errors=tuple(found))
-
-
-def pointer(location: tuple[int | str, ...]) -> str:
-    """A JSON pointer (RFC 6901); a name that is itself wrong is pointed to like its value."""
-    if location and location[-1] == "[key]":  # what pydantic adds
-        location = location[:-1]
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)

@@ -8,9 +8,9 @@ from hub.domain import numbers
 from hub.domain.case import CaseStatus, Person, Push, PushedCertificate
 from hub.domain.catalogue import Catalogue, CertificateType, Edition, Matter
 from hub.domain.dates import FUTURE_TOLERANCE, day_of, read_day, read_moment
-from hub.domain.errors import FieldError, Refusal
+from hub.domain.errors import FieldError, Refusal, pointer
 from hub.intake.body import CertificateBody, PersonBody, PushBody
-from hub.wire import pointer
+from hub.wire import MAX_ERRORS
 
 MissingGlyphs = Callable[[str], set[str]]
 Fields = Mapping[str, str | int]
@@ -161,7 +161,7 @@ class Reading:
         older = None if before is None else kind.edition(before, self._today)
         if older is not None and not older.problems(fields, at):
             return older
-        raise Refusal("schema.invalid", f"{len(problems)} 个照面字段需要修改", errors=tuple(problems))
+        raise Refusal("schema.invalid", f"{len(problems)} 个照面字段需要修改", errors=tuple(problems[:MAX_ERRORS]))
 
     def _holders(self, body: CertificateBody, at: str) -> tuple[Person, ...]:
         holders = tuple(self._person(h, f"{at}/holders/{n}") for n, h in enumerate(body.holders))
