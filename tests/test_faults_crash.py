@@ -146,6 +146,25 @@ def test_an_act_has_happened_or_not(sweep: Sweep) -> None:
             assert s.picture(parts) == sweep.after
 
 
+@pytest.mark.parametrize("sweep", ["look up", "retrieve"], indirect=True)
+def test_what_a_counter_takes_is_on_record_before_it_is_answered(sweep: Sweep, scene: Scene) -> None:
+    """A kill leaves receipt, people seen and record together, or none of them."""
+    takes = sweep.order.act == "retrieve"
+    for _, state, folder in sweep.crash_sites():
+        with open_parts(settings_of(folder)) as parts:
+            row = parts.database.reader.one("SELECT COUNT(*) AS n FROM audit WHERE client = 'fz-transport-counter'")
+            assert row is not None
+            assert row["n"] - 1 == (state == "after")
+            assert s.count(parts, "retrievals") == (takes and state == "after")
+            answer = sweep.again(parts)
+            if takes:
+                assert (answer["created"], answer["state"]) == (state == "before", "valid")
+            else:
+                assert sorted(answer) == sorted(scene.identifiers[number] for number in (s.A, s.B))
+            assert s.count(parts, "retrievals") == takes
+            s.picture(parts)
+
+
 @pytest.mark.parametrize("sweep", ["replace the signing key"], indirect=True)
 def test_one_key_signs_whenever_its_replacement_is_killed(sweep: Sweep, scene: Scene) -> None:
     with open_parts(settings_of(scene.folder)) as parts:
