@@ -27,6 +27,7 @@ _MESSAGES = {
     "string_type": ("应为文本", "must be a text"),
     "int_type": ("应为整数", "must be an integer"),
     "text_or_integer": ("应为文本或整数", "must be a text or an integer"),
+    "inexact_integer": ("整数超出可精确表示的范围", "the integer is too large to be exact"),
     "list_type": ("应为数组", "must be an array"),
     "tuple_type": ("应为数组", "must be an array"),
     "dict_type": ("应为对象", "must be an object"),

@@ -14,13 +14,16 @@ IdNumber = Annotated[str, Field(min_length=1, max_length=60, description="证件
 Identifier = Annotated[str, Field(max_length=160, description="电子证照标识")]
 Code = Annotated[str, Field(min_length=1, max_length=64)]
 Day = Annotated[str, Field(max_length=40, description="YYYY-MM-DD", examples=["2026-03-01"])]
+_EXACT = 2**53  # RFC 8785 §3.2.2.3: integers from here on are not exact in every reader
 
 
 def _text_or_integer(value: Any) -> Any:
     """Before the union is tried, which would name a place for each of its types."""
-    if isinstance(value, str) or type(value) is int:
-        return value
-    raise PydanticCustomError("text_or_integer", "must be a text or an integer")
+    if not isinstance(value, str) and type(value) is not int:
+        raise PydanticCustomError("text_or_integer", "must be a text or an integer")
+    if isinstance(value, int) and abs(value) >= _EXACT:
+        raise PydanticCustomError("inexact_integer", "the integer is too large to be exact")
+    return value
 
 
 Value = Annotated[str | int, BeforeValidator(_text_or_integer)]
