@@ -2,15 +2,21 @@
 nothing is lost, and whoever comes next finishes it with the same identifiers.
 """
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hub.initialisation import initialise
 from hub.parts import Parts, open_parts
 from hub.store import keys as key_store
+from hub.store import schema
 from hub.store.keys import SigningState
+from hub.vault import KeyPurpose
+from signing.keys import Purpose
 from tests.faults import acts
 from tests.faults import scene as s
 from tests.faults.child import settings_of
@@ -197,3 +203,30 @@ def test_a_catalogue_is_loaded_whole_or_not_at_all(sweep: Sweep) -> None:
             assert len(picture.types[acts.c.CLEAN_RECORD].editions) == 2
             authorities = [k.public.authority for k in parts.keyring.all() if k.public.purpose.value == "document"]
             assert sorted(authorities) == sorted(picture.authorities)
+
+
+def test_a_directory_whose_making_is_killed_is_completed(theatre: Stage, tmp_path: Path) -> None:
+    """After the tables are there: master key, data keys, address and signing keys, in every order of being missing."""
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    schema.migrate(bare / "hub.db")
+    whole = shutil.copytree(bare, tmp_path / "whole")
+    points = theatre.one(data=str(whole), act="initialise").value["points"]
+    assert len(points) > 20
+    for point in range(1, len(points) + 1, 1 if os.environ.get("HUB_LONG") else 3):
+        folder = shutil.copytree(bare, tmp_path / f"killed-{point}")
+        assert theatre.one(data=str(folder), act="initialise", kill_at=point).killed
+        if point % 2:
+            initialise(settings_of(folder))
+        else:
+            twice = theatre.run(*[{"data": str(folder), "act": "initialise"}] * 2)
+            assert all("value" in ended.value for ended in twice), twice
+        with open_parts(settings_of(folder)) as parts:
+            active = [key.public.purpose for key in parts.keyring.all() if key.state is SigningState.ACTIVE]
+            assert sorted(active) == sorted(Purpose(purpose) for purpose in Purpose if purpose is not Purpose.DOCUMENT)
+            purposes = [key.purpose for key in key_store.data_keys(parts.database.reader)]
+            assert sorted(purposes) == sorted(KeyPurpose)
+            files = {path.stem.partition("-")[2] for path in (folder / "keys").glob("*.pem")}
+            assert files == {key.public.kid for key in parts.keyring.all()}
+            assert key_store.public_urls(parts.database.reader) == [acts.c.URL]
+        assert not list(folder.glob(".master*"))
