@@ -16,6 +16,8 @@ _T = TypeVar("_T", bound=BaseModel)
 
 MAX_DEPTH = 12
 MAX_ERRORS = 50
+MAX_NAMES = 200
+"""No object of any body has more; looking at each of a million unknown ones would keep everybody waiting."""
 
 _MESSAGES = {
     "missing": ("缺少必填字段", "a required field is missing"),
@@ -80,6 +82,8 @@ def _check(value: Any, depth: int) -> None:
     if isinstance(value, str):
         _check_text(value)
     elif isinstance(value, dict):
+        if len(value) > MAX_NAMES:
+            raise Refusal("schema.invalid", "同一对象中的键过多", pointer="")
         for key, item in value.items():
             _check_text(key)
             _check(item, depth - 1)

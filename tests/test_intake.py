@@ -136,6 +136,10 @@ BYTES = {
     "deep": dumped()[:-1] + b', "x": ' + b"[" * 13 + b"]" * 13 + b"}",
     "abyss": b"[" * 200_000,
     "abyss of objects": b'{"a":' * 200_000,
+    "very many names": dumped({**PLAIN, **{f"x{n}": 1 for n in range(200)}}),
+    "very many fields": dumped(PLAIN).replace(
+        b'"place":', b"".join(b'"x%d": 1, ' % n for n in range(200)) + b'"place":'
+    ),
     "lone high surrogate": dumped().replace(b'"P-1"', b'"P-\\ud800"'),
     "lone low surrogate": dumped().replace(b'"P-1"', b'"P-\\udc00"'),
     "surrogates the wrong way": dumped().replace(b'"P-1"', b'"P-\\udc00\\ud800"'),

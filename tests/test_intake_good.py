@@ -256,6 +256,14 @@ def test_as_many_as_there_may_be(town: Town) -> None:
     assert len(found[0].holders) == 20
 
 
+def test_how_many_people_is_a_setting(town_template: Path, tmp_path: Path) -> None:
+    with t.open_copy(town_template, tmp_path / "town", max_people_a_case=2) as town:
+        town.push("A-1", t.body(applicants=[t.ANNA], agent=t.BERT))
+        found = t.refusal(town.push, "A-1", t.body(applicants=[t.ANNA, t.CARL], agent=t.BERT))
+        assert t.places(found) == [("/applicants", "schema.invalid")]
+        assert len(town.issue("A-2", t.grant("P-2", t.ANNA, t.BERT, t.CARL))[0].holders) == 3
+
+
 def test_one_person_may_have_several_roles(town: Town) -> None:
     related = [{**t.ANNA, "relation": "owner"}, {**t.ANNA, "relation": "employee"}]
     town.push("A-1", t.body(applicants=[t.ANNA, t.ANNA], agent=t.ANNA, related=related))
