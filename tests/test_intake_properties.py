@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from hub.domain import numbers
@@ -192,6 +192,11 @@ PUNCTUATION = "-._~()〔〕"
 
 @few
 @given(st.text(max_size=70) | st.text(alphabet=f"0123456789ABxé榕商{PUNCTUATION}", max_size=70))
+@example("\uf900")  # letters alone, and not composed
+@example("\u1112\u1161\u11ab")
+@example("e\u0301")
+@example("案" * 64)
+@example("案" * 65)
 def test_a_case_number_has_its_alphabet_alone(text: str) -> None:
     fits = 1 <= len(text) <= 64 and unicodedata.normalize("NFC", text) == text
     fits = fits and all(c in "0123456789" or c in PUNCTUATION or unicodedata.category(c).startswith("L") for c in text)
