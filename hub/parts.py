@@ -134,9 +134,7 @@ def _build(settings: Settings, clock: Clock, database: Database, at_step: Callab
             database=database, vault=vault, clock=clock, audit=audit, catalogue=catalogue, settings=settings
         ),
         records=Records(database=database, vault=vault, clock=clock, audit=audit, catalogue=catalogue),
-        verification=Verification(
-            database=database, vault=vault, clock=clock, keyring=keyring, catalogue=catalogue
-        ),
+        verification=Verification(database=database, vault=vault, clock=clock, keyring=keyring, catalogue=catalogue),
         rotation=Rotation(
             database=database,
             vault=vault,
