@@ -3,7 +3,7 @@
 Only days and standings; a random history does everything both here and in a town, and the two are compared.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -95,10 +95,11 @@ class Certificate:
         return [v for v in self.versions if v is self.current or (v.end is not None and v.end > today)]
 
     @staticmethod
-    def _end_earlier(versions: Iterable[Version], former: date | None, on: date, today: date) -> None:
-        for version in versions:
-            if version.end is not None and version.end > today and (version.end == former or version.end > on):
-                version.end = on
+    def _end_earlier(versions: Sequence[Version], former: date | None, on: date, today: date) -> None:
+        for version in reversed(versions):
+            if version.end is not None and version.end > today:
+                version.end = on if former == version.end else min(on, version.end)
+                on = min(on, version.start)
 
 
 @dataclass

@@ -521,3 +521,26 @@ def test_an_old_version_ends_when_its_corrected_renewal_begins(town, begins):
     town.clock.pass_days(1)
     assert (town.state(first), town.state(third)) == ("superseded", "valid")
     assert town.agrees()
+
+
+def test_versions_that_wait_for_one_another_end_one_after_the_other(town):
+    """The third is corrected to begin before the second, and then after it again."""
+    [first] = town.issue("C-1", grant("许-1"))
+    [second] = town.issue("C-2", grant("许-1", valid_from="2026-04-01", supersedes=[first.identifier]))
+    renewed = grant("许-1", valid_from="2026-06-01", supersedes=[second.identifier])
+    town.issue("C-3", renewed)
+
+    def ends():
+        return [str(town.version(v.identifier).dates.superseded_on) for v in (first, second)]
+
+    seen = [ends()]
+    for amendment, day in enumerate(("2026-05-15", "2026-03-20", "2026-06-15"), 1):
+        town.issue("C-3", {**renewed, "valid_from": day}, amendment=amendment)
+        seen.append(ends())
+    assert seen == [
+        ["2026-04-01", "2026-06-01"],
+        ["2026-04-01", "2026-05-15"],
+        ["2026-03-20", "2026-03-20"],
+        ["2026-04-01", "2026-06-15"],
+    ]
+    assert town.agrees()

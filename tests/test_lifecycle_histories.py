@@ -240,6 +240,15 @@ class History:
             assert [record.identifier for record in records] == [v.identifier for v in certificate.versions], self.log
             states = [version.state(self.today) for version in certificate.versions]
             assert [record.state(self.today).value for record in records] == states, (certificate.number, self.log)
+            assert not self.overlapping(certificate), (certificate.number, self.overlapping(certificate), self.log)
+
+    def overlapping(self, certificate: Certificate) -> list[date]:
+        """The days from today on when more than one version would be in force, or would be but for a suspension."""
+        days = [self.today + timedelta(days=n) for n in range(20)]
+        in_force = [
+            sum(v.start <= day and v.state(day) in {"valid", "suspended"} for v in certificate.versions) for day in days
+        ]
+        return [day for day, count in zip(days, in_force, strict=True) if count > 1]
 
     def compare_all(self) -> None:
         """Every form, every case, every holder."""

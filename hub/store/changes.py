@@ -4,6 +4,7 @@ A change carries the revision that it was prepared from; when the certificate ha
 and the step does its work again. Each change leaves one act and one outbox entry with the ledger leaf.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -180,7 +181,7 @@ def _apply_next(writer: Writer, change: Change, before: VersionRecord) -> None:
     )
     if changed != 1 or change.superseded_on is None:
         raise Raced
-    _end_version(writer, before, change.superseded_on)
+    _end_version(writer, change.certificate, before.version, change.superseded_on)
     # Where `before` never begins, what it would have followed goes on until the new version begins.
     begins, ends = to_int(before.dates.valid_from), change.superseded_on
     _end_earlier(writer, change, before, begins if ends <= begins else None, change.certificate["valid_from"])
@@ -195,32 +196,35 @@ def _apply_next(writer: Writer, change: Change, before: VersionRecord) -> None:
 def _end_certificate(writer: Writer, change: Change, current: VersionRecord, on: int) -> None:
     """Its current version ends, and with it every earlier one that would still go on then."""
     former = current.dates.superseded_on
-    _end_version(writer, current, on)
+    _end_version(writer, change.certificate, current.version, on)
     last = min(on, to_int(current.dates.valid_from))
     _end_earlier(writer, change, current, None if former is None else to_int(former), last)
 
 
 def _end_earlier(writer: Writer, change: Change, before: VersionRecord, former: int | None, on: int) -> None:
-    """Versions before `before` that go on today and would end on `former`, or after `on`, end on `on`."""
-    writer.run(
-        "UPDATE versions SET superseded_on = :on WHERE home = :home AND certificate = :certificate"
-        " AND version < :version AND superseded_on > :today AND (superseded_on = :former OR superseded_on > :on)",
-        {
-            "home": before.home,
-            "certificate": before.certificate,
-            "version": before.version,
-            "today": change.today,
-            "former": former,
-            "on": on,
-        },
+    """Versions before `before` that go on today and would end on `former`, or after `on`, end on `on`.
+
+    One that is to begin before that day ends those before it on the day on which it begins.
+    """
+    if before.version == 1:
+        return
+    key = {"home": before.home, "certificate": before.certificate}
+    rows = writer.all(
+        "SELECT version, valid_from, superseded_on FROM versions WHERE home = :home AND certificate = :certificate"
+        " AND version < :version AND superseded_on > :today ORDER BY version DESC",
+        {**key, "version": before.version, "today": change.today},
     )
+    for version, begins, ends in rows:
+        if ends == former or ends > on:
+            _end_version(writer, key, version, on)
+        on = min(on, begins)
 
 
-def _end_version(writer: Writer, version: VersionRecord, on: int) -> None:
+def _end_version(writer: Writer, key: Mapping[str, int], version: int, on: int) -> None:
     writer.run(
         "UPDATE versions SET superseded_on = :on"
         " WHERE home = :home AND certificate = :certificate AND version = :version",
-        {"on": on, "home": version.home, "certificate": version.certificate, "version": version.version},
+        {"on": on, "home": key["home"], "certificate": key["certificate"], "version": version},
     )
 
 
