@@ -239,6 +239,16 @@ def test_another_body_is_another_act(town, record, other):
     assert len(town.acts(record)) == 2
 
 
+def test_no_day_means_the_day_of_the_act(town, record):
+    town.move("revoke", record, effective_on=date(2026, 3, 5))
+    assert refused(town.move, "revoke", record) == "certificate.move"
+    [other] = town.issue("C-2", grant("许-2"))
+    first = town.move("revoke", other)
+    town.clock.pass_days(1)
+    assert town.move("revoke", other) == first
+    assert town.move("revoke", other, effective_on=TODAY) == first
+
+
 def test_the_same_after_something_else_is_another_act(town, record):
     first = town.move("suspend", record)
     town.clock.pass_days(1)

@@ -15,6 +15,7 @@ from hub.domain.certificate import (
     may_move,
     state,
 )
+from hub.domain.dates import day_of
 from hub.domain.errors import Refusal
 from hub.store import acts, certificates, changes
 from hub.store import keys as key_store
@@ -188,5 +189,6 @@ def _grounds(reason: str, legal_basis: str, document_number: str | None) -> dict
 
 
 def _is_same(act: ActRecord, wanted: _Wanted) -> bool:
-    same_day = wanted.effective_on is None or wanted.effective_on == act.effective_on
-    return (act.kind, act.subkind, dict(act.grounds)) == (wanted.kind, wanted.subkind, wanted.grounds) and same_day
+    wanted_day = wanted.effective_on or day_of(act.recorded_at)  # said again tomorrow, no day still means that day
+    said = (wanted.kind, wanted.subkind, wanted.grounds, wanted_day)
+    return (act.kind, act.subkind, dict(act.grounds), act.effective_on) == said
