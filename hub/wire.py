@@ -26,6 +26,7 @@ _MESSAGES = {
     "too_short": ("项数过少", "too few items"),
     "string_type": ("应为文本", "must be a text"),
     "int_type": ("应为整数", "must be an integer"),
+    "text_or_integer": ("应为文本或整数", "must be a text or an integer"),
     "list_type": ("应为数组", "must be an array"),
     "tuple_type": ("应为数组", "must be an array"),
     "dict_type": ("应为对象", "must be an object"),
@@ -114,5 +115,7 @@ def refusal_of(errors: list[Any] | list[Mapping[str, Any]]) -> Refusal:
 
 
 def pointer(location: tuple[int | str, ...]) -> str:
-    """A JSON pointer (RFC 6901)."""
+    """A JSON pointer (RFC 6901); a name that is itself wrong is pointed to like its value."""
+    if location and location[-1] == "[key]":  # what pydantic adds
+        location = location[:-1]
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)

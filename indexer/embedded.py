@@ -384,9 +384,9 @@ def _conditions(search: Search) -> tuple[list[str], dict[str, Any]]:
 
 def _facets(rows: Sequence[tuple[Any, ...]], today: int) -> dict[str, dict[str, int]]:
     found: dict[str, Counter[str]] = {name: Counter() for name in ("type_code", "authority_code", "region", "state")}
-    for (type_code, authority, region, *stated), times in Counter(rows).items():  # days are few: most rows are alike
+    for (type_code, authority, region, standing, begins, ends, superseded), times in Counter(rows).items():
         found["type_code"][type_code] += times
         found["authority_code"][authority] += times
         found["region"][region] += times
-        found["state"][state(*stated, today)] += times
+        found["state"][state(standing, begins, ends, superseded, today)] += times
     return {name: dict(counts.most_common()) for name, counts in found.items()}

@@ -8,6 +8,7 @@ the order of issue can be read from an identifier.
 import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from stdnum.iso7064 import mod_37_36
 
@@ -65,6 +66,7 @@ def new_serial() -> str:
     return "".join(ALPHABET[byte & 31] for byte in os.urandom(SERIAL_LENGTH))
 
 
+@lru_cache(maxsize=1024)  # one is made, then read again in the credential and in the QR code
 def check_character(tail: str) -> str:
     """Return the MOD 37,36 character over digits and capital letters, ignoring dots; raises Malformed for others."""
     try:

@@ -22,7 +22,7 @@ from tests.faults.child import settings_of
 from tests.faults.scene import Scene
 from tests.faults.stage import Ended, Stage, stage
 
-ROUNDS = 6
+ROUNDS = 4
 Body = dict[str, Any]
 
 
@@ -102,6 +102,7 @@ def rings(theatre: Stage, scene: Scene, tmp_path: Path) -> Iterator[Ring]:
 
 def outcomes(answers: list[Body]) -> list[object]:
     """Each answer as its status or its refusal, sorted."""
+    assert not any("fault" in answer for answer in answers), answers
     return sorted((a.get("refused") or a["value"]["status"] for a in answers), key=str)
 
 
@@ -224,6 +225,14 @@ def test_an_acceptance_that_comes_with_the_end_changes_nothing(rings: Iterator[R
         assert ring.states("R-ACC")[s.E] == ["valid"]
 
 
+SUCCESSORS = {
+    "replaced": lambda ring: push("R-NEXT", completed(certificate(s.E, s.CARL, supersedes=(ring.ids[s.C],)))),
+    "renewed": lambda ring: push("R-NEXT", completed(certificate(s.C, s.CARL, word="有", supersedes=(ring.ids[s.C],)))),
+    "corrected": lambda ring: push(s.ONE, completed(certificate(s.C, s.CARL, word="有"), amendment=1)),
+}
+CORRECTED_TWICE = ("corrected", "corrected")
+
+
 # --- two cases -------------------------------------------------------------------------------------------------------
 
 
@@ -263,6 +272,21 @@ def test_a_correction_and_a_renewal_do_not_both_follow_one_version(rings: Iterat
         assert ring.states(s.ONE, "R-RENEW")[s.C] == ["superseded", "valid"]
 
 
+@pytest.mark.parametrize(
+    ("first", "second"), [pair for pair in itertools.product(SUCCESSORS, repeat=2) if pair != CORRECTED_TWICE]
+)
+def test_a_successor_that_is_not_published_yet_is_one_already(ring: Ring, first: str, second: str) -> None:
+    """Whoever comes second is refused at once, and not told to wait until the first one is published."""
+    other = SUCCESSORS[second](ring)
+    if second != "corrected":
+        other["with"]["case"] = "R-SECOND"
+    if second == "replaced":
+        other["with"]["body"]["certificates"][0]["number"] = s.F
+    done, refused = ring.meet(SUCCESSORS[first](ring), "signed", lambda: ring.race(other)[0])
+    assert done["value"]["status"] in {200, 201}
+    assert refused["refused"] == "certificate.move"
+
+
 def test_a_person_whom_two_cases_bring_is_one_party(rings: Iterator[Ring]) -> None:
     newcomer = somebody(77)
     for ring in rings:
@@ -282,12 +306,6 @@ def test_a_person_whom_two_cases_bring_is_one_party(rings: Iterator[Ring]) -> No
 
 
 # --- standing --------------------------------------------------------------------------------------------------------
-
-SUCCESSORS = {
-    "replaced": lambda ring: push("R-NEXT", completed(certificate(s.E, s.CARL, supersedes=(ring.ids[s.C],)))),
-    "renewed": lambda ring: push("R-NEXT", completed(certificate(s.C, s.CARL, word="有", supersedes=(ring.ids[s.C],)))),
-    "corrected": lambda ring: push(s.ONE, completed(certificate(s.C, s.CARL, word="有"), amendment=1)),
-}
 
 
 @pytest.mark.parametrize("kind", SUCCESSORS)

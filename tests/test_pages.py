@@ -133,12 +133,38 @@ def test_headers_of_a_verdict(city, client):
     assert "unsafe" not in policy
     wanted = {
         "cache-control": "no-store",
-        "vary": "Accept",
+        "vary": "Accept, Accept-Encoding",
         "x-robots-tag": "noindex",
         "referrer-policy": "no-referrer",
     }
     assert {name: reply.headers[name] for name in wanted} == wanted
     assert "set-cookie" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_smaller"),
+    [
+        ("gzip, deflate, br, zstd", True),
+        ("br;q=1.0, GZIP;q=0.2", True),
+        ("*", True),
+        ("gzip;q=0, *", False),
+        ("*;q=0", False),
+        ("identity", False),
+        ("br", False),
+        ("", False),
+        ("gzip;q=x", False),
+    ],
+)
+def test_pages_are_smaller_for_those_who_accept_it(city, client, accepted, is_smaller):
+    for path in ("/", "/v", f"/v/{personal(city).code}", "/openapi.json", "/docs/start.js"):
+        with client.stream("GET", path, headers={"Accept-Encoding": accepted}) as reply:
+            sent = b"".join(reply.iter_raw())
+        assert reply.headers.get("content-encoding") == ("gzip" if is_smaller else None)
+        assert "Accept-Encoding" in reply.headers["vary"]
+        assert int(reply.headers["content-length"]) == len(sent)
+        text = gzip.decompress(sent) if is_smaller else sent
+        if not path.startswith("/v/"):  # which says at what second it was asked
+            assert text == client.get(path).content
 
 
 def test_codes_as_people_type_them_and_as_messengers_pass_them_on(city, client):

@@ -11,6 +11,7 @@ from hub.domain.caller import Caller
 from hub.domain.case import CaseStatus, Decision, reply
 from hub.domain.case_number import case_number as checked_case_number
 from hub.domain.errors import Refusal
+from hub.domain.issuing import Intent
 from hub.intake.body import PushBody
 from hub.parts import Parts
 from hub.store import cases as case_store
@@ -104,13 +105,13 @@ def _push(parts: Parts, caller: Caller, number: str, raw: bytes, source: str, re
     first = 201 if received.before is None else 200
     if not received.push.certificates:
         return Pushed(parts.intake.settle(received, record), first)
-    parts.issuance.reserve(received, record)
-    return _finish(parts, received, first)
+    reserved = parts.issuance.reserve(received, record)
+    return _finish(parts, received, reserved, first)
 
 
-def _finish(parts: Parts, received: Received, first: int) -> Pushed:
+def _finish(parts: Parts, received: Received, reserved: Intent, first: int) -> Pushed:
     source, number = received.push.source, received.push.case_number
-    if parts.issuance.finish(source, number):
+    if parts.issuance.finish(source, number, reserved):
         found = pushes.find(parts.database.reader, parts.vault, source, number, received.digest)
         if found is not None and found.reply is not None:
             return Pushed(found.reply, first)

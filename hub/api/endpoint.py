@@ -42,7 +42,7 @@ class Call:
     path: the values of the template, percent-decoded. query: declared names only, each at most once. body: complete
     and within its limit, of one of the declared types (`content_type`, lower case, without parameters), not parsed.
     accept: the Accept header as sent. english: the caller prefers English to Chinese.
-    host, if_none_match: those headers as sent, "" where absent; not to be trusted.
+    accept_encoding, host, if_none_match: those headers as sent, "" where absent; not to be trusted.
     """
 
     parts: Parts
@@ -54,6 +54,7 @@ class Call:
     accept: str
     english: bool
     request_id: str
+    accept_encoding: str = ""
     host: str = ""
     if_none_match: str = ""
 

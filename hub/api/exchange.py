@@ -13,6 +13,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{8,64}")
 _READ = frozenset(
     {
         b"accept",
+        b"accept-encoding",
         b"accept-language",
         b"authorization",
         b"content-encoding",
@@ -26,7 +27,7 @@ _READ = frozenset(
 )
 
 
-_LISTS = frozenset({b"accept", b"accept-language", b"if-none-match"})
+_LISTS = frozenset({b"accept", b"accept-encoding", b"accept-language", b"if-none-match"})
 """Several of these are one list (RFC 9110 §5.3); of the others there may be one."""
 
 

@@ -128,6 +128,7 @@ class Served:
             accept=exchange.header(b"accept"),
             english=exchange.english,
             request_id=exchange.request_id,
+            accept_encoding=exchange.header(b"accept-encoding"),
             host=exchange.header(b"host"),
             if_none_match=exchange.header(b"if-none-match"),
         )

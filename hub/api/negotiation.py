@@ -1,4 +1,4 @@
-"""Which of two forms a client prefers, by its Accept header (RFC 9110 §12.5.1)."""
+"""Which of two forms a client prefers, and whether compressed (RFC 9110 §12.5.1, §12.5.3)."""
 
 from functools import lru_cache
 
@@ -19,6 +19,16 @@ def prefers_json(accept: str) -> bool:
                 best[media_type] = (quality, exactness)
     ranks |= best
     return ranks["application/json"] > ranks["text/html"] and ranks["application/json"][0] > 0
+
+
+@lru_cache(maxsize=512)
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether gzip is named, or everything is, with a quality above zero; its own name counts before `*`."""
+    found = {}
+    for item in accept_encoding.lower().split(","):
+        coding, *parameters = (part.strip() for part in item.split(";"))
+        found[coding] = _quality(parameters)
+    return found.get("gzip", found.get("*", 0.0)) > 0
 
 
 def _exactness(media_range: str, media_type: str) -> int:

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 import hub
+from hub.api.compression import compressed
 from hub.api.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
 from hub.api.negotiation import prefers_json
 from hub.api.verifications import VerdictReply
@@ -65,7 +66,7 @@ _home_page = _environment.get_template("home.html")
 )
 def home(call: Call) -> Answer:
     """Lead everybody to where they want to go."""
-    return Answer(_home_page.render(_place(call)), media_type=_HTML, headers=_HEADERS)
+    return compressed(Answer(_home_page.render(_place(call)), media_type=_HTML, headers=_HEADERS), call)
 
 
 @routes.add(
@@ -87,7 +88,7 @@ def form(call: Call) -> Answer:
     if code is not None:
         return Answer("", 303, _HTML, {**_HEADERS, "Location": f"{place['root']}/v/{code}"})
     page = _form_page.render(place, typed=(typed or "")[: codes.LONGEST_TYPED], fault=fault)
-    return Answer(page, media_type=_HTML, headers=_HEADERS)
+    return compressed(Answer(page, media_type=_HTML, headers=_HEADERS), call)
 
 
 @routes.add(
@@ -105,7 +106,7 @@ def verdict(call: Call) -> Answer:
     found = call.parts.verification.verify_code(call.path["code"])
     if prefers_json(call.accept):
         return Answer(found.as_json(), headers={"Vary": "Accept", "X-Robots-Tag": "noindex"})
-    return Answer(render(found, _place(call)), media_type=_HTML, headers=_VERDICT_HEADERS)
+    return compressed(Answer(render(found, _place(call)), media_type=_HTML, headers=_VERDICT_HEADERS), call)
 
 
 def render(found: Verdict, place: Mapping[str, str]) -> str:

@@ -1,8 +1,9 @@
 """The body of `PUT /cases/{case_number}` exactly as the contract has it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from hub.domain.case import MAX_CERTIFICATES
 from hub.wire import Body
@@ -13,6 +14,16 @@ IdNumber = Annotated[str, Field(min_length=1, max_length=60, description="证件
 Identifier = Annotated[str, Field(max_length=160, description="电子证照标识")]
 Code = Annotated[str, Field(min_length=1, max_length=64)]
 Day = Annotated[str, Field(min_length=10, max_length=10, description="YYYY-MM-DD", examples=["2026-03-01"])]
+
+
+def _text_or_integer(value: Any) -> Any:
+    """Before the union is tried, which would name a place for each of its types."""
+    if isinstance(value, str) or type(value) is int:
+        return value
+    raise PydanticCustomError("text_or_integer", "must be a text or an integer")
+
+
+Value = Annotated[str | int, BeforeValidator(_text_or_integer)]
 Moment = Annotated[
     str, Field(min_length=20, max_length=40, description="RFC 3339", examples=["2026-03-01T09:30:00+08:00"])
 ]
@@ -39,7 +50,7 @@ class CertificateBody(Body):
     edition: Annotated[int, Field(ge=1, le=10000)] | None = None
     number: Annotated[str, Field(min_length=1, max_length=64, description="证照编号")]
     holders: Annotated[list[PersonBody], Field(min_length=1, max_length=20)]
-    fields: dict[Annotated[str, Field(max_length=64)], str | int]
+    fields: dict[Annotated[str, Field(max_length=64)], Value]
     issued_on: Day
     valid_from: Day | None = None
     valid_until: Day | None = Field(description="null 为长期")

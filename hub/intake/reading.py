@@ -10,6 +10,7 @@ from hub.domain.catalogue import Catalogue, Matter
 from hub.domain.dates import FUTURE_TOLERANCE, day_of, read_day, read_moment
 from hub.domain.errors import FieldError, Refusal
 from hub.intake.body import CertificateBody, PersonBody, PushBody
+from hub.wire import pointer
 
 MissingGlyphs = Callable[[str], set[str]]
 
@@ -115,19 +116,22 @@ class Reading:
         if edition is None:
             raise Refusal("type.unknown", "没有这个模板版本", pointer=f"{at}/edition")
         fields = {
-            name: self._line(value, f"{at}/fields/{name}") if isinstance(value, str) else value
+            name: self._line(value, f"{at}/fields{pointer((name,))}") if isinstance(value, str) else value
             for name, value in body.fields.items()
         }
         problems = edition.problems(fields, f"{at}/fields")
         if problems:
             raise Refusal("schema.invalid", f"{len(problems)} 个照面字段需要修改", errors=tuple(problems))
         issued_on, valid_from, valid_until = self._days(body, at)
+        number = self._line(body.number, f"{at}/number")
+        if not numbers.clean(number):
+            raise Refusal("schema.invalid", "证照编号不能只有横线", pointer=f"{at}/number")
         if len(set(body.supersedes)) != len(body.supersedes):
             raise Refusal("schema.invalid", "标识重复", pointer=f"{at}/supersedes")
         return PushedCertificate(
             type_code=kind.code,
             edition=edition.number,
-            number=self._line(body.number, f"{at}/number"),
+            number=number,
             holders=self._holders(body, at),
             fields=fields,
             issued_on=issued_on,
@@ -139,7 +143,7 @@ class Reading:
 
     def _holders(self, body: CertificateBody, at: str) -> tuple[Person, ...]:
         holders = tuple(self._person(h, f"{at}/holders/{n}") for n, h in enumerate(body.holders))
-        if len({(h.id_type, h.id_number) for h in holders}) != len(holders):
+        if len({numbers.party_text(h.id_type, h.id_number) for h in holders}) != len(holders):
             raise Refusal("schema.invalid", "持证主体重复", pointer=f"{at}/holders")
         return holders
 

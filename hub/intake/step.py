@@ -4,6 +4,7 @@
 issuance, which reserves push, case and intent in one commit (rule 2).
 """
 
+import json
 from typing import Any
 
 import rfc8785
@@ -27,6 +28,8 @@ from hub.store.reserve import Reservation, reserve
 from hub.vault import Vault
 from hub.wire import loads, validate
 
+_EXACT = 2**53  # RFC 8785 §3.2.2.3: integers beyond are not exact in every reader
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 _DECIDED = frozenset({CaseStatus.COMPLETED, CaseStatus.REFUSED})
 
 
@@ -66,7 +69,7 @@ class Intake:
         catalogue = self._catalogue(body.matter_code)
         before = cases.find(reader, self._vault, named, number)
         authority, accepted_by = _entitled(caller, named, before, body, catalogue.matters.get(body.matter_code))
-        digest = pushes.digest_of(self._vault, named, number, _canonical(value))
+        digest = pushes.digest_of(self._vault, named, number, canonical(value, body))
         found = pushes.find(reader, self._vault, named, number, digest)
         if found is not None:
             return found
@@ -75,6 +78,8 @@ class Intake:
         if push.status in _DECIDED and not caller.stands_for(authority):
             raise Refusal("perm.not_issuer", "只有决定机构可以办结或不予许可", pointer="/status")
         decision = Decision.CHANGE if before is None else judge(before.status, before.amendment, before.matter, push)
+        if decision is Decision.CHANGE and before is not None:
+            _require_say(caller, before, accepted_by)
         return Received(push, decision, authority, accepted_by, before, caller.client_id, raw, digest, now)
 
     def settle(self, received: Received, record: Record) -> dict[str, Any]:
@@ -125,18 +130,34 @@ def _entitled(
         if not caller.stands_for(before.authority, before.accepted_by):
             raise Refusal("perm.case_required")
         return before.authority, body.accepted_by or before.accepted_by
+    if source != caller.source and source not in caller.authorities:
+        raise Refusal("perm.case_required")
     if matter is None:
         raise Refusal("matter.unknown", pointer="/matter_code")
     accepted_by = body.accepted_by or caller.authority
-    if source != caller.source and source not in caller.authorities:
-        raise Refusal("perm.case_required")
     if not caller.stands_for(matter.authority_code, accepted_by):
         raise Refusal("perm.case_required")
     return matter.authority_code, accepted_by
 
 
-def _canonical(value: Any) -> bytes:
-    """The body's RFC 8785 form; raises `schema.invalid` for numbers that it cannot write exactly."""
+def _require_say(caller: Caller, before: CaseRecord, accepted_by: str) -> None:
+    """Who only took a case in neither undoes what was decided nor hands the case to a third authority."""
+    if before.status in _DECIDED and not caller.stands_for(before.authority):
+        raise Refusal("perm.not_issuer", "只有决定机构可以更改其决定", pointer="/status")
+    if accepted_by != before.accepted_by and not caller.stands_for(before.authority, accepted_by):
+        raise Refusal("perm.case_required", pointer="/accepted_by")
+
+
+def canonical(value: Any, body: PushBody) -> bytes:
+    """The body's RFC 8785 form; raises `schema.invalid` for numbers that it cannot write exactly.
+
+    Bodies hold texts, integers and null alone. Where all their names are ASCII, which is nearly always, the standard
+    library's sorted compact JSON is the same text, ten times faster.
+    """
+    if all(name.isascii() for certificate in body.certificates for name in certificate.fields):
+        numbers = (v for certificate in body.certificates for v in certificate.fields.values() if isinstance(v, int))
+        if all(abs(number) < _EXACT for number in numbers):
+            return _CANONICAL.encode(value).encode()
     try:
         return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError:

@@ -61,8 +61,11 @@ class Issuance:
         self._outcome = Outcome(database, vault, clock, ids)
         self._at_step = at_step
 
-    def reserve(self, received: Received, record: Record) -> None:
-        """The first commit. Raises the refusals of planning, KeyMissing, Raced and StaleKeys (receive it again)."""
+    def reserve(self, received: Received, record: Record) -> Intent:
+        """The first commit: what is now on record and waits for `finish`.
+
+        Raises the refusals of planning, KeyMissing, Raced and StaleKeys (receive it again).
+        """
         push = received.push
         holders = tuple(holder for pushed in push.certificates for holder in pushed.holders)
         with self._database.snapshot() as reader:
@@ -73,11 +76,12 @@ class Issuance:
             resolved = parties.resolve(reader, self._vault, (*push.people, *holders))
             plan = Planner(reader, self._vault, self._ids, self._drafting, received, resolved).plan()
         case = received.case(tuple(item.party for item in resolved[: len(push.people)]))
+        intent = self._intent(received, plan)
         reservation = Reservation(
             case=cases.row_of(self._vault, case, received.at),
             push=pushes.row_of(self._vault, received, None),
             people=resolved,
-            intent=self._intent_row(received, plan),
+            intent=intents.row_of(self._vault, intent, received.at, received.at + FIRST_RETRY),
             handles=tuple(plan.handles),
             number_rows=tuple(plan.number_rows),
             successions=tuple(plan.successions),
@@ -88,10 +92,11 @@ class Issuance:
             reserve(writer, self._vault, reservation)
             self._audit.write(writer, record, "ok")
         self._at_step("reserved")
+        return intent
 
-    def _intent_row(self, received: Received, plan: Plan) -> dict[str, Any]:
+    def _intent(self, received: Received, plan: Plan) -> Intent:
         push = received.push
-        intent = Intent(
+        return Intent(
             intent=self._ids.take("intent"),
             source=push.source,
             case_number=push.case_number,
@@ -100,26 +105,28 @@ class Issuance:
             push_key=received.key,
             planned=tuple(plan.planned),
         )
-        return intents.row_of(self._vault, intent, received.at, received.at + FIRST_RETRY)
 
     def is_pending(self, source: str, case_number: str) -> bool:
         """Whether a case has decided certificates that are not yet signed and published."""
         return intents.is_open(self._database.reader, source, case_number)
 
-    def finish(self, source: str, case_number: str) -> bool:
+    def finish(self, source: str, case_number: str, reserved: Intent | None = None) -> bool:
         """Sign and publish what a case has decided; whether nothing is left to do.
 
-        False while the signer is away; the intent then waits for the next call, and the worker makes one.
+        reserved: the intent as `reserve` has just left it, so that it need not be read and opened again; the second
+        commit finds out whether it still stands. False while the signer is away; the intent then waits for the next
+        call, and the worker makes one.
         """
-        return attempt(self._vault, lambda: self._finish_once(source, case_number))
+        fresh = [reserved] if reserved is not None else []  # for the first attempt only: a race means reading again
+        return attempt(self._vault, lambda: self._finish_once(source, case_number, fresh.pop() if fresh else None))
 
     def finish_due(self, limit: int = 100) -> int:
         """What the worker does: try every intent whose time has come; how many cases are finished now."""
         due = intents.due(self._database.reader, self._clock.now(), limit)
         return sum(self.finish(source, case_number) for source, case_number in due)
 
-    def _finish_once(self, source: str, case_number: str) -> bool:
-        intent = intents.open_intent(self._database.reader, self._vault, source, case_number)
+    def _finish_once(self, source: str, case_number: str, reserved: Intent | None = None) -> bool:
+        intent = reserved or intents.open_intent(self._database.reader, self._vault, source, case_number)
         if intent is None:
             return True
         retired = self._is_retired(intent)

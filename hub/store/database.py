@@ -10,6 +10,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ Row = sqlite3.Row
 Values = Mapping[str, Any]
 
 _BUSY_S = 5.0
+_LOOK_S = 1.0
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -72,8 +74,8 @@ def _in_our_words(error: sqlite3.Error) -> Exception | None:
         known = "UNIQUE" in text or "PRIMARY KEY" in text
         return Duplicate(text.partition(": ")[2]) if known else None
     if isinstance(error, sqlite3.OperationalError):
-        if "full" in text:
-            return StorageFull(text)
+        if "full" in text or error.sqlite_errorname == "SQLITE_IOERR_SHMSIZE":  # no room for the log's index either
+            return StorageFull("database or disk is full")
         if any(word in text for word in ("syntax", "no such", "has no column")):
             return None
     return DatabaseUnavailable(text) if isinstance(error, sqlite3.DatabaseError) else None
@@ -120,8 +122,23 @@ class Writer(Reader):
                 self._connection.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608
 
 
+_Inode = tuple[int, int] | None
+
+
+def _inode(path: str) -> _Inode:
+    try:
+        found = os.stat(path)  # noqa: PTH116 (at every write; Path.stat takes three times as long)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class Database:
-    """The open database file. Safe to share between threads; open it again after a fork."""
+    """The open database file. Safe to share between threads; open it again after a fork.
+
+    Whoever takes the file or its logs away while it is open, or puts others in their place, is noticed: at every write,
+    and by readers within a second. Otherwise the engine would go on, and acknowledge what is lost with the process.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -131,6 +148,11 @@ class Database:
         self._opened: list[sqlite3.Connection] = []
         self._lock_file: int | None = None
         self._writer: sqlite3.Connection | None = None
+        self._file_path = str(path)
+        self._file: _Inode = None
+        self._logs: tuple[_Inode, ...] = ()
+        self._log_paths = [f"{path}-wal", f"{path}-shm"]
+        self._looked_at = float("-inf")
 
     @property
     def reader(self) -> Reader:
@@ -139,6 +161,9 @@ class Database:
         if found is None:
             found = Reader(self._connect())
             self._local.reader = found
+        elif time.monotonic() - self._looked_at > _LOOK_S:
+            self._require_file()
+            self._looked_at = time.monotonic()
         return found
 
     @contextmanager
@@ -166,6 +191,8 @@ class Database:
                 connection = self._writer
                 with _FAULTS:
                     connection.execute("BEGIN IMMEDIATE")
+                self._require_file()
+                self._require_logs()
                 yield Writer(connection)
                 with _FAULTS:
                     connection.execute("COMMIT")
@@ -203,7 +230,21 @@ class Database:
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
         self._opened.append(connection)
+        self._require_file()
         return connection
+
+    def _require_file(self) -> None:
+        found = _inode(self._file_path)
+        self._file = self._file or found
+        if found is None or found != self._file:
+            raise DatabaseUnavailable("the database file was taken away or replaced while it was open: start again")
+
+    def _require_logs(self) -> None:
+        """Inside a transaction, when the logs exist."""
+        logs = tuple(map(_inode, self._log_paths))
+        self._logs = self._logs or logs
+        if self._logs != logs:
+            raise DatabaseUnavailable("the database's log was taken away while it was open: start again")
 
     def close(self) -> None:
         """Close every connection; the object is not used afterwards."""

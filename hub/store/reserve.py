@@ -36,12 +36,17 @@ def reserve(writer: Writer, vault: Vault, reservation: Reservation) -> None:
         pushes.add(writer, reservation.push)
         if not cases.put(writer, reservation.case):
             raise Raced
+        _take(writer, reservation)
         parties.insert(writer, reservation.people)
         writer.insert_many("handles", reservation.handles)
         if reservation.intent is not None:
             writer.insert("intents", reservation.intent)
     except Duplicate:
         raise Raced from None
+
+
+def _take(writer: Writer, reservation: Reservation) -> None:
+    """What two cases may both want. It comes before their handles: those of one next version are equal too."""
     for pointer, rows in reservation.number_rows:
         try:
             writer.insert_many("blind_index", rows)

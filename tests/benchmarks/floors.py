@@ -1,14 +1,17 @@
-"""What no hub could be faster than on this machine: an empty route, a bare commit, a bare signature, a bare read."""
+"""What no hub could be faster than on this machine: empty route, bare commit, signature, artefact, read."""
 
 import os
 import sqlite3
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi import FastAPI
+
+from signing import credential, identifier, qr
 
 empty = FastAPI(docs_url=None, openapi_url=None)
 
@@ -19,9 +22,9 @@ def nothing() -> dict[str, str]:
     return {"state": "ok"}
 
 
-def commits(folder: Path, seconds: float = 2.0) -> float:
-    """Commits a second of one small row, flushed to disk, by one writer on SQLite as the hub opens it."""
-    connection = sqlite3.connect(folder / "floor.db", isolation_level=None)
+def commits(path: Path, seconds: float = 2.0) -> float:
+    """Commits a second of five small rows, flushed to disk, by one writer on SQLite as the hub opens it."""
+    connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, content BLOB)")
@@ -29,7 +32,8 @@ def commits(folder: Path, seconds: float = 2.0) -> float:
 
     def commit() -> None:
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute("INSERT INTO t (content) VALUES (?)", (content,))
+        for _ in range(5):
+            connection.execute("INSERT INTO t (content) VALUES (?)", (content,))
         connection.execute("COMMIT")
 
     found = rate(commit, seconds)
@@ -37,9 +41,9 @@ def commits(folder: Path, seconds: float = 2.0) -> float:
     return found
 
 
-def reads(folder: Path, seconds: float = 1.0) -> float:
+def reads(path: Path, seconds: float = 1.0) -> float:
     """Reads a second of one row by its key, out of 100,000."""
-    connection = sqlite3.connect(folder / "reads.db", isolation_level=None)
+    connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("CREATE TABLE t (id TEXT PRIMARY KEY, content BLOB)")
     connection.execute("BEGIN")
     content = os.urandom(400)
@@ -62,6 +66,39 @@ def signatures(seconds: float = 1.0) -> float:
     data = os.urandom(1000)
     algorithm = ec.ECDSA(hashes.SHA256())
     return rate(lambda: key.sign(data, algorithm), seconds)
+
+
+def artefacts(seconds: float = 1.0) -> float:
+    """Credentials and QR digits a second, made by the signing kernel alone, signatures apart."""
+    holder = credential.Holder("测试甲", "111", "990121198307073910")
+    day = date(2026, 1, 5)
+    kid, made = "AAAAAAAAAAA", identifier.build("11350000MB9G00191W003", "11350100MB9A10175L", "A" * 20, 1)
+    fields = {f"field_{n}": "经查询,申请人在上述期间无犯罪记录。" for n in range(5)}
+    claims = credential.Claims(
+        issuer="http://127.0.0.1:8080",
+        type_code="11350000MB9G00191W003",
+        edition=1,
+        iat=1,
+        identifier=made,
+        version=1,
+        authority_code="11350100MB9A10175L",
+        issued_on=day,
+        valid_from=day,
+        valid_until=None,
+        origin="issued",
+        status_list=0,
+        status_index=0,
+        number="榕无犯证字〔2026〕第00000001号",
+        holders=(holder,),
+        fields=fields,
+    )
+    face = qr.Face(made, "榕无犯*********号", ("测*甲",), day, day, None, 0, 0)
+
+    def make() -> None:
+        credential.assemble(credential.prepare(claims, kid), bytes(64))
+        qr.assemble(qr.prepare(face, "0" * 16, kid), b"\x01" * 64)
+
+    return rate(make, seconds)
 
 
 def rate(work: Callable[[], object], seconds: float) -> float:

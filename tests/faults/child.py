@@ -2,7 +2,7 @@
 
 An order is a dictionary: `data` (the data directory), `act` (a name in `acts.ACTS`) with its values in `with`, and
 `kill_at` (the number of the point at which it is killed), `kill_step` (the name of a step), `hold` (a step to stop
-before until a file appears), `limit_file` (RLIMIT_FSIZE), `pages` (PRAGMA max_page_count), `seeded` (a planted bug).
+before until a file appears), `limit_file` (RLIMIT_FSIZE), `pages` (PRAGMA max_page_count), `user` (be another one), `seeded` (a planted bug).
 """
 
 import os
@@ -25,7 +25,7 @@ from hub.store.schema import WrongSchema
 from hub.vault import VaultError
 from signing.errors import KeyMissing
 from tests import city as c
-from tests.faults import acts, seeded
+from tests.faults import acts, journal, seeded
 
 _VERB = re.compile(r"\s*(\w+(?: (?:INTO|FROM|IMMEDIATE))?(?: \w+)?)")
 
@@ -101,13 +101,15 @@ def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
     if "limit_file" in order:
         limit = int(order["limit_file"])
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    if "user" in order:
+        os.setuid(order["user"])
     settings = settings_of(Path(order["data"]))
     found: dict[str, Any]
     try:
         with open_parts(settings, at_step=_step(points, order.get("hold"))) as parts:
             points.seen.clear()
             meet()
-            found = {"value": acts.ACTS[order["act"]](parts, **order.get("with", {}))}
+            found = {"value": (acts.ACTS | journal.ACTS)[order["act"]](parts, **order.get("with", {}))}
     except Exception as error:
         found = said(error)
     return {**found, "points": points.seen}

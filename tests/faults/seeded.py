@@ -1,7 +1,102 @@
-"""Bugs that are planted in a child on purpose, to see that the tests of this folder turn red for them."""
+"""Bugs that are planted in a child on purpose, to see that the tests of these faults turn red for them."""
 
-PLANT = {}
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from hub.domain import case as case_rules
+from hub.domain.certificate import ActKind
+from hub.store import changes, database, intents, pushes
+from hub.store import publish as publishing
+from hub.store import reserve as reserving
+from hub.store.database import Writer
+
+
+def guard_ignored() -> None:
+    """Publish although somebody else has taken the intent away."""
+    delete = intents.delete
+    intents.delete = lambda writer, intent: delete(writer, intent) or True
+
+
+def reply_before_publication() -> None:
+    """Keep the answer of a push with its reservation: it says `done` before anything is published."""
+    row_of = pushes.row_of
+
+    def early(vault: Any, received: Any, reply: Any) -> Any:
+        push = received.push
+        done = case_rules.reply(push.case_number, push.amendment, push.status, "done", [])
+        return row_of(vault, received, reply or done)
+
+    pushes.row_of = early
+
+
+def commit_for_each() -> None:
+    """Publish the certificates of a case one by one."""
+    apply = changes.apply
+
+    def alone(writer: Writer, change: Any) -> None:
+        apply(writer, change)
+        writer._connection.execute("COMMIT")
+        writer._connection.execute("BEGIN IMMEDIATE")
+
+    publishing.changes.apply = alone  # type: ignore[attr-defined]
+
+
+def no_flush() -> None:
+    """Let the engine answer before the disk has what it was given."""
+    database._PRAGMAS = tuple(p.replace("synchronous=FULL", "synchronous=OFF") for p in database._PRAGMAS)
+
+
+def succession_unclaimed() -> None:
+    """Do not put on record, when it is reserved, that a version has a successor."""
+    reserving._claim = lambda writer, pointer, row: None
+
+
+def last_writer_wins() -> None:
+    """Change a certificate whatever became of it since it was read."""
+    run = Writer.run
+    Writer.run = lambda self, sql, values=None: run(  # type: ignore[method-assign]
+        self, sql.replace(" AND revision = :expected", ""), values
+    )
+
+
+def number_unregistered() -> None:
+    """Reserve no number."""
+    reserve = reserving.reserve
+
+    def without(writer: Any, vault: Any, reservation: Any) -> None:
+        reserve(writer, vault, replace(reservation, number_rows=()))
+
+    from hub.issuance import step
+
+    step.reserve = without  # type: ignore[attr-defined]
+
+
+def act_swallowed() -> None:
+    """Answer a revocation, put it in the audit, and do not do it."""
+    apply = changes.apply
+
+    def selective(writer: Writer, change: Any) -> None:
+        if change.act["kind"] != ActKind.REVOKED:
+            apply(writer, change)
+
+    changes.apply = selective
 
 
 def plant(name: str) -> None:
-    PLANT[name]()
+    BUGS[name]()
+
+
+BUGS: dict[str, Callable[[], None]] = {
+    bug.__name__: bug
+    for bug in (
+        guard_ignored,
+        reply_before_publication,
+        commit_for_each,
+        no_flush,
+        succession_unclaimed,
+        last_writer_wins,
+        number_unregistered,
+        act_swallowed,
+    )
+}

@@ -39,6 +39,10 @@ class Stage:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def run(self, *orders: dict[str, Any]) -> list[Ended]:
         """All at once, each in a process of its own: they begin together when every one of them is ready."""
         return [Ended(*found) for found in self._ask({"run": orders})]
@@ -91,6 +95,7 @@ class _Child:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._said)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where the stage itself answers
             for handle in close:
                 os.close(handle)
             _be(order, said, barrier)
