@@ -196,7 +196,10 @@ class EmbeddedDirectory:
         following = entries[limit - 1].order if len(entries) > limit else None
         if search.before is not None:
             return Page(tuple(entries[:limit]), following)
-        sample = self._matches(name, search, _COUNTED, FACET_SAMPLE + 1)
+        if following is None:
+            sample = [attrgetter(*_COUNTED)(entry) for entry in entries]
+        else:
+            sample = self._matches(name, search, _COUNTED, FACET_SAMPLE + 1)
         facets = _facets(sample[:FACET_SAMPLE], search.today)
         return Page(tuple(entries[:limit]), following, facets, sampled=len(sample) > FACET_SAMPLE)
 
