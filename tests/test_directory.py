@@ -379,6 +379,7 @@ def test_a_rebuild_misses_nothing_that_comes_in_meanwhile(fed: City) -> None:
     finally:
         stop.set()
         thread.join()
+    names.append(fed.parts.directory.rebuild())
     assert engine(fed).current() == names[-1]
     assert engine(fed).names() == names[-2:]
     settle(fed.parts)
