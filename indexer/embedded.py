@@ -163,8 +163,10 @@ class EmbeddedDirectory:
             # All old words go first: a certificate's place in the listing may pass from one holder to another.
             for before, _ in newer:
                 _unlist(connection, before)
-            for _, entry in newer:
-                _put(connection, entry)
+            connection.executemany(_INSERT, ((*_VALUES(entry), entry.order) for _, entry in newer))
+            # In rising order, for FTS5 writes a segment of its own whenever a number is lower than the one before.
+            for _, entry in sorted(newer, key=lambda pair: pair[1].order):
+                _enlist(connection, entry)
             _put_marks(connection, marks or {})
         return len(newer)
 
@@ -333,8 +335,7 @@ def _unlist(connection: sqlite3.Connection, entry: Entry | None) -> None:
         connection.execute("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", values)
 
 
-def _put(connection: sqlite3.Connection, entry: Entry) -> None:
-    connection.execute(_INSERT, (*_VALUES(entry), entry.order))
+def _enlist(connection: sqlite3.Connection, entry: Entry) -> None:
     if _is_listed(entry):
         connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (entry.order, _text(entry)))
 
