@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hub.domain.errors import FieldError, Refusal
+from hub.domain.errors import FieldError, Refusal, pointer
 
 _T = TypeVar("_T", bound=BaseModel)
 
@@ -27,6 +27,7 @@ _MESSAGES = {
     "string_type": ("应为文本", "must be a text"),
     "int_type": ("应为整数", "must be an integer"),
     "text_or_integer": ("应为文本或整数", "must be a text or an integer"),
+    "inexact_integer": ("整数超出可精确表示的范围", "the integer is too large to be exact"),
     "list_type": ("应为数组", "must be an array"),
     "tuple_type": ("应为数组", "must be an array"),
     "dict_type": ("应为对象", "must be an object"),
@@ -112,10 +113,3 @@ def refusal_of(errors: list[Any] | list[Mapping[str, Any]]) -> Refusal:
         message, message_en = _MESSAGES.get(item["type"], ("取值不符合要求", "the value does not fit"))
         found.append(FieldError(pointer(item["loc"]), "schema.invalid", message, message_en))
     return Refusal("schema.invalid", f"{len(errors)} 个字段需要修改", errors=tuple(found))
-
-
-def pointer(location: tuple[int | str, ...]) -> str:
-    """A JSON pointer (RFC 6901); a name that is itself wrong is pointed to like its value."""
-    if location and location[-1] == "[key]":  # what pydantic adds
-        location = location[:-1]
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)

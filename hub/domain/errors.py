@@ -4,7 +4,11 @@ A `Refusal` is an answer, not a fault: it is raised by rules and steps, and turn
 `hub.api.problems` alone. Texts never repeat what was sent: what a person typed may be personal.
 """
 
+import re
 from dataclasses import dataclass
+
+# Names that say nothing of anybody: ASCII, short, without what could be a number of somebody.
+_WORD = re.compile(r"(?!.*[0-9]{6})[A-Za-z_$@][A-Za-z0-9_$@.:/~-]{0,63}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,19 @@ class FieldError:
     code: str
     message: str
     message_en: str = ""
+
+
+def pointer(location: tuple[int | str, ...]) -> str:
+    """A JSON pointer (RFC 6901), as far as names are plain words.
+
+    A field that nobody knows may have been named after somebody: what holds it is then pointed to.
+    """
+    found = ""
+    for part in location:
+        if isinstance(part, str) and not _WORD.fullmatch(part):
+            break
+        found += "/" + str(part).replace("~", "~0").replace("/", "~1")
+    return found
 
 
 class Refusal(Exception):  # noqa: N818 (a refusal is not an error of the program)
