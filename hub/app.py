@@ -16,6 +16,7 @@ from hub.api import (
     catalogue,
     certificates,
     counter,
+    directory,
     exchange,
     lifecycle,
     pages,
@@ -35,7 +36,7 @@ from hub.domain.errors import Refusal
 from hub.metrics import Metrics
 from hub.parts import Parts
 
-_MODULES = (pages, verifications, cases, counter, certificates, lifecycle, catalogue, tokens, published)
+_MODULES = (pages, verifications, cases, counter, directory, certificates, lifecycle, catalogue, tokens, published)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 _log = logs.get("http")

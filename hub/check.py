@@ -1,4 +1,4 @@
-"""`hub check`: walk every certificate and see whether signatures, state, acts, feed and registries agree.
+"""`hub check`: walk every certificate and see whether signatures, state, acts, feed, registries and directory agree.
 
 Reads only, so it may run beside the service. Findings name identifiers and case sources, never people or numbers.
 """
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from hub.directory import Kind
 from hub.domain import numbers
 from hub.domain.certificate import Standing
 from hub.domain.dates import from_micros, to_int, to_micros
@@ -17,12 +18,18 @@ from hub.store.acts import ActRecord
 from hub.store.certificates import VersionRecord
 from hub.store.walk import CertificateRows
 from hub.vault import VaultError
+from indexer.embedded import DirectoryUnavailable
 from signing import credential, identifier, leaf, qr, status
 from signing.errors import Malformed
 from signing.keys import Purpose
 
 BATCH = 500
 STUCK_AFTER = timedelta(minutes=10)
+_IN_DIRECTORY = {
+    Kind.MISSING: "is missing in the directory",
+    Kind.STALE: "stands otherwise in the directory",
+    Kind.EXTRA: "stands in the directory with nothing behind it",
+}
 Progress = Callable[[int, int], None]
 
 
@@ -64,7 +71,19 @@ def check(parts: Parts, progress: Progress = lambda _done, _total: None) -> Repo
         progress(report.certificates, max(total, report.certificates))
     with parts.database.snapshot():
         report.findings += _registries(parts, report)
+    report.findings += _directory(parts)
     return report
+
+
+def _directory(parts: Parts) -> Iterator[Finding]:
+    """Entries that differ, but for changes on their way; a directory that is not there is no fault of the data."""
+    try:
+        compared = parts.directory.compare()
+    except DirectoryUnavailable:
+        yield Finding("directory", "cannot be read: the worker makes another one, or run `hub index rebuild`")
+        return
+    for difference in () if compared is None else compared.differences:
+        yield Finding(difference.identifier, f"{_IN_DIRECTORY[difference.kind]}: run `hub index compare --repair`")
 
 
 def _registries(parts: Parts, report: Report) -> Iterator[Finding]:

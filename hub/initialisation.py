@@ -7,20 +7,23 @@ killed at any point, run again, and run twice at once (file lock).
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from hub.clock import Clock
+from hub.directory import Busy, Directory
 from hub.domain.dates import to_micros
-from hub.parts import database_path, keys_folder
+from hub.parts import database_path, index_folder, keys_folder
 from hub.settings import Settings
 from hub.signing_keys import SigningKeys, Wanted, base_keys
 from hub.store import catalogue as catalogue_store
 from hub.store import keys as key_store
 from hub.store import schema
+from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database
 from hub.vault import KeyPurpose, KeyState, MasterKey, Vault
+from indexer.embedded import DirectoryUnavailable, EmbeddedDirectory
 from signing.keys import KeyFolder, Purpose
 
 
@@ -56,6 +59,7 @@ def initialise(settings: Settings, clock: Clock | None = None) -> Initialised:
             maker = SigningKeys(database, folder, keys_folder(settings), clock)
             made = sum(maker.ensure(group) for group in base_keys())
             made += maker.ensure(document_keys(database))
+            _directory(settings, database, vault, clock)
         finally:
             database.close()
     return Initialised(migrated, settings.master_key_path, master_made, data_keys, made, url)
@@ -101,6 +105,17 @@ def _data_keys(database: Database, master: MasterKey, clock: Clock) -> int:
         for key in made:
             key_store.add_data_key(writer, key, to_micros(clock.now()))
     return len(made)
+
+
+def _directory(settings: Settings, database: Database, vault: Vault, clock: Clock) -> None:
+    """A first generation where none answers. One that cannot be written now is made by the worker later."""
+    index = EmbeddedDirectory(index_folder(settings))
+    directory = Directory(
+        database=database, vault=vault, clock=clock, catalogue=CatalogueCache(database), directory=index
+    )
+    with suppress(Busy, DirectoryUnavailable):
+        if index.current() is None:
+            directory.rebuild()
 
 
 @contextmanager

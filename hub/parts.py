@@ -7,6 +7,8 @@ from pathlib import Path
 
 from hub.access import Access
 from hub.clock import Clock
+from hub.directory import Directory
+from hub.holdings import Holdings
 from hub.intake import Intake
 from hub.issuance import Issuance
 from hub.keyring import Keyring
@@ -26,6 +28,7 @@ from hub.store.database import Database
 from hub.store.ids import Ids
 from hub.vault import MasterKey, Vault
 from hub.verification import Verification
+from indexer.embedded import EmbeddedDirectory
 from signing import glyphs
 from signing.keys import KeyFolder
 
@@ -48,6 +51,7 @@ class Parts:
     intake: Intake
     issuance: Issuance
     lifecycle: Lifecycle
+    directory: Directory
     lookup: Lookup
     retrieval: Retrieval
     records: Records
@@ -63,6 +67,11 @@ def database_path(settings: Settings) -> Path:
 def keys_folder(settings: Settings) -> Path:
     """Where the private signing keys lie, encrypted."""
     return settings.data_dir / "keys"
+
+
+def index_folder(settings: Settings) -> Path:
+    """Where the embedded directory lies; it can be thrown away."""
+    return settings.data_dir / "index"
 
 
 @contextmanager
@@ -89,6 +98,7 @@ def _build(settings: Settings, clock: Clock, database: Database, at_step: Callab
     audit = Audit(database, ids, clock)
     keyring = Keyring(database, folder)
     catalogue = CatalogueCache(database)
+    index = EmbeddedDirectory(index_folder(settings))
     signing_keys = SigningKeys(database, folder, keys_folder(settings), clock)
     return Parts(
         settings=settings,
@@ -129,7 +139,16 @@ def _build(settings: Settings, clock: Clock, database: Database, at_step: Callab
             at_step=at_step,
         ),
         lifecycle=Lifecycle(database=database, vault=vault, clock=clock, ids=ids, audit=audit),
-        lookup=Lookup(database=database, vault=vault, clock=clock, audit=audit, catalogue=catalogue, settings=settings),
+        directory=Directory(database=database, vault=vault, clock=clock, catalogue=catalogue, directory=index),
+        lookup=Lookup(
+            database=database,
+            vault=vault,
+            clock=clock,
+            audit=audit,
+            catalogue=catalogue,
+            settings=settings,
+            holdings=Holdings(database=database, vault=vault, directory=index),
+        ),
         retrieval=Retrieval(
             database=database, vault=vault, clock=clock, audit=audit, catalogue=catalogue, settings=settings
         ),

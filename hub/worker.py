@@ -1,21 +1,26 @@
-"""The worker: finishes what a crash or an absent signer left half done, and keeps house. One loop, one thread.
+"""The worker: finishes what a crash or an absent signer left half done, feeds the directory, and keeps house.
+
+Two loops, each in a thread: what is new is in the directory in a moment, however long the other chores take.
 
 Safe to kill at any time and to run twice: whatever it does, the database decides who did it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from threading import Event
+from threading import Event, Thread
 
 from hub import heartbeat, logs
 from hub.parts import Parts
 from hub.store import clients, intents, seen
 from hub.store.database import DatabaseUnavailable
+from indexer.embedded import DirectoryUnavailable
 from signing.errors import KeyMissing
 
 IDLE_S = 1.0
+FEED_S = 0.05
+"""How often an idle worker looks for changes: two small reads."""
 MAX_BACK_OFF_S = 30.0
 HOUSEKEEPING_S = 60.0
 BATCH = 50
@@ -34,6 +39,7 @@ class _Chore:
     work: Callable[[], int]
     next_at: float = field(default=0.0)
     failed: int = field(default=0)
+    is_frequent: bool = False
 
 
 class Worker:
@@ -48,22 +54,32 @@ class Worker:
             _Chore("forget", HOUSEKEEPING_S, self._forget),
             _Chore("heartbeat", heartbeat.EVERY_S, self._beat),
         )
+        self._feeding = (
+            _Chore("sequence", FEED_S, parts.directory.sequence, is_frequent=True),
+            _Chore("feed", FEED_S, parts.directory.feed, is_frequent=True),
+        )
 
     def run(self) -> None:
         """Work until `stop` is set; the chore in hand is finished first."""
         _log.info("started")
+        feeding = Thread(target=self._loop, args=(self._feeding,), name="feed", daemon=True)
+        feeding.start()
+        self._loop(self._chores)
+        feeding.join()
+        _log.info("stopped")
+
+    def _loop(self, chores: Sequence[_Chore]) -> None:
         while not self._stop.is_set():
-            for chore in self._chores:
+            for chore in chores:
                 if not self._stop.is_set() and chore.next_at <= time.monotonic():
                     self._do(chore)
-            soonest = min(chore.next_at for chore in self._chores)
+            soonest = min(chore.next_at for chore in chores)
             self._stop.wait(max(0.0, soonest - time.monotonic()))
-        _log.info("stopped")
 
     def _do(self, chore: _Chore) -> None:
         try:
             done = chore.work()
-        except (DatabaseUnavailable, KeyMissing, OSError) as fault:
+        except (DatabaseUnavailable, DirectoryUnavailable, KeyMissing, OSError) as fault:
             self._failed(chore, type(fault).__name__)
         except Exception as fault:  # noqa: BLE001 (the edge: one unknown fault must not end the other chores)
             _log.error("fault", chore=chore.name, **logs.where(fault))
@@ -72,7 +88,8 @@ class Worker:
             chore.failed = 0
             chore.next_at = time.monotonic() + (0.0 if done else chore.every_s)
             if done:
-                _log.info("done", chore=chore.name, count=done)
+                note = _log.debug if chore.is_frequent else _log.info
+                note("done", chore=chore.name, count=done)
 
     def _failed(self, chore: _Chore, kind: str) -> None:
         chore.failed += 1

@@ -48,6 +48,10 @@ COMMANDS = {
     "keys rotate",
     "keys retire",
     "check",
+    "index status",
+    "index rebuild",
+    "index compare",
+    "index explain",
 }
 
 

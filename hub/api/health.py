@@ -15,24 +15,26 @@ from hub.metrics import MEDIA_TYPE, Gauge, Metrics
 from hub.parts import Parts
 from hub.store import health, intents, schema
 from hub.store.database import DatabaseUnavailable
+from indexer.embedded import DirectoryUnavailable
 from signing.errors import KeyMissing
 from signing.keys import Purpose
 
 WORKER_SILENT_S = 60
 OVERDUE_S = 300
+INDEX_LATE_S = 30
 FREE_BYTES = 64 * 1024 * 1024
 
 
 class Check(BaseModel):
-    """One thing that the hub needs; reason: why it is not ok."""
+    """One thing that the hub needs; reason: why it is not ok. degraded: slower or less, and nothing wrong or lost."""
 
     name: str
-    state: Literal["ok", "failed"]
+    state: Literal["ok", "degraded", "failed"]
     reason: str | None = None
 
 
 class Readiness(BaseModel):
-    """Ready when every check is ok."""
+    """Ready when no check has failed."""
 
     ready: bool
     checks: list[Check]
@@ -82,6 +84,7 @@ def operator_routes(watched: Watched) -> Routes:
         """200 when everything that the hub needs is there, otherwise 503; each check with its reason."""
         checks = [Check(name=name, state="failed" if why else "ok", reason=why) for name, why in _checks(call, watched)]
         ready = all(check.state == "ok" for check in checks)
+        checks.append(_directory(call.parts))
         return Answer(Readiness(ready=ready, checks=checks).model_dump(), 200 if ready else 503)
 
     @routes.add(
@@ -158,6 +161,20 @@ def _worker(parts: Parts, started: datetime) -> str | None:
     return f"a case has been due for {late:.0f} s" if late > OVERDUE_S else None
 
 
+def _directory(parts: Parts) -> Check:
+    """Lookups are answered without it too, so it never makes the hub unready."""
+    why: str | None = None
+    try:
+        oldest = parts.directory.lag().oldest_at
+        late = 0.0 if oldest is None else (to_micros(parts.clock.now()) - oldest) / 1_000_000
+        why = f"a change has been on its way for {late:.0f} s" if late > INDEX_LATE_S else None
+    except DirectoryUnavailable:
+        why = "no directory answers: searches are refused, lookups are answered by the repository"
+    except DatabaseUnavailable:
+        why = "the database cannot be read"
+    return Check(name="directory", state="degraded" if why else "ok", reason=why)
+
+
 def gauges(parts: Parts, lanes: Lanes) -> Iterator[Gauge]:
     """What is read at every scrape; what the database cannot say is left out."""
     for lane in lanes.values():
@@ -175,9 +192,22 @@ def gauges(parts: Parts, lanes: Lanes) -> Iterator[Gauge]:
     try:
         waiting, oldest = intents.waiting(parts.database.reader)
         outbox = health.outbox_size(parts.database.reader)
+        yield from _directory_gauges(parts)
     except DatabaseUnavailable:
         return
     age = 0.0 if oldest is None else (to_micros(now) - oldest) / 1_000_000
     yield "hub_intents_waiting", "Cases reserved and not yet issued.", {}, waiting
     yield "hub_intents_oldest_seconds", "Age of the oldest of them.", {}, age
     yield "hub_outbox_entries", "Changes that wait for what is derived.", {}, outbox
+
+
+def _directory_gauges(parts: Parts) -> Iterator[Gauge]:
+    try:
+        lag = parts.directory.lag()
+    except DirectoryUnavailable:
+        yield "hub_directory_up", "Whether a directory answers.", {}, 0
+        return
+    age = 0.0 if lag.oldest_at is None else (to_micros(parts.clock.now()) - lag.oldest_at) / 1_000_000
+    yield "hub_directory_up", "Whether a directory answers.", {}, 1
+    yield "hub_directory_pending", "Changes that the directory does not know yet.", {}, lag.changes
+    yield "hub_directory_oldest_seconds", "Age of the oldest of them.", {}, age

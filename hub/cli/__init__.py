@@ -7,9 +7,9 @@ import sys
 
 import typer
 
-from hub.cli import accounts, common, data, keys, serve, verify
+from hub.cli import accounts, common, data, index, keys, serve, verify
 
-_MODULES = (data, serve, accounts, verify, keys)
+_MODULES = (data, serve, accounts, verify, index, keys)
 
 
 def build() -> typer.Typer:

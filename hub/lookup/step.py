@@ -8,10 +8,11 @@ from hub.counter_gate import CaseKey, CounterGate
 from hub.domain import numbers, permission
 from hub.domain.caller import Caller
 from hub.domain.case import Person
+from hub.holdings import Holdings
 from hub.lookup.body import LookupBody
 from hub.lookup.entries import Candidate, Entry, Unavailable, entries, unavailable
 from hub.settings import Settings
-from hub.store import acts, certificates, keys, parties
+from hub.store import acts, keys, parties
 from hub.store.audit import Audit, Record
 from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database
@@ -32,7 +33,7 @@ class Found:
 
 
 class Lookup:
-    """Answers counters from the holdings of the repository, which know a certificate in the second it is issued."""
+    """Answers counters from what people hold, which is known in the second it is issued (see `hub.holdings`)."""
 
     def __init__(
         self,
@@ -43,7 +44,9 @@ class Lookup:
         audit: Audit,
         catalogue: CatalogueCache,
         settings: Settings,
+        holdings: Holdings,
     ) -> None:
+        self._holdings = holdings
         self._database = database
         self._vault = vault
         self._audit = audit
@@ -78,7 +81,7 @@ class Lookup:
         types = tuple(dict.fromkeys(asked))
         reader = self._database.reader
         held = []
-        for version in certificates.of_party(reader, self._vault, party, types, passed.today):
+        for version in self._holdings.of_party(party, types, passed.today):
             state = version.state(passed.today)
             held.append(Candidate(version, state, acts.why(reader, version, state)))
         found = Found(

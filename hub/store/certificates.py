@@ -1,6 +1,6 @@
 """Certificates and their versions, as read by every step; writing is in `reserve`, `publish` and `moves`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -24,6 +24,9 @@ _JOINED = (
     " c.revision AS certificate_revision, c.version AS current_version, c.organisation"
     " FROM versions v JOIN certificates c ON c.home = v.home AND c.certificate = v.certificate "
 )
+_HELD = _JOINED.replace(" FROM ", ", h.issued_on AS held_issued_on FROM ", 1)
+_OF_HOLDING = "JOIN holdings h ON h.home = v.home AND h.certificate = v.certificate "
+_KEYS_AT_ONCE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +108,45 @@ def versions_of(reader: Reader, vault: Vault, home: int, certificate: int) -> li
     return [_record(vault, row) for row in rows]
 
 
-def of_party(reader: Reader, vault: Vault, party: int, type_codes: tuple[str, ...], today: date) -> list[VersionRecord]:
+def of_party(
+    reader: Reader,
+    vault: Vault,
+    party: int,
+    type_codes: tuple[str, ...],
+    today: date,
+    keys: Iterable[tuple[int, int]] | None = None,
+) -> list[VersionRecord]:
     """What a party holds of some types: each certificate's versions that no successor has replaced by today.
 
     Where all are replaced, the newest one stands for the certificate. A version that names other holders only is not
     the party's, whatever its certificate's other versions say; one that drops the party may begin later than today.
+    keys: look at these (home, certificate) only.
     """
     marks = ", ".join(f":type{place}" for place in range(len(type_codes)))
-    rows = reader.all(
-        _JOINED + "JOIN holdings h ON h.home = v.home AND h.certificate = v.certificate"
-        f" WHERE h.party = :party AND h.type IN ({marks}) AND (v.version = c.version OR v.superseded_on > :today)"
-        " ORDER BY h.issued_on DESC, h.certificate DESC, v.version DESC",
-        {"party": party, "today": to_int(today), **{f"type{n}": code for n, code in enumerate(type_codes)}},
+    values = {"party": party, "today": to_int(today), **{f"type{n}": code for n, code in enumerate(type_codes)}}
+    where = (
+        f"WHERE h.party = :party AND h.type IN ({marks}) AND (v.version = c.version OR v.superseded_on > :today)"
+        " ORDER BY h.issued_on DESC, h.certificate DESC, v.version DESC"
     )
+    if keys is None:
+        rows = reader.all(_HELD + _OF_HOLDING + where, values)
+    else:
+        rows = _rows_of_keys(reader, sorted(keys), where, values)
     return [record for record in (_record(vault, row) for row in rows) if party in record.parties]
+
+
+def _rows_of_keys(reader: Reader, keys: Sequence[tuple[int, int]], where: str, values: Mapping[str, Any]) -> list[Row]:
+    rows: list[Row] = []
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        some = keys[start : start + _KEYS_AT_ONCE]
+        marks = ", ".join(f"(:h{n}, :c{n})" for n in range(len(some)))
+        named = {f"h{n}": home for n, (home, _) in enumerate(some)} | {f"c{n}": key for n, (_, key) in enumerate(some)}
+        wanted = f"WITH k (home, certificate) AS (VALUES {marks}) "
+        join = "JOIN k ON k.home = h.home AND k.certificate = h.certificate "
+        rows += reader.all(wanted + _HELD + _OF_HOLDING + join + where, {**values, **named})
+    if len(keys) > _KEYS_AT_ONCE:
+        rows.sort(key=lambda row: (row["held_issued_on"], row["certificate"], row["version"]), reverse=True)
+    return rows
 
 
 def revision(reader: Reader, home: int, certificate: int) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 import jwt
 
 from hub.parts import open_parts
-from tests.benchmarks import city, client, floors, server
+from tests.benchmarks import city, client, directory, floors, server
 
 DOCUMENT = server.ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- figures begin -->", "<!-- figures end -->"
@@ -65,6 +65,10 @@ def measure(large: bool) -> list[Row]:
             rounds = [measure_round(n, folder, port, pid, bare_port, access) for n in range(ROUNDS)]
             rows = summarised(rounds)
             rows += memory(port, pid, access, already=ROUNDS * ISSUED)
+            way = directory.on_its_way(folder / "hub", port, access)
+        p50, p99 = way["p50"], way["p99"]
+        rows.append(Row("issued → in the directory, p50 / p99", f"{p50:.0f} / {p99:.0f} ms", "", "", "p99 < 300 ms"))
+        rows += directories(large)
         small = counter(folder, key, 1_000 if not large else 10_000)
         rows += [Row(f"{what}, p50", f"{ms:.2f} ms", "", "", "") for what, ms in small.items()]
         if large:
@@ -156,6 +160,18 @@ def summarised(rounds: list[Round]) -> list[Row]:
             )
         ),
     ]
+
+
+def directories(large: bool) -> list[Row]:
+    """Searches at 10,000 and 200,000 certificates, or at 2,000 and 10,000; the larger one is rebuilt."""
+    sizes = (10_000, 200_000) if large else (2_000, 10_000)
+    few, many = (directory.search_and_rebuild(size) for size in sizes)
+    rows = []
+    for what, name in (("search", "directory search"), ("holdings", "holdings of a party")):
+        ratio = many[what] / few[what]
+        figure, floor = f"{many[what]:.2f} ms", f"{few[what]:.2f} ms at {sizes[0]:,}"
+        rows.append(Row(f"{name}, p50 at {sizes[1]:,} certificates", figure, floor, f"{ratio:.2f}", "≤ 1.5"))
+    return [*rows, Row("directory rebuild", f"{many['rebuild']:.0f} entries/s", "", "", "≥ 15000/s")]
 
 
 def memory(port: int, pid: int, access: str, already: int) -> list[Row]:

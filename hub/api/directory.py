@@ -1,0 +1,151 @@
+"""`GET /directory`: what bodies hold and what authorities have issued, through the directory."""
+
+from datetime import date
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from hub.api.endpoint import Answer, Call, Lane, Routes
+from hub.api.faces import StateWord
+from hub.directory import Found, Hit, Wanted
+from hub.domain.dates import from_int, read_day, to_int
+from hub.domain.errors import FieldError, Refusal
+from indexer.entry import FOREVER
+from indexer.query import MAX_LIMIT, state_of
+
+routes = Routes(prefix="/api/v1", tag="directory 目录")
+_DEFAULT_LIMIT = 50
+_LENGTHS = {"q": 64, "type_code": 64, "authority_code": 18, "state": 20, "uscc": 40, "cursor": 64}
+_QUERY = {
+    "q": "持证单位名称或证照类型名称中的文字,2 至 64 个字符;不得含公民身份号码",
+    "type_code": "证照类型代码",
+    "authority_code": "颁发机构的统一社会信用代码",
+    "region": "颁发机构所在行政区划,如 350100;包括下级",
+    "state": "今天的状态:revoked superseded expired suspended not_yet valid",
+    "uscc": "持证单位的统一社会信用代码",
+    "issued_from": "颁发日期自 YYYY-MM-DD",
+    "issued_to": "颁发日期至 YYYY-MM-DD",
+    "limit": f"每页条数,1 至 {MAX_LIMIT},默认 {_DEFAULT_LIMIT}",
+    "cursor": "上一页的 next;其他条件须不变",
+}
+
+
+class DirectoryEntryReply(BaseModel):
+    """A certificate's newest version. holder_names: bodies only; empty where a natural person is among the holders."""
+
+    identifier: str
+    type_code: str
+    type_name: str
+    holder_names: list[str]
+    authority_code: str
+    authority_name: str
+    region: str
+    issued_on: date
+    valid_from: date
+    valid_until: date | None
+    state: StateWord
+
+
+class DirectoryReply(BaseModel):
+    """One page, newest first. Each entry is as the repository has it now, so a page may have fewer than `limit`."""
+
+    entries: list[DirectoryEntryReply]
+    facets: Annotated[
+        dict[str, dict[str, int]],
+        Field(
+            description="首页:各字段取值在最新 1000 条中的条数 Counts over the newest 1,000 matches; first page only"
+        ),
+    ]
+    next: Annotated[str | None, Field(description="下一页的 cursor;没有则为最后一页")] = None
+    complete: Annotated[bool, Field(description="false:有大量新证照尚在进入目录 Many new ones are still on their way")]
+
+
+@routes.add(
+    "GET",
+    "/directory",
+    scope="directory:search",
+    lane=Lane.READ,
+    query=_QUERY,
+    replies={200: DirectoryReply},
+    refusals=("schema.invalid", "id.length", "uscc.checksum", "index.unavailable"),
+    summary="查询目录 Search the directory",
+)
+def get_directory(call: Call) -> Answer:
+    """Search what bodies hold and what authorities have issued; people are found by `POST /lookups` alone.
+
+    Certificates of natural persons appear only to the authority that issued them, and without holder.
+    """
+    return Answer(_page(call.parts.directory.search(call.client, _wanted(call))))
+
+
+def _wanted(call: Call) -> Wanted:
+    query = call.query
+    for name, longest in _LENGTHS.items():
+        if len(query.get(name, "")) > longest:
+            raise _invalid(name, f"最多 {longest} 个字符")
+    empty = next((name for name in query if not query[name]), None)
+    if empty is not None:
+        raise _invalid(empty, "不能为空")
+    region = query.get("region", "")
+    if region and not (region.isascii() and region.isdigit() and len(region) in {2, 4, 6}):
+        raise _invalid("region", "应为 2、4 或 6 位行政区划代码")
+    return Wanted(
+        text=query.get("q", ""),
+        type_code=query.get("type_code", ""),
+        authority_code=query.get("authority_code", ""),
+        region=region,
+        state=query.get("state", ""),
+        uscc=query.get("uscc", ""),
+        issued_from=_day(call, "issued_from"),
+        issued_to=_day(call, "issued_to"),
+        cursor=query.get("cursor", ""),
+        limit=_limit(query.get("limit")),
+    )
+
+
+def _day(call: Call, name: str) -> int | None:
+    text = call.query.get(name)
+    if text is None:
+        return None
+    try:
+        return to_int(read_day(text))
+    except ValueError:
+        raise _invalid(name, "应为 YYYY-MM-DD 形式的日期") from None
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return _DEFAULT_LIMIT
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_LIMIT):
+        raise _invalid("limit", f"应为 1 至 {MAX_LIMIT}")
+    return int(text)
+
+
+def _invalid(name: str, message: str) -> Refusal:
+    error = FieldError(f"/{name}", "schema.invalid", message, "does not fit")
+    return Refusal("schema.invalid", message, errors=(error,))
+
+
+def _page(found: Found) -> dict[str, Any]:
+    page: dict[str, Any] = {"entries": [_entry(hit, found.today) for hit in found.hits], "facets": found.facets}
+    if found.next is not None:
+        page["next"] = found.next
+    return {**page, "complete": found.complete}
+
+
+def _entry(hit: Hit, today: int) -> dict[str, Any]:
+    entry = hit.entry
+    until = None if entry.valid_until == FOREVER else from_int(entry.valid_until)
+    return {
+        "identifier": entry.identifier,
+        "type_code": entry.type_code,
+        "type_name": entry.title,
+        "holder_names": list(hit.holder_names),
+        "authority_code": entry.authority,
+        "authority_name": hit.authority_name,
+        "region": entry.region,
+        "issued_on": from_int(entry.issued_on).isoformat(),
+        "valid_from": from_int(entry.valid_from).isoformat(),
+        "valid_until": None if until is None else until.isoformat(),
+        "state": state_of(entry, today),
+    }

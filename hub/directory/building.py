@@ -1,0 +1,164 @@
+"""A new generation beside the one that answers: walk over everything, catch up with the ledger, swap.
+
+All that is known of its progress is in the generation itself, and every batch is one commit, so a build may be killed
+anywhere and goes on, or is thrown away, by whoever comes next. Writes go on meanwhile: the walk begins by noting the
+ledger's head, and whatever changes later has a later position.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from hub.directory import marks
+from hub.directory.entries import FORMAT, names_in, names_text
+from hub.directory.writing import BATCH, Writing
+from hub.store import feed, listing
+from indexer.embedded import DirectoryBroken, DirectoryUnavailable
+
+Progress = Callable[[int], None]
+_WALK_BATCH = 2000
+
+
+class Busy(Exception):  # noqa: N818 (nothing is broken)
+    """Somebody else is building a generation."""
+
+
+class Builder:
+    """Builds generations, one at a time across processes."""
+
+    def __init__(self, writing: Writing) -> None:
+        self._writing = writing
+        self._directory = writing.directory
+
+    def step(self) -> int:
+        """One batch of the generation in the making, which is begun where there is none; 0 while another builds.
+
+        Raises DirectoryUnavailable where it cannot be written; one that has broken is dropped, for the next step to
+        begin anew.
+        """
+        with self._lock() as is_mine:
+            if not is_mine:
+                return 0
+            name = self._unfinished() or self._begin()
+            try:
+                return self._advance(name)
+            except DirectoryBroken:
+                self._drop_all_but(self._directory.current())
+                raise
+
+    def clean(self) -> None:
+        """Throw away what a killed build left."""
+        with self._lock() as is_mine:
+            if is_mine:
+                self._drop_all_but(self._directory.current(), self._former())
+
+    def rebuild(self, progress: Progress) -> str:
+        """A new generation from the beginning; its name. `progress` is told how many entries it has so far.
+
+        Raises Busy, and DirectoryUnavailable when it cannot be written.
+        """
+        with self._lock() as is_mine:
+            if not is_mine:
+                raise Busy
+            self._drop_all_but(self._directory.current())
+            name = self._begin()
+            written = 0
+            while self._directory.current() != name:
+                written += self._advance(name)
+                progress(written)
+            return name
+
+    def _begin(self) -> str:
+        """An empty generation that starts at the ledger's head."""
+        picture = self._writing.catalogue.refresh()
+        position = feed.head(self._writing.database.reader)
+        name = self._directory.create(marks.first(position, names_text(names_in(picture))))
+        self._writing.advance(name, position)
+        return name
+
+    def _unfinished(self) -> str | None:
+        """The newest generation, unless it is the one that answers; one that is of no use is dropped.
+
+        Where the one that answers is gone, this is the one before it: it catches up, which is faster than walking.
+        """
+        names, current = self._directory.names(), self._directory.current()
+        if not names or names[-1] == current:
+            return None
+        try:
+            picture = self._writing.catalogue()
+            fits = self._directory.mark(names[-1], marks.FORMAT_OF) == FORMAT
+            fits = fits and self._writing.agrees(names[-1], picture)
+            if fits and self._writing.position(names[-1]) <= feed.head(self._writing.database.reader):
+                return names[-1]
+        except DirectoryBroken:
+            pass
+        self._drop_all_but(current)
+        return None
+
+    def _advance(self, name: str) -> int:
+        """Walk on, or catch up, or swap; how many entries or changes, at least 1 while there is something to do."""
+        walked = self._directory.mark(name, marks.WALKED)
+        if not isinstance(walked, str):
+            raise DirectoryBroken("the generation does not say how far it was built")
+        if walked != marks.DONE:
+            return self._walk(name, marks.key_of(walked))
+        done = self._writing.feed(name)
+        if done < BATCH:
+            self._swap(name)
+        return max(done, 1)
+
+    def _walk(self, name: str, after: tuple[int, int]) -> int:
+        listed = listing.between(self._writing.database.reader, self._writing.vault, after, _WALK_BATCH)
+        walked = marks.key_text(listed[-1].key) if listed else marks.DONE
+        return max(self._writing.write(name, listed, {marks.WALKED: walked}), 1)
+
+    def _swap(self, name: str) -> None:
+        """From now on this one answers. The former stays until the next build, for who has just read its name."""
+        former = self._directory.current()
+        self._directory.swap(name)
+        self._drop_all_but(name, former)
+
+    def _former(self) -> str | None:
+        """The generation before the one that answers."""
+        current = self._directory.current()
+        names = [name for name in self._directory.names() if name != current]
+        older = [name for name in names if current is not None and _number(name) < _number(current)]
+        return older[-1] if older else None
+
+    def _drop_all_but(self, *kept: str | None) -> None:
+        gone = [name for name in self._directory.names() if name not in kept and name != self._directory.current()]
+        for name in gone:
+            self._directory.drop(name)
+        if gone:
+            self._forget_cursors()
+
+    def _forget_cursors(self) -> None:
+        """Those of generations that are no more; a feeder may have moved one after the last time."""
+        left = {marks.consumer(name) for name in self._directory.names()}
+        with self._writing.database.write() as writer:
+            for consumer in feed.consumers(writer, marks.consumer("")):
+                if consumer not in left:
+                    feed.forget(writer, consumer)
+
+    @contextmanager
+    def _lock(self) -> Iterator[bool]:
+        folder = self._directory.folder
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(folder / "build.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DirectoryUnavailable(str(error)) from None
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+        finally:
+            os.close(handle)
+
+
+def _number(name: str) -> int:
+    return int(name[1:])

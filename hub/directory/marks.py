@@ -1,0 +1,43 @@
+"""What a generation says about itself, in the commit of its entries."""
+
+import json
+
+from hub.directory.entries import FORMAT
+from hub.holdings import POSITION
+from indexer.embedded import Mark
+
+FORMAT_OF = "format"
+NAMES = "names"
+WALKED = "walked"
+"""How far a generation in the making has walked over the repository: the last key, then `DONE`."""
+
+DONE = "done"
+_FIRST = "-1 -1"
+
+__all__ = ["DONE", "FORMAT_OF", "NAMES", "POSITION", "WALKED", "consumer", "first", "key_of", "key_text", "names_of"]
+
+
+def consumer(generation: str) -> str:
+    """The name under which a generation has its cursor."""
+    return f"directory:{generation}"
+
+
+def first(position: int, names: str) -> dict[str, Mark]:
+    """The marks of a new generation that will have seen everything up to `position` once it has walked."""
+    return {FORMAT_OF: FORMAT, POSITION: position, NAMES: names, WALKED: _FIRST}
+
+
+def key_text(key: tuple[int, int]) -> str:
+    """A (home, certificate) as a mark."""
+    return f"{key[0]} {key[1]}"
+
+
+def key_of(text: str) -> tuple[int, int]:
+    """The inverse of `key_text`."""
+    home, _, certificate = text.partition(" ")
+    return int(home), int(certificate)
+
+
+def names_of(mark: Mark | None) -> dict[str, str]:
+    """The names that a generation was made with."""
+    return dict(json.loads(mark)) if isinstance(mark, str) else {}

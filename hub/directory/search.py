@@ -1,0 +1,215 @@
+"""Free search: what bodies hold and what authorities have issued, newest first; nobody finds a person by name.
+
+The directory says where to look. What has changed since is looked at beside it, and every hit is read anew from the
+repository before it is shown; what no longer matches is dropped.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from hub.attempts import attempt
+from hub.clock import Clock
+from hub.directory.entries import bodies, entries_of, is_personal
+from hub.directory.writing import Writing
+from hub.domain import numbers
+from hub.domain.caller import Caller
+from hub.domain.case import Person
+from hub.domain.catalogue import Catalogue
+from hub.domain.dates import to_int
+from hub.domain.errors import Refusal
+from hub.store import feed, keys, listing, parties
+from hub.store.listing import Listed
+from indexer import tokens
+from indexer.embedded import DirectoryUnavailable
+from indexer.entry import Entry
+from indexer.query import STATES, Page, Search, matches
+
+OVERLAY = 5_000
+"""How many certificates may be on their way into the directory before an answer is no longer called complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is searched for; empty texts and None do not restrict. Days are yyyymmdd.
+
+    text: in the names of bodies and of certificate types. uscc: held by this body. cursor: `Found.next` of the page
+    before, with everything else the same.
+    """
+
+    text: str = ""
+    type_code: str = ""
+    authority_code: str = ""
+    region: str = ""
+    state: str = ""
+    uscc: str = ""
+    issued_from: int | None = None
+    issued_to: int | None = None
+    cursor: str = ""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One certificate as it is now: its newest version. holder_names: bodies only."""
+
+    entry: Entry
+    holder_names: tuple[str, ...]
+    authority_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page. facets: field to value to count over the newest matches, on the first page. next: None at the end."""
+
+    hits: tuple[Hit, ...]
+    facets: Mapping[str, Mapping[str, int]]
+    next: str | None
+    complete: bool
+    today: int
+
+
+class Searching:
+    """Answers free searches from one generation of the directory at a time."""
+
+    def __init__(self, writing: Writing, clock: Clock) -> None:
+        self._writing = writing
+        self._clock = clock
+
+    def search(self, caller: Caller, wanted: Wanted) -> Found:
+        """One page of what matches; certificates of persons appear to their issuing authority only.
+
+        Raises Refusal `schema.invalid`, `uscc.checksum`, `id.length`; `index.unavailable` when there is no directory.
+        """
+        _require(wanted)
+        return attempt(self._writing.vault, lambda: self._answer(caller, wanted))
+
+    def _answer(self, caller: Caller, wanted: Wanted) -> Found:
+        search = self._search_of(caller, wanted)
+        if search is None:
+            return Found((), {}, None, complete=True, today=to_int(self._clock.today()))
+        try:
+            changed, page = self._read(search)
+        except DirectoryUnavailable:
+            raise Refusal("index.unavailable", retry_after=5) from None
+        fresh = self._fresh(search, {(e.home, e.certificate) for e in page.entries} | set(changed[:OVERLAY]))
+        hits, following = _merged(search, page, set(changed), fresh)
+        picture = self._writing.catalogue()
+        return Found(
+            hits=tuple(_hit(entry, fresh[entry.home, entry.certificate][0], picture) for entry in hits),
+            facets=page.facets,
+            next=None if following is None else _cursor_text(wanted, following),
+            complete=len(changed) <= OVERLAY,
+            today=search.today,
+        )
+
+    def _read(self, search: Search) -> tuple[list[tuple[int, int]], Page]:
+        """What has changed past the generation's position, then its page: in this order nothing falls between them."""
+        directory = self._writing.directory
+        generation = directory.current()
+        if generation is None:
+            raise DirectoryUnavailable("there is no generation yet")
+        position = self._writing.position(generation)
+        changed = feed.pending(self._writing.database.reader, position, OVERLAY + 1)
+        return changed, directory.search(generation, search)
+
+    def _fresh(self, search: Search, keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], tuple[Listed, Entry]]:
+        """Those certificates that match now, with the entry that does."""
+        found = {}
+        for one in listing.of_keys(self._writing.database.reader, self._writing.vault, keys):
+            picture = self._writing.catalogue(one.type_code, one.authority)
+            entry = next((entry for entry in entries_of(one, picture) if matches(search, entry)), None)
+            if entry is not None:
+                found[one.key] = (one, entry)
+        return found
+
+    def _search_of(self, caller: Caller, wanted: Wanted) -> Search | None:
+        """The question to the directory; None for a body that nobody knows."""
+        party = None
+        if wanted.uscc:
+            id_type, number = numbers.normalise(numbers.ORGANISATION, wanted.uscc, pointer="/uscc")
+            reader, vault = self._writing.database.reader, self._writing.vault
+            party = parties.find(reader, vault, Person("", id_type, number))
+            if party is None:
+                keys.require_current(reader, vault)  # under former keys nobody would be found
+                return None
+        return Search(
+            today=to_int(self._clock.today()),
+            text=wanted.text,
+            type_code=wanted.type_code,
+            authority=wanted.authority_code,
+            region=wanted.region,
+            state=wanted.state,
+            party=party,
+            issued_from=wanted.issued_from,
+            issued_to=wanted.issued_to,
+            persons_of=caller.authorities,
+            before=_order_of(wanted),
+            limit=wanted.limit,
+        )
+
+
+def _require(wanted: Wanted) -> None:
+    if wanted.text:
+        if numbers.contains_citizen_number(wanted.text):
+            raise Refusal("schema.invalid", "不能用公民身份号码查询目录;请用 POST /lookups", pointer="/q")
+        if not tokens.query_tokens(wanted.text):
+            raise Refusal("schema.invalid", "应为 2 至 64 个字符,且含有可查的字词", pointer="/q")
+    if wanted.state and wanted.state not in STATES:
+        raise Refusal("schema.invalid", "未知的状态", pointer="/state")
+    _order_of(wanted)
+
+
+def _merged(
+    search: Search,
+    page: Page,
+    changed: set[tuple[int, int]],
+    fresh: Mapping[tuple[int, int], tuple[Listed, Entry]],
+) -> tuple[list[Entry], int | None]:
+    """The page with what has changed put in its place, and where the next one begins.
+
+    What has changed stands where it belongs now, so that it is neither shown twice nor left out when it arrives in the
+    directory between two pages; everything else stands where the directory has it.
+    """
+    placed = {(e.home, e.certificate): e.order for e in page.entries if (e.home, e.certificate) not in changed}
+    for key in changed & fresh.keys():
+        order = fresh[key][1].order
+        if (search.before is None or order < search.before) and (page.next is None or order >= page.next):
+            placed[key] = order
+    ordered = sorted(placed, key=lambda key: placed[key], reverse=True)
+    following = page.next
+    if len(ordered) > search.limit:
+        ordered = ordered[: search.limit]
+        following = placed[ordered[-1]]
+    return [fresh[key][1] for key in ordered if key in fresh], following
+
+
+def _hit(entry: Entry, listed: Listed, picture: Catalogue) -> Hit:
+    holders = listed.versions[-1].holders
+    return Hit(entry, () if is_personal(holders) else bodies(holders), picture.authority_name(listed.authority))
+
+
+# --- cursors: where the page before ended, bound to the question ------------------------------------------------------
+
+
+def _cursor_text(wanted: Wanted, order: int) -> str:
+    raw = order.to_bytes(8, "big") + _digest(wanted)
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _order_of(wanted: Wanted) -> int | None:
+    if not wanted.cursor:
+        return None
+    try:
+        raw = base64.urlsafe_b64decode(wanted.cursor + "=" * (-len(wanted.cursor) % 4))
+    except ValueError:
+        raw = b""
+    if len(raw) != 16 or raw[8:] != _digest(wanted):
+        raise Refusal("schema.invalid", "cursor 不是上一页给出的,或查询条件已变", pointer="/cursor")
+    return int.from_bytes(raw[:8], "big") & (1 << 63) - 1
+
+
+def _digest(wanted: Wanted) -> bytes:
+    question = replace(wanted, cursor="", limit=0)
+    return hashlib.sha256(repr(question).encode()).digest()[:8]

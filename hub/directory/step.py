@@ -1,0 +1,168 @@
+"""Everything about the directory in one place: fed, rebuilt, compared, explained, searched."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hub.clock import Clock
+from hub.directory import marks
+from hub.directory.building import Builder
+from hub.directory.comparison import Comparison, Report
+from hub.directory.entries import FORMAT, entries_of
+from hub.directory.search import Found, Searching, Wanted
+from hub.directory.writing import Writing
+from hub.domain.caller import Caller
+from hub.domain.errors import Refusal
+from hub.store import certificates, feed, listing
+from hub.store.catalogue import CatalogueCache
+from hub.store.database import Database
+from hub.store.feed import Lag
+from hub.vault import Vault
+from indexer.embedded import DirectoryBroken, DirectoryUnavailable, EmbeddedDirectory
+from indexer.entry import Entry
+
+SEQUENCED_AT_ONCE = 500
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where the directory stands. generation: None while nothing answers. lag: what it does not know yet."""
+
+    generation: str | None
+    entries: int
+    position: int
+    head: int
+    lag: Lag
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One certificate on both sides: what it should have in the directory, and what is there, in the same order."""
+
+    revision: int
+    expected: tuple[Entry, ...]
+    found: tuple[Entry | None, ...]
+    generation: str | None
+    position: int
+    head: int
+    pending: bool
+
+
+class Directory:
+    """The directory's work. What writes to it is for the worker and the command line alone, never for a request."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        clock: Clock,
+        catalogue: CatalogueCache,
+        directory: EmbeddedDirectory,
+        at_step: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._directory = directory
+        self._writing = Writing(
+            database=database, vault=vault, catalogue=catalogue, directory=directory, at_step=at_step
+        )
+        self._builder = Builder(self._writing)
+        self._searching = Searching(self._writing, clock)
+        self._examined: str | None = None
+        self._cleaned = False
+
+    # --- the feed -----------------------------------------------------------------------------------------------------
+
+    def sequence(self) -> int:
+        """Give waiting changes their positions in the ledger, a batch; how many."""
+        if not feed.is_waiting(self._database.reader):
+            return 0
+        with self._database.write() as writer:
+            return feed.sequence(writer, SEQUENCED_AT_ONCE)
+
+    def feed(self) -> int:
+        """One batch of changes into the generation that answers; how much was done.
+
+        Where none answers, or the one that does is broken, of another format or made with other names, one batch of a
+        new generation is built too. Raises DirectoryUnavailable when nothing can be written.
+        """
+        done, is_good = self._feed_current()
+        if not is_good:
+            return done + self._builder.step()
+        if not self._cleaned:
+            self._builder.clean()
+            self._cleaned = True
+        return done
+
+    def _feed_current(self) -> tuple[int, bool]:
+        generation = self._directory.current()
+        if generation is None:
+            return 0, False
+        try:
+            if generation != self._examined:
+                self._directory.examine(generation)
+                self._examined = generation
+            done = self._writing.feed(generation)
+            return done, self._is_of_now(generation)
+        except DirectoryBroken:
+            self._examined = None
+            return 0, False
+
+    def _is_of_now(self, generation: str) -> bool:
+        same_format = self._directory.mark(generation, marks.FORMAT_OF) == FORMAT
+        return same_format and self._writing.agrees(generation, self._writing.catalogue())
+
+    def rebuild(self, progress: Progress = lambda _: None) -> str:
+        """A new generation from all that is in the repository, swapped in while everything runs; its name.
+
+        Raises Busy while another is being built, and DirectoryUnavailable.
+        """
+        return self._builder.rebuild(progress)
+
+    # --- looking at it ------------------------------------------------------------------------------------------------
+
+    def search(self, caller: Caller, wanted: Wanted) -> Found:
+        """Free search; see `Searching.search`."""
+        return self._searching.search(caller, wanted)
+
+    def compare(self, *, repair: bool = False, progress: Progress = lambda _: None) -> Report | None:
+        """The generation that answers beside the repository; None where none does. Raises DirectoryUnavailable."""
+        generation = self._directory.current()
+        return (
+            None if generation is None else Comparison(self._writing, generation).run(repair=repair, progress=progress)
+        )
+
+    def status(self) -> Status:
+        """Where it stands; raises DirectoryUnavailable when the generation that should answer cannot be read."""
+        generation = self._directory.current()
+        position = 0 if generation is None else self._writing.position(generation)
+        entries = 0 if generation is None else self._directory.count(generation)
+        others = tuple(name for name in self._directory.names() if name != generation)
+        head, lag = feed.head(self._database.reader), feed.lag(self._database.reader, position)
+        return Status(generation, entries, position, head, lag, others)
+
+    def lag(self) -> Lag:
+        """What the generation that answers does not know yet; raises DirectoryUnavailable where none answers."""
+        generation = self._directory.current()
+        if generation is None:
+            raise DirectoryUnavailable("there is no generation yet")
+        return feed.lag(self._database.reader, self._writing.position(generation))
+
+    def explain(self, identifier: str) -> Explained:
+        """One certificate on both sides; raises Refusal `certificate.not_found`, and DirectoryUnavailable."""
+        version = certificates.by_identifier(self._database.reader, self._vault, identifier)
+        if version is None:
+            raise Refusal("certificate.not_found")
+        key = (version.home, version.certificate)
+        generation = self._directory.current()
+        position = 0 if generation is None else self._writing.position(generation)
+        with self._database.snapshot() as reader:
+            listed = listing.of_keys(reader, self._vault, [key])[0]
+            pending = bool(feed.pending_among(reader, position, [key]))
+            head = feed.head(reader)
+        picture = self._writing.catalogue(listed.type_code, listed.authority)
+        expected = tuple(entries_of(listed, picture))
+        found = tuple(None if generation is None else self._directory.find(generation, e.key) for e in expected)
+        return Explained(listed.revision, expected, found, generation, position, head, pending)

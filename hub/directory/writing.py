@@ -1,0 +1,96 @@
+"""Whole entries from current rows into one generation, and how far it has come: what feeding and building share."""
+
+from collections.abc import Callable, Sequence
+
+from hub.directory import marks
+from hub.directory.entries import entries_of, names_in, names_text
+from hub.domain.catalogue import Catalogue
+from hub.store import feed, listing
+from hub.store.catalogue import CatalogueCache
+from hub.store.database import Database
+from hub.store.listing import Listed
+from hub.vault import Vault
+from indexer.embedded import DirectoryBroken, EmbeddedDirectory, Mark
+from indexer.entry import Entry
+
+BATCH = 500
+
+
+class Writing:
+    """Writes to generations. Safe to kill between any two steps; `at_step` is told each one's name, for crash tests."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        catalogue: CatalogueCache,
+        directory: EmbeddedDirectory,
+        at_step: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.database = database
+        self.vault = vault
+        self.catalogue = catalogue
+        self.directory = directory
+        self._at_step = at_step
+        self._known: dict[str, tuple[Catalogue, bool]] = {}
+
+    def feed(self, generation: str) -> int:
+        """One batch of the ledger past the generation's mark; how many changes, 0 when it knows all of them.
+
+        Raises DirectoryBroken when the generation knows more than the ledger has: the repository was put back from a
+        backup, and what it has forgotten must not stay in the directory.
+        """
+        reader = self.database.reader
+        position = self.position(generation)
+        changes = feed.after(reader, position, BATCH)
+        if not changes:
+            if position > feed.head(reader):
+                raise DirectoryBroken("the generation is ahead of the ledger")
+            return 0
+        self._at_step("changes read")
+        listed = listing.of_keys(reader, self.vault, {(change.home, change.certificate) for change in changes})
+        self._at_step("rows read")
+        self.write(generation, listed, {marks.POSITION: changes[-1].position})
+        self._at_step("written")
+        self.advance(generation, changes[-1].position)
+        self._at_step("advanced")
+        return len(changes)
+
+    def write(
+        self, generation: str, listed: Sequence[Listed], more: dict[str, Mark], instead_of: Sequence[Entry] = ()
+    ) -> int:
+        """The entries of some certificates as their rows say, with marks in the same commit; how many.
+
+        instead_of: entries that are taken out where they are still exactly this, whatever their revision.
+        """
+        picture = self.catalogue(*{code for one in listed for code in (one.type_code, one.authority)})
+        self.agrees(generation, picture)
+        entries: list[Entry] = []
+        for one in listed:
+            entries += entries_of(one, picture)
+        return self.directory.write(generation, entries, more, instead_of)
+
+    def advance(self, generation: str, position: int) -> None:
+        """Note in the repository how far the generation has come; what it knows can be found already."""
+        with self.database.write() as writer:
+            feed.advance(writer, marks.consumer(generation), position)
+
+    def position(self, generation: str) -> int:
+        """Up to where in the ledger a generation knows everything; raises DirectoryBroken where it does not say."""
+        position = self.directory.mark(generation, marks.POSITION)
+        if not isinstance(position, int):
+            raise DirectoryBroken("the generation does not say how far it has come")
+        return position
+
+    def agrees(self, generation: str, picture: Catalogue) -> bool:
+        """Whether the generation was made with the names that the catalogue has now; new ones are noted in it."""
+        known = self._known.get(generation)
+        if known is not None and known[0] is picture:
+            return known[1]
+        noted, now = marks.names_of(self.directory.mark(generation, marks.NAMES)), names_in(picture)
+        same = all(now.get(code, name) == name for code, name in noted.items())
+        if not noted.keys() >= now.keys():
+            self.directory.write(generation, (), {marks.NAMES: names_text(now | noted)})
+        self._known = {generation: (picture, same)}
+        return same

@@ -1,0 +1,164 @@
+"""One feed for all that is derived: from the outbox into the ledger, and every consumer's place in it.
+
+A change leaves its outbox row in its own commit. The sequencer gives rows their positions, one commit a batch; the
+write lock is its lock, so positions have no gaps and no row that is committed late is skipped. A consumer reads the
+ledger past its cursor, and moves the cursor when what it made of that can be found.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hub.store.database import Reader, Writer
+
+Key = tuple[int, int]
+"""(home, certificate)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One change in the ledger: which certificate, and which of its revisions."""
+
+    position: int
+    home: int
+    certificate: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """What a consumer has not seen: how many changes, and when the oldest of them was recorded (µs UTC)."""
+
+    changes: int
+    oldest_at: int | None
+
+
+def sequence(writer: Writer, limit: int) -> int:
+    """Move up to `limit` outbox rows into the ledger, the lowest entry first; how many were moved.
+
+    Entries come from blocks that processes take, so a certificate's later change may have the lower one. It waits
+    until the earlier change has its position: within a certificate, positions always follow revisions.
+    """
+    chosen = writer.all(
+        "SELECT o.entry FROM outbox o WHERE NOT EXISTS (SELECT 1 FROM outbox b WHERE b.home = o.home"
+        " AND b.certificate = o.certificate AND b.revision < o.revision) ORDER BY o.entry LIMIT :limit",
+        {"limit": limit},
+    )
+    position = head(writer)
+    for place, row in enumerate(chosen, position + 1):
+        values = {"entry": row["entry"], "position": place}
+        writer.run(
+            "INSERT INTO ledger (position, home, certificate, revision, kind, leaf)"
+            " SELECT :position, home, certificate, revision, kind, leaf FROM outbox WHERE entry = :entry",
+            values,
+        )
+        writer.run("DELETE FROM outbox WHERE entry = :entry", values)
+    return len(chosen)
+
+
+def is_waiting(reader: Reader) -> bool:
+    """Whether anything waits for its position: what an idle sequencer asks."""
+    return reader.one("SELECT 1 FROM outbox LIMIT 1") is not None
+
+
+def head(reader: Reader) -> int:
+    """The last position given, 0 before the first."""
+    row = reader.one("SELECT MAX(position) AS head FROM ledger")
+    return int(row["head"] or 0) if row else 0
+
+
+def after(reader: Reader, position: int, limit: int) -> list[Entry]:
+    """The next changes past a position, in order."""
+    rows = reader.all(
+        "SELECT position, home, certificate, revision FROM ledger WHERE position > :position"
+        " ORDER BY position LIMIT :limit",
+        {"position": position, "limit": limit},
+    )
+    return [Entry(row["position"], row["home"], row["certificate"], row["revision"]) for row in rows]
+
+
+def cursor(reader: Reader, consumer: str) -> int:
+    """How far a consumer has come, 0 where it is unknown."""
+    row = reader.one("SELECT position FROM cursors WHERE consumer = :consumer", {"consumer": consumer})
+    return 0 if row is None else int(row["position"])
+
+
+def advance(writer: Writer, consumer: str, position: int) -> None:
+    """Note how far a consumer has come; a cursor never goes back."""
+    writer.run(
+        "INSERT INTO cursors (consumer, position) VALUES (:consumer, :position)"
+        " ON CONFLICT (consumer) DO UPDATE SET position = excluded.position WHERE cursors.position < excluded.position",
+        {"consumer": consumer, "position": position},
+    )
+
+
+def consumers(reader: Reader, prefix: str) -> list[str]:
+    """Every consumer with a cursor whose name begins like this."""
+    rows = reader.all(
+        "SELECT consumer FROM cursors WHERE substr(consumer, 1, :length) = :prefix ORDER BY consumer",
+        {"prefix": prefix, "length": len(prefix)},
+    )
+    return [row["consumer"] for row in rows]
+
+
+def forget(writer: Writer, consumer: str) -> None:
+    """Drop the cursor of a consumer that is gone."""
+    writer.run("DELETE FROM cursors WHERE consumer = :consumer", {"consumer": consumer})
+
+
+def pending(reader: Reader, position: int, limit: int) -> list[Key]:
+    """Up to `limit` certificates with a change that has no position yet or one past `position`; one snapshot."""
+    rows = reader.all(
+        "SELECT home, certificate FROM outbox UNION SELECT home, certificate FROM ledger WHERE position > :position"
+        " LIMIT :limit",
+        {"position": position, "limit": limit},
+    )
+    return [(row["home"], row["certificate"]) for row in rows]
+
+
+def pending_of_party(reader: Reader, position: int, party: int, type_codes: Sequence[str]) -> list[Key]:
+    """Those of a party's certificates of some types that `pending` would name.
+
+    One statement, hence one moment: a row that moves from the outbox to the ledger meanwhile is seen in one of them.
+    """
+    marks = ", ".join(f":type{place}" for place in range(len(type_codes)))
+    rows = reader.all(
+        f"SELECT h.home, h.certificate FROM holdings h WHERE h.party = :party AND h.type IN ({marks})"  # noqa: S608
+        " AND (EXISTS (SELECT 1 FROM outbox o WHERE o.home = h.home AND o.certificate = h.certificate)"
+        " OR EXISTS (SELECT 1 FROM ledger l WHERE l.home = h.home AND l.certificate = h.certificate"
+        " AND l.position > :position))",
+        {"party": party, "position": position, **{f"type{n}": code for n, code in enumerate(type_codes)}},
+    )
+    return [(row["home"], row["certificate"]) for row in rows]
+
+
+def pending_among(reader: Reader, position: int, keys: Sequence[Key]) -> set[Key]:
+    """Those of some certificates that `pending` would name."""
+    found = set()
+    for home, certificate in keys:
+        row = reader.one(
+            "SELECT 1 FROM outbox WHERE home = :home AND certificate = :certificate UNION ALL"
+            " SELECT 1 FROM ledger WHERE home = :home AND certificate = :certificate AND position > :position LIMIT 1",
+            {"home": home, "certificate": certificate, "position": position},
+        )
+        if row is not None:
+            found.add((home, certificate))
+    return found
+
+
+def lag(reader: Reader, position: int, limit: int = 100_000) -> Lag:
+    """What lies past a position, counted to `limit`; the oldest is looked for among the first of outbox and ledger."""
+    values = {"position": position, "limit": limit}
+    counted = reader.one(
+        "SELECT COUNT(*) AS n FROM (SELECT 1 FROM outbox UNION ALL SELECT 1 FROM ledger WHERE position > :position"
+        " LIMIT :limit)",
+        values,
+    )
+    oldest = reader.one(
+        "SELECT MIN(a.recorded_at) AS at FROM acts a JOIN ("
+        " SELECT * FROM (SELECT home, certificate, revision FROM outbox ORDER BY entry LIMIT 1) UNION ALL"
+        " SELECT * FROM (SELECT home, certificate, revision FROM ledger WHERE position > :position"
+        " ORDER BY position LIMIT 1)) f"
+        " ON a.home = f.home AND a.certificate = f.certificate AND a.revision = f.revision",
+        values,
+    )
+    return Lag(int(counted["n"]) if counted else 0, None if oldest is None else oldest["at"])

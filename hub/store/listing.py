@@ -1,0 +1,151 @@
+"""What the directory must know of certificates, read by ranges or sets of keys: numbers and codes as they are stored.
+
+Of what is sealed only the holders leave this module. Whoever asks for a certificate twice gets what it is now.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hub.store.database import Reader, Row
+from hub.store.sealing import unseal
+from hub.vault import Vault, VaultError
+
+Key = tuple[int, int]
+_KEYS_AT_ONCE = 300
+_COLUMNS = (
+    "SELECT c.home, c.certificate, c.type, c.authority, c.revision,"
+    " v.version, v.identifier, v.standing, v.issued_on, v.valid_from, v.valid_until, v.superseded_on, v.sealed "
+)
+_JOIN = "JOIN versions v ON v.home = c.home AND v.certificate = c.certificate "
+_ORDER = "ORDER BY c.home, c.certificate, v.version"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One holder of one version; `name` of a natural person goes no further than to whoever may see it."""
+
+    name: str
+    id_type: str
+    party: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One version: who held it, and until when. Days are yyyymmdd, None is none."""
+
+    version: int
+    identifier: str
+    standing: int
+    issued_on: int
+    valid_from: int
+    valid_until: int | None
+    superseded_on: int | None
+    holders: tuple[Holder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One certificate with all its versions, oldest first; the last one is current.
+
+    Without versions: a row of it cannot be opened, which `hub check` reports and which holds up no other certificate.
+    """
+
+    home: int
+    certificate: int
+    type_code: str
+    authority: str
+    revision: int
+    versions: tuple[Held, ...]
+
+    @property
+    def key(self) -> Key:
+        """(home, certificate)."""
+        return self.home, self.certificate
+
+
+def between(reader: Reader, vault: Vault, after: Key, limit: int) -> list[Listed]:
+    """The next `limit` certificates in the order of their keys; fewer at the end."""
+    last = reader.one(
+        "SELECT home, certificate FROM (SELECT home, certificate FROM certificates"
+        " WHERE (home, certificate) > (:home, :certificate) ORDER BY home, certificate LIMIT :limit)"
+        " ORDER BY home DESC, certificate DESC LIMIT 1",
+        {"home": after[0], "certificate": after[1], "limit": limit},
+    )
+    if last is None:
+        return []
+    rows = reader.all(
+        _COLUMNS + "FROM certificates c " + _JOIN + "WHERE (c.home, c.certificate) > (:home, :certificate)"
+        " AND (c.home, c.certificate) <= (:last_home, :last_certificate) " + _ORDER,
+        {
+            "home": after[0],
+            "certificate": after[1],
+            "last_home": last["home"],
+            "last_certificate": last["certificate"],
+        },
+    )
+    return _gathered(vault, rows)
+
+
+def of_keys(reader: Reader, vault: Vault, keys: Iterable[Key]) -> list[Listed]:
+    """These certificates in the order of their keys; those that do not exist are left out."""
+    wanted = sorted(set(keys))
+    found: list[Listed] = []
+    for start in range(0, len(wanted), _KEYS_AT_ONCE):
+        rows = _rows_of(reader, wanted[start : start + _KEYS_AT_ONCE])
+        found += _gathered(vault, rows)
+    return found
+
+
+def _rows_of(reader: Reader, keys: Sequence[Key]) -> list[Row]:
+    marks = ", ".join(f"(:h{n}, :c{n})" for n in range(len(keys)))
+    values: dict[str, Any] = {}
+    for n, (home, certificate) in enumerate(keys):
+        values[f"h{n}"], values[f"c{n}"] = home, certificate
+    return reader.all(
+        f"WITH k (home, certificate) AS (VALUES {marks}) "
+        + _COLUMNS
+        + "FROM k CROSS JOIN certificates c ON c.home = k.home AND c.certificate = k.certificate "
+        + _JOIN
+        + _ORDER,
+        values,
+    )
+
+
+def _gathered(vault: Vault, rows: Iterable[Row]) -> list[Listed]:
+    """One Listed a certificate, from rows in the order of their keys."""
+    found: list[Listed] = []
+    versions: list[Held] = []
+    before: Row | None = None
+    damaged = False
+    for row in rows:
+        if before is not None and (row[0], row[1]) != (before[0], before[1]):
+            found.append(_listed(before, () if damaged else versions))
+            versions, damaged = [], False
+        try:
+            versions.append(_held(vault, row))
+        except VaultError:
+            damaged = True
+        before = row
+    if before is not None:
+        found.append(_listed(before, () if damaged else versions))
+    return found
+
+
+def _listed(row: Row, versions: Sequence[Held]) -> Listed:
+    return Listed(row["home"], row["certificate"], row["type"], row["authority"], row["revision"], tuple(versions))
+
+
+def _held(vault: Vault, row: Row) -> Held:
+    key = (row["home"], row["certificate"], row["version"])
+    inside: Mapping[str, Any] = unseal(vault, "versions", key, row["sealed"])
+    return Held(
+        version=row["version"],
+        identifier=row["identifier"],
+        standing=row["standing"],
+        issued_on=row["issued_on"],
+        valid_from=row["valid_from"],
+        valid_until=row["valid_until"],
+        superseded_on=row["superseded_on"],
+        holders=tuple(Holder(item[0], item[1], item[3]) for item in inside["holders"]),
+    )
