@@ -319,7 +319,7 @@ def plant(city: City) -> dict[Kind, Entry]:
     directory = engine(city)
     name = directory.current()
     assert name
-    missing, stale, ahead = all_entries(city)[:3]
+    missing, stale, ahead = [entry for entry in all_entries(city) if entry.standing == 1][:3]
     directory.write(name, [], instead_of=[missing])
     directory.write(name, [replace(stale, standing=3), replace(ahead, revision=ahead.revision + 4)])
     extra = replace(stale, certificate=987_654_321)
