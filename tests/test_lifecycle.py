@@ -100,7 +100,8 @@ def test_what_a_successor_has_ended_does_not_move(town, record, act, how):
         town.issue("C-1", grant("许-1", fields=WEST), amendment=1)
     else:
         town.issue("C-2", grant("许-1" if how == "renewed" else "许-2", supersedes=names))
-    assert refused(town.move, act, record) == "certificate.move"
+    problem = refusal(town.move, act, record)
+    assert (problem.code, problem.detail) == ("certificate.move", "该版本已被更正或换发,请对现行版本操作")
     assert is_everywhere(town, record, "superseded")
     assert town.agrees()
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hub.domain.certificate import Standing
 from tests.lives import is_everywhere
 from tests.town import ANNA, BERT, grant, refused
 
@@ -95,6 +96,25 @@ def test_what_is_replaced_before_its_renewal_begins_ends_with_it(town, renewed, 
     assert is_everywhere(town, second, "superseded")
     assert is_everywhere(town, third, "valid")
     assert town.agrees()
+
+
+def test_what_was_to_end_early_goes_on_when_its_successor_begins_later_after_all(town, renewed):
+    first, second = renewed
+    replacing = grant("许-2", valid_from="2026-03-15", supersedes=[second.identifier])
+    seen = []
+    for amendment, day in enumerate(("2026-03-15", "2026-05-01", "2026-03-12")):
+        town.issue("C-3", {**replacing, "valid_from": day}, amendment=amendment)
+        seen.append([str(town.version(v.identifier).dates.superseded_on) for v in renewed])
+    assert seen == [["2026-03-15", "2026-03-15"], ["2026-03-20", "2026-05-01"], ["2026-03-12", "2026-03-12"]]
+    assert first.certificate == second.certificate
+    assert town.agrees()
+
+
+def test_what_is_replaced_from_today_on_has_ended_on_record(town, record):
+    town.issue("C-2", grant("许-2", valid_from="2026-03-10", supersedes=[record.identifier]))
+    assert town.version(record.identifier).standing is Standing.SUPERSEDED
+    assert town.acts(record)[-1].standing is Standing.SUPERSEDED
+    assert is_everywhere(town, record, "superseded")
 
 
 # --- precedence ------------------------------------------------------------------------------------------------------
