@@ -10,12 +10,14 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hub.domain.errors import FieldError, Refusal
+from hub.domain.errors import FieldError, Refusal, pointer
 
 _T = TypeVar("_T", bound=BaseModel)
 
 MAX_DEPTH = 12
 MAX_ERRORS = 50
+MAX_NAMES = 200
+"""No object of any body has more; looking at each of a million unknown ones would keep everybody waiting."""
 
 _MESSAGES = {
     "missing": ("缺少必填字段", "a required field is missing"),
@@ -81,6 +83,8 @@ def _check(value: Any, depth: int) -> None:
     if isinstance(value, str):
         _check_text(value)
     elif isinstance(value, dict):
+        if len(value) > MAX_NAMES:
+            raise Refusal("schema.invalid", "同一对象中的键过多", pointer="")
         for key, item in value.items():
             _check_text(key)
             _check(item, depth - 1)
@@ -114,10 +118,3 @@ def refusal_of(errors: list[Any] | list[Mapping[str, Any]]) -> Refusal:
         message, message_en = _MESSAGES.get(item["type"], ("取值不符合要求", "the value does not fit"))
         found.append(FieldError(pointer(item["loc"]), "schema.invalid", message, message_en))
     return Refusal("schema.invalid", f"{len(errors)} 个字段需要修改", errors=tuple(found))
-
-
-def pointer(location: tuple[int | str, ...]) -> str:
-    """A JSON pointer (RFC 6901); a name that is itself wrong is pointed to like its value."""
-    if location and location[-1] == "[key]":  # what pydantic adds
-        location = location[:-1]
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)

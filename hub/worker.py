@@ -119,6 +119,7 @@ class Worker:
                 raise
             except Exception as fault:  # noqa: BLE001 (the edge)
                 _log.error("fault", chore="finish", **logs.where(fault))
+                parts.issuance.put_off(source, case_number)
         return done
 
     def _reseal(self) -> int:

@@ -163,8 +163,10 @@ class EmbeddedDirectory:
             # All old words go first: a certificate's place in the listing may pass from one holder to another.
             for before, _ in newer:
                 _unlist(connection, before)
-            for _, entry in newer:
-                _put(connection, entry)
+            connection.executemany(_INSERT, ((*_VALUES(entry), entry.order) for _, entry in newer))
+            # In rising order, for FTS5 writes a segment of its own whenever a number is lower than the one before.
+            for _, entry in sorted(newer, key=lambda pair: pair[1].order):
+                _enlist(connection, entry)
             _put_marks(connection, marks or {})
         return len(newer)
 
@@ -196,7 +198,10 @@ class EmbeddedDirectory:
         following = entries[limit - 1].order if len(entries) > limit else None
         if search.before is not None:
             return Page(tuple(entries[:limit]), following)
-        sample = self._matches(name, search, _COUNTED, FACET_SAMPLE + 1)
+        if following is None:
+            sample = [attrgetter(*_COUNTED)(entry) for entry in entries]
+        else:
+            sample = self._matches(name, search, _COUNTED, FACET_SAMPLE + 1)
         facets = _facets(sample[:FACET_SAMPLE], search.today)
         return Page(tuple(entries[:limit]), following, facets, sampled=len(sample) > FACET_SAMPLE)
 
@@ -330,8 +335,7 @@ def _unlist(connection: sqlite3.Connection, entry: Entry | None) -> None:
         connection.execute("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", values)
 
 
-def _put(connection: sqlite3.Connection, entry: Entry) -> None:
-    connection.execute(_INSERT, (*_VALUES(entry), entry.order))
+def _enlist(connection: sqlite3.Connection, entry: Entry) -> None:
     if _is_listed(entry):
         connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (entry.order, _text(entry)))
 
@@ -384,9 +388,9 @@ def _conditions(search: Search) -> tuple[list[str], dict[str, Any]]:
 
 def _facets(rows: Sequence[tuple[Any, ...]], today: int) -> dict[str, dict[str, int]]:
     found: dict[str, Counter[str]] = {name: Counter() for name in ("type_code", "authority_code", "region", "state")}
-    for (type_code, authority, region, *stated), times in Counter(rows).items():  # days are few: most rows are alike
+    for (type_code, authority, region, standing, begins, ends, superseded), times in Counter(rows).items():
         found["type_code"][type_code] += times
         found["authority_code"][authority] += times
         found["region"][region] += times
-        found["state"][state(*stated, today)] += times
+        found["state"][state(standing, begins, ends, superseded, today)] += times
     return {name: dict(counts.most_common()) for name, counts in found.items()}

@@ -1,12 +1,15 @@
 """The sample city for tests: loaded once, copied for everyone who changes it, and asked as its counters ask."""
 
+import atexit
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -143,11 +146,21 @@ def today() -> date:
     return Clock().today()
 
 
-def load_city(folder: Path) -> None:
-    settings = Settings(data_dir=folder, public_url=URL)
+@cache
+def _loaded() -> Path:
+    """The sample city, loaded once for the whole run of the tests."""
+    folder = Path(mkdtemp(prefix="city-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    settings = Settings(data_dir=folder / "data", public_url=URL)
     initialise(settings)
     with open_parts(settings) as parts:
-        loader.load(parts, folder / "sample", lambda _done, _total: None)
+        loader.load(parts, settings.data_dir / "sample", lambda _done, _total: None)
+    return settings.data_dir
+
+
+def load_city(folder: Path) -> None:
+    """A freshly loaded sample city in a folder that does not exist yet."""
+    shutil.copytree(_loaded(), folder)
 
 
 @contextmanager

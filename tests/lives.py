@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hub.domain.certificate import ActKind
+from hub.domain.certificate import ActKind, Standing
 from hub.domain.dates import to_micros
 from hub.store.certificates import VersionRecord
 from signing import credential, leaf, qr, status
@@ -70,10 +70,14 @@ def is_everywhere(town: Town, record: VersionRecord, state: str, kind: str | Non
         verification.verify_credential(record.credential),
     ]
     assert [(v.state.value, v.kind) for v in verdicts] == [(state, kind)] * 3
-    assert {v.checks.in_force.value for v in verdicts} == {"no" if state in LIST_VALUES else "yes"}
-    # The list says what was decided and says it also of what has run out or has not begun.
-    if state not in {"expired", "not_yet"}:
-        assert list_value(town, record) == LIST_VALUES.get(state, 0)
+    # What has run out may be suspended beside: the list and this answer say what was decided, whatever the dates.
+    beside = state == "expired" and town.version(record.identifier).standing is Standing.SUSPENDED
+    decided = "suspended" if beside else state
+    assert {v.checks.in_force.value for v in verdicts} == {"no" if decided in LIST_VALUES else "yes"}
+    until = record.dates.valid_until
+    within = record.dates.valid_from <= town.clock.today() and (until is None or town.clock.today() <= until)
+    assert {v.checks.within_dates.value for v in verdicts} == {"yes" if within else "no"}
+    assert list_value(town, record) == LIST_VALUES.get(decided, 0)
     return True
 
 

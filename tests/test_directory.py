@@ -14,11 +14,10 @@ from hub.access.assertion import sign_assertion
 from hub.app import create_app
 from hub.check import check
 from hub.directory import Found, Kind, Wanted, search
-from hub.directory.step import Directory
 from hub.domain import numbers
 from hub.parts import Parts, index_folder
 from hub.store import feed
-from indexer.embedded import DirectoryUnavailable, EmbeddedDirectory
+from indexer.embedded import EmbeddedDirectory
 from indexer.entry import Entry
 from tests import city as c
 from tests.city import City, open_copy
@@ -109,7 +108,7 @@ def test_positions_have_no_gaps_and_follow_revisions(city: City) -> None:
             if not feed.sequence(writer, 7):
                 break
     rows = database.reader.all("SELECT position, home, certificate, revision FROM ledger ORDER BY position")
-    assert [row["position"] for row in rows] == list(range(1, 105))
+    assert [row["position"] for row in rows] == list(range(1, 104))
     seen: dict[tuple[int, int], int] = {}
     for row in rows:
         assert row["revision"] == seen.get((row["home"], row["certificate"]), 0) + 1
@@ -127,13 +126,13 @@ def test_cursors_never_go_back(city: City) -> None:
 
 def test_what_is_on_its_way_is_counted_with_its_age(city: City) -> None:
     before = city.parts.directory.lag()
-    assert before.changes == 104
+    assert before.changes == 103
     assert before.oldest_at is not None
     settle(city.parts)
     assert city.parts.directory.lag() == feed.Lag(0, None)
     status = city.parts.directory.status()
-    assert (status.entries, status.position, status.head) == (92, 104, 104)
-    assert feed.cursor(city.parts.database.reader, f"directory:{status.generation}") == 104
+    assert (status.entries, status.position, status.head) == (91, 103, 103)
+    assert feed.cursor(city.parts.database.reader, f"directory:{status.generation}") == 103
 
 
 # --- privacy ----------------------------------------------------------------------------------------------------------
@@ -149,7 +148,7 @@ def test_no_entry_holds_anything_personal(fed: City) -> None:
     secret |= {str(value) for version in versions for value in version.fields.values() if len(str(value)) > 5}
     bodies = {h.name for h in holders if h.id_type in numbers.ORGANISATION_TYPES}
     entries = all_entries(fed)
-    assert len(entries) == 92
+    assert len(entries) == 91
     for entry in entries:
         for field in fields(entry):
             text = str(getattr(entry, field.name))
@@ -320,7 +319,7 @@ def plant(city: City) -> dict[Kind, Entry]:
     directory = engine(city)
     name = directory.current()
     assert name
-    missing, stale, ahead = all_entries(city)[:3]
+    missing, stale, ahead = [entry for entry in all_entries(city) if entry.standing == 1][:3]
     directory.write(name, [], instead_of=[missing])
     directory.write(name, [replace(stale, standing=3), replace(ahead, revision=ahead.revision + 4)])
     extra = replace(stale, certificate=987_654_321)
@@ -380,12 +379,13 @@ def test_a_rebuild_misses_nothing_that_comes_in_meanwhile(fed: City) -> None:
     finally:
         stop.set()
         thread.join()
+    names.append(fed.parts.directory.rebuild())
     assert engine(fed).current() == names[-1]
     assert engine(fed).names() == names[-2:]
     settle(fed.parts)
     report = fed.parts.directory.compare()
     assert report is not None
-    assert (report.differences, report.certificates) == ([], 86 + len(pushed))
+    assert (report.differences, report.certificates) == ([], 85 + len(pushed))
     consumers = [row["consumer"] for row in fed.parts.database.reader.all("SELECT consumer FROM cursors ORDER BY 1")]
     assert consumers == sorted(f"directory:{name}" for name in names[-2:])
 
@@ -406,145 +406,3 @@ def renamed(city: City) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load((c.SAMPLE / "city.yaml").read_text(encoding="utf-8"))
     next(kind for kind in content["types"] if kind["code"] == c.LICENCE)["name"] = "市场主体登记证"
     return content
-
-
-# --- faults -----------------------------------------------------------------------------------------------------------
-
-
-def held(city: City) -> list[str]:
-    return [entry.identifier for entry in city.look_up(*CASE).entries]
-
-
-def lose_all(folder: Path) -> None:
-    shutil.rmtree(folder)
-
-
-def lose_the_file(folder: Path) -> None:
-    next(folder.glob("g*.db")).unlink()
-
-
-def lose_the_name(folder: Path) -> None:
-    (folder / "current").unlink()
-
-
-def garbage_in_the_name(folder: Path) -> None:
-    (folder / "current").write_bytes(b"\xff../../etc")
-
-
-def garbage_in_the_file(folder: Path) -> None:
-    for path in folder.glob("g*.db*"):
-        path.unlink()
-    (folder / "g1.db").write_bytes(b"garbage" * 1000)
-
-
-def a_folder_in_place_of_the_file(folder: Path) -> None:
-    lose_the_file(folder)
-    (folder / "g1.db").mkdir()
-
-
-def holes(folder: Path) -> None:
-    """Every page but the first is zeros."""
-    path = next(folder.glob("g*.db"))
-    content = path.read_bytes()
-    for one in folder.glob("g*.db*"):
-        one.unlink()
-    path.write_bytes(content[:4096] + bytes(len(content) - 4096))
-
-
-FAULTS = (
-    lose_all,
-    lose_the_file,
-    lose_the_name,
-    garbage_in_the_name,
-    garbage_in_the_file,
-    a_folder_in_place_of_the_file,
-    holes,
-)
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_lookups_do_not_care_and_the_worker_makes_it_good(fed: City, fault: Any) -> None:
-    expected = held(fed)
-    assert expected
-    reader = fed.parts.database
-    with reader.write() as writer:  # what follows is not hidden by an overlay
-        assert not feed.sequence(writer, 1)
-    fault(index_folder(fed.parts.settings))
-    assert held(fed) == expected
-    settle(fed.parts)
-    report = fed.parts.directory.compare()
-    assert report is not None
-    assert (report.differences, report.entries) == ([], 92)
-    assert held(fed) == expected
-
-
-def test_where_no_directory_can_be_written_lookups_go_on(city: City) -> None:
-    expected = held(city)
-    folder = index_folder(city.parts.settings)
-    shutil.rmtree(folder)
-    folder.write_text("in the way")
-    city.parts.directory.sequence()
-    with pytest.raises(DirectoryUnavailable):
-        city.parts.directory.feed()
-    assert held(city) == expected
-    assert c.refused(found, city) == "index.unavailable"
-    assert check(city.parts).findings[0].where == "directory"
-
-
-def test_an_older_file_that_was_put_back_hides_nothing(fed: City, tmp_path: Path) -> None:
-    folder = index_folder(fed.parts.settings)
-    shutil.copytree(folder, tmp_path / "older")
-    new = push(fed, "D-1", [c.MINYU])
-    settle(fed.parts)
-    shutil.rmtree(folder)
-    shutil.copytree(tmp_path / "older", folder)
-    assert new in {hit.entry.identifier for hit in found(fed, text="无犯罪记录").hits}
-    settle(fed.parts)
-    report = fed.parts.directory.compare()
-    assert report is not None
-    assert report.differences == []
-
-
-def test_a_repository_that_was_put_back_gets_another_directory(city: City, template: Path, tmp_path: Path) -> None:
-    new = push(city, "D-1", [c.MINYU])
-    settle(city.parts)
-    shutil.copytree(template, tmp_path / "restored")
-    shutil.rmtree(tmp_path / "restored" / "index")
-    shutil.copytree(index_folder(city.parts.settings), tmp_path / "restored" / "index")
-    with c.open_parts(c.Settings(data_dir=tmp_path / "restored", public_url=c.URL)) as parts:
-        restored = City(tmp_path / "restored", parts, city.clock)
-        assert held(restored) == held(city)
-        parts.directory.sequence()
-        settle(parts)
-        report = parts.directory.compare()
-        assert report is not None
-        assert (report.differences, report.entries) == ([], 92)
-        assert new not in {entry.identifier for entry in all_entries(restored)}
-
-
-def test_a_build_that_was_killed_goes_on(city: City) -> None:
-    folder = index_folder(city.parts.settings)
-    shutil.rmtree(folder)
-    parts = city.parts
-    parts.directory.sequence()
-
-    def fresh() -> Directory:
-        return Directory(
-            database=parts.database,
-            vault=parts.vault,
-            clock=parts.clock,
-            catalogue=parts.catalogue,
-            directory=EmbeddedDirectory(folder),
-        )
-
-    steps = 0
-    while engine(city).current() is None:
-        fresh().feed()
-        steps += 1
-    assert steps >= 3
-    assert engine(city).names() == [engine(city).current()]
-    settle(parts)
-    assert len(all_entries(city)) == 92
-    engine(city).create()
-    fresh().feed()
-    assert engine(city).names() == [engine(city).current()]

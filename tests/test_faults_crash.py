@@ -2,15 +2,21 @@
 nothing is lost, and whoever comes next finishes it with the same identifiers.
 """
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hub.initialisation import initialise
 from hub.parts import Parts, open_parts
 from hub.store import keys as key_store
+from hub.store import schema
 from hub.store.keys import SigningState
+from hub.vault import KeyPurpose
+from signing.keys import Purpose
 from tests.faults import acts
 from tests.faults import scene as s
 from tests.faults.child import settings_of
@@ -58,9 +64,9 @@ class Sweep:
         with open_parts(settings_of(folder)) as parts:
             return s.picture(parts, *self.cases)
 
-    def crash_sites(self) -> Iterator[tuple[int, str, Path]]:
+    def crash_sites(self, first: int = 1) -> Iterator[tuple[int, str, Path]]:
         """(point, what must be there: before, reserved or after, the directory that the killed process left)."""
-        for point in range(1, len(self.points) + 1):
+        for point in range(first, len(self.points) + 1):
             if self._only_takes_ids(point):
                 continue
             folder = self._scene.copy(self._tmp / f"killed-{point}")
@@ -100,23 +106,28 @@ def sweep(theatre: Stage, scene: Scene, tmp_path: Path, request: pytest.FixtureR
     return Sweep(theatre, scene, tmp_path, orders(scene)[request.param])
 
 
+def finish(sweep: Sweep, state: str, folder: Path, *, by_worker: bool) -> None:
+    """Look at what a killed push left, and bring it to its end."""
+    with open_parts(settings_of(folder), clock=s.Later()) as parts:
+        sweep.must_be(state, s.picture(parts, *sweep.cases))
+        promised = s.reserved(parts, str(sweep.order.case))
+        assert (promised is not None) == (state == "reserved")
+        if by_worker:
+            assert parts.issuance.finish_due() == (state == "reserved")
+            assert parts.issuance.finish_due() == 0
+        pushed = sweep.again(parts)
+        assert pushed["status"] == (201 if state == "before" and sweep.order.case != s.TWO else 200)
+        assert promised is None or identifiers(pushed) == promised
+        assert sweep.again(parts) == {**pushed, "status": 200}
+        assert s.picture(parts, *sweep.cases) == sweep.after
+
+
 @pytest.mark.parametrize("sweep", PUSHES, indirect=True)
 def test_a_push_killed_anywhere_is_finished_by_the_next_equal_one_or_by_the_worker(sweep: Sweep) -> None:
     states = []
     for point, state, folder in sweep.crash_sites():
         states.append(state)
-        with open_parts(settings_of(folder), clock=s.Later()) as parts:
-            sweep.must_be(state, s.picture(parts, *sweep.cases))
-            promised = s.reserved(parts, str(sweep.order.case))
-            assert (promised is not None) == (state == "reserved")
-            if point % 2:
-                assert parts.issuance.finish_due() == (state == "reserved")
-                assert parts.issuance.finish_due() == 0
-            pushed = sweep.again(parts)
-            assert pushed["status"] == (201 if state == "before" and sweep.order.case != s.TWO else 200)
-            assert promised is None or identifiers(pushed) == promised
-            assert sweep.again(parts) == {**pushed, "status": 200}
-            assert s.picture(parts, *sweep.cases) == sweep.after
+        finish(sweep, state, folder, by_worker=point % 2 == 1)
     assert set(states) == {"before", "reserved", "after"}
     assert states.count("reserved") > 10
 
@@ -139,6 +150,25 @@ def test_an_act_has_happened_or_not(sweep: Sweep) -> None:
             moved = sweep.again(parts)
             assert sweep.again(parts) == moved
             assert s.picture(parts) == sweep.after
+
+
+@pytest.mark.parametrize("sweep", ["look up", "retrieve"], indirect=True)
+def test_what_a_counter_takes_is_on_record_before_it_is_answered(sweep: Sweep, scene: Scene) -> None:
+    """A kill leaves receipt, people seen and record together, or none of them."""
+    takes = sweep.order.act == "retrieve"
+    for _, state, folder in sweep.crash_sites():
+        with open_parts(settings_of(folder)) as parts:
+            row = parts.database.reader.one("SELECT COUNT(*) AS n FROM audit WHERE client = 'fz-transport-counter'")
+            assert row is not None
+            assert row["n"] - 1 == (state == "after")
+            assert s.count(parts, "retrievals") == (takes and state == "after")
+            answer = sweep.again(parts)
+            if takes:
+                assert (answer["created"], answer["state"]) == (state == "before", "valid")
+            else:
+                assert sorted(answer) == sorted(scene.identifiers[number] for number in (s.A, s.B))
+            assert s.count(parts, "retrievals") == takes
+            s.picture(parts)
 
 
 @pytest.mark.parametrize("sweep", ["replace the signing key"], indirect=True)
@@ -173,3 +203,30 @@ def test_a_catalogue_is_loaded_whole_or_not_at_all(sweep: Sweep) -> None:
             assert len(picture.types[acts.c.CLEAN_RECORD].editions) == 2
             authorities = [k.public.authority for k in parts.keyring.all() if k.public.purpose.value == "document"]
             assert sorted(authorities) == sorted(picture.authorities)
+
+
+def test_a_directory_whose_making_is_killed_is_completed(theatre: Stage, tmp_path: Path) -> None:
+    """After the tables are there: master key, data keys, address and signing keys, in every order of being missing."""
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    schema.migrate(bare / "hub.db")
+    whole = shutil.copytree(bare, tmp_path / "whole")
+    points = theatre.one(data=str(whole), act="initialise").value["points"]
+    assert len(points) > 20
+    for point in range(1, len(points) + 1, 1 if os.environ.get("HUB_LONG") else 3):
+        folder = shutil.copytree(bare, tmp_path / f"killed-{point}")
+        assert theatre.one(data=str(folder), act="initialise", kill_at=point).killed
+        if point % 2:
+            initialise(settings_of(folder))
+        else:
+            twice = theatre.run(*[{"data": str(folder), "act": "initialise"}] * 2)
+            assert all("value" in ended.value for ended in twice), twice
+        with open_parts(settings_of(folder)) as parts:
+            active = [key.public.purpose for key in parts.keyring.all() if key.state is SigningState.ACTIVE]
+            assert sorted(active) == sorted(Purpose(purpose) for purpose in Purpose if purpose is not Purpose.DOCUMENT)
+            purposes = [key.purpose for key in key_store.data_keys(parts.database.reader)]
+            assert sorted(purposes) == sorted(KeyPurpose)
+            files = {path.stem.partition("-")[2] for path in (folder / "keys").glob("*.pem")}
+            assert files == {key.public.kid for key in parts.keyring.all()}
+            assert key_store.public_urls(parts.database.reader) == [acts.c.URL]
+        assert not list(folder.glob(".master*"))

@@ -203,6 +203,34 @@ def _token(parts: Parts) -> str:
     return parts.access.issue_token(signed, None)[0]
 
 
+@pytest.mark.parametrize("name", ["replace the signing key", "load a catalogue", "look up", "retrieve"])
+def test_keys_catalogues_and_counters_on_a_full_disk(theatre: Stage, scene: Scene, tmp_path: Path, name: str) -> None:
+    order = orders(scene)[name]
+    refusals = 0
+    with volume(tmp_path / "small") as small:
+        for pages in range(9, 200, 2):
+            folder = scene.copy(small.path / f"data-{pages}")
+            small.fill(pages * PAGE)
+            ended = theatre.one(data=str(folder), **order.wire)
+            small.free()
+            refused = "value" not in ended.value
+            if refused:
+                assert ended.value["fault"] in {"StorageFull", "DatabaseUnavailable", "OSError"}, ended.value
+                refusals += 1
+            with open_parts(settings_of(folder)) as parts:
+                assert s.count(parts, "retrievals") == (order.act == "retrieve" and not refused)
+                files = {path.name for path in (folder / "keys").iterdir() if ".pem" in path.name}
+                assert files == {f"{k.public.purpose.value}-{k.public.kid}.pem" for k in parts.keyring.all()}
+                acts.ACTS[order.act](parts, **order.values)
+                assert acts.push(parts, "D-1", BODY)["status"] == 201
+                s.picture(parts)
+            if not refused:
+                break
+            subprocess.run(["rm", "-r", str(folder)], check=True)
+    assert refusals > 0
+    assert not refused
+
+
 # --- no file ---------------------------------------------------------------------------------------------------------
 
 

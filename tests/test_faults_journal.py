@@ -20,7 +20,7 @@ from tests.faults.child import settings_of
 from tests.faults.journal import Journal, item
 from tests.faults.stage import Stage, stage
 
-SECONDS = 180.0 if os.environ.get("HUB_LONG") else 8.0
+SECONDS = 180.0 if os.environ.get("HUB_LONG") else 6.0
 PUSHERS = 3
 KILL_EVERY_S = 0.12
 

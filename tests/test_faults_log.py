@@ -129,7 +129,7 @@ def test_killed_inside_any_system_call_that_writes(theatre: Stage, scene: Scene,
         acts.ACTS[order.act](parts, **order.values)
         after = s.picture(parts, str(order.case))
     states: list[Any] = []
-    step = 1 if LONG or call == "fdatasync" else 9
+    step = 1 if LONG or call == "fdatasync" else 14
     for number in range(1, 400, step):
         folder = scene.copy(tmp_path / f"data-{number}")
         with traced(theatre.pid, "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}"):

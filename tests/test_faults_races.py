@@ -122,7 +122,7 @@ def test_twenty_equal_pushes_at_once_are_one(ring: Ring, processes: int, threads
         seen = s.picture(parts, "R-20")
         assert seen.cases["R-20"] == ("completed", 0, "done", [(s.E, 1, "valid"), (s.F, 1, "valid")])
         assert seen.rows["certificates"] == 4 + 2
-        assert s.count(parts, "pushes") == 3 + 1
+        assert s.count(parts, "pushes") == 4 + 1
         assert s.count(parts, "intents") == 0
 
 

@@ -169,6 +169,21 @@ def test_a_retired_key_whose_successor_is_away_still_waits(town):
     assert town.agrees()
 
 
+def test_what_stays_as_it_is_may_have_been_signed_with_a_retired_key(town):
+    first, second = town.issue("C-1", grant("许-1"), grant("许-2"))
+    fresh = town.parts.signing_keys.replace(Wanted(Purpose.CREDENTIAL)).kid
+    town.parts.keyring.refresh()
+    for path in (town.folder / "keys").glob(f"*{first.kid}*"):
+        path.unlink()
+    same, changed = town.issue("C-1", grant("许-1"), grant("许-2", fields={"place": "西市"}), amendment=1)
+    assert (same.identifier, same.kid, changed.kid) == (first.identifier, first.kid, fresh)
+    assert second.kid == first.kid
+    assert town.rows("intents") == []
+    assert is_signed(town, same)
+    assert is_signed(town, changed)
+    assert town.agrees()
+
+
 def test_an_amendment_over_one_that_waits_is_told_to_come_again(town):
     content = pending(town)
     later = body(grant("许-1", fields={"place": "西市"}), grant("许-2", BERT), amendment=1)

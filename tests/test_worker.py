@@ -125,6 +125,8 @@ def test_a_case_that_cannot_be_finished_does_not_stand_before_the_others(city):
         wait_for(lambda: waiting(city) == 1)
         assert thread.is_alive()
     assert intents.is_open(city.parts.database.reader, source, CASES[0])
+    # It waits for a while now: a whole batch of such cases does not fill every batch.
+    assert intents.due(city.parts.database.reader, city.clock.now(), 10) == []
 
 
 def test_a_database_that_goes_away_comes_back(city):

@@ -17,7 +17,7 @@ from hub.store import feed, listing
 from indexer.embedded import DirectoryBroken, DirectoryUnavailable
 
 Progress = Callable[[int], None]
-_WALK_BATCH = 1000
+_WALK_BATCH = 2000
 
 
 class Busy(Exception):  # noqa: N818 (nothing is broken)
@@ -131,9 +131,15 @@ class Builder:
         for name in gone:
             self._directory.drop(name)
         if gone:
-            with self._writing.database.write() as writer:
-                for name in gone:
-                    feed.forget(writer, marks.consumer(name))
+            self._forget_cursors()
+
+    def _forget_cursors(self) -> None:
+        """Those of generations that are no more; a feeder may have moved one after the last time."""
+        left = {marks.consumer(name) for name in self._directory.names()}
+        with self._writing.database.write() as writer:
+            for consumer in feed.consumers(writer, marks.consumer("")):
+                if consumer not in left:
+                    feed.forget(writer, consumer)
 
     @contextmanager
     def _lock(self) -> Iterator[bool]:

@@ -79,7 +79,8 @@ class PushedCertificate:
         A push that names no edition means the one that the certificate already has.
         """
         return (
-            self.holders == other.holders
+            self.number == other.number
+            and self.holders == other.holders
             and dict(self.fields) == dict(other.fields)
             and (self.edition == other.edition or not self.edition_named)
             and (self.issued_on, self.valid_from, self.valid_until)

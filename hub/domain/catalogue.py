@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from hub.domain import errors
 from hub.domain.certificate import State
 from hub.domain.errors import FieldError
 from hub.domain.values import MAX_TEXT, Column, Problem, problem_of, table_problems
@@ -68,7 +69,7 @@ class Edition:
         found: list[FieldError] = []
         known = {f.name: f for f in self.fields}
         for name, value in values.items():
-            at = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
+            at = pointer + errors.pointer((name,))
             declared = known.get(name)
             if declared is None:
                 found.append(FieldError(at, "schema.invalid", "该类型没有此字段", "no such field in this edition"))

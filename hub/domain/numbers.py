@@ -52,7 +52,7 @@ _LONG_RUN = range(1900, 2020)
 def clean(number: str) -> str:
     """NFKC, upper case, without white space and dashes of any kind: what people type, made comparable."""
     text = unicodedata.normalize("NFKC", number).upper().translate(_DASHES)
-    return "".join(text.split())
+    return unicodedata.normalize("NFKC", "".join(text.split()))  # marks may stand beside other letters now
 
 
 def citizen_check_character(digits17: str) -> str:

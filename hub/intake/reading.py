@@ -8,26 +8,39 @@ from datetime import date, datetime
 from hub import photo
 from hub.domain import numbers
 from hub.domain.case import CaseStatus, Person, Push, PushedCertificate
-from hub.domain.catalogue import Catalogue, Edition, Matter
+from hub.domain.catalogue import Catalogue, CertificateType, Edition, Matter
 from hub.domain.dates import FUTURE_TOLERANCE, day_of, read_day, read_moment
-from hub.domain.errors import FieldError, Refusal
+from hub.domain.errors import FieldError, Refusal, pointer
 from hub.domain.values import Value
 from hub.intake.body import CertificateBody, PersonBody, PushBody
-from hub.wire import MAX_ERRORS, pointer
+from hub.wire import MAX_ERRORS
 
 _PLAIN = re.compile(r"[A-Za-z0-9+/=]+", re.ASCII)  # is in normal form, and every font draws it
 MissingGlyphs = Callable[[str], set[str]]
+Fields = Mapping[str, Value]
 
 
 class Reading:
-    """One body being read; `catalogue` and the moment are those of the request."""
+    """One body being read; `catalogue` and the moment are those of the request.
 
-    def __init__(self, catalogue: Catalogue, now: datetime, missing_glyphs: MissingGlyphs, max_people: int) -> None:
+    `granted` are the editions of what the case has granted before, by type and cleaned number: where a push names no
+    edition and does not fit the newest one, it may keep the one that its certificate has.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        now: datetime,
+        missing_glyphs: MissingGlyphs,
+        max_people: int,
+        granted: Mapping[tuple[str, str], int],
+    ) -> None:
         self._catalogue = catalogue
         self._now = now
         self._today = day_of(now)
         self._missing = missing_glyphs
         self._max_people = max_people
+        self._granted = granted
 
     def push(self, source: str, number: str, body: PushBody) -> Push:
         """The normalised push; raises the contract's 422 refusals."""
@@ -130,13 +143,10 @@ class Reading:
             raise Refusal("type.unknown", pointer=f"{at}/type_code")
         if kind.code not in matter.yields:
             raise Refusal("type.not_in_matter", pointer=f"{at}/type_code")
-        edition = kind.edition(body.edition, self._today)
-        if edition is None:
-            raise Refusal("type.unknown", "没有这个模板版本", pointer=f"{at}/edition")
         fields = {name: self._value(v, f"{at}/fields{pointer((name,))}") for name, v in body.fields.items()}
-        problems = edition.problems(fields, f"{at}/fields") or _photo_problems(edition, fields, f"{at}/fields")
-        if problems:
-            raise Refusal("schema.invalid", f"{len(problems)} 个照面字段需要修改", errors=tuple(problems[:MAX_ERRORS]))
+        edition = self._edition(kind, body, fields, at)
+        if problems := _photo_problems(edition, fields, f"{at}/fields"):
+            raise Refusal("schema.invalid", errors=tuple(problems))
         issued_on, valid_from, valid_until = self._days(body, at)
         number = self._line(body.number, f"{at}/number")
         if not numbers.clean(number):
@@ -155,6 +165,20 @@ class Reading:
             supersedes=tuple(body.supersedes),
             edition_named=body.edition is not None,
         )
+
+    def _edition(self, kind: CertificateType, body: CertificateBody, fields: Fields, at: str) -> Edition:
+        """The edition that is named, or the newest one, or the one that the case's certificate has, if that fits."""
+        edition = kind.edition(body.edition, self._today)
+        if edition is None:
+            raise Refusal("type.unknown", "没有这个模板版本", pointer=f"{at}/edition")
+        problems = edition.problems(fields, f"{at}/fields")
+        if not problems:
+            return edition
+        before = self._granted.get((kind.code, numbers.clean(body.number))) if body.edition is None else None
+        older = None if before is None else kind.edition(before, self._today)
+        if older is not None and not older.problems(fields, at):
+            return older
+        raise Refusal("schema.invalid", f"{len(problems)} 个照面字段需要修改", errors=tuple(problems[:MAX_ERRORS]))
 
     def _holders(self, body: CertificateBody, at: str) -> tuple[Person, ...]:
         holders = tuple(self._person(h, f"{at}/holders/{n}") for n, h in enumerate(body.holders))

@@ -10,6 +10,7 @@ from typing import Any
 import rfc8785
 
 from hub.clock import Clock
+from hub.domain import numbers
 from hub.domain.caller import Caller
 from hub.domain.case import CaseStatus, Decision, judge, reply
 from hub.domain.case_number import case_number as checked_case_number
@@ -18,7 +19,7 @@ from hub.domain.errors import Refusal
 from hub.intake.body import CertificateBody, PushBody
 from hub.intake.reading import MissingGlyphs, Reading
 from hub.settings import Settings
-from hub.store import cases, keys, parties, pushes, seen
+from hub.store import cases, certificates, keys, parties, pushes, seen
 from hub.store.audit import Audit, Record
 from hub.store.cases import CaseRecord
 from hub.store.catalogue import CatalogueCache
@@ -72,7 +73,8 @@ class Intake:
         found = pushes.find(reader, self._vault, named, number, digest)
         if found is not None:
             return found
-        reading = Reading(catalogue, now, self._missing_glyphs, self._settings.max_people_a_case)
+        granted = self._granted_editions(before, body)
+        reading = Reading(catalogue, now, self._missing_glyphs, self._settings.max_people_a_case, granted)
         push = reading.push(named, number, body)
         if push.status in _DECIDED and not caller.stands_for(authority):
             raise Refusal("perm.not_issuer", "只有决定机构可以办结或不予许可", pointer="/status")
@@ -80,6 +82,17 @@ class Intake:
         if decision is Decision.CHANGE and before is not None:
             _require_say(caller, before, accepted_by)
         return Received(push, decision, authority, accepted_by, before, caller.client_id, raw, digest, now)
+
+    def _granted_editions(self, before: CaseRecord | None, body: PushBody) -> dict[tuple[str, str], int]:
+        """The edition of each certificate that the case has, by type and number; read where a push names none."""
+        if before is None or all(certificate.edition is not None for certificate in body.certificates):
+            return {}
+        found = {}
+        for home, certificate, version in before.certificates:
+            record = certificates.by_key(self._database.reader, self._vault, home, certificate, version)
+            if record is not None:
+                found[record.type_code, numbers.clean(record.number)] = record.edition
+        return found
 
     def settle(self, received: Received, record: Record) -> dict[str, Any]:
         """Put a push without certificates on record, with the reply that it gets for ever.

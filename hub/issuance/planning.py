@@ -27,6 +27,33 @@ _LAST_VERSION = 999
 Key = tuple[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A version that `supersedes` names; `again`: this case has claimed it before, and it has not ended yet."""
+
+    pointer: str
+    record: VersionRecord
+    again: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One pushed certificate with its place, the certificate that has its number, and what it names."""
+
+    pushed: PushedCertificate
+    at: str
+    owner: Key | None
+    named: tuple[Named, ...]
+
+    @property
+    def renewed(self) -> VersionRecord | None:
+        """The version that it would renew: the only one that it names, if that has its number."""
+        if len(self.pushed.supersedes) != 1 or len(self.named) != 1 or self.named[0].again:
+            return None
+        record = self.named[0].record
+        return record if (record.home, record.certificate) == self.owner else None
+
+
 @dataclass(slots=True)
 class Plan:
     """The certificates of one push in its order, and the rows that make them unique, each with its JSON pointer.
@@ -61,6 +88,7 @@ class Planner:
         self._today = day_of(received.at)
         self._parties = {parties.text_of(item.person): item.party for item in resolved}
         self._ended: set[int] = set()
+        self._begins: dict[int, date] = {}
         self._plan = Plan()
 
     def plan(self) -> Plan:
@@ -68,21 +96,34 @@ class Planner:
         `perm.not_issuer`, `schema.invalid` (a face too large to sign); KeyMissing when no key signs now.
         """
         mine = self._certificates_of_case()
-        left = set(mine)
-        for place, pushed in enumerate(self._received.push.certificates):
-            at = f"/certificates/{place}"
-            owner = parties.holder_of_number(self._reader, self._vault, self._number_text(pushed))
-            predecessors = self._predecessors(pushed, mine, at)
-            if owner in mine:
-                left.discard(owner)
-                self._known(pushed, mine[owner], predecessors, at)
-            elif owner is not None:
-                self._renewal(pushed, owner, predecessors, at)
+        items = [
+            self._item(pushed, mine, f"/certificates/{place}")
+            for place, pushed in enumerate(self._received.push.certificates)
+        ]
+        self._look_ahead(items)
+        for item in items:
+            if item.owner in mine:
+                self._known(item, mine[item.owner])
+            elif item.owner is not None:
+                self._renewal(item)
             else:
-                self._new(pushed, predecessors, at)
-        if left:
+                self._new(item)
+        if set(mine) - {item.owner for item in items}:
             raise Refusal("case.conflict", "更正须列出该办件的全部证照;终止证照请用撤销", pointer="/certificates")
         return self._plan
+
+    def _item(self, pushed: PushedCertificate, mine: dict[Key, VersionRecord], at: str) -> Item:
+        owner = parties.holder_of_number(self._reader, self._vault, self._number_text(pushed))
+        return Item(pushed, at, owner, self._named(pushed, mine, at))
+
+    def _look_ahead(self, items: list[Item]) -> None:
+        """When each version that is named ends, and by what: its own renewal, or the first to begin of the others."""
+        for item in items:
+            for named in item.named:
+                key, begins = named.record.version_key, item.pushed.valid_from
+                self._begins[key] = min(begins, self._begins.get(key, begins))
+            if item.renewed is not None:
+                self._ended.add(item.renewed.version_key)
 
     def _certificates_of_case(self) -> dict[Key, VersionRecord]:
         """The versions that the case has granted, by certificate."""
@@ -100,10 +141,8 @@ class Planner:
 
     # --- what it replaces ---------------------------------------------------------------------------------------------
 
-    def _predecessors(
-        self, pushed: PushedCertificate, mine: dict[Key, VersionRecord], at: str
-    ) -> list[tuple[str, VersionRecord]]:
-        """The versions that `supersedes` names and that are not replaced already by this very case."""
+    def _named(self, pushed: PushedCertificate, mine: dict[Key, VersionRecord], at: str) -> tuple[Named, ...]:
+        """The versions that `supersedes` names and that have not ended already by this very case."""
         found = []
         for place, named in enumerate(pushed.supersedes):
             pointer = f"{at}/supersedes/{place}"
@@ -112,14 +151,26 @@ class Planner:
                 raise Refusal("certificate.not_found", pointer=pointer)
             if record.authority != self._received.authority:
                 raise Refusal("perm.not_issuer", pointer=pointer)
-            push = self._received.push
-            if certificates.succession(self._reader, record.version_key) == (push.source, push.case_number):
-                continue
-            if (record.home, record.certificate) in mine:
+            case = (self._received.push.source, self._received.push.case_number)
+            claimed = certificates.succession(self._reader, record.version_key) == case
+            held = (record.home, record.certificate) in mine
+            if (record.source, record.case_number) == case or (held and not claimed):
                 raise Refusal("case.conflict", "不能替代本办件自己的证照;请用更正", pointer=pointer)
+            if claimed:
+                if not held and self._will_end(record):
+                    found.append(Named(pointer, record, again=True))
+                continue
             self._require_replaceable(record, pointer)
-            found.append((pointer, record))
-        return found
+            found.append(Named(pointer, record, again=False))
+        return tuple(found)
+
+    def _will_end(self, record: VersionRecord) -> bool:
+        ends = record.dates.superseded_on
+        return (
+            ends is not None
+            and ends > self._today
+            and may_move(record.standing, Standing.SUPERSEDED, record.dates, self._today)
+        )
 
     def _require_replaceable(self, record: VersionRecord, pointer: str) -> None:
         final = record.dates.superseded_on is not None or not record.is_current
@@ -133,79 +184,66 @@ class Planner:
         self._plan.unchanged.append((record.home, record.certificate, record.revision))
         return Ending(record.home, record.certificate, record.version, record.version_key, record.identifier, on, same)
 
-    def _endings(self, pushed: PushedCertificate, predecessors: list[tuple[str, VersionRecord]]) -> tuple[Ending, ...]:
+    def _endings(self, item: Item) -> tuple[Ending, ...]:
         """One ending a certificate, whichever of the case's new certificates replace it together."""
         endings = []
-        for pointer, record in predecessors:
-            if record.version_key not in self._ended:
-                self._ended.add(record.version_key)
-                endings.append(self._ending(record, pushed.valid_from, pointer, same=False))
+        for named in item.named:
+            key = named.record.version_key
+            ends = self._begins[key]
+            if key in self._ended or (named.again and named.record.dates.superseded_on == ends):
+                continue
+            self._ended.add(key)
+            endings.append(self._ending(named.record, ends, named.pointer, same=False))
         return tuple(endings)
 
     # --- the four cases -----------------------------------------------------------------------------------------------
 
-    def _known(
-        self,
-        pushed: PushedCertificate,
-        granted: VersionRecord,
-        predecessors: list[tuple[str, VersionRecord]],
-        at: str,
-    ) -> None:
+    def _known(self, item: Item, granted: VersionRecord) -> None:
         """One that this case has granted before: as it was, or corrected by a next version."""
-        endings = self._endings(pushed, predecessors)
-        if pushed.same_content(_as_pushed(granted)):
+        endings = self._endings(item)
+        if item.pushed.same_content(_as_pushed(granted)):
             self._plan.planned.append(_unchanged(granted, endings))
             return
         if not granted.is_current:
-            raise Refusal("case.conflict", "该证照已由其他办件换发,请在那个办件中更正", pointer=at)
+            raise Refusal("case.conflict", "该证照已由其他办件换发,请在那个办件中更正", pointer=item.at)
         if not may_move(granted.standing, Standing.SUPERSEDED, granted.dates, self._today):
-            raise Refusal("certificate.move", "已终止的证照不能更正", pointer=at)
-        own = self._ending(granted, self._today, at, same=True)
-        self._next_version(ActKind.CORRECTED, pushed, granted, (own, *endings), at)
+            raise Refusal("certificate.move", "已终止的证照不能更正", pointer=item.at)
+        own = self._ending(granted, self._today, item.at, same=True)
+        self._next_version(ActKind.CORRECTED, item, granted, (own, *endings))
 
-    def _renewal(
-        self, pushed: PushedCertificate, owner: Key, predecessors: list[tuple[str, VersionRecord]], at: str
-    ) -> None:
+    def _renewal(self, item: Item) -> None:
         """Another case's certificate with this number: its next version, if that one alone is superseded."""
-        records = [record for _, record in predecessors]
-        if len(pushed.supersedes) != 1 or [(r.home, r.certificate) for r in records] != [owner]:
-            raise Refusal("number.taken", pointer=f"{at}/number")
-        pointer, record = predecessors[0]
-        if record.version_key in self._ended:
-            raise Refusal("certificate.move", "该证照已有替代者", pointer=pointer)
-        self._ended.add(record.version_key)
-        own = self._ending(record, pushed.valid_from, pointer, same=True)
-        self._next_version(ActKind.RENEWED, pushed, record, (own,), at)
+        record = item.renewed
+        if record is None:
+            raise Refusal("number.taken", pointer=f"{item.at}/number")
+        own = self._ending(record, item.pushed.valid_from, item.named[0].pointer, same=True)
+        self._next_version(ActKind.RENEWED, item, record, (own,))
 
-    def _new(self, pushed: PushedCertificate, predecessors: list[tuple[str, VersionRecord]], at: str) -> None:
-        holders = self._parties_of(pushed)
+    def _new(self, item: Item) -> None:
+        holders = self._parties_of(item.pushed)
         key = (holders[0], self._ids.take("certificate"))
-        rows = parties.blind_rows(self._vault, parties.NUMBER, self._number_text(pushed), key[1], key[0])
-        self._plan.number_rows.append((f"{at}/number", rows))
-        draft = Draft(ActKind.ISSUED, *key, 1, identifier.new_serial(), holders, self._endings(pushed, predecessors))
-        self._add(draft, pushed, at)
+        rows = parties.blind_rows(self._vault, parties.NUMBER, self._number_text(item.pushed), key[1], key[0])
+        self._plan.number_rows.append((f"{item.at}/number", rows))
+        self._add(Draft(ActKind.ISSUED, *key, 1, identifier.new_serial(), holders, self._endings(item)), item)
 
-    def _next_version(
-        self, kind: ActKind, pushed: PushedCertificate, before: VersionRecord, endings: tuple[Ending, ...], at: str
-    ) -> None:
+    def _next_version(self, kind: ActKind, item: Item, before: VersionRecord, endings: tuple[Ending, ...]) -> None:
         if before.version >= _LAST_VERSION:
-            raise Refusal("certificate.move", "版本号已用完", pointer=at)
+            raise Refusal("certificate.move", "版本号已用完", pointer=item.at)
         key = (before.home, before.certificate)
-        draft = Draft(kind, *key, before.version + 1, before.serial, self._parties_of(pushed), endings)
-        self._add(draft, pushed, at)
+        self._add(Draft(kind, *key, before.version + 1, before.serial, self._parties_of(item.pushed), endings), item)
 
     def _parties_of(self, pushed: PushedCertificate) -> tuple[int, ...]:
         return tuple(self._parties[parties.text_of(holder)] for holder in pushed.holders)
 
-    def _add(self, draft: Draft, pushed: PushedCertificate, at: str) -> None:
+    def _add(self, draft: Draft, item: Item) -> None:
         planned = self._drafting.draft(
             draft,
-            pushed,
+            item.pushed,
             authority=self._received.authority,
             version_key=self._ids.take("version"),
             code=codes.new_code(),
             at=self._received.at,
-            pointer=at,
+            pointer=item.at,
         )
         self._plan.planned.append(planned)
         place = {"home": planned.home, "certificate": planned.certificate, "version": planned.version}

@@ -196,6 +196,11 @@ class Issuance:
         with self._database.write() as writer:
             intents.postpone(writer, intent, self._clock.now() + wait)
 
+    def put_off(self, source: str, case_number: str) -> None:
+        """After an unknown fault: this case waits its turn again, behind all others."""
+        with self._database.write() as writer:
+            intents.put_off(writer, source, case_number, self._clock.now() + LONGEST_RETRY)
+
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def certificates_of(self, case: cases.CaseRecord) -> list[dict[str, Any]]:

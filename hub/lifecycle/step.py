@@ -15,6 +15,7 @@ from hub.domain.certificate import (
     may_move,
     state,
 )
+from hub.domain.dates import day_of
 from hub.domain.errors import Refusal
 from hub.store import acts, certificates, changes
 from hub.store import keys as key_store
@@ -131,7 +132,7 @@ class Lifecycle:
         if history and _is_same(history[-1], wanted):
             return self._moved(named, history[-1])
         today = self._clock.today()
-        self._require(named, current, wanted, history, today)
+        self._require(named, wanted, history, today)
         effective_on = wanted.effective_on or today
         act = Act(
             kind=wanted.kind,
@@ -162,16 +163,15 @@ class Lifecycle:
         record.home, record.certificate = named.home, named.certificate
         return named, certificates.versions_of(reader, self._vault, named.home, named.certificate)[-1]
 
-    def _require(
-        self, named: VersionRecord, current: VersionRecord, wanted: _Wanted, history: list[ActRecord], today: date
-    ) -> None:
+    def _require(self, named: VersionRecord, wanted: _Wanted, history: list[ActRecord], today: date) -> None:
         if wanted.effective_on is not None and wanted.effective_on > today:
             raise Refusal("date.future", pointer="/effective_on")
         if wanted.effective_on is not None and wanted.effective_on < named.dates.issued_on:
             raise Refusal("date.order", "生效日期早于颁发日期", pointer="/effective_on")
         if named.state(today) is State.SUPERSEDED:
             raise Refusal("certificate.move", "该版本已被更正或换发,请对现行版本操作")
-        if not may_move(current.standing, _STANDINGS[wanted.kind], current.dates, today):
+        # What was suspended when its renewal was made stays so until that begins, and may be restored before.
+        if not may_move(named.standing, _STANDINGS[wanted.kind], named.dates, today):
             raise Refusal("certificate.move")
         if wanted.kind is ActKind.RESTORED and wanted.subkind is not None:
             suspended = next((a.subkind for a in reversed(history) if a.kind is ActKind.SUSPENDED), None)
@@ -189,5 +189,6 @@ def _grounds(reason: str, legal_basis: str, document_number: str | None) -> dict
 
 
 def _is_same(act: ActRecord, wanted: _Wanted) -> bool:
-    same_day = wanted.effective_on is None or wanted.effective_on == act.effective_on
-    return (act.kind, act.subkind, dict(act.grounds)) == (wanted.kind, wanted.subkind, wanted.grounds) and same_day
+    wanted_day = wanted.effective_on or day_of(act.recorded_at)  # said again tomorrow, no day still means that day
+    said = (wanted.kind, wanted.subkind, wanted.grounds, wanted_day)
+    return (act.kind, act.subkind, dict(act.grounds), act.effective_on) == said

@@ -4,12 +4,13 @@ A change carries the revision that it was prepared from; when the certificate ha
 and the step does its work again. Each change leaves one act and one outbox entry with the ledger leaf.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from hub.domain.certificate import ActKind, Standing
-from hub.domain.dates import to_int, to_micros
+from hub.domain.dates import day_of, to_int, to_micros
 from hub.domain.issuing import Signed
 from hub.domain.numbers import ORGANISATION_TYPES
 from hub.store.certificates import ISSUED, VersionRecord, sealed_version
@@ -35,7 +36,10 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Prepared rows of one change of one certificate; `before` is None for a new certificate."""
+    """Prepared rows of one change of one certificate; `before` is None for a new certificate.
+
+    superseded_on: when `before` ends, if it does. today: the day on which this is decided. Days are yyyymmdd.
+    """
 
     before: VersionRecord | None
     certificate: dict[str, Any]
@@ -43,6 +47,7 @@ class Change:
     holdings: tuple[dict[str, Any], ...]
     act: dict[str, Any]
     outbox: dict[str, Any]
+    today: int
     superseded_on: int | None = None
 
 
@@ -71,6 +76,7 @@ def first_version(vault: Vault, ids: Ids, signed: Signed, act: Act, source: str,
         holdings=_holding_rows(signed, act.standing),
         act=_act_row(vault, key, 1, planned.version, act),
         outbox=_outbox_row(ids, key, 1, act, planned.identifier, signed.credential, planned.salt),
+        today=to_int(day_of(act.recorded_at)),
     )
 
 
@@ -98,6 +104,7 @@ def next_version(
         holdings=_holding_rows(signed, act.standing),
         act=_act_row(vault, key, revision, planned.version, act),
         outbox=_outbox_row(ids, key, revision, act, planned.identifier, signed.credential, planned.salt),
+        today=to_int(day_of(act.recorded_at)),
         superseded_on=to_int(act.effective_on),
     )
 
@@ -119,6 +126,7 @@ def move(vault: Vault, ids: Ids, before: VersionRecord, act: Act, superseded_on:
         holdings=(),
         act=_act_row(vault, key, revision, before.version, act),
         outbox=_outbox_row(ids, key, revision, act, before.identifier, before.credential, before.salt),
+        today=to_int(day_of(act.recorded_at)),
         superseded_on=None if superseded_on is None else to_int(superseded_on),
     )
 
@@ -148,12 +156,13 @@ def _apply_move(writer: Writer, change: Change) -> None:
     )
     if changed != 1 or change.before is None:
         raise Raced
-    writer.run(
-        "UPDATE versions SET standing = :standing WHERE home = :home AND certificate = :certificate",
-        change.certificate,
-    )
+    if change.superseded_on is None or change.certificate["standing"] == Standing.SUPERSEDED:
+        writer.run(
+            "UPDATE versions SET standing = :standing WHERE home = :home AND certificate = :certificate",
+            change.certificate,
+        )
     if change.superseded_on is not None:
-        _end_version(writer, change.before, change.superseded_on)
+        _end_certificate(writer, change, change.before, change.superseded_on)
     for party in set(change.before.parties):
         writer.run(
             "UPDATE holdings SET standing = :standing, superseded_on = COALESCE(:superseded_on, superseded_on)"
@@ -172,7 +181,10 @@ def _apply_next(writer: Writer, change: Change, before: VersionRecord) -> None:
     )
     if changed != 1 or change.superseded_on is None:
         raise Raced
-    _end_version(writer, before, change.superseded_on)
+    _end_version(writer, change.certificate, before.version, change.superseded_on)
+    # Where `before` never begins, what it would have followed goes on until the new version begins.
+    begins, ends = to_int(before.dates.valid_from), change.superseded_on
+    _end_earlier(writer, change, before, begins if ends <= begins else None, change.certificate["valid_from"])
     staying = {row["party"] for row in change.holdings}
     for party in set(before.parties) - staying:
         writer.run(
@@ -181,11 +193,38 @@ def _apply_next(writer: Writer, change: Change, before: VersionRecord) -> None:
         )
 
 
-def _end_version(writer: Writer, version: VersionRecord, on: int) -> None:
+def _end_certificate(writer: Writer, change: Change, current: VersionRecord, on: int) -> None:
+    """Its current version ends, and with it every earlier one that would still go on then."""
+    former = current.dates.superseded_on
+    _end_version(writer, change.certificate, current.version, on)
+    last = min(on, to_int(current.dates.valid_from))
+    _end_earlier(writer, change, current, None if former is None else to_int(former), last)
+
+
+def _end_earlier(writer: Writer, change: Change, before: VersionRecord, former: int | None, on: int) -> None:
+    """Versions before `before` that go on today and would end on `former`, or after `on`, end on `on`.
+
+    One that is to begin before that day ends those before it on the day on which it begins.
+    """
+    if before.version == 1:
+        return
+    key = {"home": before.home, "certificate": before.certificate}
+    rows = writer.all(
+        "SELECT version, valid_from, superseded_on FROM versions WHERE home = :home AND certificate = :certificate"
+        " AND version < :version AND superseded_on > :today ORDER BY version DESC",
+        {**key, "version": before.version, "today": change.today},
+    )
+    for version, begins, ends in rows:
+        if ends == former or ends > on:
+            _end_version(writer, key, version, on)
+        on = min(on, begins)
+
+
+def _end_version(writer: Writer, key: Mapping[str, int], version: int, on: int) -> None:
     writer.run(
         "UPDATE versions SET superseded_on = :on"
         " WHERE home = :home AND certificate = :certificate AND version = :version",
-        {"on": on, "home": version.home, "certificate": version.certificate, "version": version.version},
+        {"on": on, "home": key["home"], "certificate": key["certificate"], "version": version},
     )
 
 

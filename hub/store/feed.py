@@ -91,6 +91,15 @@ def advance(writer: Writer, consumer: str, position: int) -> None:
     )
 
 
+def consumers(reader: Reader, prefix: str) -> list[str]:
+    """Every consumer with a cursor whose name begins like this."""
+    rows = reader.all(
+        "SELECT consumer FROM cursors WHERE substr(consumer, 1, :length) = :prefix ORDER BY consumer",
+        {"prefix": prefix, "length": len(prefix)},
+    )
+    return [row["consumer"] for row in rows]
+
+
 def forget(writer: Writer, consumer: str) -> None:
     """Drop the cursor of a consumer that is gone."""
     writer.run("DELETE FROM cursors WHERE consumer = :consumer", {"consumer": consumer})

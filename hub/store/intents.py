@@ -85,6 +85,15 @@ def postpone(writer: Writer, intent: Intent, until: datetime) -> None:
     )
 
 
+def put_off(writer: Writer, source: str, case_number: str, until: datetime) -> None:
+    """Record a failed attempt at an intent that could not even be opened, so that it does not stand before others."""
+    writer.run(
+        "UPDATE intents SET attempts = attempts + 1, next_attempt_at = :until"
+        " WHERE source = :source AND case_number = :case_number AND voided = 0",
+        {"source": source, "case_number": case_number, "until": to_micros(until)},
+    )
+
+
 def delete(writer: Writer, intent: Intent) -> bool:
     """Take the intent away; False when somebody else has done or voided it: then nothing else may be written."""
     return (

@@ -13,7 +13,9 @@ import yaml
 from hub.api import cases
 from hub.domain.errors import Refusal
 from hub.domain.numbers import citizen_check_character, uscc_check_character
+from hub.lookup import LookupBody
 from hub.parts import Parts
+from hub.retrieval import RetrievalBody
 from hub.signing_keys import Wanted
 from hub.store.database import DatabaseUnavailable
 from signing.keys import Purpose
@@ -22,6 +24,7 @@ from tests import city as c
 CLIENT = "fz-public-security"
 MATTER = "FZGA-WFZZM"
 NEW_AUTHORITY = "11350100MB9A99999" + uscc_check_character("11350100MB9A99999")
+COUNTER, COUNTER_CASE, CLERK = "fz-transport-counter", "FZJT-2026-F-1", {"id": "FZJT0054", "name": "骆川"}
 GROUNDS = {"reason": "试验", "legal_basis": "《试验办法》第一条"}
 Body = dict[str, Any]
 CATALOGUE: Body = yaml.safe_load((c.SAMPLE / "city.yaml").read_text(encoding="utf-8"))
@@ -128,6 +131,25 @@ def act(parts: Parts, act: str, identifier: str, **values: Any) -> Body:
     return {"state": found.state.value, "kind": found.kind, "recorded_at": found.recorded_at.isoformat()}
 
 
+def open_counter(parts: Parts, who: c.Person) -> None:
+    """A clerk, and an open case of this person that needs a certificate of no criminal record."""
+    parts.registration.add_clerk(CLERK["name"], c.caller(COUNTER).authority, CLERK["id"])
+    body = {**accepted(who), "matter_code": "FZJT-CZCRY", "accepted_at": c.ago(1)}
+    cases.push(parts, c.caller(COUNTER), COUNTER_CASE, raw(body))
+
+
+def look_up(parts: Parts, who: list[str]) -> list[str]:
+    holder = {"id_type": who[0], "id_number": who[1]}
+    body = LookupBody.model_validate({"case_number": COUNTER_CASE, "clerk": CLERK, "holder": holder})
+    return [entry.identifier for entry in parts.lookup.look_up(c.caller(COUNTER), body).entries]
+
+
+def retrieve(parts: Parts, identifier: str) -> Body:
+    body = RetrievalBody.model_validate({"case_number": COUNTER_CASE, "clerk": CLERK, "identifier": identifier})
+    taken = parts.retrieval.retrieve(c.caller(COUNTER), body)
+    return {"receipt": taken.receipt_number, "created": taken.created, "state": taken.state.value}
+
+
 def replace_key(parts: Parts, purpose: str, authority: str = "", name: str = "") -> str:
     return parts.signing_keys.replace(Wanted(Purpose(purpose), authority, name)).kid
 
@@ -162,6 +184,8 @@ ACTS: dict[str, Callable[..., Any]] = {
         finish,
         watch,
         act,
+        look_up,
+        retrieve,
         replace_key,
         load_catalogue,
         nothing,

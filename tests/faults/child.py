@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from hub.domain.errors import Refusal
-from hub.parts import Parts, open_parts
+from hub.initialisation import initialise
+from hub.parts import open_parts
 from hub.settings import Settings
 from hub.store.database import Database, DatabaseUnavailable, Writer
 from hub.store.schema import WrongSchema
@@ -106,6 +107,9 @@ def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
     settings = settings_of(Path(order["data"]))
     found: dict[str, Any]
     try:
+        if order["act"] == "initialise":
+            initialise(settings)
+            return {"value": None, "points": points.seen}
         with open_parts(settings, at_step=_step(points, order.get("hold"))) as parts:
             points.seen.clear()
             meet()
@@ -122,6 +126,3 @@ def said(error: Exception) -> dict[str, Any]:
     if isinstance(error, DatabaseUnavailable | KeyMissing | VaultError | WrongSchema | OSError):
         return {"fault": type(error).__name__, "text": str(error)}
     return {"error": "".join(traceback.format_exception(error))}
-
-
-__all__ = ["Parts", "perform", "said", "settings_of"]

@@ -43,6 +43,8 @@ def orders(scene: Scene) -> dict[str, Order]:
         "restore": Order("act", {"act": "restore", "identifier": d}),
         "revoke": Order("act", {"act": "revoke", "identifier": b, "kind": "penalty"}),
         "revoke a suspended one": Order("act", {"act": "revoke", "identifier": d, "kind": "cancelled"}),
+        "look up": Order("look_up", {"who": list(s.ANNA)}),
+        "retrieve": Order("retrieve", {"identifier": a}),
         "replace the signing key": Order("replace_key", {"purpose": "credential"}),
         "load a catalogue": Order("load_catalogue", {}),
     }

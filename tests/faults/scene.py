@@ -48,6 +48,7 @@ def make(folder: Path) -> Scene:
         acts.push(parts, TWO, completed(certificate(A, ANNA), certificate(B, ANNA, BERT)))
         acts.push(parts, ONE, completed(certificate(C, CARL)))
         acts.push(parts, SUSPENDED, completed(certificate(D, DORA)))
+        acts.open_counter(parts, ANNA)
         identifiers = {v.number: v.identifier for v in versions(parts)}
         acts.act(parts, "suspend", identifiers[D], kind="lost")
     return Scene(folder, identifiers)

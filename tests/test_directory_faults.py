@@ -1,0 +1,175 @@
+"""The directory loses its files, or finds others in their place: lookups do not care, and the worker makes it good."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub.check import check
+from hub.directory.step import Directory
+from hub.parts import index_folder
+from hub.store import feed
+from indexer.embedded import DirectoryUnavailable, EmbeddedDirectory
+from tests import city as c
+from tests.city import City, open_copy
+from tests.test_directory import CASE, all_entries, engine, found, push, settle
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("directory") / "data"
+    c.load_city(folder)
+    return folder
+
+
+@pytest.fixture
+def city(template: Path, tmp_path: Path) -> Iterator[City]:
+    with open_copy(template, tmp_path / "data") as found:
+        yield found
+
+
+@pytest.fixture
+def fed(city: City) -> City:
+    settle(city.parts)
+    return city
+
+
+def held(city: City) -> list[str]:
+    return [entry.identifier for entry in city.look_up(*CASE).entries]
+
+
+def lose_all(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def lose_the_file(folder: Path) -> None:
+    next(folder.glob("g*.db")).unlink()
+
+
+def lose_the_name(folder: Path) -> None:
+    (folder / "current").unlink()
+
+
+def garbage_in_the_name(folder: Path) -> None:
+    (folder / "current").write_bytes(b"\xff../../etc")
+
+
+def garbage_in_the_file(folder: Path) -> None:
+    for path in folder.glob("g*.db*"):
+        path.unlink()
+    (folder / "g1.db").write_bytes(b"garbage" * 1000)
+
+
+def a_folder_in_place_of_the_file(folder: Path) -> None:
+    lose_the_file(folder)
+    (folder / "g1.db").mkdir()
+
+
+def holes(folder: Path) -> None:
+    """Every page but the first is zeros."""
+    path = next(folder.glob("g*.db"))
+    content = path.read_bytes()
+    for one in folder.glob("g*.db*"):
+        one.unlink()
+    path.write_bytes(content[:4096] + bytes(len(content) - 4096))
+
+
+FAULTS = (
+    lose_all,
+    lose_the_file,
+    lose_the_name,
+    garbage_in_the_name,
+    garbage_in_the_file,
+    a_folder_in_place_of_the_file,
+    holes,
+)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_lookups_do_not_care_and_the_worker_makes_it_good(fed: City, fault: Any) -> None:
+    expected = held(fed)
+    assert expected
+    reader = fed.parts.database
+    with reader.write() as writer:  # what follows is not hidden by an overlay
+        assert not feed.sequence(writer, 1)
+    fault(index_folder(fed.parts.settings))
+    assert held(fed) == expected
+    settle(fed.parts)
+    report = fed.parts.directory.compare()
+    assert report is not None
+    assert (report.differences, report.entries) == ([], 92)
+    assert held(fed) == expected
+
+
+def test_where_no_directory_can_be_written_lookups_go_on(city: City) -> None:
+    expected = held(city)
+    folder = index_folder(city.parts.settings)
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    city.parts.directory.sequence()
+    with pytest.raises(DirectoryUnavailable):
+        city.parts.directory.feed()
+    assert held(city) == expected
+    assert c.refused(found, city) == "index.unavailable"
+    assert check(city.parts).findings[0].where == "directory"
+
+
+def test_an_older_file_that_was_put_back_hides_nothing(fed: City, tmp_path: Path) -> None:
+    folder = index_folder(fed.parts.settings)
+    shutil.copytree(folder, tmp_path / "older")
+    new = push(fed, "D-1", [c.MINYU])
+    settle(fed.parts)
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "older", folder)
+    assert new in {hit.entry.identifier for hit in found(fed, text="无犯罪记录").hits}
+    settle(fed.parts)
+    report = fed.parts.directory.compare()
+    assert report is not None
+    assert report.differences == []
+
+
+def test_a_repository_that_was_put_back_gets_another_directory(city: City, template: Path, tmp_path: Path) -> None:
+    new = push(city, "D-1", [c.MINYU])
+    settle(city.parts)
+    shutil.copytree(template, tmp_path / "restored")
+    shutil.rmtree(tmp_path / "restored" / "index")
+    shutil.copytree(index_folder(city.parts.settings), tmp_path / "restored" / "index")
+    with c.open_parts(c.Settings(data_dir=tmp_path / "restored", public_url=c.URL)) as parts:
+        restored = City(tmp_path / "restored", parts, city.clock)
+        assert held(restored) == held(city)
+        parts.directory.sequence()
+        settle(parts)
+        report = parts.directory.compare()
+        assert report is not None
+        assert (report.differences, report.entries) == ([], 92)
+        assert new not in {entry.identifier for entry in all_entries(restored)}
+
+
+def test_a_build_that_was_killed_goes_on(city: City) -> None:
+    folder = index_folder(city.parts.settings)
+    shutil.rmtree(folder)
+    parts = city.parts
+    parts.directory.sequence()
+
+    def fresh() -> Directory:
+        return Directory(
+            database=parts.database,
+            vault=parts.vault,
+            clock=parts.clock,
+            catalogue=parts.catalogue,
+            directory=EmbeddedDirectory(folder),
+        )
+
+    steps = 0
+    while engine(city).current() is None:
+        fresh().feed()
+        steps += 1
+    assert steps >= 3
+    assert engine(city).names() == [engine(city).current()]
+    settle(parts)
+    assert len(all_entries(city)) == 92
+    engine(city).create()
+    fresh().feed()
+    assert engine(city).names() == [engine(city).current()]
