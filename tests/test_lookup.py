@@ -128,7 +128,13 @@ def test_superseded_titles_satisfy_the_matter_that_asks_for_former_ones(city: Ci
     city.push("fz-natural-resources-counter", "转移-1", body)
     place = ("fz-natural-resources-counter", "转移-1", "FZZR0212")
     found = city.look_up(*place, ESTATE, [c.TITLE])
-    assert [entry.state.value for entry in found.entries] == ["valid", "valid", "superseded", "superseded", "superseded"]
+    assert [entry.state.value for entry in found.entries] == [
+        "valid",
+        "valid",
+        "superseded",
+        "superseded",
+        "superseded",
+    ]
     assert [str(entry.since) for entry in found.entries[2:]] == ["2025-07-28"] * 3
     assert found.unavailable == ()
     assert found.entries[0].holder_names == ("福州海湾里置业有限公司",)
