@@ -64,7 +64,7 @@ def test_readyz_says_why_not(hub):
     ready = hub.client.get("/readyz")
     assert ready.status_code == 200
     assert {check["name"]: check["state"] for check in ready.json()["checks"]} == dict.fromkeys(
-        ("database", "schema", "storage", "keys", "worker"), "ok"
+        ("database", "schema", "storage", "keys", "worker", "directory"), "ok"
     )
     keys = hub.parts.settings.data_dir / "keys"
     away = keys.with_name("keys-away")

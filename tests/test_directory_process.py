@@ -56,13 +56,14 @@ def test_a_counter_finds_everything_while_workers_are_killed(city: City) -> None
     workers = [hub(city, "work"), hub(city, "work")]
     pushed: list[str] = []
     until = time.monotonic() + 8
-    lives = 0
+    lives, dies_at = 0, time.monotonic() + 1
     try:
         while time.monotonic() < until:
             pushed.append(push(city, f"K-{len(pushed)}", [c.QIU]))
             found = holdings.of_party(qiu, (c.CLEAN_RECORD,), today)
             assert pushed[-1] in {version.identifier for version in found}
-            if rng.random() < 0.03:
+            if time.monotonic() > dies_at:
+                dies_at = time.monotonic() + rng.uniform(0.3, 1.5)
                 chosen = rng.randrange(2)
                 workers[chosen].kill()
                 workers[chosen].communicate()
