@@ -61,6 +61,11 @@ class Rendering:
         moved = self._note(self._read_to)
         return done + moved
 
+    def lag(self) -> feed.Lag:
+        """What has not been looked at, by the place on record: the same in every process."""
+        reader = self._database.reader
+        return feed.lag(reader, feed.cursor(reader, CONSUMER))
+
     @property
     def waiting(self) -> int:
         """How many certificates wait for a key."""

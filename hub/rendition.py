@@ -6,11 +6,13 @@ change of fonts, templates or names in the catalogue touches nothing that was ma
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hub.attempts import attempt
 from hub.clock import Clock
+from hub.domain.dates import from_micros
 from hub.keyring import Keyring
 from hub.store import certificates, documents
 from hub.store import keys as key_store
@@ -21,12 +23,20 @@ from hub.store.documents import Documents, Key, Kind
 from hub.store.retrievals import Receipt
 from hub.vault import Vault
 from signing import credential, qr, x509
-from signing.errors import KeyMissing, Malformed
+from signing.errors import KeyMissing
 from signing.keys import PublicKey, Purpose
 
 if TYPE_CHECKING:  # half a second and 20 MB that commands which draw nothing can do without
     from hub.sheets import Template
     from signing.pdf.signature import SealKey
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """DER of a document key's X.509 certificate, its issuing CA's and its root's; and when the first of them ends."""
+
+    certificates: tuple[bytes, ...]
+    ends: datetime
 
 
 class Rendition:
@@ -52,7 +62,7 @@ class Rendition:
         self._keyring = keyring
         self._catalogue = catalogue
         self._documents = documents
-        self._chains: dict[str, tuple[bytes, ...]] = {}
+        self._chains: dict[str, _Chain] = {}
         self._making: dict[Key, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -144,26 +154,20 @@ class Rendition:
         from signing.pdf.signature import SealKey
 
         key = self._keyring.active(Purpose.DOCUMENT, authority)
-        return SealKey(self._keyring.folder, key, self._chain(key))
+        chain = self._chains.get(key.kid)
+        if chain is None:
+            chain = self._chains[key.kid] = self._find_chain(key)
+        if self._clock.now() >= chain.ends:
+            raise KeyMissing(key.kid, "its X.509 certificate has ended: run `hub keys rotate document`")
+        return SealKey(self._keyring.folder, key, chain.certificates)
 
-    def _chain(self, key: PublicKey) -> tuple[bytes, ...]:
+    def _find_chain(self, key: PublicKey) -> _Chain:
         """The X.509 certificates of a document key, its issuing CA and its root, which never change."""
-        known = self._chains.get(key.kid)
-        if known is None:
-            known = self._chains[key.kid] = self._find_chain(key)
-        return known
-
-    def _find_chain(self, key: PublicKey) -> tuple[bytes, ...]:
         records = key_store.x509_certificates(self._database.reader)
-        chain = [record.der for record in records if record.kid == key.kid][-1:]
+        chain = [record for record in records if record.kid == key.kid][-1:]
         for _ in (Purpose.ISSUING, Purpose.ROOT):
-            above = [r.der for r in records if chain and r.der != chain[-1] and x509.is_issued_by(chain[-1], r.der)]
+            above = [r for r in records if chain and r != chain[-1] and x509.is_issued_by(chain[-1].der, r.der)]
             chain += above[-1:]
         if len(chain) != 3:
             raise KeyMissing(key.kid, "its X.509 certificates are not on record: run `hub init`")
-        return tuple(chain)
-
-
-def is_undrawable(fault: Malformed) -> bool:
-    """Whether a document will never be drawn, however often it is tried."""
-    return fault.problem.split(".")[0] in {"glyph", "barcode", "pdf"}
+        return _Chain(tuple(record.der for record in chain), from_micros(min(record.not_after for record in chain)))

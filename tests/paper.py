@@ -8,14 +8,20 @@ from typing import Any
 import pypdfium2
 from PIL import Image, ImageFilter
 
+from hub.domain.certificate import State
 from hub.store import keys as key_store
+from hub.store import retrievals
 from hub.store.certificates import VersionRecord
+from hub.store.retrievals import Receipt
+from hub.verification import Verdict
 from signing import qr
 from signing.keys import Purpose
 from signing.pdf.rendition import render, render_copy
 from signing.pdf.sheet import Annotation, Field, Kind, Sheet, SheetHolder
 from signing.pdf.signature import SealKey
+from tests import city as c
 from tests.city import URL, City
+from tests.stranger import versions
 
 
 def seal_of(city: City, authority: str) -> SealKey:
@@ -94,3 +100,38 @@ def saved(image: Image.Image, form: str) -> bytes:
     out = BytesIO()
     image.save(out, form, **({"resolution": 200} if form == "PDF" else {}))
     return out.getvalue()
+
+
+ENROLMENT = ("gulou-education-counter", "GLJY-2026-RX-0415", "GLJY0033")
+
+
+def verify(city: City, data: bytes) -> Verdict:
+    return city.parts.verification.verify_file(data)
+
+
+def forget_documents(city: City) -> None:
+    with city.parts.database.write() as writer:
+        writer.run("DELETE FROM documents")
+
+
+def taken(city: City) -> tuple[Receipt, VersionRecord]:
+    """A copy that a counter has taken."""
+    found = city.retrieve(*ENROLMENT, city.identifier(c.BIRTH, c.CHILD))
+    receipt = retrievals.by_number(city.parts.database.reader, city.parts.vault, found.receipt_number)
+    assert receipt is not None
+    return receipt, found.version
+
+
+def elsewhere(city: City, version: VersionRecord) -> VersionRecord:
+    """A certificate of another authority."""
+    return next(v for v in versions(city, State.VALID) if v.authority != version.authority)
+
+
+def managing(authority: str) -> str:
+    named = (a for a in c.ACCOUNTS["clients"] if a["authority"] == authority and "certificates:manage" in a["scopes"])
+    return str(next(named)["name"])
+
+
+def revoke(city: City, version: VersionRecord) -> None:
+    client = city.caller(managing(version.authority))
+    city.parts.lifecycle.revoke(client, version.identifier, kind="cancelled", reason="注销", legal_basis="第一条")

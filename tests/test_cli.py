@@ -47,6 +47,7 @@ COMMANDS = {
     "keys list",
     "keys rotate",
     "keys retire",
+    "keys revoke",
     "check",
     "index status",
     "index rebuild",

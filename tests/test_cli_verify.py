@@ -12,6 +12,7 @@ import pytest
 from hub.domain.certificate import State
 from hub.verification import problems
 from signing import qr
+from tests import paper
 from tests.city import URL, City, load_city, open_copy
 from tests.stranger import kill, personal, versions
 from tests.test_docs import rows
@@ -111,3 +112,36 @@ def test_what_cannot_be_checked_is_exit_code_5(tmp_path, city):
 def test_every_problem_is_explained():
     """docs/verification.md lists what the hub itself finds, in the order of the code."""
     assert [name for name in rows("docs/verification.md") if name in problems.MEANINGS] == list(problems.MEANINGS)
+
+
+def test_a_file_is_a_pdf_a_photo_or_a_text(city, tmp_path):
+    version = personal(city)
+    pdf = city.parts.rendition.of_version(version)
+    revoked = city.parts.rendition.of_version(versions(city, State.REVOKED)[0])
+    for data, code, title in (
+        (pdf, 0, "✓ 证照有效  Valid"),
+        (revoked, 1, "✕ 证照已"),
+        (pdf + b"\n", 1, "⚠ 内容与签名不一致"),
+        (paper.scanned(pdf, "JPEG"), 5, "? 文件本身不能证明"),
+        (b"%PDF-1.7\n", 5, "? 文件未能核验"),
+    ):
+        file = tmp_path / "证照.pdf"
+        file.write_bytes(data)
+        for done in (run(city, str(file)), run(city, "-", stdin=data)):
+            assert (done.returncode, done.stderr) == (code, b""), title
+            told = done.stdout.decode()
+            assert told.startswith(title)
+            assert version.holders[0].id_number not in told
+    told = json.loads(run(city, str(file), "--json").stdout)
+    assert (told["presented"], told["state"]) == ("pdf", "unknown")
+
+
+def test_a_copy_is_told_as_one(city, tmp_path):
+    receipt, _ = paper.taken(city)
+    file = tmp_path / "copy.pdf"
+    file.write_bytes(city.parts.rendition.of_copy(receipt))
+    for done in (run(city, str(file)), run(city, receipt.code)):
+        told = done.stdout.decode()
+        assert done.returncode == 0
+        for said in ("✓ 证照有效(加注件)", receipt.number, "义务教育阶段入学报名", str(receipt.expires_on)):
+            assert said in told

@@ -75,7 +75,7 @@ def test_the_file_is_sealed_named_at_random_and_nobody_elses(city: City) -> None
     assert len(path.name) == 32
     assert path.parent.name == path.name[:2]
     assert path.stat().st_mode & 0o777 == 0o600
-    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert path.parent.stat().st_mode & 0o777 == path.parent.parent.stat().st_mode & 0o777 == 0o700
     sealed = path.read_bytes()
     assert CONTENT[9:200] not in sealed
     assert len(sealed) == len(CONTENT) + 33

@@ -271,6 +271,15 @@ def test_a_reader_is_told_and_what_is_stored_is_still_given(city: City) -> None:
     assert city.parts.rendition.of_version(two)
 
 
+def test_nothing_is_sealed_with_an_x509_certificate_that_has_ended(city: City) -> None:
+    version = all_versions(city)[0]
+    city.clock.ahead = timedelta(days=3651)
+    with pytest.raises(KeyMissing, match="has ended"):
+        city.parts.rendition.of_version(version)
+    city.parts.rotation.replace(Purpose.DOCUMENT, version.authority)
+    assert city.parts.rendition.of_version(version)
+
+
 def test_the_worker_goes_on_with_the_others_and_comes_back(city: City) -> None:
     police = c.caller("fz-public-security").authority
     theirs = [v for v in all_versions(city) if v.authority == police]

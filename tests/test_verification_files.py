@@ -13,21 +13,16 @@ import pytest
 
 from hub.domain.certificate import State
 from hub.store import keys as key_store
-from hub.store import retrievals
-from hub.store.certificates import VersionRecord
-from hub.store.retrievals import Receipt
-from hub.verification import Presented, Verdict, VerdictState, problems
+from hub.verification import Presented, VerdictState, problems
 from signing import qr
 from signing.keys import Purpose
 from signing.pdf.checking import Checkers
-from tests import city as c
 from tests import paper
 from tests import pdf_forgeries as forgeries
 from tests import pdf_samples as samples
 from tests.city import URL, City, load_city, open_copy
+from tests.paper import elsewhere, forget_documents, managing, taken, verify
 from tests.stranger import NO, UNKNOWN, YES, findings, kill, personal, resigned, text_of, versions
-
-ENROLMENT = ("gulou-education-counter", "GLJY-2026-RX-0415", "GLJY0033")
 
 
 @pytest.fixture(scope="module")
@@ -47,33 +42,6 @@ def city(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 def own(template: Path, tmp_path: Path) -> Iterator[City]:
     with open_copy(template, tmp_path / "city") as found:
         yield found
-
-
-def verify(city: City, data: bytes) -> Verdict:
-    return city.parts.verification.verify_file(data)
-
-
-def forget_documents(city: City) -> None:
-    with city.parts.database.write() as writer:
-        writer.run("DELETE FROM documents")
-
-
-def taken(city: City) -> tuple[Receipt, VersionRecord]:
-    """A copy that a counter has taken."""
-    found = city.retrieve(*ENROLMENT, city.identifier(c.BIRTH, c.CHILD))
-    receipt = retrievals.by_number(city.parts.database.reader, city.parts.vault, found.receipt_number)
-    assert receipt is not None
-    return receipt, found.version
-
-
-def elsewhere(city: City, version: VersionRecord) -> VersionRecord:
-    """A certificate of another authority."""
-    return next(v for v in versions(city, State.VALID) if v.authority != version.authority)
-
-
-def managing(authority: str) -> str:
-    named = (a for a in c.ACCOUNTS["clients"] if a["authority"] == authority and "certificates:manage" in a["scopes"])
-    return str(next(named)["name"])
 
 
 # --- genuine files -------------------------------------------------------------------------------------------------
@@ -144,113 +112,6 @@ def test_only_masked_data_leaves(city: City) -> None:
     for holder in version.holders:
         assert holder.name not in told
         assert holder.id_number not in told
-
-
-# --- copies --------------------------------------------------------------------------------------------------------
-
-
-def test_copies_say_so_in_every_form(own: City) -> None:
-    receipt, version = taken(own)
-    pdf = own.parts.rendition.of_copy(receipt)
-    told = verify(own, pdf).as_json()
-    assert told["copy"] == {
-        "receipt_number": receipt.number,
-        "authority_name": "福州市鼓楼区教育局",
-        "matter_name": "义务教育阶段入学报名",
-        "retrieved_at": told["copy"]["retrieved_at"],
-        "state_then": "valid",
-        "expires_at": receipt.expires_on.isoformat(),
-    }
-    assert (told["state"], told["subject"], told["presented"]) == ("valid", "copy", "pdf")
-    assert told["certificate"]["identifier"] == version.identifier
-    verification = own.parts.verification
-    for verdict in (
-        verification.verify_code(receipt.code),
-        verification.verify_qr(f"{URL}/v/{receipt.code}"),
-        verification.verify_qr(_text_on(pdf)),
-    ):
-        assert (verdict.state, verdict.subject, verdict.presented) == (VerdictState.VALID, "copy", Presented.RECORD)
-        assert verdict.as_json()["copy"] == told["copy"]
-    forget_documents(own)
-    lost = verify(own, pdf)
-    assert (lost.state, lost.subject, lost.presented, lost.problems) == (VerdictState.VALID, "copy", Presented.PDF, ())
-    photo = verify(own, paper.scanned(pdf, "JPEG"))
-    assert (photo.state, photo.subject) == (VerdictState.UNKNOWN, "copy")
-
-
-def _text_on(pdf: bytes) -> str:
-    from signing.pdf import pictures
-
-    seen = pictures.on_pages(pdf)
-    assert seen is not None
-    return seen[0][0]
-
-
-def test_copies_expire_and_the_certificate_does_not(own: City) -> None:
-    receipt, version = taken(own)
-    pdf = own.parts.rendition.of_copy(receipt)
-    forms = (
-        lambda: verify(own, pdf),
-        lambda: own.parts.verification.verify_unknown_file(paper.sealed_copy(own, version, receipt.code)),
-        lambda: own.parts.verification.verify_code(receipt.code),
-    )
-    own.clock.ahead = receipt.expires_on - own.clock.today()
-    assert own.parts.verification.verify_code(receipt.code).state is VerdictState.VALID
-    own.clock.ahead += timedelta(days=1)
-    for form in forms[::2]:
-        verdict = form()
-        assert verdict.state is VerdictState.CODE_EXPIRED
-        assert findings(verdict) == (YES, YES, YES, YES)
-        assert verdict.certificate is not None
-        assert verdict.certificate.state is VerdictState.VALID
-    forget_documents(own)
-    assert forms[1]().state is VerdictState.CODE_EXPIRED
-    scan = verify(own, paper.scanned(pdf, "PDF"))
-    assert scan.state is VerdictState.CODE_EXPIRED
-    _revoke(own, version)
-    for form in forms:
-        verdict = form()
-        assert verdict.state is VerdictState.CODE_EXPIRED
-        assert verdict.certificate is not None
-        assert verdict.certificate.state is VerdictState.REVOKED
-        assert findings(verdict) == (YES, YES, NO, YES)
-
-
-def _revoke(city: City, version: VersionRecord) -> None:
-    client = city.caller(managing(version.authority))
-    city.parts.lifecycle.revoke(client, version.identifier, kind="cancelled", reason="注销", legal_basis="第一条")
-
-
-def test_a_revoked_certificate_revokes_its_copies(own: City) -> None:
-    receipt, version = taken(own)
-    pdf = own.parts.rendition.of_copy(receipt)
-    _revoke(own, version)
-    verdict = verify(own, pdf)
-    assert (verdict.state, verdict.subject) == (VerdictState.REVOKED, "copy")
-    assert verdict.copy is not None
-    assert verdict.copy.state_then is VerdictState.VALID
-
-
-def test_digits_of_a_copy_belong_to_its_code(own: City) -> None:
-    receipt, version = taken(own)
-    text = _text_on(own.parts.rendition.of_copy(receipt))
-    digits = text.partition("#")[2]
-    verification = own.parts.verification
-    other = personal(own)
-    assert digits
-    for wrong in (
-        qr.text(URL, version.code, digits),
-        qr.text(URL, receipt.code, version.digits),
-        qr.text(URL, receipt.code, other.digits),
-    ):
-        assert verification.verify_qr(wrong).state is VerdictState.TAMPERED
-    alone = verification.verify_qr(digits)
-    assert (alone.state, alone.problems) == (VerdictState.UNKNOWN, (problems.CODE_MALFORMED,))
-    sign, kid = own.parts.keyring.sign, own.parts.keyring.active(Purpose.CREDENTIAL).kid
-    prepared = qr.prepare(qr.read(other.digits).face, receipt.code, kid)
-    moved = qr.assemble(prepared, sign(kid, Purpose.CREDENTIAL, prepared.to_be_signed))
-    verdict = verification.verify_qr(qr.text(URL, receipt.code, moved))
-    assert (verdict.state, verdict.problems) == (VerdictState.TAMPERED, (problems.NOT_AS_ISSUED,))
 
 
 # --- forgeries -----------------------------------------------------------------------------------------------------

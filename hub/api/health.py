@@ -193,6 +193,7 @@ def gauges(parts: Parts, lanes: Lanes) -> Iterator[Gauge]:
         waiting, oldest = intents.waiting(parts.database.reader)
         outbox = health.outbox_size(parts.database.reader)
         yield from _directory_gauges(parts)
+        yield from _rendering_gauges(parts)
     except DatabaseUnavailable:
         return
     age = 0.0 if oldest is None else (to_micros(now) - oldest) / 1_000_000
@@ -211,3 +212,10 @@ def _directory_gauges(parts: Parts) -> Iterator[Gauge]:
     yield "hub_directory_up", "Whether a directory answers.", {}, 1
     yield "hub_directory_pending", "Changes that the directory does not know yet.", {}, lag.changes
     yield "hub_directory_oldest_seconds", "Age of the oldest of them.", {}, age
+
+
+def _rendering_gauges(parts: Parts) -> Iterator[Gauge]:
+    lag = parts.rendering.lag()
+    age = 0.0 if lag.oldest_at is None else (to_micros(parts.clock.now()) - lag.oldest_at) / 1_000_000
+    yield "hub_rendering_pending", "Changes whose PDF files the worker has not looked at.", {}, lag.changes
+    yield "hub_rendering_oldest_seconds", "Age of the oldest of them.", {}, age

@@ -259,9 +259,9 @@ class Documents:
 
     def _write_durably(self, path: Path, content: bytes) -> None:
         if not path.parent.is_dir():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync(self._folder)
-            _sync(self._folder.parent)
+            for folder in (self._folder, path.parent):
+                folder.mkdir(mode=0o700, exist_ok=True)
+                _sync(folder.parent)
         temporary = path.with_name(f".{path.name}")
         try:
             with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as f:

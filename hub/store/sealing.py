@@ -19,7 +19,8 @@ SEALED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 """(label in the AAD, column, primary key) of every sealed column: what a rotation of data keys has to walk.
 
-The label is the table, with `.column` where the column is not `sealed`.
+The label is the table, with `.column` where the column is not `sealed`. Files of `documents` are sealed too, and walked
+beside these (hub.store.documents).
 """
 
 Key = tuple[object, ...]

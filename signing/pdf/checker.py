@@ -6,10 +6,12 @@ everything loaded, which no other question meets. Whoever looks at a file has bo
 no file written, few open, and, where the kernel lets it, no network. Whatever goes wrong then ends that process.
 """
 
+import contextlib
 import ctypes
 import gc
 import json
 import os
+import pathlib
 import resource
 import select
 import signal
@@ -39,8 +41,14 @@ def limit() -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(kind, (bound, bound))
-    os.nice(NICENESS)  # whoever answers people comes first
     ctypes.CDLL(None).unshare(_NEW_USER | _NEW_NETWORK)  # refused on some systems: the other bounds still hold
+
+
+def step_back() -> None:
+    """Let whoever answers people come first: the lowest priority, also among sessions, which Linux weighs alike."""
+    os.nice(NICENESS)
+    with contextlib.suppress(OSError):
+        pathlib.Path("/proc/self/autogroup").write_text(str(NICENESS), encoding="ascii")  # sched(7)
 
 
 def answer(question: bytes) -> bytes:
@@ -111,6 +119,7 @@ def _read_until(reading: int, deadline: float) -> bytes | None:
 
 def main(arguments: list[str]) -> int:
     """Run the program; returns the exit status."""
+    step_back()
     if arguments[:1] == ["--serve"]:
         serve(sys.stdin.buffer, sys.stdout.buffer, float(arguments[1]))
         return 0

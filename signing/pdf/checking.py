@@ -33,6 +33,7 @@ def check_in_subprocess(data: bytes, trust: Trust, at: datetime, deadline_s: flo
             timeout=deadline_s,
             cwd="/",
             env={},
+            start_new_session=True,
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -99,6 +100,7 @@ class _Program:
             stderr=subprocess.DEVNULL,
             cwd="/",
             env={},
+            start_new_session=True,
         )
 
     def ask(self, asked: bytes) -> tuple[Ended, bytes] | None:

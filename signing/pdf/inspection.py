@@ -66,7 +66,7 @@ def inspect(data: bytes, trust: Trust, at: datetime) -> Finding:
     if kind_of(data) is not What.PDF:
         return Finding(What.OTHER, problems=("upload.unreadable",))
     finding = _signature(data, trust, at)
-    seen = pictures.on_pages(data)
+    seen = pictures.on_pages(data, sealed=finding.intact is not Answer.UNKNOWN)
     if seen is None:
         return replace(finding, problems=(*finding.problems, "upload.unreadable"))
     too_long = ("pdf.too_many_pages",) if seen[1] > MAX_PAGES else ()

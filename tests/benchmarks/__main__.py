@@ -18,7 +18,7 @@ from typing import Any
 import jwt
 
 from hub.parts import open_parts
-from tests.benchmarks import city, client, directory, floors, server
+from tests.benchmarks import city, client, directory, files, floors, server
 
 DOCUMENT = server.ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- figures begin -->", "<!-- figures end -->"
@@ -68,6 +68,7 @@ def measure(large: bool) -> list[Row]:
             way = directory.on_its_way(folder / "hub", port, access)
         p50, p99 = way["p50"], way["p99"]
         rows.append(Row("issued → in the directory, p50 / p99", f"{p50:.0f} / {p99:.0f} ms", "", "", "p99 < 300 ms"))
+        rows += [Row(*row) for row in files.rows()]
         rows += directories(large)
         small = counter(folder, key, 1_000 if not large else 10_000)
         rows += [Row(f"{what}, p50", f"{ms:.2f} ms", "", "", "") for what, ms in small.items()]

@@ -153,7 +153,7 @@ async function enter(page, {text, submit}) {
   const stops = await tabThrough(page, (stop) => stop.id === "code");
   await page.keyboard.type(text);
   const arrived = page.waitForEvent("domcontentloaded");
-  await (submit === "click" ? page.locator("button").click() : page.keyboard.press("Enter"));
+  await (submit === "click" ? page.locator("form:has(#code) button").click() : page.keyboard.press("Enter"));
   await arrived;
   return stops;
 }
