@@ -20,6 +20,8 @@ ENTRIES_AT_ONCE = 50
 VERSIONS_AT_ONCE = 4
 """After so many a stop is heard and the other chores of the thread have their turn."""
 MOST_WAITING = 10_000
+READY_AFTER_S = 3.0
+"""What drawing needs is loaded before the first version comes, but not while everything else starts."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 
 _log = logs.get("rendering")
@@ -43,14 +45,18 @@ class Rendering:
         self._rendition = rendition
         self._read_to: int | None = None
         self._noted = 0
+        self._ready_at: float | None = None
         self._waiting: dict[feed.Key, _Waiting] = {}
 
     def step(self) -> int:
         """A few versions; how much was done, 0 when nothing is left to do now. Raises DatabaseUnavailable."""
         reader = self._database.reader
         if self._read_to is None:
-            self._rendition.get_ready()
             self._read_to = self._noted = feed.cursor(reader, CONSUMER)
+            self._ready_at = time.monotonic() + READY_AFTER_S
+        if self._ready_at is not None and time.monotonic() >= self._ready_at:
+            self._rendition.get_ready()
+            self._ready_at = None
         done = self._again()
         entries = feed.after(reader, self._read_to, ENTRIES_AT_ONCE) if len(self._waiting) < MOST_WAITING else []
         for entry in entries:

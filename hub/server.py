@@ -19,6 +19,8 @@ from hub.parts import Parts
 BACKLOG = 1024
 KEEP_ALIVE_S = 30
 DRAIN_S = 20
+READY_AFTER_S = 3.0
+"""What drawing a PDF needs is loaded before the first reader asks, but not while everything else starts."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _log = logs.get("server")
 
@@ -66,12 +68,15 @@ def run(parts: Parts, sock: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM; requests in hand are answered, for DRAIN_S at most."""
     _raise_file_limit()
     app = create_app(parts)
-    threading.Thread(target=parts.rendition.get_ready, daemon=True).start()
+    loading = threading.Timer(READY_AFTER_S, parts.rendition.get_ready)
+    loading.daemon = True
+    loading.start()
     host, port = sock.getsockname()[:2]
     _log.info("serving", host=host, port=port)
     try:
         Server(configuration(app)).run([sock])
     finally:
+        loading.cancel()
         for lane in app.state.lanes.values():
             lane.close()
     _log.info("stopped")

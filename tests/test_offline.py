@@ -53,10 +53,11 @@ def test_the_whole_story_needs_nothing_from_outside(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
     assert (seen["interfaces"], seen["outside"]) == (["lo"], "ENETUNREACH")
-    _, issued, _, found, pulled, verified, revoked, after, *_ = seen["story"]
+    _, issued, _, found, pulled, files, verified, revoked, after, *_ = seen["story"]
     assert json.loads(issued)["issuance"] == "done"
     assert len(json.loads(found)["entries"]) == 1
     assert json.loads(pulled)["receipt_number"]
+    assert files.split() == ["certificate.pdf", "copy.pdf"]
     assert json.loads(verified)["state"] == "valid"
     assert json.loads(revoked)["state"] == "revoked"
     assert after.count("已撤销") >= 2  # the page and the command line

@@ -1,6 +1,7 @@
 """A file and its verdict: known bytes, unknown ones, forgeries of all sorts, copies, scans, photos, and what breaks."""
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from hub.store import keys as key_store
 from hub.verification import Presented, VerdictState, problems
 from signing import qr
 from signing.keys import Purpose
+from signing.pdf import finding as checked
 from signing.pdf.checking import Checkers
 from tests import paper
 from tests import pdf_forgeries as forgeries
@@ -402,3 +404,32 @@ def test_checkers_start_with_the_first_unknown_file_and_end_with_the_parts(templ
 
 def _programs(checkers: Checkers) -> list[Any]:
     return [program for program in checkers._idle.queue if program is not None]
+
+
+def test_a_checker_in_other_hands_makes_nothing_valid(
+    own: City, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A program that calls every file whole and trusted, names the right signer and writes what it likes."""
+    version = personal(own)
+    pdf = own.parts.rendition.of_version(version)
+    text, authority = text_of(version), version.authority
+    finding = checked.Finding(
+        checked.What.PDF,
+        checked.Answer.YES,
+        checked.Answer.YES,
+        signer_code=authority,
+        credential=version.credential,
+        qr_texts=(text,),
+        problems=("personal words",),
+    )
+    liar = tmp_path / "liar.py"
+    liar.write_text(
+        "import sys\n"
+        "size = int.from_bytes(sys.stdin.buffer.read(8), 'big'); sys.stdin.buffer.read(size)\n"
+        f"told = {finding.to_json()!r}.encode()\n"
+        "sys.stdout.buffer.write(b'A' + len(told).to_bytes(4, 'big') + told)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr("signing.pdf.checking._PROGRAM", (sys.executable, "-I", str(liar)))
+    verdict = verify(own, pdf + b"changed")
+    assert (verdict.state, verdict.problems) == (VerdictState.TAMPERED, ("pdf.checker_failed", "record.differs"))

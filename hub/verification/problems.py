@@ -19,6 +19,7 @@ FILE_WITHOUT_CREDENTIAL = "file.no_credential"
 SEAL_OF_ANOTHER = "file.other_authority"
 NO_CODE = "upload.no_code"
 UNSIGNED = "pdf.unsigned"
+CHECKER_FAILED = "pdf.checker_failed"
 
 MEANINGS: dict[str, tuple[str, str]] = {
     HOST_FOREIGN: ("网址不属于本平台", "The address was never ours"),
@@ -54,7 +55,7 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "pdf.too_many_pages": ("文件页数过多,只看了前几页", "Too many pages: only the first ones were looked at"),
     "pdf.damaged": ("文件结构损坏,无法检查签章", "Damaged: its seal cannot be checked"),
     "pdf.deadline": ("检查未在时限内完成", "Checking took too long"),
-    "pdf.checker_failed": ("文件检查程序未能完成", "The program that reads files did not finish"),
+    CHECKER_FAILED: ("文件检查程序未能完成", "The program that reads files did not finish"),
     "pdf.checker_busy": ("文件检查程序正忙", "The program that reads files is busy"),
 }
 
