@@ -108,7 +108,7 @@ def test_positions_have_no_gaps_and_follow_revisions(city: City) -> None:
             if not feed.sequence(writer, 7):
                 break
     rows = database.reader.all("SELECT position, home, certificate, revision FROM ledger ORDER BY position")
-    assert [row["position"] for row in rows] == list(range(1, 104))
+    assert [row["position"] for row in rows] == list(range(1, 105))
     seen: dict[tuple[int, int], int] = {}
     for row in rows:
         assert row["revision"] == seen.get((row["home"], row["certificate"]), 0) + 1
@@ -126,13 +126,13 @@ def test_cursors_never_go_back(city: City) -> None:
 
 def test_what_is_on_its_way_is_counted_with_its_age(city: City) -> None:
     before = city.parts.directory.lag()
-    assert before.changes == 103
+    assert before.changes == 104
     assert before.oldest_at is not None
     settle(city.parts)
     assert city.parts.directory.lag() == feed.Lag(0, None)
     status = city.parts.directory.status()
-    assert (status.entries, status.position, status.head) == (91, 103, 103)
-    assert feed.cursor(city.parts.database.reader, f"directory:{status.generation}") == 103
+    assert (status.entries, status.position, status.head) == (92, 104, 104)
+    assert feed.cursor(city.parts.database.reader, f"directory:{status.generation}") == 104
 
 
 # --- privacy ----------------------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_no_entry_holds_anything_personal(fed: City) -> None:
     secret |= {str(value) for version in versions for value in version.fields.values() if len(str(value)) > 5}
     bodies = {h.name for h in holders if h.id_type in numbers.ORGANISATION_TYPES}
     entries = all_entries(fed)
-    assert len(entries) == 91
+    assert len(entries) == 92
     for entry in entries:
         for field in fields(entry):
             text = str(getattr(entry, field.name))
@@ -385,7 +385,7 @@ def test_a_rebuild_misses_nothing_that_comes_in_meanwhile(fed: City) -> None:
     settle(fed.parts)
     report = fed.parts.directory.compare()
     assert report is not None
-    assert (report.differences, report.certificates) == ([], 85 + len(pushed))
+    assert (report.differences, report.certificates) == ([], 86 + len(pushed))
     consumers = [row["consumer"] for row in fed.parts.database.reader.all("SELECT consumer FROM cursors ORDER BY 1")]
     assert consumers == sorted(f"directory:{name}" for name in names[-2:])
 
