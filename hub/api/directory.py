@@ -52,9 +52,7 @@ class DirectoryReply(BaseModel):
     entries: list[DirectoryEntryReply]
     facets: Annotated[
         dict[str, dict[str, int]],
-        Field(
-            description="首页:各字段取值在最新 1000 条中的条数 Counts over the newest 1,000 matches; first page only"
-        ),
+        Field(description="首页:各字段取值在最新 250 条中的条数 Counts over the newest 250 matches; first page only"),
     ]
     next: Annotated[str | None, Field(description="下一页的 cursor;没有则为最后一页")] = None
     complete: Annotated[bool, Field(description="false:有大量新证照尚在进入目录 Many new ones are still on their way")]
