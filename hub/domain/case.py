@@ -9,7 +9,6 @@ from typing import Any
 from hub.domain.errors import Refusal
 from hub.domain.values import Value
 
-MAX_PEOPLE = 20
 MAX_CERTIFICATES = 50
 RELATIONS = (
     "legal_representative",

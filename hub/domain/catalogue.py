@@ -10,9 +10,6 @@ from hub.domain.certificate import State
 from hub.domain.errors import FieldError
 from hub.domain.values import MAX_TEXT, Column, Problem, problem_of, table_problems
 
-ROLES = ("applicant", "agent", "related")
-KINDS = {"licence": "证照", "approval": "批文", "proof": "证明"}
-
 
 @dataclass(frozen=True, slots=True)
 class Authority:

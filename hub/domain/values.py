@@ -15,7 +15,6 @@ Cell: TypeAlias = str | int
 Value: TypeAlias = str | int | Sequence[Mapping[str, str | int]]
 Problem: TypeAlias = tuple[str, str]
 
-COLUMN_TYPES = ("text", "date", "integer", "decimal")
 MAX_COLUMNS = 8
 MAX_ROWS = 100
 MAX_TEXT = 2000

@@ -159,15 +159,6 @@ def revision(reader: Reader, home: int, certificate: int) -> int:
     return 0 if row is None else int(row["revision"])
 
 
-def of_case(reader: Reader, vault: Vault, source: str, case_number: str) -> list[VersionRecord]:
-    """Every version that a case has produced, oldest first."""
-    rows = reader.all(
-        _JOINED + "WHERE v.source = :source AND v.case_number = :case_number ORDER BY v.version_key",
-        {"source": source, "case_number": case_number},
-    )
-    return [_record(vault, row) for row in rows]
-
-
 def succession(reader: Reader, version_key: int) -> tuple[str, str] | None:
     """The (source, case number) that has claimed to replace a version, or None."""
     row = reader.one("SELECT source, case_number FROM successions WHERE version_key = :key", {"key": version_key})

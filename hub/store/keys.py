@@ -61,11 +61,6 @@ def add_data_key(writer: Writer, key: WrappedKey, at: int) -> None:
     )
 
 
-def set_data_key_state(writer: Writer, number: int, state: KeyState) -> None:
-    """Move a data key on."""
-    writer.run("UPDATE data_keys SET state = :state WHERE number = :number", {"number": number, "state": int(state)})
-
-
 def signing_keys(reader: Reader) -> list[SigningKey]:
     """Every signing key ever used, oldest first."""
     return [_signing_key(r) for r in reader.all("SELECT * FROM signing_keys ORDER BY created_at, kid")]

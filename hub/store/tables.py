@@ -158,7 +158,6 @@ versions = Table(
     _must("standing", SmallInteger),
     _must("recorded_at"),
     _must("sealed", LargeBinary),
-    Index("versions_by_case", "source", "case_number"),
     Index("versions_by_key", "version_key"),
     Index(
         "versions_not_good",  # with all that a status list says, so that rows with their sealed bytes are not touched

@@ -10,7 +10,7 @@ from hub.domain.dates import show_moment
 
 
 class VerdictState(StrEnum):
-    """Every state that a verdict may have: those of a certificate and those of a verdict alone (`VERDICT_ONLY`)."""
+    """Every state that a verdict may have: those of a certificate and those of a verdict alone."""
 
     TAMPERED = "tampered"
     UNTRUSTED = "untrusted"
@@ -28,17 +28,6 @@ class VerdictState(StrEnum):
     def of(cls, state: State) -> "VerdictState":
         """A certificate's state as a verdict's."""
         return cls(state.value)
-
-
-VERDICT_ONLY = frozenset(
-    {
-        VerdictState.TAMPERED,
-        VerdictState.UNTRUSTED,
-        VerdictState.NOT_FOUND,
-        VerdictState.CODE_EXPIRED,
-        VerdictState.UNKNOWN,
-    }
-)
 
 
 class Finding(StrEnum):

@@ -412,7 +412,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("home", "certificate", "version"),
     )
     with op.batch_alter_table("versions", schema=None) as batch_op:
-        batch_op.create_index("versions_by_case", ["source", "case_number"], unique=False)
         batch_op.create_index("versions_by_key", ["version_key"], unique=False)
         batch_op.create_index(
             "versions_not_good",
