@@ -138,7 +138,7 @@ class Worker:
             if self._stop.is_set():
                 break
             try:
-                done += parts.issuance.finish(source, case_number)
+                done += parts.issuance.finish(source, case_number) is not None
             except DatabaseUnavailable:
                 raise
             except Exception as fault:  # noqa: BLE001 (the edge)
