@@ -13,7 +13,7 @@ from hub.domain.certificate import State
 from hub.domain.dates import day_of
 from hub.keyring import Keyring
 from hub.store import keys as key_store
-from hub.store.database import Database
+from hub.store.sqlite import SqliteDatabase
 from hub.verification import VerdictState
 from hub.verification.addresses import place_of
 from signing import codes, credential, qr
@@ -346,7 +346,7 @@ def test_without_a_database_signatures_still_speak(own):
 
 def test_without_keys_nothing_is_called_false(own, stranger):
     version = personal(own)
-    away = Keyring(Database(own.folder / "away.db"), own.parts.keyring.folder)
+    away = Keyring(SqliteDatabase(own.folder / "away.db"), own.parts.keyring.folder)
     verification = another_process(own, away)
     for verdict in (
         verification.verify_qr(text_of(version)),
