@@ -18,8 +18,8 @@ from hub.parts import index_folder, keys_folder
 from hub.settings import Settings
 from hub.signing_keys import SigningKeys, Wanted, base_keys
 from hub.store import catalogue as catalogue_store
-from hub.store import keys as key_store
 from hub.store import engines, schema
+from hub.store import keys as key_store
 from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database, Raced
 from hub.vault import KeyPurpose, KeyState, MasterKey, Vault

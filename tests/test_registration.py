@@ -18,8 +18,8 @@ from hub.store import keys as key_store
 from hub.store import schema
 from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database, DatabaseUnavailable
-from hub.store.sqlite import SqliteDatabase
 from hub.store.keys import SigningState
+from hub.store.sqlite import SqliteDatabase
 from signing import x509
 from signing.keys import KeyFolder, Purpose
 

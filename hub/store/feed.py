@@ -157,7 +157,7 @@ def lag(reader: Reader, position: int, limit: int = 100_000) -> Lag:
     values = {"position": position, "limit": limit}
     counted = reader.one(
         "SELECT COUNT(*) AS n FROM (SELECT 1 FROM outbox UNION ALL SELECT 1 FROM ledger WHERE position > :position"
-        " LIMIT :limit) AS some",
+        " LIMIT :limit) AS few",
         values,
     )
     oldest = reader.one(

@@ -16,7 +16,7 @@ def revision(reader: Reader) -> str:
 
 def outbox_size(reader: Reader) -> int:
     """How many entries wait in the outbox; counting stops at COUNTED_AT_MOST."""
-    row = reader.one("SELECT COUNT(*) AS n FROM (SELECT 1 FROM outbox LIMIT :most) AS some", {"most": COUNTED_AT_MOST})
+    row = reader.one("SELECT COUNT(*) AS n FROM (SELECT 1 FROM outbox LIMIT :most) AS few", {"most": COUNTED_AT_MOST})
     return int(row["n"]) if row else 0
 
 

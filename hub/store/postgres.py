@@ -353,7 +353,7 @@ class PostgresWriter(PostgresTransaction):
 
     def is_mine(self, job: str) -> bool:
         """Whether nobody else does this job now; it is ours until the transaction ends, however it does."""
-        row = self.one("SELECT pg_try_advisory_xact_lock(:locks, :job) AS mine", {"locks": LOCKS, "job": _JOBS[job]})
+        row = self.one(f"SELECT pg_try_advisory_xact_lock({LOCKS}, {_JOBS[job]}) AS mine")
         return row is not None and bool(row["mine"])
 
     def insert(self, table: str, values: Values) -> None:

@@ -8,11 +8,47 @@ its new seal through a function that changes nothing else.
 from psycopg import sql
 
 UPDATED = frozenset(
-    "parties cases pushes intents certificates versions holdings documents cursors retrievals seen_counts id_blocks"
-    " data_keys signing_keys x509_certificates clients client_keys clerks authorities types matters public_urls".split()
+    [
+        "parties",
+        "cases",
+        "pushes",
+        "intents",
+        "certificates",
+        "versions",
+        "holdings",
+        "documents",
+        "cursors",
+        "retrievals",
+        "seen_counts",
+        "id_blocks",
+        "data_keys",
+        "signing_keys",
+        "x509_certificates",
+        "clients",
+        "client_keys",
+        "clerks",
+        "authorities",
+        "types",
+        "matters",
+        "public_urls",
+    ]
 )
-ONLY_ADDED = frozenset("acts audit blind_index editions handles jtis ledger materials outbox seen successions".split())
-DELETED = frozenset("blind_index intents outbox cursors seen seen_counts jtis materials".split())
+ONLY_ADDED = frozenset(
+    [
+        "acts",
+        "audit",
+        "blind_index",
+        "editions",
+        "handles",
+        "jtis",
+        "ledger",
+        "materials",
+        "outbox",
+        "seen",
+        "successions",
+    ]
+)
+DELETED = frozenset(["blind_index", "intents", "outbox", "cursors", "seen", "seen_counts", "jtis", "materials"])
 READ_ONLY = "alembic_version"
 
 MISSING = (
