@@ -234,7 +234,7 @@ def test_a_seal_key_that_was_used_enough_is_replaced_by_itself(city: City, monke
     assert not city.parts.rotation.step(), "looked: made this month"
     monkeypatch.setattr(rotation_module, "ACTIONS_A_SEAL_KEY", 100)
     with city.parts.database.write() as writer:
-        writer.run("UPDATE data_keys SET created_at = created_at - 40 * 86400 * 1000000")
+        writer.run("UPDATE data_keys SET created_at = created_at - 3456000000000")
     with another(city) as parts:
         while parts.rotation.step():
             pass

@@ -416,13 +416,17 @@ class PostgresDatabase:
             try:
                 self._control(connection, begin)
                 yield connection
-                if self._control(connection, "COMMIT") != "COMMIT":
-                    raise RuntimeError("a statement had failed, and its transaction was gone on with")
+                self._commit(connection)
             except BaseException:
                 with suppress(psycopg.Error, DatabaseUnavailable):
                     if connection.info.transaction_status is not TransactionStatus.IDLE:
                         self._control(connection, "ROLLBACK")
                 raise
+
+    def _commit(self, connection: Connection) -> None:
+        """The server answers the COMMIT of a transaction in which a statement has failed with ROLLBACK, and no error."""
+        if self._control(connection, "COMMIT") != "COMMIT":
+            raise RuntimeError("a statement had failed, and its transaction was gone on with")
 
     def _control(self, connection: Connection, text: str) -> str | None:
         """What the server says was done last; without parameters several statements are one message."""

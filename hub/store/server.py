@@ -111,7 +111,7 @@ def _connect(place: Address) -> "psycopg.Connection[Any]":
             raise DatabaseUnavailable("the database server takes no connections now") from None
         raise WrongDatabase(
             "数据库服务器拒绝连接:请核对 HUB_DATABASE_URL 的用户、数据库名、密码和 TLS 设置。",
-            "The database server turns this connection away: check user, database, password and TLS of HUB_DATABASE_URL",
+            "The database server refuses this connection: check user, database, password and TLS of HUB_DATABASE_URL",
         ) from None
 
 
