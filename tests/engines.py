@@ -21,6 +21,7 @@ BOTH = (SQLITE, POSTGRESQL)
 
 _templates: dict[Path, postgres.Template] = {}
 _keeping: set[Path] = set()
+_lent: list[tuple[postgres.Template, str]] = []
 
 
 def make(engine: str, settings: Settings, fill: Callable[[Settings], None]) -> None:
@@ -58,6 +59,33 @@ def copied(template: Path, folder: Path, **settings: Any) -> Iterator[Settings]:
     if folder in _keeping:
         _templates[folder] = postgres.Template(postgres.shared(), name)
     else:
+        kept.give_back(name)
+
+
+def _beside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.database")
+
+
+def url_beside(folder: Path) -> str | None:
+    """The database that was copied with a folder by `copy_beside`, or None for the embedded one."""
+    place = _beside(folder)
+    return place.read_text(encoding="utf-8") if place.exists() else None
+
+
+def copy_beside(template: Path, folder: Path) -> None:
+    """A copy that other processes find by its folder alone; `give_back_all` ends its use."""
+    shutil.copytree(template, folder)
+    kept = _templates.get(template)
+    if kept is not None:
+        name = kept.lend()
+        _lent.append((kept, name))
+        _beside(folder).write_text(postgres.shared().url(name), encoding="utf-8")
+
+
+def give_back_all() -> None:
+    """Of all that was copied with `copy_beside`."""
+    while _lent:
+        kept, name = _lent.pop()
         kept.give_back(name)
 
 

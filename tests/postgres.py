@@ -159,6 +159,14 @@ class Cluster:
             self._process = None
             time.sleep(0.05)
 
+    def freeze(self, number: signal.Signals = signal.SIGSTOP) -> None:
+        """Every process of it stands still, and its connections with them; SIGCONT lets them go on."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        for pid in (self._process.pid, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def remove(self) -> None:
         """Stop for good and leave nothing behind."""
         if os.getpid() == self._owner:  # not in a forked child

@@ -28,7 +28,7 @@ def place_of(settings: Settings, *, patient: bool = True) -> "Path | Address":
     if settings.database_url is None:
         return settings.data_dir / "hub.db"
     from hub.store import server
-    from hub.store.postgres import Limits
+    from hub.store.connections import Limits
 
     limits = Limits(
         connections=settings.database_connections,

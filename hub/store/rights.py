@@ -57,7 +57,7 @@ MISSING = (
     " (SELECT 1 FROM unnest(string_to_array(t.rights, ',')) AS r(one)"
     " WHERE NOT has_table_privilege(current_user, to_regclass(t.name), r.one)) ORDER BY t.name"
 )
-"""Of lines `table right,right`: the tables on which whoever asks lacks a right. Tables that are not there are passed."""
+"""Of lines `table right,right`: on which tables whoever asks lacks a right. Those that are not there are passed."""
 
 
 def rights_of(table: str) -> list[str]:

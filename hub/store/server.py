@@ -14,8 +14,9 @@ import psycopg
 from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from hub.store.connections import Limits, in_our_words
 from hub.store.database import DatabaseUnavailable, WrongDatabase
-from hub.store.postgres import LOCKS, Limits, PostgresDatabase, in_our_words
+from hub.store.postgres import LOCKS, PostgresDatabase
 from hub.store.rights import MISSING, fitting, grants
 
 OLDEST = 15
@@ -69,12 +70,15 @@ def address(url: str, password_file: Path | None, service_role: str, limits: Lim
             ) from None
     try:
         found = make_conninfo("postgresql://" + url.removeprefix(scheme), **more)
-        conninfo_to_dict(found)
+        parts = conninfo_to_dict(found)
     except psycopg.Error:
+        parts = {}
+    ports = str(parts.get("port", "")).split(",")
+    if not parts.get("dbname") or not all(port.isdigit() or not port for port in ports):
         raise WrongDatabase(
             "HUB_DATABASE_URL 的格式不对,应为 postgresql+psycopg://用户@主机:端口/数据库。",
             "HUB_DATABASE_URL is not of the form postgresql+psycopg://user@host:port/database",
-        ) from None
+        )
     return Address(found, service_role, limits)
 
 

@@ -27,6 +27,7 @@ from hub.store.sqlite import SqliteDatabase
 from hub.vault import VaultError
 from signing.errors import KeyMissing
 from tests import city as c
+from tests import engines
 from tests.faults import acts, journal, seeded
 
 _VERB = re.compile(r"\s*(\w+(?: (?:INTO|FROM|IMMEDIATE))?(?: \w+)?)")
@@ -85,8 +86,10 @@ def _step(points: Points, hold: dict[str, str] | None) -> Callable[[str], None]:
 
 
 def settings_of(folder: Path) -> Settings:
+    """A file beside the folder names the database, where it is on a server."""
     return Settings(
         data_dir=folder,
+        database_url=engines.url_beside(folder),
         public_url=c.URL,
         people_a_day_per_client=1_000_000,
         people_a_day=1_000_000,

@@ -470,7 +470,7 @@ def _append_only(dialect: str) -> None:
 def _let_acts_be_resealed() -> None:
     """The service may not update acts; this is the one thing that a rotation of data keys has to do there."""
     schema = op.get_bind().exec_driver_sql("SELECT quote_ident(current_schema())").scalar()
-    op.execute(  # noqa: S608 (nothing from outside)
+    op.execute(
         "CREATE FUNCTION reseal_act(of_home bigint, of_certificate bigint, of_revision integer, before bytea,"
         " after bytea) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER"
         f" SET search_path = {schema}, pg_temp AS"
