@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     database_service_role: str = Field("hub_service", pattern="^[a-z_][a-z0-9_]{0,62}$")
     database_connections: int = Field(10, ge=2, le=200)
     database_wait_s: float = Field(1.0, gt=0)
-    database_statement_s: float = Field(1.3, gt=0)
+    database_statement_s: float = Field(1.2, gt=0)
     database_lock_s: float = Field(1.1, gt=0)
     database_connect_s: float = Field(5.0, gt=0)
 

@@ -42,14 +42,15 @@ class Service:
     process: subprocess.Popen[bytes]
     token: str
     log: Path
+    client: httpx.Client
 
     def push(self, case: str, body: dict[str, Any]) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         raw = json.dumps(body, ensure_ascii=False).encode()
-        return httpx.put(f"{self.address}/api/v1/cases/{case}", content=raw, headers=headers, timeout=30)
+        return self.client.put(f"{self.address}/api/v1/cases/{case}", content=raw, headers=headers)
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.address + path, headers={"Authorization": f"Bearer {self.token}"}, timeout=30)
+        return self.client.get(self.address + path, headers={"Authorization": f"Bearer {self.token}"})
 
 
 def body(number: str) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             text=True,
             check=True,
         ).stdout.strip()
-        found = Service(cluster, settings, address, running[0], token, log)
+        found = Service(cluster, settings, address, running[0], token, log, httpx.Client(timeout=30))
         wait_for(lambda: running[0].poll() is not None or is_ready(found), 30)
         assert running[0].poll() is None, log.read_text()
         wait_for(lambda: len(children(running[0].pid)) == 2)
@@ -181,8 +182,10 @@ def killed(cluster: Cluster) -> Iterator[None]:
 @contextmanager
 def frozen(cluster: Cluster) -> Iterator[None]:
     cluster.freeze()
-    yield
-    cluster.freeze(signal.SIGCONT)
+    try:
+        yield
+    finally:
+        cluster.freeze(signal.SIGCONT)
 
 
 FAULTS = {"stopped": stopped, "killed": killed, "standing still": frozen}

@@ -28,8 +28,11 @@ _DOWN_S = 0.5
 """After a wait that was in vain, nobody else waits for so long."""
 _GRACE_S = 0.2
 """How much longer than the server's own limit a statement may take before its connection is cut."""
-_LOOK_EVERY_S = 0.1
+_LOOK_EVERY_S = 0.05
+_A_WHILE_S = 0.3
 _PREPARED = 500
+_DEAD_PEERS = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""For who may wait for minutes: a machine that is gone is noticed within 11 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Limits:
 
     connections: int = 10
     wait_s: float = 1.0
-    statement_s: float = 1.3
+    statement_s: float = 1.2
     lock_s: float = 1.1
     connect_s: float = 5.0
 
@@ -119,10 +122,15 @@ def _configure(connection: Connection) -> None:
 
 
 class _Watch:
-    """Cuts connections on which an answer is overdue: a network that swallows everything tells nobody."""
+    """Cuts connections on which an answer is overdue: a network that swallows everything tells nobody.
+
+    A server that does not even say that a statement took too long answers nobody else either: whoever has waited for a
+    while is told with the first one, and whoever comes next, at once.
+    """
 
     def __init__(self, limit_s: float) -> None:
-        self.limit_s = limit_s
+        self._limit_s = limit_s
+        self.down_until = float("-inf")
         self.busy: dict[Connection, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="database-watch", daemon=True)
@@ -131,9 +139,12 @@ class _Watch:
     def _run(self) -> None:
         while not self._stop.wait(_LOOK_EVERY_S):
             now = time.monotonic()
-            for connection, since in list(self.busy.items()):
-                if now - since > self.limit_s:
-                    _cut(connection)
+            waiting = list(self.busy.items())
+            if any(now - since > self._limit_s for _, since in waiting):
+                self.down_until = now + _DOWN_S
+                for connection, since in waiting:
+                    if now - since > min(_A_WHILE_S, self._limit_s):
+                        _cut(connection)
 
     def close(self) -> None:
         self._stop.set()
@@ -164,7 +175,6 @@ class Connections:
 
     def __init__(self, conninfo: str, limits: Limits, role: str | None, row_factory: Any) -> None:
         self._limits = limits
-        self._down_until = float("-inf")
         self.watch = _Watch(limits.statement_s + _GRACE_S)
         options = limits.options + (f" -c role={role}" if role else "")
         self._pool: ConnectionPool[Connection] = ConnectionPool(
@@ -176,6 +186,7 @@ class Connections:
                 "row_factory": row_factory,
                 "connect_timeout": max(2, round(limits.connect_s)),
                 "prepare_threshold": 3,
+                **_DEAD_PEERS,
             },
             configure=_configure,
             min_size=1,
@@ -196,14 +207,14 @@ class Connections:
             self._pool.putconn(connection)
 
     def _take(self) -> Connection:
-        if time.monotonic() < self._down_until:
+        if time.monotonic() < self.watch.down_until:
             raise DatabaseUnavailable("the database server was not there a moment ago")
         deadline = time.monotonic() + self._limits.wait_s
         while True:
             try:
                 connection = self._pool.getconn(deadline - time.monotonic())
             except PoolTimeout:
-                self._down_until = time.monotonic() + _DOWN_S
+                self.watch.down_until = time.monotonic() + _DOWN_S
                 raise DatabaseUnavailable("there is no connection to the database server") from None
             except PoolClosed:
                 raise DatabaseUnavailable("the database was closed") from None
@@ -216,17 +227,13 @@ class Connections:
     def asking(self, connection: Connection) -> Iterator[None]:
         """Around every statement: it ends in time, and in our words."""
         busy = self.watch.busy
-        busy[connection] = started = time.monotonic()
+        busy[connection] = time.monotonic()
         try:
             with _FAULTS:
                 yield
         except errors.FeatureNotSupported:  # a plan from before a migration: new connections have none
             connection.close()
             raise DatabaseUnavailable("the tables have just changed") from None
-        except DatabaseUnavailable:
-            if time.monotonic() - started > self.watch.limit_s:
-                self._down_until = time.monotonic() + _DOWN_S
-            raise
         finally:
             busy.pop(connection, None)
 
