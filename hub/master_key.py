@@ -162,12 +162,17 @@ class MasterKey:
         header = _KEYS_FORMAT + bytes.fromhex(secret.name) + salt
         return header + nonce + secret.for_backup(salt).encrypt(nonce, plain, header)
 
+    @staticmethod
+    def name_in(sealed: bytes) -> str:
+        """The name of the master key that opens the keys of a backup."""
+        return sealed[len(_KEYS_FORMAT) : len(_KEYS_FORMAT) + _NAME].hex()
+
     def open_keys(self, sealed: bytes) -> bytes:
         """The inverse of `seal_keys`; raises OtherMasterKey, and VaultError for anything that is not whole."""
         header, nonce = sealed[:_KEYS_HEADER], sealed[_KEYS_HEADER : _KEYS_HEADER + _NONCE]
         if len(nonce) != _NONCE or not header.startswith(_KEYS_FORMAT):
             raise VaultError("this is not the keys part of a backup")
-        wanted = header[len(_KEYS_FORMAT) : len(_KEYS_FORMAT) + _NAME].hex()
+        wanted = self.name_in(sealed)
         secret = self._secrets[0]
         if wanted != secret.name:
             raise OtherMasterKey(wanted, secret.name)

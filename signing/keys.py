@@ -185,6 +185,14 @@ class KeyFolder:
         """Say whether a readable file for this key is here; its contents are not tried."""
         return os.access(self._path(kid, purpose), os.R_OK)
 
+    def file(self, kid: str, purpose: Purpose) -> bytes:
+        """Return the private part as it lies there, encrypted, for a backup; raises KeyMissing unless it opens."""
+        self._private(kid, purpose)
+        try:
+            return self._path(kid, purpose).read_bytes()
+        except OSError as error:
+            raise KeyMissing(kid, "unreadable") from error
+
     def retire(self, kid: str, purpose: Purpose) -> None:
         """Delete the private part for good; done already is no fault."""
         path = self._path(kid, purpose)

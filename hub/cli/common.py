@@ -124,8 +124,10 @@ def opened() -> Iterator["Parts"]:
 
 def tell(error: Exception) -> int:
     """Say on stderr what is the matter, without a traceback and without values; the exit code."""
+    from hub.backup import Damaged, NotPossible
     from hub.domain.errors import TITLES, Refusal
     from hub.store.database import DatabaseUnavailable, StorageFull
+    from hub.store.documents import DocumentDamaged
     from hub.store.schema import WrongSchema
     from hub.vault import VaultError
     from signing.errors import KeyMissing
@@ -143,6 +145,13 @@ def tell(error: Exception) -> int:
                 "数据目录尚未建立或不是本版本的,请先运行 hub init。",
                 "Not this release's data directory: run `hub init`.",
             )
+        case NotPossible():
+            code = Exit.CONFIGURATION if error.is_setting else Exit.FAILED
+            say(error.message, error.message_en)
+        case Damaged():
+            say(f"备份已损坏,没有恢复:{error.what}。", "The backup is damaged: nothing was put back.")
+        case DocumentDamaged():
+            say("文件丢失或损坏,操作未完成。", f"A document is lost or damaged: {error}.")
         case VaultError():
             code = Exit.CONFIGURATION
             say("主密钥打不开数据,请核对 HUB_MASTER_KEY_FILE。", f"Master key: {error}.")
