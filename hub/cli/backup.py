@@ -122,8 +122,8 @@ def _show(found: "Manifest", as_json: bool) -> None:
 
 def _say_what_is_lost(found: "Manifest", left: int) -> None:
     common.say(
-        f"恢复到 {found.taken_at}(账本第 {found.ledger} 条)。此后的推送、暂扣、吊销、停用账号、更换或吊销密钥都不在其中,"
-        "须重做:请各审批系统重推此后的办件。",
+        f"恢复到 {found.taken_at}(账本第 {found.ledger} 条)。此后的推送、暂扣、吊销、停用账号、更换或吊销密钥都不在"
+        "其中,须重做:请各审批系统重推此后的办件。",
         f"This is the hub of {found.taken_at}, ledger position {found.ledger}. What was done after it is not in it and"
         " must be done again: pushes, suspensions and revocations, accounts that were disabled, keys that were rotated"
         " or revoked.",

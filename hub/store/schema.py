@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hub.store.database import Database, DatabaseUnavailable
+from hub.store.database import Database, DatabaseUnavailable, StorageFull
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -67,7 +67,7 @@ def migrate(path: Path) -> bool:
         from alembic import command
 
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        with _connection(path) as connection:
+        with _room(), _connection(path) as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             connection.exec_driver_sql("PRAGMA synchronous=FULL")
             command.upgrade(_config(connection), "head")
@@ -75,6 +75,19 @@ def migrate(path: Path) -> bool:
         return True
     finally:
         os.close(lock)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Tell a full disk in our own words."""
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        yield
+    except OperationalError as error:
+        if "full" not in str(error.orig):
+            raise
+        raise StorageFull("database or disk is full") from None
 
 
 def _revision(path: Path) -> str:
