@@ -198,6 +198,8 @@ def test_numbers_given_out_after_the_backup_are_not_given_again(town: Town, tmp_
         assert min(v.version_key for v in anew) >> 17 > max(v.version_key for v in lost) >> 17, "other status lists"
         for version in lost:
             assert parts.verification.verify_code(version.code).state is VerdictState.NOT_FOUND
+            printed = qr.text(t.URL, version.code, version.digits)
+            assert parts.verification.verify_qr(printed).state is VerdictState.UNKNOWN, "genuine, and not on record"
         assert again.agrees()
 
 

@@ -18,7 +18,7 @@ _README = """\
 
 data/  数据行(已加密)和 PDF 文件(已加密)。 Rows and PDF files, all of it encrypted.
 keys/  打开 data/ 的密钥和签名私钥,已用主密钥加密。 What opens data/, and the private signing keys, sealed under the
-       master key. Keep this folder on another medium than data/; neither is of use without the other.
+       master key. Keep this folder on another medium: data/ cannot be read without it and the master key.
 
 主密钥不在其中:请另行保存,不要与本备份放在一起。
 The master key is not in here: keep it in a third place, never beside this backup.
