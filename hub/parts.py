@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub.access import Access
+from hub.backup import Backup, Restore, Target
 from hub.clock import Clock
 from hub.directory import Directory
 from hub.holdings import Holdings
@@ -67,6 +68,7 @@ class Parts:
     verification: Verification
     x509: X509Publication
     rotation: Rotation
+    backup: Backup
 
 
 def keys_folder(settings: Settings) -> Path:
@@ -82,6 +84,18 @@ def documents_folder(settings: Settings) -> Path:
 def index_folder(settings: Settings) -> Path:
     """Where the embedded directory lies; it can be thrown away."""
     return settings.data_dir / "index"
+
+
+def restore_into(settings: Settings, at_step: Callable[[str], None] = lambda _: None) -> Restore:
+    """What puts a backup back where these settings say; nothing needs to be there, but for the master key."""
+    target = Target(
+        data_dir=settings.data_dir,
+        database=engines.embedded_path(settings),
+        keys=keys_folder(settings),
+        documents=documents_folder(settings),
+        master_key=settings.master_key_path,
+    )
+    return Restore(target, at_step)
 
 
 @contextmanager
@@ -213,6 +227,16 @@ def _parts(g: _Ground, checkers: Checkers, at_step: Callable[[str], None]) -> Pa
             signing_keys=g.signing_keys,
             keyring=g.keyring,
             documents=g.documents,
+        ),
+        backup=Backup(
+            database=g.database,
+            engine="sqlite" if engines.is_embedded(g.settings) else "postgresql",
+            clock=g.clock,
+            keyring=g.keyring,
+            documents=g.documents,
+            master_key=g.settings.master_key_path,
+            data_dir=g.settings.data_dir,
+            at_step=at_step,
         ),
     )
 

@@ -30,6 +30,8 @@ COMMANDS = {
     "migrate",
     "serve",
     "work",
+    "backup",
+    "restore",
     "sample load",
     "catalogue load",
     "catalogue check",

@@ -9,8 +9,10 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hub.backup import Damaged, NotPossible
     from hub.parts import Parts
     from hub.settings import Settings
+    from hub.store.documents import DocumentDamaged
 
 Progress = Callable[[int, int], None]
 _PIPE_WIDTH = 400
@@ -124,8 +126,10 @@ def opened() -> Iterator["Parts"]:
 
 def tell(error: Exception) -> int:
     """Say on stderr what is the matter, without a traceback and without values; the exit code."""
+    from hub.backup import Damaged, NotPossible
     from hub.domain.errors import TITLES, Refusal
     from hub.store.database import DatabaseUnavailable, StorageFull, WrongDatabase
+    from hub.store.documents import DocumentDamaged
     from hub.store.schema import WrongSchema
     from hub.vault import VaultError
     from signing.errors import KeyMissing
@@ -146,6 +150,8 @@ def tell(error: Exception) -> int:
         case WrongDatabase():
             code = Exit.CONFIGURATION
             say(error.message, f"{error}.")
+        case NotPossible() | Damaged() | DocumentDamaged():
+            code = _say_of_copying(error)
         case VaultError():
             code = Exit.CONFIGURATION
             say("主密钥打不开数据,请核对 HUB_MASTER_KEY_FILE。", f"Master key: {error}.")
@@ -170,6 +176,19 @@ def _say_refusal(error: Any, title: str, title_en: str) -> None:
     say(f"{error.code}: {error.detail or title}。", f"{title_en}.")
     for item in error.errors:
         say(f"  {item.pointer or '/'}  {item.message}", item.message_en)
+
+
+def _say_of_copying(error: "NotPossible | Damaged | DocumentDamaged") -> Exit:
+    from hub.backup import Damaged, NotPossible
+
+    if isinstance(error, NotPossible):
+        say(error.message, error.message_en)
+        return Exit.CONFIGURATION if error.is_setting else Exit.FAILED
+    if isinstance(error, Damaged):
+        say(f"备份已损坏,没有恢复:{error.what}。", "The backup is damaged: nothing was put back.")
+    else:
+        say("文件丢失或损坏,操作未完成。", f"A document is lost or damaged: {error}.")
+    return Exit.FAILED
 
 
 def _say_os_error(error: OSError) -> Exit:
