@@ -26,6 +26,15 @@ def overdue_since(reader: Reader) -> int | None:
     return None if row is None else row["due"]
 
 
+def newest_change(reader: Reader) -> int | None:
+    """When the change with the last position in the ledger was recorded (µs UTC), or None before the first."""
+    row = reader.one(
+        "SELECT a.recorded_at AS at FROM ledger l JOIN acts a ON a.home = l.home AND a.certificate = l.certificate"
+        " AND a.revision = l.revision WHERE l.position = (SELECT MAX(position) FROM ledger)"
+    )
+    return None if row is None else int(row["at"])
+
+
 def is_writable(database: Database) -> bool:
     """Whether the file and its folder may be written, without writing."""
     return os.access(database.path, os.W_OK) and os.access(database.path.parent, os.W_OK)
