@@ -99,7 +99,7 @@ def settings() -> "Settings":
     from hub.settings import Settings
 
     try:
-        return Settings()
+        found = Settings()
     except ValidationError as error:
         wrong = {f"HUB_{str(item['loc'][0]).upper()}": item["msg"] for item in error.errors() if item["loc"]}
         raise Stop(
@@ -111,6 +111,11 @@ def settings() -> "Settings":
         raise Stop(
             Exit.CONFIGURATION, "环境变量 HUB_* 无法读取。", "The HUB_* environment variables cannot be read."
         ) from None
+    if found.data_dir.exists() and not found.data_dir.is_dir():
+        raise Stop(
+            Exit.CONFIGURATION, f"HUB_DATA_DIR 不是目录:{found.data_dir}。", "HUB_DATA_DIR must name a directory."
+        )
+    return found
 
 
 def _expected(text: str) -> str:

@@ -31,12 +31,12 @@ def database(parts: Parts) -> Iterator[Finding]:
         yield problem(
             "database",
             f"SQLite {version} 过旧。",
-            "This SQLite is too old.",
+            f"SQLite {version} is too old.",
             "升级操作系统的 libsqlite3(3.40 或更高)。",
             "Upgrade the system's libsqlite3 to 3.40 or later.",
         )
     else:
-        yield ok("database", f"SQLite {version}。", "Recent enough, and of this release's schema.")
+        yield ok("database", f"数据库是 SQLite {version}。", f"SQLite {version} with this release's schema.")
     yield _time(parts)
 
 
@@ -52,7 +52,7 @@ def _time(parts: Parts) -> Finding:
             "校准时间:timedatectl set-ntp true(或 chronyc makestep)。",
             "Set the clock: `timedatectl set-ntp true`, or `chronyc makestep`.",
         )
-    return ok("time", f"{now.isoformat(timespec='seconds')}。", "The clock agrees with what is on record.")
+    return ok("time", "本机时间与记录一致。", "The clock agrees with what is on record.")
 
 
 def worker(parts: Parts) -> Iterator[Finding]:

@@ -55,12 +55,12 @@ def _names(unknown: list[str]) -> Finding:
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info[:2] >= OLDEST_PYTHON:
-        return ok("python", f"Python {version}。", "Recent enough.")
+        return ok("python", f"Python {version},版本合适。", f"Python {version} is recent enough.")
     oldest = ".".join(map(str, OLDEST_PYTHON))
     return problem(
         "python",
         f"Python {version} 过旧。",
-        "This Python is too old.",
+        f"Python {version} is too old.",
         f"安装 Python {oldest} 或更高版本,删除 .venv,再运行 scripts/start。",
         f"Install Python {oldest} or later, delete .venv and run scripts/start.",
     )
