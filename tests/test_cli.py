@@ -51,6 +51,7 @@ COMMANDS = {
     "keys retire",
     "keys revoke",
     "check",
+    "doctor",
     "index status",
     "index rebuild",
     "index compare",

@@ -101,18 +101,28 @@ def settings() -> "Settings":
     from hub.settings import Settings
 
     try:
-        return Settings()
+        found = Settings()
     except ValidationError as error:
-        names = ", ".join(sorted({f"HUB_{str(item['loc'][0]).upper()}" for item in error.errors() if item["loc"]}))
+        wrong = {f"HUB_{str(item['loc'][0]).upper()}": item["msg"] for item in error.errors() if item["loc"]}
         raise Stop(
             Exit.CONFIGURATION,
-            f"环境变量的值不对:{names}(见 docs/settings.md)。",
-            f"Wrong value of {names}: see docs/settings.md.",
+            f"环境变量的值不对:{', '.join(sorted(wrong))}(见 docs/settings.md)。",
+            "; ".join(f"{name}: {_expected(text)}" for name, text in sorted(wrong.items())) + ".",
         ) from None
     except SettingsError:
         raise Stop(
             Exit.CONFIGURATION, "环境变量 HUB_* 无法读取。", "The HUB_* environment variables cannot be read."
         ) from None
+    if found.data_dir.exists() and not found.data_dir.is_dir():
+        raise Stop(
+            Exit.CONFIGURATION, f"HUB_DATA_DIR 不是目录:{found.data_dir}。", "HUB_DATA_DIR must name a directory."
+        )
+    return found
+
+
+def _expected(text: str) -> str:
+    """What pydantic says should be there; it never quotes what is."""
+    return text.removeprefix("Value error, ").replace("Input should", "should").replace("String should", "should")
 
 
 @contextmanager

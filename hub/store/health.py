@@ -29,3 +29,12 @@ def overdue_since(reader: Reader) -> int | None:
 def free_bytes(folder: Path) -> int:
     """Room left where a folder lies."""
     return shutil.disk_usage(folder).free
+
+
+def newest_change(reader: Reader) -> int | None:
+    """When the change with the last position in the ledger was recorded (µs UTC), or None before the first."""
+    row = reader.one(
+        "SELECT a.recorded_at AS at FROM ledger l JOIN acts a ON a.home = l.home AND a.certificate = l.certificate"
+        " AND a.revision = l.revision WHERE l.position = (SELECT MAX(position) FROM ledger)"
+    )
+    return None if row is None else int(row["at"])
