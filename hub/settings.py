@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(15.0, gt=0)
     max_people_a_case: int = Field(20, ge=1, le=100)
 
-    writes_at_once: int = Field(4, ge=1)
+    writes_at_once: int = Field(1, ge=1)
     writes_waiting: int = Field(64, ge=0)
     reads_at_once: int = Field(8, ge=1)
     reads_waiting: int = Field(128, ge=0)

@@ -7,6 +7,7 @@ Safe to kill at any time and to run twice: whatever it does, the database decide
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,6 +24,11 @@ IDLE_S = 1.0
 FEED_S = 0.05
 """How often an idle worker looks for changes: two small reads."""
 RENDER_S = 0.1
+RUSH = 30
+"""So many changes within `RUSH_S` are a mass issue: drawing then leaves the machine to those who push."""
+RUSH_S = 1.0
+RUSH_REST = 4.0
+"""How long drawing rests in a rush, in times of what it took: whoever wants a file at once makes it by asking."""
 MAX_BACK_OFF_S = 30.0
 HOUSEKEEPING_S = 60.0
 BATCH = 50
@@ -42,6 +48,8 @@ class _Chore:
     next_at: float = field(default=0.0)
     failed: int = field(default=0)
     is_frequent: bool = False
+    rest: Callable[[], float] = lambda: 0.0
+    """How long it rests after work, in times of what the work took."""
 
 
 def finish_due(parts: Parts, limit: int = BATCH, stop: Event | None = None) -> int:
@@ -54,7 +62,7 @@ def finish_due(parts: Parts, limit: int = BATCH, stop: Event | None = None) -> i
         if stop is not None and stop.is_set():
             break
         try:
-            done += parts.issuance.finish(source, case_number)
+            done += parts.issuance.finish(source, case_number) is not None
         except DatabaseUnavailable:
             raise
         except Exception as fault:  # noqa: BLE001 (the edge)
@@ -77,10 +85,11 @@ class Worker:
             _Chore("heartbeat", heartbeat.EVERY_S, self._beat),
         )
         self._feeding = (
-            _Chore("sequence", FEED_S, parts.directory.sequence, is_frequent=True),
+            _Chore("sequence", FEED_S, self._sequence, is_frequent=True),
             _Chore("feed", FEED_S, parts.directory.feed, is_frequent=True),
         )
-        self._rendering = (_Chore("render", RENDER_S, parts.rendering.step, is_frequent=True),)
+        self._rendering = (_Chore("render", RENDER_S, parts.rendering.step, is_frequent=True, rest=self._rest),)
+        self._came: deque[tuple[float, int]] = deque()
 
     def run(self) -> None:
         """Work until `stop` is set; the chore in hand is finished first."""
@@ -105,6 +114,7 @@ class Worker:
             self._stop.wait(max(0.0, soonest - time.monotonic()))
 
     def _do(self, chore: _Chore) -> None:
+        began = time.monotonic()
         try:
             done = chore.work()
         except (DatabaseUnavailable, DirectoryUnavailable, KeyMissing, OSError) as fault:
@@ -114,7 +124,8 @@ class Worker:
             self._failed(chore, type(fault).__name__)
         else:
             chore.failed = 0
-            chore.next_at = time.monotonic() + (0.0 if done else chore.every_s)
+            now = time.monotonic()
+            chore.next_at = now + ((now - began) * chore.rest() if done else chore.every_s)
             if done:
                 note = _log.debug if chore.is_frequent else _log.info
                 note("done", chore=chore.name, count=done)
@@ -124,6 +135,19 @@ class Worker:
         pause = min(MAX_BACK_OFF_S, chore.every_s * 2 ** min(chore.failed, 10))
         chore.next_at = time.monotonic() + pause
         _log.warning("failed", chore=chore.name, kind=kind, times=chore.failed, pause_s=pause)
+
+    def _sequence(self) -> int:
+        moved = self._parts.directory.sequence()
+        if moved:
+            self._came.append((time.monotonic(), moved))
+        return moved
+
+    def _rest(self) -> float:
+        """Rests while changes come faster than they are drawn, so that a mass issue has the processor."""
+        since = time.monotonic() - RUSH_S
+        while self._came and self._came[0][0] < since:
+            self._came.popleft()
+        return RUSH_REST if sum(moved for _, moved in self._came) > RUSH else 0.0
 
     def _finish(self) -> int:
         return finish_due(self._parts, stop=self._stop)

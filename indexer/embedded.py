@@ -10,55 +10,23 @@ import os
 import re
 import sqlite3
 import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
-from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
-from indexer import tokens
+from indexer import embedded_search, embedded_tables
+from indexer.embedded_tables import FOR_ANSWERS, NAMES, TABLES, Mark, entry_of, find, put_marks
 from indexer.entry import Entry
-from indexer.query import FACET_SAMPLE, MAX_LIMIT, Page, Search, region_prefix, state
+from indexer.query import Page, Search
 
-_COLUMNS = tuple(f.name for f in fields(Entry))
-_NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
-_TEXT = ("organisation", "title")
-_COUNTED = ("type_code", "authority", "region", "standing", "valid_from", "valid_until", "superseded_on")
-_VALUES = attrgetter(*_COLUMNS)
-_INSERT = f"INSERT OR REPLACE INTO entries ({_NAMES}, ord) VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"  # noqa: S608
+__all__ = ["DirectoryBroken", "DirectoryUnavailable", "EmbeddedDirectory", "Mark"]
+
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR}
 _READ_WAIT_S = 0.25
 _WRITE_WAIT_S = 5.0
+_READ_CACHE_KB = 8_000
+_WRITE_CACHE_KB = 64_000
 _NAME = re.compile(r"g[0-9]{1,12}")
-_TABLES = (
-    (
-        "CREATE TABLE entries (party INTEGER NOT NULL, home INTEGER NOT NULL, certificate INTEGER NOT NULL,"
-        ' revision INTEGER NOT NULL, "primary" INTEGER NOT NULL, ended INTEGER NOT NULL, identifier TEXT NOT NULL,'
-        " type_code TEXT NOT NULL, authority TEXT NOT NULL, region TEXT NOT NULL, standing INTEGER NOT NULL,"
-        " issued_on INTEGER NOT NULL, valid_from INTEGER NOT NULL, valid_until INTEGER NOT NULL,"
-        " superseded_on INTEGER NOT NULL, organisation TEXT NOT NULL, title TEXT NOT NULL, personal INTEGER NOT NULL,"
-        " ord INTEGER NOT NULL, PRIMARY KEY (party, home, certificate)) WITHOUT ROWID"
-    ),
-    'CREATE INDEX by_order ON entries (ord) WHERE "primary" = 1 AND ended = 0',
-    'CREATE INDEX by_type ON entries (type_code, ord) WHERE "primary" = 1 AND ended = 0',
-    'CREATE INDEX by_authority ON entries (authority, ord) WHERE "primary" = 1 AND ended = 0',
-    "CREATE TABLE marks (name TEXT NOT NULL PRIMARY KEY, value ANY) WITHOUT ROWID",
-    # The ascii tokenizer leaves every Chinese code point alone, also those that came after SQLite's own tables.
-    "CREATE VIRTUAL TABLE words USING fts5(text, content='', tokenize='ascii')",
-)
-Mark = int | str
-"""A value beside the entries; a number only ever grows."""
-_STANDS = "e.standing IN (1, 4) AND e.superseded_on > :today AND e.valid_until >= :today"
-_STATES = {
-    "revoked": "e.standing = 3",
-    "superseded": "e.standing <> 3 AND e.superseded_on <= :today",
-    "expired": "e.standing <> 3 AND e.superseded_on > :today AND e.valid_until < :today",
-    "suspended": "e.standing = 2 AND e.superseded_on > :today AND e.valid_until >= :today",
-    "not_yet": f"{_STANDS} AND e.valid_from > :today",
-    "valid": f"{_STANDS} AND e.valid_from <= :today",
-}
 
 
 class DirectoryUnavailable(Exception):  # noqa: N818
@@ -106,17 +74,22 @@ class EmbeddedDirectory:
             with self._open(name, "rwc") as connection:
                 (self.folder / f"{name}.db").chmod(0o600)
                 connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("BEGIN IMMEDIATE")
-                for statement in _TABLES:
-                    connection.execute(statement)
-                _put_marks(connection, marks or {})
-                connection.execute("COMMIT")
+                with _transaction(connection, "BEGIN IMMEDIATE"):
+                    for statement in TABLES:
+                        connection.execute(statement)
+                    put_marks(connection, marks or {})
         return name
 
     def swap(self, name: str) -> None:
-        """Let a generation answer from now on, at once and for every process."""
+        """Let a generation answer from now on, at once and for every process.
+
+        What it needs for that is made first, where it is not there yet: about 4 seconds for a million entries.
+        """
         draft = self.folder / f".current.{os.getpid()}"
         with _faults():
+            with self._writing(name) as connection:
+                for statement in FOR_ANSWERS:
+                    connection.execute(statement)
             with draft.open("w") as file:
                 file.write(name + "\n")
                 file.flush()
@@ -155,20 +128,9 @@ class EmbeddedDirectory:
         too, and whoever feeds begins there.
         """
         with _faults(), self._writing(name) as connection:
-            for seen in instead_of:
-                if _find(connection, seen.key) == seen:
-                    _unlist(connection, seen)
-                    connection.execute("DELETE FROM entries WHERE party = ? AND home = ? AND certificate = ?", seen.key)
-            newer = [(before, entry) for before, entry in _paired(connection, entries) if _is_newer(before, entry)]
-            # All old words go first: a certificate's place in the listing may pass from one holder to another.
-            for before, _ in newer:
-                _unlist(connection, before)
-            connection.executemany(_INSERT, ((*_VALUES(entry), entry.order) for _, entry in newer))
-            # In rising order, for FTS5 writes a segment of its own whenever a number is lower than the one before.
-            for _, entry in sorted(newer, key=lambda pair: pair[1].order):
-                _enlist(connection, entry)
-            _put_marks(connection, marks or {})
-        return len(newer)
+            count = embedded_tables.replace(connection, entries, instead_of)
+            put_marks(connection, marks or {})
+        return count
 
     # --- questions ----------------------------------------------------------------------------------------------------
 
@@ -183,63 +145,31 @@ class EmbeddedDirectory:
         marks = ", ".join(f":type{n}" for n in range(len(type_codes)))
         values = {"party": party, "today": today, **{f"type{n}": code for n, code in enumerate(type_codes)}}
         sql = (
-            f"SELECT {_NAMES} FROM entries WHERE party = :party AND (ended = 0 OR superseded_on > :today)"  # noqa: S608
+            f"SELECT {NAMES} FROM entries WHERE party = :party AND (ended = 0 OR superseded_on > :today)"  # noqa: S608
             f" AND type_code IN ({marks})"
         )
         with _faults():
-            return [_entry(row) for row in self._reader(name).execute(sql, values)]
+            return [entry_of(row) for row in self._reader(name).execute(sql, values)]
 
     def search(self, name: str, search: Search) -> Page:
         """One page; facets on the first page only."""
-        limit = min(search.limit, MAX_LIMIT)
-        if search.text and not search.tokens:
-            return Page((), None)
-        entries = [_entry(row) for row in self._matches(name, search, _COLUMNS, limit + 1)]
-        following = entries[limit - 1].order if len(entries) > limit else None
-        if search.before is not None:
-            return Page(tuple(entries[:limit]), following)
-        if following is None:
-            sample = [attrgetter(*_COUNTED)(entry) for entry in entries]
-        else:
-            sample = self._matches(name, search, _COUNTED, FACET_SAMPLE + 1)
-        facets = _facets(sample[:FACET_SAMPLE], search.today)
-        return Page(tuple(entries[:limit]), following, facets, sampled=len(sample) > FACET_SAMPLE)
-
-    def _matches(self, name: str, search: Search, columns: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
-        """Some columns of the newest entries that match."""
-        words = search.tokens
-        where, values = _conditions(search)
-        source, place = "entries e", "e.ord"
-        if words and search.party is None:
-            values["phrase"] = '"' + " ".join(words) + '"'
-            source, place = "words JOIN entries e ON e.ord = words.rowid", "words.rowid"
-            where = ["words MATCH :phrase", *where]
-        if search.before is not None:
-            where.append(f"{place} < :before")
-            values["before"] = search.before
-        is_sieved = bool(words) and search.party is not None  # words has one holder a certificate; a party has few
-        wanted = ", ".join(f'e."{column}"' for column in (*columns, *(_TEXT if is_sieved else ())))
-        sql = f"SELECT {wanted} FROM {source} WHERE {' AND '.join(where)} ORDER BY {place} DESC LIMIT :limit"  # noqa: S608
-        with _faults():
-            rows = self._reader(name).execute(sql, {**values, "limit": -1 if is_sieved else limit}).fetchall()
-        if is_sieved:
-            rows = [row for row in rows if tokens.matches(words, " ".join(row[-len(_TEXT) :]).strip())]
-        return [row[: len(columns)] for row in rows[:limit]]
+        with _faults(), _transaction(self._reader(name), "BEGIN") as connection:
+            return embedded_search.search(connection, search)
 
     def walk(self, name: str, after: tuple[int, int, int], limit: int) -> list[Entry]:
         """The next entries of a generation in the order of their keys: how two of them are compared."""
         values = {"party": after[0], "home": after[1], "certificate": after[2], "limit": limit}
         sql = (
-            f"SELECT {_NAMES} FROM entries WHERE (party, home, certificate) > (:party, :home, :certificate)"  # noqa: S608
+            f"SELECT {NAMES} FROM entries WHERE (party, home, certificate) > (:party, :home, :certificate)"  # noqa: S608
             " ORDER BY party, home, certificate LIMIT :limit"
         )
         with _faults():
-            return [_entry(row) for row in self._reader(name).execute(sql, values)]
+            return [entry_of(row) for row in self._reader(name).execute(sql, values)]
 
     def find(self, name: str, key: tuple[int, int, int]) -> Entry | None:
         """One entry of a generation."""
         with _faults():
-            return _find(self._reader(name), key)
+            return find(self._reader(name), [key]).get(key)
 
     def count(self, name: str) -> int:
         """How many entries a generation has, ended ones too."""
@@ -265,14 +195,8 @@ class EmbeddedDirectory:
     def _writing(self, name: str) -> Iterator[sqlite3.Connection]:
         with self._open(name, "rw") as connection:
             connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+            with _transaction(connection, "BEGIN IMMEDIATE"):
                 yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
 
     @contextmanager
     def _open(self, name: str, mode: str) -> Iterator[sqlite3.Connection]:
@@ -298,7 +222,21 @@ class EmbeddedDirectory:
             self._regular(name)
         address = f"{self._path(name).absolute().as_uri()}?mode={mode}"
         wait_s = _READ_WAIT_S if mode == "ro" else _WRITE_WAIT_S
-        return sqlite3.connect(address, uri=True, isolation_level=None, timeout=wait_s, check_same_thread=False)
+        connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=wait_s, check_same_thread=False)
+        connection.execute(f"PRAGMA cache_size=-{_READ_CACHE_KB if mode == 'ro' else _WRITE_CACHE_KB}")
+        return connection
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[sqlite3.Connection]:
+    connection.execute(begin)
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 @contextmanager
@@ -311,86 +249,3 @@ def _faults() -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         broken = code in _BROKEN or "no such table" in str(error)
         raise (DirectoryBroken if broken else DirectoryUnavailable)(str(error)) from None
-
-
-def _paired(connection: sqlite3.Connection, entries: Iterable[Entry]) -> Iterator[tuple[Entry | None, Entry]]:
-    """Each entry with what is there; of several with one key in a batch the last one."""
-    for entry in {entry.key: entry for entry in entries}.values():
-        yield _find(connection, entry.key), entry
-
-
-def _is_newer(before: Entry | None, entry: Entry) -> bool:
-    return before is None or before.revision <= entry.revision
-
-
-def _find(connection: sqlite3.Connection, key: tuple[int, int, int]) -> Entry | None:
-    sql = f"SELECT {_NAMES} FROM entries WHERE party = ? AND home = ? AND certificate = ?"  # noqa: S608
-    row = connection.execute(sql, key).fetchone()
-    return None if row is None else _entry(row)
-
-
-def _unlist(connection: sqlite3.Connection, entry: Entry | None) -> None:
-    if entry is not None and _is_listed(entry):
-        values = (entry.order, _text(entry))
-        connection.execute("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", values)
-
-
-def _enlist(connection: sqlite3.Connection, entry: Entry) -> None:
-    if _is_listed(entry):
-        connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (entry.order, _text(entry)))
-
-
-def _put_marks(connection: sqlite3.Connection, marks: Mapping[str, Mark]) -> None:
-    for name, value in marks.items():
-        connection.execute(
-            "INSERT INTO marks (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-            " WHERE typeof(value) <> 'integer' OR excluded.value > value",
-            (name, value),
-        )
-
-
-def _is_listed(entry: Entry) -> bool:
-    return entry.primary and not entry.ended
-
-
-def _text(entry: Entry) -> str:
-    return " ".join(tokens.tokens(entry.text))
-
-
-def _entry(row: Sequence[Any]) -> Entry:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    return Entry(**{**values, **{name: bool(values[name]) for name in ("primary", "ended", "personal")}})
-
-
-def _conditions(search: Search) -> tuple[list[str], dict[str, Any]]:
-    where = ["e.ended = 0"]
-    if search.party is None:
-        where.append('e."primary" = 1')
-    values: dict[str, Any] = {"today": search.today}
-    for name in ("type_code", "authority", "party"):
-        if getattr(search, name) not in {"", None}:
-            where.append(f"e.{name} = :{name}")
-            values[name] = getattr(search, name)
-    if search.region:
-        where.append("substr(e.region, 1, :region_length) = :region")
-        values["region"] = region_prefix(search.region)
-        values["region_length"] = len(values["region"])
-    for name, sign, day in (("issued_from", ">=", search.issued_from), ("issued_to", "<=", search.issued_to)):
-        if day is not None:
-            where.append(f"e.issued_on {sign} :{name}")
-            values[name] = day
-    if search.state:
-        where.append(_STATES[search.state])
-    owners = {f"owner{n}": code for n, code in enumerate(sorted(search.persons_of))}
-    where.append(f"(e.personal = 0 OR e.authority IN ({', '.join(f':{name}' for name in owners)}))")
-    return where, {**values, **owners}
-
-
-def _facets(rows: Sequence[tuple[Any, ...]], today: int) -> dict[str, dict[str, int]]:
-    found: dict[str, Counter[str]] = {name: Counter() for name in ("type_code", "authority_code", "region", "state")}
-    for (type_code, authority, region, standing, begins, ends, superseded), times in Counter(rows).items():
-        found["type_code"][type_code] += times
-        found["authority_code"][authority] += times
-        found["region"][region] += times
-        found["state"][state(standing, begins, ends, superseded, today)] += times
-    return {name: dict(counts.most_common()) for name, counts in found.items()}

@@ -97,4 +97,7 @@ def matches(search: Search, entry: Entry) -> bool:
         return False
     if search.state and state_of(entry, search.today) != search.state:
         return False
-    return not search.text or (bool(search.tokens) and tokens.matches(search.tokens, entry.text))
+    if not search.text:
+        return True
+    words = search.tokens
+    return bool(words) and tokens.matches(words, entry.text)

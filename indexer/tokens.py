@@ -18,8 +18,21 @@ _RUN = re.compile(r"[0-9a-z]+|[^\x00-\x7f\s]+")
 def normalise(text: str) -> str:
     """NFKC, lower case, name dots and punctuation as single spaces; what is compared on both sides."""
     folded = unicodedata.normalize("NFKC", text.translate(_DOTS)).lower().translate(_DOTS)
-    kept = (c if _is_content(c) else " " for c in folded)
-    return " ".join("".join(kept).split())
+    return " ".join(folded.translate(_CONTENT).split())
+
+
+class _Content(dict[int, str]):
+    """What becomes of each character; those of the first plane are looked at once."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        kept = character if _is_content(character) else " "
+        if code < 0x10000:
+            self[code] = kept
+        return kept
+
+
+_CONTENT = _Content()
 
 
 def _is_content(character: str) -> bool:

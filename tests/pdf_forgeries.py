@@ -160,14 +160,6 @@ def qpdf(pdf: bytes, *options: str) -> bytes:
         return target.read_bytes()
 
 
-@cache
-def scan() -> bytes:
-    """The page as a scanner of an office leaves it: pixels in a PDF."""
-    out = BytesIO()
-    picture(good()).convert("RGB").save(out, "PDF", resolution=150)
-    return out.getvalue()
-
-
 def picture(pdf: bytes) -> samples.Image.Image:
     return pypdfium2.PdfDocument(pdf)[0].render(scale=150 / 72).to_pil()
 
@@ -355,7 +347,6 @@ def damaged() -> Iterator[tuple[str, bytes]]:
 def unsigned() -> Iterator[tuple[str, bytes]]:
     pdf = good()
     yield "signature_taken_out_of_its_field", re.sub(rb"/V 3 0 R", b"        ", pdf)
-    yield "printed_and_scanned", scan()
     yield "ten_thousand_pages", many_pages(10_000)
     yield "bomb_in_one_layer", bomb(1)
     yield "bomb_in_nested_streams", bomb(6, 1_000_000_000)

@@ -122,7 +122,7 @@ def test_a_file_is_a_pdf_a_photo_or_a_text(city, tmp_path):
         (pdf, 0, "✓ 证照有效  Valid"),
         (revoked, 1, "✕ 证照已"),
         (pdf + b"\n", 1, "⚠ 内容与签名不一致"),
-        (paper.scanned(pdf, "JPEG"), 5, "? 文件本身不能证明"),
+        (paper.scanned(pdf, "JPEG"), 0, "✓ 按二维码:证照有效"),
         (b"%PDF-1.7\n", 5, "? 文件未能核验"),
     ):
         file = tmp_path / "证照.pdf"

@@ -1,7 +1,7 @@
 """Chinese text as tokens: every edge that the same answer from every engine depends on."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from indexer import tokens
@@ -28,6 +28,14 @@ from indexer import tokens
 )
 def test_tokens(text: str, expected: list[str]) -> None:
     assert tokens.tokens(text) == expected
+
+
+@given(st.text(max_size=12), st.text(max_size=12))
+@example("ΟΔΟΣ", "ΣΑΜΟΣ")
+@example("か", "\u3099か")
+def test_words_side_by_side_are_the_words_of_each(organisation: str, title: str) -> None:
+    """The embedded engine keeps the tokens of titles and names, and joins them."""
+    assert tokens.tokens(f"{organisation} {title}".strip()) == tokens.tokens(organisation) + tokens.tokens(title)
 
 
 @pytest.mark.parametrize("dot", "·•・‧∙⋅･")

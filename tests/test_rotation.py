@@ -114,7 +114,7 @@ def push(parts: Parts, case: str, body: dict[str, Any]) -> dict[str, Any]:
 def issue_open(parts: Parts) -> bool:
     """Sign and publish what `template` left decided; whether that was done now."""
     source = c.caller("fz-public-security").source
-    return parts.issuance.is_pending(source, "CS-1") and parts.issuance.finish(source, "CS-1")
+    return parts.issuance.is_pending(source, "CS-1") and parts.issuance.finish(source, "CS-1") is not None
 
 
 def find(parts: Parts, who: tuple[str, str, str]) -> int | None:

@@ -161,7 +161,7 @@ def test_the_page_takes_a_file_without_script(hub: Hub) -> None:
     for data, title in (
         (pdf, "证照有效"),
         (pdf + b"\n", "内容与签名不一致"),
-        (paper.scanned(pdf, "JPEG"), "文件本身不能证明"),
+        (paper.scanned(pdf, "JPEG"), "按二维码:证照有效"),
         (b"hello", "文件未能核验"),
         (hub.city.parts.rendition.of_version(versions(hub.city, State.REVOKED)[0]), "证照已"),
     ):

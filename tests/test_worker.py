@@ -17,7 +17,7 @@ from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.store import clients, intents, seen
 from hub.vault import KeyPurpose
-from hub.worker import Worker
+from hub.worker import RUSH, Worker
 from tests import city as c
 from tests.city import City, open_copy
 
@@ -127,6 +127,22 @@ def test_a_case_that_cannot_be_finished_does_not_stand_before_the_others(city):
     assert intents.is_open(city.parts.database.reader, source, CASES[0])
     # It waits for a while now: a whole batch of such cases does not fill every batch.
     assert intents.due(city.parts.database.reader, city.clock.now(), 10) == []
+
+
+def test_drawing_rests_while_changes_rush_in_and_only_then(city):
+    """What it would draw meanwhile is drawn after; a push must not wait for it."""
+    worker = Worker(city.parts, threading.Event())
+    assert worker._rest() == 0
+    caller = c.caller("fz-public-security")
+    numbers = [f"FZGA-2026-R-{n:04d}" for n in range(RUSH + 1)]
+    for number in numbers:
+        cases.push(city.parts, caller, number, body(number))
+    while worker._sequence():
+        pass
+    assert worker._rest() > 0
+    wait_for(lambda: worker._rest() == 0)
+    with working(city):
+        wait_for(lambda: city.parts.rendering.lag().changes == 0)
 
 
 def test_a_database_that_goes_away_comes_back(city):

@@ -11,8 +11,8 @@ from hub.domain.caller import Caller
 from hub.domain.case import CaseStatus, Decision, reply
 from hub.domain.case_number import case_number as checked_case_number
 from hub.domain.errors import Refusal
-from hub.domain.issuing import Intent
 from hub.intake.body import PushBody
+from hub.issuance import Reserved
 from hub.parts import Parts
 from hub.store import cases as case_store
 from hub.store import pushes
@@ -109,9 +109,12 @@ def _push(parts: Parts, caller: Caller, number: str, raw: bytes, source: str, re
     return _finish(parts, received, reserved, first)
 
 
-def _finish(parts: Parts, received: Received, reserved: Intent, first: int) -> Pushed:
+def _finish(parts: Parts, received: Received, reserved: Reserved, first: int) -> Pushed:
     source, number = received.push.source, received.push.case_number
-    if parts.issuance.finish(source, number, reserved):
+    done = parts.issuance.finish(source, number, reserved)
+    if done is not None and done.reply is not None and done.push_key == received.key:
+        return Pushed(done.reply, first)
+    if done is not None:  # somebody else was faster
         found = pushes.find(parts.database.reader, parts.vault, source, number, received.digest)
         if found is not None and found.reply is not None:
             return Pushed(found.reply, first)

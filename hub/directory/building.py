@@ -17,7 +17,7 @@ from hub.store import feed, listing
 from indexer.embedded import DirectoryBroken, DirectoryUnavailable
 
 Progress = Callable[[int], None]
-_WALK_BATCH = 2000
+_WALK_BATCH = 5000
 
 
 class Busy(Exception):  # noqa: N818 (nothing is broken)

@@ -12,8 +12,9 @@ from hub.domain.catalogue import Catalogue
 from hub.store.listing import Held, Holder, Listed
 from indexer.entry import FOREVER, NO_DAY, Entry
 
-FORMAT = 1
-"""Bumped whenever a release makes other entries of the same rows: generations of another format are replaced."""
+FORMAT = 2
+"""Bumped whenever a release makes other entries of the same rows, or keeps them in another way: generations of another
+format are replaced."""
 
 
 def entries_of(listed: Listed, catalogue: Catalogue) -> list[Entry]:

@@ -91,7 +91,8 @@ def contains_citizen_number(text: str) -> bool:
     case, written together, look like a child's number every eleventh time.
     """
     plain = unicodedata.normalize("NFKC", text).upper()
-    return any(_spaced(match.group()) or _run_together(match.group()) for match in _STRETCH.finditer(plain))
+    stretches = [found for found in _STRETCH.findall(plain) if len(found) >= 18]
+    return any(_spaced(stretch) or _run_together(stretch) for stretch in stretches)
 
 
 def _spaced(stretch: str) -> bool:

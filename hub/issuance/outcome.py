@@ -29,9 +29,9 @@ class Outcome:
         self._clock = clock
         self._ids = ids
 
-    def case(self, intent: Intent) -> CaseRecord:
-        """The case with its certificates; raises Raced where it is gone."""
-        found = cases.find(self._database.reader, self._vault, intent.source, intent.case_number)
+    def case(self, intent: Intent, before: CaseRecord | None) -> CaseRecord:
+        """The case with its certificates, from `before` or else from what is on record; Raced where it is gone."""
+        found = before or cases.find(self._database.reader, self._vault, intent.source, intent.case_number)
         if found is None:
             raise Raced
         return cases.with_certificates(found, tuple((p.home, p.certificate, p.version) for p in intent.planned))

@@ -6,7 +6,7 @@ by every equal push that meets the intent, and by the worker; who deletes no int
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -36,6 +36,22 @@ FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(seconds=60)
 
 
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What the first commit has left on record: the intent, and the case as it stands with it."""
+
+    intent: Intent
+    case: cases.CaseRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Nothing is left to do; `reply` is what this very call has put on record for the push of `push_key`, if it did."""
+
+    push_key: tuple[int, str, str, bytes] | None = None
+    reply: dict[str, Any] | None = None
+
+
 class Issuance:
     """The one place where certificates come into being. `at_step` is told each step's name, for crash tests."""
 
@@ -61,7 +77,7 @@ class Issuance:
         self._outcome = Outcome(database, vault, clock, ids)
         self._at_step = at_step
 
-    def reserve(self, received: Received, record: Record) -> Intent:
+    def reserve(self, received: Received, record: Record) -> Reserved:
         """The first commit: what is now on record and waits for `finish`.
 
         Raises the refusals of planning, KeyMissing, Raced and StaleKeys (receive it again).
@@ -92,7 +108,7 @@ class Issuance:
             reserve(writer, self._vault, reservation)
             self._audit.write(writer, record, "ok")
         self._at_step("reserved")
-        return intent
+        return Reserved(intent, case)
 
     def _intent(self, received: Received, plan: Plan) -> Intent:
         push = received.push
@@ -110,20 +126,21 @@ class Issuance:
         """Whether a case has decided certificates that are not yet signed and published."""
         return intents.is_open(self._database.reader, source, case_number)
 
-    def finish(self, source: str, case_number: str, reserved: Intent | None = None) -> bool:
-        """Sign and publish what a case has decided; whether nothing is left to do.
+    def finish(self, source: str, case_number: str, reserved: Reserved | None = None) -> Finished | None:
+        """Sign and publish what a case has decided; says that nothing is left to do.
 
-        reserved: the intent as `reserve` has just left it, so that it need not be read and opened again; the second
-        commit finds out whether it still stands. False while the signer is away; the intent then waits for the next
-        call, and the worker makes one.
+        reserved: what `reserve` has just left, so that it need not be read and opened again; the second commit finds
+        out whether it still stands. None while the signer is away; the intent then waits for the next call, and the
+        worker makes one.
         """
         fresh = [reserved] if reserved is not None else []  # for the first attempt only: a race means reading again
         return attempt(self._vault, lambda: self._finish_once(source, case_number, fresh.pop() if fresh else None))
 
-    def _finish_once(self, source: str, case_number: str, reserved: Intent | None = None) -> bool:
-        intent = reserved or intents.open_intent(self._database.reader, self._vault, source, case_number)
+    def _finish_once(self, source: str, case_number: str, reserved: Reserved | None = None) -> Finished | None:
+        case = None if reserved is None else reserved.case
+        intent = self._open_intent(source, case_number) if reserved is None else reserved.intent
         if intent is None:
-            return True
+            return Finished()
         retired = self._is_retired(intent)
         try:
             if retired:
@@ -134,27 +151,33 @@ class Issuance:
             if not retired and self._is_retired(intent):  # and its private part gone, since the keys were read
                 return self._finish_once(source, case_number)
             self._postpone(intent)
-            return False
+            return None
         self._at_step("signed")
-        return self._publish(replace(intent, planned=tuple(item.planned for item in signed)), signed)
+        return self._publish(replace(intent, planned=tuple(item.planned for item in signed)), signed, case)
 
-    def _publish(self, intent: Intent, signed: list[Signed]) -> bool:
+    def _open_intent(self, source: str, case_number: str) -> Intent | None:
+        return intents.open_intent(self._database.reader, self._vault, source, case_number)
+
+    def _publish(self, intent: Intent, signed: list[Signed], before: cases.CaseRecord | None) -> Finished | None:
         now = self._clock.now()
-        case = self._outcome.case(intent)
+        case = self._outcome.case(intent, before)
         changes = self._outcome.changes(intent, signed, now)
         case_row = cases.row_of(self._vault, case, now)
-        reply = pushes.sealed_reply(self._vault, intent.push_key, self._outcome.reply(intent, case.status))
+        reply = self._outcome.reply(intent, case.status)
+        sealed_reply = pushes.sealed_reply(self._vault, intent.push_key, reply)
         self._at_step("publish")
         try:
             with self._database.write() as writer:
                 key_store.require_current(writer, self._vault)
-                done = publish(writer, intent, changes, case_row, reply)
+                done = publish(writer, intent, changes, case_row, sealed_reply)
         except KeyRetired:
             self._keyring.refresh()
             done = False
         self._at_step("published")
+        if done:
+            return Finished(intent.push_key, reply)
         # Somebody else has finished this intent, or put another in its place: look again.
-        return done or self._finish_once(intent.source, intent.case_number)
+        return self._finish_once(intent.source, intent.case_number)
 
     def _sign(self, planned: Planned) -> Signed:
         """Both signatures, each checked with the public key on record; what stays as it is needs none."""

@@ -3,7 +3,8 @@ file is read by the checker, which has no keys, no database and no network, and 
 
 What the checker reports is put together here with what is on record: its seal, its credential and its QR code must be
 of one and the same version, sealed by the authority that issued it, and no other file may have been given out for it.
-A file without a seal proves nothing by itself: it is answered by its QR code, and never as valid.
+A PDF without a seal proves nothing by itself, whatever its text says, and is never valid. A photo or scan of paper is
+answered by its QR code, and the answer says so.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from hub.verification import problems
 from hub.verification.addresses import Addresses
 from hub.verification.answers import Answers
 from hub.verification.evidence import Evidence, Proof, Said, same_as_issued
+from hub.verification.places import Places
 from hub.verification.records import Found, Records
 from hub.verification.trust import SealTrust
 from hub.verification.verdict import Finding, Presented, Verdict
@@ -49,6 +51,7 @@ class Files:
         evidence: Evidence,
         answers: Answers,
         addresses: Addresses,
+        places: Places,
         checkers: Checkers,
         trust: SealTrust,
         clock: Clock,
@@ -57,6 +60,7 @@ class Files:
         self._evidence = evidence
         self._answers = answers
         self._addresses = addresses
+        self._places = places
         self._checkers = checkers
         self._trust = trust
         self._clock = clock
@@ -85,12 +89,12 @@ class Files:
     # --- putting together --------------------------------------------------------------------------------------------
 
     def _judge(self, finding: checked.Finding, sha256: bytes) -> Verdict:
-        presented = Presented.RECORD if finding.what is What.IMAGE else Presented.PDF
-        noted: tuple[str, ...] = (problems.FILE_IMAGE,) if finding.what is What.IMAGE else ()
         # Codes alone pass: whoever took over the checker could otherwise write what he likes into our answers.
-        noted += tuple(code if code in problems.MEANINGS else problems.CHECKER_FAILED for code in finding.problems)
-        file = Proof(Finding(finding.intact), Finding(finding.trusted), None, noted)
+        noted = tuple(code if code in problems.MEANINGS else problems.CHECKER_FAILED for code in finding.problems)
         code, several = self._code_of(finding.qr_texts)
+        if finding.what is What.IMAGE:
+            return self._of_picture(code, several, noted)
+        file = Proof(Finding(finding.intact), Finding(finding.trusted), None, noted)
         credential = self._credential(finding)
         place = None if code is None else self._place(*code)
         parts = [part for part in (credential, place) if part is not None]
@@ -105,16 +109,27 @@ class Files:
             proof = _worse(proof, problems.FILE_SEVERAL_CODES, intact=_UNKNOWN)
         elif code is None and finding.what is not What.OTHER:
             proof = _noting(proof, problems.NO_CODE)
-        return self._told(presented, proof, credential, place)
+        return self._told(proof, credential, place)
 
-    def _told(self, presented: Presented, proof: Proof, credential: _Part | None, place: _Part | None) -> Verdict:
+    def _of_picture(self, code: tuple[str, str | None] | None, several: bool, noted: tuple[str, ...]) -> Verdict:
+        """A photo or scan of paper: what its QR code says, as if its text had been sent, and that it is no more."""
+        if several:
+            verdict = self._answers.unsaid(problems.FILE_SEVERAL_CODES)
+        elif code is None:
+            verdict = self._answers.unsaid(problems.NO_CODE)
+        else:
+            verdict = self._places.verify(*code)
+        said = dict.fromkeys((problems.FILE_IMAGE, *noted, *verdict.problems))
+        return replace(verdict, problems=tuple(said))
+
+    def _told(self, proof: Proof, credential: _Part | None, place: _Part | None) -> Verdict:
         """Who gives a code may see its record; a credential leads to one when it is good in itself."""
         if place is not None and (place.found.record is not None or credential is None or not credential.proof.holds):
             missing = place.proof.intact is _UNKNOWN and place.proof.trusted is _UNKNOWN
-            return self._answers.with_record(presented, proof, place.found, missing=missing)
+            return self._answers.with_record(Presented.PDF, proof, place.found, missing=missing)
         if credential is not None and credential.proof.holds:
-            return self._answers.with_record(presented, proof, credential.found)
-        return self._answers.verdict(presented, proof)
+            return self._answers.with_record(Presented.PDF, proof, credential.found)
+        return self._answers.verdict(Presented.PDF, proof)
 
     def _as_one(self, proof: Proof, credential: _Part | None, place: _Part | None) -> Proof:
         """A credential and a QR code of two versions were never in one file of ours."""

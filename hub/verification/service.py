@@ -17,7 +17,8 @@ from hub.verification.addresses import Addresses
 from hub.verification.answers import Answers
 from hub.verification.evidence import Evidence, Proof, carries_signature_of, same_as_issued, say_the_same
 from hub.verification.files import Files
-from hub.verification.records import Found, Records
+from hub.verification.places import Places
+from hub.verification.records import Records
 from hub.verification.status_lists import StatusLists
 from hub.verification.trust import SealTrust
 from hub.verification.verdict import Finding, Presented, Verdict
@@ -48,11 +49,13 @@ class Verification:
         self._records = Records(database, vault)
         self._evidence = Evidence(keyring, self.addresses)
         self._answers = Answers(database=database, clock=clock, catalogue=catalogue, evidence=self._evidence)
+        self._places = Places(records=self._records, evidence=self._evidence, answers=self._answers)
         self._files = Files(
             records=self._records,
             evidence=self._evidence,
             answers=self._answers,
             addresses=self.addresses,
+            places=self._places,
             checkers=checkers,
             trust=SealTrust(publication),
             clock=clock,
@@ -67,7 +70,7 @@ class Verification:
     def verify_code(self, text: str) -> Verdict:
         """The record of a public code, as typed: any case, with spaces or dashes."""
         code = codes.read_code(text)
-        return self._answers.missing(problems.CODE_MALFORMED) if code is None else self._verify_place(code, None)
+        return self._answers.missing(problems.CODE_MALFORMED) if code is None else self._places.verify(code, None)
 
     def verify_qr(self, text: str) -> Verdict:
         """A scanned text: address with code and perhaps digits, a code alone, or digits alone."""
@@ -85,7 +88,7 @@ class Verification:
         code = codes.read_code(parts.code)
         if code is None:
             return self._answers.missing(problems.CODE_MALFORMED)
-        return self._verify_place(code, parts.digits)
+        return self._places.verify(code, parts.digits)
 
     def verify_credential(self, text: str) -> Verdict:
         """A credential, whole or with disclosures left out.
@@ -124,22 +127,6 @@ class Verification:
 
     # --- from what was presented to the record -------------------------------------------------------------------
 
-    def _verify_place(self, code: str, digits: str | None) -> Verdict:
-        found = self._records.by_code(code)
-        if digits is not None:
-            proof = self._evidence.of_digits(code, digits, found.record, found.digits)
-            if proof.intact is not _UNKNOWN or proof.trusted is not _UNKNOWN:
-                return self._answers.with_record(Presented.RECORD, proof, found)
-        return self._of_record_alone(found)
-
-    def _of_record_alone(self, found: Found) -> Verdict:
-        if found.record is None:
-            if found.problem:
-                return self._answers.unsaid(found.problem)
-            return self._answers.missing(problems.CODE_UNKNOWN)
-        proof = self._evidence.of_record(found.record)
-        return self._answers.with_record(Presented.RECORD, proof, found, own=proof)
-
     def _verify_digits_alone(self, digits: str) -> Verdict:
         """Without the code a signature cannot be checked; the record that the digits name tells the code.
 
@@ -151,7 +138,7 @@ class Verification:
             return self._answers.verdict(Presented.RECORD, self._evidence.of_digits(None, digits, None, None))
         found = self._records.by_identifier(name)
         if found.record is None:
-            return self._of_record_alone(found)
+            return self._places.record_alone(found)
         if digits != found.record.digits and say_the_same(digits, found.record.digits):
             return self._answers.unsaid(problems.CODE_MALFORMED)
         proof = self._evidence.of_digits(found.record.code, digits, found.record, found.digits)

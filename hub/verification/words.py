@@ -108,12 +108,25 @@ def headline(verdict: Verdict) -> Headline:
     if shown is None or verdict.state is not shown.state:
         return _FIXED.get(verdict.state, _FIXED[VerdictState.UNKNOWN])
     head = _of_certificate(shown, day_of(verdict.checked_at))
+    if problems.FILE_IMAGE in verdict.problems:
+        head = _of_picture(head, is_valid=verdict.state is VerdictState.VALID)
     return head if copy is None else replace(head, title=f"{head.title}(加注件)", title_en=f"{head.title_en}; a copy")
 
 
 def _is_of_file(verdict: Verdict) -> bool:
     is_file = verdict.presented is Presented.PDF or problems.FILE_IMAGE in verdict.problems
     return is_file and problems.DATABASE_UNAVAILABLE not in verdict.problems
+
+
+def _of_picture(head: Headline, *, is_valid: bool) -> Headline:
+    """The certificate that the QR code of a photo leads to: what is printed beside the code was not verified."""
+    return replace(
+        head,
+        title=f"按二维码:{head.title}",
+        title_en=f"By its QR code: {head.title_en}",
+        line="只核验了二维码;图片上的内容请与下面逐项核对。" if is_valid else head.line,
+        line_en="Only the QR code was verified: compare the picture with what follows." if is_valid else head.line_en,
+    )
 
 
 def _of_file(shown: PublicCertificate | None) -> Headline:

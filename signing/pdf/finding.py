@@ -24,7 +24,7 @@ class Answer(StrEnum):
 
 
 class What(StrEnum):
-    """What the bytes are."""
+    """What the bytes are: a PDF of one to three pages that are nothing but pictures is an image too, a scan."""
 
     PDF = "pdf"
     IMAGE = "image"

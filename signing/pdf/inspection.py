@@ -35,6 +35,7 @@ logging.getLogger("pyhanko").setLevel(logging.CRITICAL)
 
 MAX_CREDENTIAL = 64 * 1024
 MAX_PAGES = 200
+UNSIGNED, NO_CODE = "pdf.unsigned", "upload.no_code"
 # What pyHanko and asn1crypto raise for files that are made to break readers, besides their own errors.
 _UNREADABLE = (
     PdfError,
@@ -62,15 +63,17 @@ def inspect(data: bytes, trust: Trust, at: datetime) -> Finding:
         texts = pictures.in_image(data)
         if texts is None:
             return Finding(What.IMAGE, problems=("upload.unreadable",))
-        return Finding(What.IMAGE, qr_texts=texts, problems=() if texts else ("upload.no_code",))
+        return Finding(What.IMAGE, qr_texts=texts, problems=() if texts else (NO_CODE,))
     if kind_of(data) is not What.PDF:
         return Finding(What.OTHER, problems=("upload.unreadable",))
     finding = _signature(data, trust, at)
     seen = pictures.on_pages(data, sealed=finding.intact is not Answer.UNKNOWN)
     if seen is None:
         return replace(finding, problems=(*finding.problems, "upload.unreadable"))
-    too_long = ("pdf.too_many_pages",) if seen[1] > MAX_PAGES else ()
-    return replace(finding, qr_texts=seen[0], pages=seen[1], problems=(*finding.problems, *too_long))
+    if seen.is_scan and seen.texts and finding.problems == (UNSIGNED,) and finding.credential is None:
+        return Finding(What.IMAGE, qr_texts=seen.texts, pages=seen.pages)
+    too_long = ("pdf.too_many_pages",) if seen.pages > MAX_PAGES else ()
+    return replace(finding, qr_texts=seen.texts, pages=seen.pages, problems=(*finding.problems, *too_long))
 
 
 def _signature(data: bytes, trust: Trust, at: datetime) -> Finding:
@@ -86,7 +89,7 @@ def _signature(data: bytes, trust: Trust, at: datetime) -> Finding:
             return Finding(What.PDF, Answer.NO, credential=credential, problems=("pdf.several_signatures",))
         if signatures:
             return _judged(data, signatures[0], credential, trust, at)
-        return Finding(What.PDF, credential=credential, problems=("pdf.unsigned",))
+        return Finding(What.PDF, credential=credential, problems=(UNSIGNED,))
     except PdfDecodeLimitError:
         return Finding(What.PDF, problems=("pdf.too_complex",))
     except SignatureValidationError as error:
@@ -95,7 +98,7 @@ def _signature(data: bytes, trust: Trust, at: datetime) -> Finding:
     except _UNREADABLE:
         flaw = ranges.flaw(data)
     if flaw is None:
-        problem = "pdf.damaged" if ranges.names_signature(data) else "pdf.unsigned"
+        problem = "pdf.damaged" if ranges.names_signature(data) else UNSIGNED
         return Finding(What.PDF, credential=credential, problems=(problem,))
     return Finding(What.PDF, Answer.NO, credential=credential, problems=(flaw,))
 

@@ -5,6 +5,7 @@ PDFium (through pypdfium2) is what a browser shows of the file; zxing-cpp reads 
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from io import BytesIO
 
 import pypdfium2
@@ -39,8 +40,17 @@ def in_image(data: bytes) -> tuple[str, ...] | None:
     return texts
 
 
-def on_pages(pdf: bytes, *, sealed: bool = False) -> tuple[tuple[str, ...], int] | None:
-    """Return the QR texts on the first pages, and how many pages there are; None when PDFium cannot open the file.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """QR texts of the first pages, how many pages there are, and whether they are pictures without any text."""
+
+    texts: tuple[str, ...]
+    pages: int
+    is_scan: bool = False
+
+
+def on_pages(pdf: bytes, *, sealed: bool = False) -> Seen | None:
+    """Return what is on the first pages; None when PDFium cannot open the file.
 
     sealed: look where our own files have their code first, and no further when one is there: drawing a whole page takes
     three times as long, most of it the ornaments.
@@ -53,12 +63,22 @@ def on_pages(pdf: bytes, *, sealed: bool = False) -> tuple[tuple[str, ...], int]
         count = len(document)
         texts: list[str] = []
         if sealed and (in_corner := [text for picture in _corner(document) for text in _codes(picture)]):
-            return tuple(in_corner), count
+            return Seen(tuple(in_corner), count)
         for picture in _pictures(document, min(count, MAX_PAGES_READ)):
             texts += [text for text in _codes(picture) if text not in texts]
-        return tuple(texts[:_MAX_CODES]), count
+        return Seen(tuple(texts[:_MAX_CODES]), count, not sealed and _is_scan(document, count))
     finally:
         document.close()
+
+
+def _is_scan(document: pypdfium2.PdfDocument, count: int) -> bool:
+    """Whether every page is a picture, as a scanner makes them: no character anywhere."""
+    if not 0 < count <= MAX_PAGES_READ:
+        return False
+    try:
+        return all(document[place].get_textpage().count_chars() == 0 for place in range(count))
+    except (pypdfium2.PdfiumError, ValueError):
+        return False
 
 
 def _corner(document: pypdfium2.PdfDocument) -> Iterator[Image.Image]:

@@ -108,7 +108,7 @@ def pushes(parts: Parts, items: list[tuple[str, Body]]) -> list[Body]:
 
 
 def finish(parts: Parts, case: str) -> bool:
-    return parts.issuance.finish(c.caller(CLIENT).source, case)
+    return parts.issuance.finish(c.caller(CLIENT).source, case) is not None
 
 
 def watch(parts: Parts, case: str, until: str) -> list[Body]:
