@@ -11,6 +11,7 @@ from hub.parts import Parts
 from hub.settings import Settings
 from hub.signing_keys import base_keys
 from hub.store import keys as key_store
+from hub.store.engines import is_embedded
 from hub.store.keys import SigningKey, SigningState, X509Record
 from hub.vault import KeyPurpose, KeyState
 from signing import x509
@@ -31,7 +32,8 @@ def master(settings: Settings, now: datetime) -> Iterator[Finding]:
     if not path.is_file():
         return
     if path.resolve().is_relative_to(settings.data_dir.resolve()):
-        yield note(
+        beside = note if is_embedded(settings) else problem
+        yield beside(
             "master key",
             "主密钥和数据在同一目录,备份时会一起带走。",
             "The master key lies with the data: a copy of the folder has both.",
