@@ -155,6 +155,11 @@ def test_the_master_key(settings: Settings, folder: Path) -> None:
     former.write_text(content)
     assert "离线" in look(settings)["master key"].fix
     former.unlink()
+    backup = key.parent / "monday" / "data" / "manifest.json"
+    backup.parent.mkdir(parents=True)
+    backup.write_text("{}")
+    assert "介质" in look(settings)["master key"].fix
+    backup.unlink()
     old = (datetime.now(UTC) - timedelta(days=731)).timestamp()
     os.utime(key, (old, old))
     assert "hub keys rotate master" in look(settings)["master key"].fix

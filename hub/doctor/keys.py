@@ -24,6 +24,7 @@ SERVICE_EXPIRES_SOON = timedelta(days=30)
 LISTS_GOOD_FOR = timedelta(days=1)
 _AUTHORITIES = (Purpose.ROOT, Purpose.ISSUING)
 _NAMED_AT_MOST = 3
+_BACKUP = Path("data/manifest.json")
 
 
 def master(settings: Settings, now: datetime) -> Iterator[Finding]:
@@ -39,6 +40,14 @@ def master(settings: Settings, now: datetime) -> Iterator[Finding]:
             "The master key lies with the data: a copy of the folder has both.",
             "生产环境请把它移到别处,并设置 HUB_MASTER_KEY_FILE。",
             "In production move it elsewhere and set HUB_MASTER_KEY_FILE.",
+        )
+    if _is_beside_a_backup(path):
+        yield problem(
+            "master key",
+            "主密钥旁边就是数据备份。",
+            "A backup of the data lies beside the master key.",
+            "把备份移到别的介质,或把主密钥移走;两者放在一起等于没有加密。",
+            "Move one of them to another medium: together they are as good as not encrypted.",
         )
     former = list(path.parent.glob(f"{path.name}.former-*"))
     if former:
@@ -60,6 +69,15 @@ def master(settings: Settings, now: datetime) -> Iterator[Finding]:
         )
     else:
         yield ok("master key", "主密钥可读,不满两年。", "The master key can be read and is less than two years old.")
+
+
+def _is_beside_a_backup(path: Path) -> bool:
+    """Whether the key's folder, or one in it, is a backup that `hub backup` made."""
+    try:
+        folders = [path.parent, *(folder for folder in path.parent.iterdir() if folder.is_dir())]
+        return any((folder / _BACKUP).is_file() for folder in folders)
+    except OSError:  # a folder that is closed to us has no backup of ours
+        return False
 
 
 def look(parts: Parts) -> Iterator[Finding]:
