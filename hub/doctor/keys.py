@@ -124,6 +124,7 @@ def _ages(parts: Parts, active: list[SigningKey]) -> Iterator[Finding]:
     ]
     seals = [k for k in parts.rotation.data_keys() if k.purpose is KeyPurpose.SEAL and k.state is KeyState.ACTIVE]
     old += ["seal" for key in seals if now - from_micros(key.created_at) > MOST_AGE]
+    old.sort()
     if old:
         commands = [
             f"hub keys rotate {purpose}" + (f" --authority {authority}" if authority else "")
@@ -164,7 +165,7 @@ def _x509(parts: Parts, active: list[SigningKey]) -> Finding:
 
 
 def _renewal(ending: list[X509Record]) -> str:
-    authorities = [record.authority for record in ending if record.authority]
+    authorities = sorted(record.authority for record in ending if record.authority)
     if not authorities:
         return "平台的根或中间证书将到期:换发办法见 docs/operations.md"
     more = " …" if len(authorities) > _NAMED_AT_MOST else ""
