@@ -106,7 +106,10 @@ def test_a_lower_revision_changes_nothing_and_the_same_may_be_written_again(dire
     new = replace(entry(1, rng), revision=5, primary=True, ended=False, personal=False, organisation=NAMES[0])
     assert directory.write(name, [new]) == 1
     assert directory.write(name, [replace(new, revision=4, organisation=NAMES[2])]) == 0
+    version = "PRAGMA data_version"
+    before = directory._reader(name).execute(version).fetchone()
     assert directory.write(name, [new, new]) == 1
+    assert directory._reader(name).execute(version).fetchone() == before  # a rebuild's own changes follow it: no work
     assert directory.find(name, new.key) == new
     assert [e.key for e in directory.search(name, Search(TODAY, text="海湾里置业")).entries] == [new.key]
     renamed = replace(new, revision=6, organisation=NAMES[1])
