@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import elastic
 from tests import town as t
 
 
@@ -20,3 +21,9 @@ def town(town_template: Path, tmp_path: Path) -> Iterator[t.Town]:
     """A town of one's own, with nothing pushed yet."""
     with t.open_copy(town_template, tmp_path / "town") as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def elasticsearch() -> elastic.Server:
+    """The Elasticsearch of this run, started when the first test asks for it."""
+    return elastic.shared()
