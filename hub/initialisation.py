@@ -23,7 +23,8 @@ from hub.store import schema
 from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database
 from hub.vault import KeyPurpose, KeyState, MasterKey, Vault
-from indexer.embedded import DirectoryUnavailable, EmbeddedDirectory
+from indexer.engine import DirectoryEngine
+from indexer.faults import DirectoryUnavailable
 from signing.keys import KeyFolder, Purpose
 
 

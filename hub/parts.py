@@ -121,7 +121,7 @@ class _Ground:
     keyring: Keyring
     signing_keys: SigningKeys
     catalogue: CatalogueCache
-    index: EmbeddedDirectory
+    index: DirectoryEngine
     documents: Documents
     rendition: Rendition
     publication: X509Publication

@@ -15,7 +15,7 @@ from hub.metrics import MEDIA_TYPE, Gauge, Metrics
 from hub.parts import Parts
 from hub.store import health, intents, schema
 from hub.store.database import DatabaseUnavailable
-from indexer.embedded import DirectoryUnavailable
+from indexer.faults import DirectoryUnavailable
 from signing.errors import KeyMissing
 from signing.keys import Purpose
 

@@ -119,7 +119,7 @@ def _shown(entry: "Entry") -> dict[str, Any]:
 
 
 def _available(work: Any) -> Any:
-    from indexer.embedded import DirectoryUnavailable
+    from indexer.faults import DirectoryUnavailable
 
     try:
         return work()

@@ -14,7 +14,7 @@ from hub.directory import marks
 from hub.directory.entries import FORMAT, names_in, names_text
 from hub.directory.writing import BATCH, Writing
 from hub.store import feed, listing
-from indexer.embedded import DirectoryBroken, DirectoryUnavailable
+from indexer.faults import DirectoryBroken, DirectoryUnavailable
 
 Progress = Callable[[int], None]
 _WALK_BATCH = 5000

@@ -4,7 +4,7 @@ import json
 
 from hub.directory.entries import FORMAT
 from hub.holdings import POSITION
-from indexer.embedded import Mark
+from indexer.engine import Mark
 
 FORMAT_OF = "format"
 NAMES = "names"

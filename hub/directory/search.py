@@ -22,7 +22,7 @@ from hub.domain.errors import Refusal
 from hub.store import feed, keys, listing, parties
 from hub.store.listing import Listed
 from indexer import tokens
-from indexer.embedded import DirectoryUnavailable
+from indexer.faults import DirectoryUnavailable
 from indexer.entry import Entry
 from indexer.query import STATES, Page, Search, matches
 

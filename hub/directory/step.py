@@ -17,7 +17,8 @@ from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database
 from hub.store.feed import Lag
 from hub.vault import Vault
-from indexer.embedded import DirectoryBroken, DirectoryUnavailable, EmbeddedDirectory
+from indexer.engine import DirectoryEngine
+from indexer.faults import DirectoryBroken, DirectoryUnavailable
 from indexer.entry import Entry
 
 SEQUENCED_AT_ONCE = 500
@@ -59,7 +60,7 @@ class Directory:
         vault: Vault,
         clock: Clock,
         catalogue: CatalogueCache,
-        directory: EmbeddedDirectory,
+        directory: DirectoryEngine,
         at_step: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._database = database

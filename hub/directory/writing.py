@@ -10,7 +10,8 @@ from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database
 from hub.store.listing import Listed
 from hub.vault import Vault
-from indexer.embedded import DirectoryBroken, EmbeddedDirectory, Mark
+from indexer.engine import DirectoryEngine, Mark
+from indexer.faults import DirectoryBroken
 from indexer.entry import Entry
 
 BATCH = 500
@@ -25,7 +26,7 @@ class Writing:
         database: Database,
         vault: Vault,
         catalogue: CatalogueCache,
-        directory: EmbeddedDirectory,
+        directory: DirectoryEngine,
         at_step: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.database = database
