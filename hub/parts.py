@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub.access import Access
+from hub.backup import Backup, Restore, Target
 from hub.clock import Clock
 from hub.directory import Directory
 from hub.holdings import Holdings
@@ -22,8 +23,8 @@ from hub.retrieval import Retrieval
 from hub.rotation import Rotation
 from hub.settings import Settings
 from hub.signing_keys import SigningKeys
+from hub.store import engines, schema
 from hub.store import keys as key_store
-from hub.store import schema
 from hub.store.audit import Audit
 from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database
@@ -67,11 +68,7 @@ class Parts:
     verification: Verification
     x509: X509Publication
     rotation: Rotation
-
-
-def database_path(settings: Settings) -> Path:
-    """Where the embedded database lies."""
-    return settings.data_dir / "hub.db"
+    backup: Backup
 
 
 def keys_folder(settings: Settings) -> Path:
@@ -89,16 +86,33 @@ def index_folder(settings: Settings) -> Path:
     return settings.data_dir / "index"
 
 
+def restore_into(settings: Settings, at_step: Callable[[str], None] = lambda _: None) -> Restore:
+    """What puts a backup back where these settings say; nothing needs to be there, but for the master key."""
+    target = Target(
+        data_dir=settings.data_dir,
+        database=engines.embedded_path(settings),
+        keys=keys_folder(settings),
+        documents=documents_folder(settings),
+        master_key=settings.master_key_path,
+    )
+    return Restore(target, at_step)
+
+
 @contextmanager
 def open_parts(
-    settings: Settings, *, clock: Clock | None = None, at_step: Callable[[str], None] = lambda _: None
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    at_step: Callable[[str], None] = lambda _: None,
+    patient: bool = True,
 ) -> Iterator[Parts]:
     """Build everything on an initialised data directory, and close it again.
 
-    at_step: told the name of each step of an issuance, for crash tests. Raises schema.WrongSchema before `hub init` or
-    `hub migrate`, VaultError for a missing or another master key.
+    at_step: told the name of each step of an issuance, for crash tests. patient: statements may take minutes, which a
+    server's may not. Raises schema.WrongSchema before `hub init` or `hub migrate`, VaultError for a missing or another
+    master key, WrongDatabase and DatabaseUnavailable.
     """
-    database = Database(database_path(settings))
+    database = engines.opened(engines.place_of(settings, patient=patient))
     checkers = Checkers(settings.files_at_once, settings.file_deadline_s)
     try:
         schema.require(database)
@@ -213,6 +227,16 @@ def _parts(g: _Ground, checkers: Checkers, at_step: Callable[[str], None]) -> Pa
             signing_keys=g.signing_keys,
             keyring=g.keyring,
             documents=g.documents,
+        ),
+        backup=Backup(
+            database=g.database,
+            engine="sqlite" if engines.is_embedded(g.settings) else "postgresql",
+            clock=g.clock,
+            keyring=g.keyring,
+            documents=g.documents,
+            master_key=g.settings.master_key_path,
+            data_dir=g.settings.data_dir,
+            at_step=at_step,
         ),
     )
 

@@ -52,6 +52,25 @@ class _Chore:
     """How long it rests after work, in times of what the work took."""
 
 
+def finish_due(parts: Parts, limit: int = BATCH, stop: Event | None = None) -> int:
+    """Finish cases whose intent is due, the longest waiting first; how many are finished now.
+
+    One that fails in an unknown way must not stand before all others: it is logged and put off. stop: ends it early.
+    """
+    done = 0
+    for source, case_number in intents.due(parts.database.reader, parts.clock.now(), limit):
+        if stop is not None and stop.is_set():
+            break
+        try:
+            done += parts.issuance.finish(source, case_number) is not None
+        except DatabaseUnavailable:
+            raise
+        except Exception as fault:  # noqa: BLE001 (the edge)
+            _log.error("fault", chore="finish", **logs.where(fault))
+            parts.issuance.put_off(source, case_number)
+    return done
+
+
 class Worker:
     """Does the chores until it is told to stop."""
 
@@ -131,20 +150,7 @@ class Worker:
         return RUSH_REST if sum(moved for _, moved in self._came) > RUSH else 0.0
 
     def _finish(self) -> int:
-        """Cases whose intent is due; one that fails in an unknown way must not stand before all others."""
-        parts = self._parts
-        done = 0
-        for source, case_number in intents.due(parts.database.reader, parts.clock.now(), BATCH):
-            if self._stop.is_set():
-                break
-            try:
-                done += parts.issuance.finish(source, case_number) is not None
-            except DatabaseUnavailable:
-                raise
-            except Exception as fault:  # noqa: BLE001 (the edge)
-                _log.error("fault", chore="finish", **logs.where(fault))
-                parts.issuance.put_off(source, case_number)
-        return done
+        return finish_due(self._parts, stop=self._stop)
 
     def _reseal(self) -> int:
         """One batch of a key rotation that was begun."""

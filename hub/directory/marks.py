@@ -4,6 +4,7 @@ import json
 
 from hub.directory.entries import FORMAT
 from hub.holdings import POSITION
+from hub.store.feed import OF_DIRECTORY
 from indexer.engine import Mark
 
 FORMAT_OF = "format"
@@ -19,7 +20,7 @@ __all__ = ["DONE", "FORMAT_OF", "NAMES", "POSITION", "WALKED", "consumer", "firs
 
 def consumer(generation: str) -> str:
     """The name under which a generation has its cursor."""
-    return f"directory:{generation}"
+    return OF_DIRECTORY + generation
 
 
 def first(position: int, names: str) -> dict[str, Mark]:

@@ -18,8 +18,8 @@ from hub.store.database import Database
 from hub.store.feed import Lag
 from hub.vault import Vault
 from indexer.engine import DirectoryEngine
-from indexer.faults import DirectoryBroken, DirectoryUnavailable
 from indexer.entry import Entry
+from indexer.faults import DirectoryBroken, DirectoryUnavailable
 
 SEQUENCED_AT_ONCE = 500
 Progress = Callable[[int], None]

@@ -11,8 +11,8 @@ from hub.store.database import Database
 from hub.store.listing import Listed
 from hub.vault import Vault
 from indexer.engine import DirectoryEngine, Mark
-from indexer.faults import DirectoryBroken
 from indexer.entry import Entry
+from indexer.faults import DirectoryBroken
 
 BATCH = 500
 

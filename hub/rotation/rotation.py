@@ -5,7 +5,6 @@ two of them at once do some work twice and no harm. Digest, status and files key
 """
 
 import fcntl
-import hashlib
 import os
 import threading
 import time
@@ -124,9 +123,11 @@ class Rotation:
         number = known[-1].number + 1
         state = KeyState.NEXT if purpose is KeyPurpose.BLIND else KeyState.ACTIVE
         fresh = master.new_key(number, purpose, state)
-        with self._database.write() as writer:
+        with self._database.write(alone=True) as writer:
             if not master.opens(key_store.data_keys(writer)[0]):
                 raise Raced  # another master key has taken over: a key wrapped with this one would be lost
+            if store.data_keys(writer) != known:
+                raise Raced  # another machine has begun a rotation meanwhile
             if state is KeyState.ACTIVE:
                 for key in known:
                     if key.purpose is purpose:
@@ -162,7 +163,7 @@ class Rotation:
         self._looked_at = now
         key = next(k for k in reversed(self.data_keys()) if k.purpose is KeyPurpose.SEAL)
         begun = month_of(from_micros(key.created_at))
-        if store.actions_after(self._database.reader, begun) < ACTIONS_A_SEAL_KEY or not self.is_complete():
+        if not store.has_actions_after(self._database.reader, begun, ACTIONS_A_SEAL_KEY) or not self.is_complete():
             return False
         self.begin(KeyPurpose.SEAL)
         return True
@@ -238,14 +239,15 @@ class Rotation:
         if not coming.exists():
             return self._master_path
         new, old = MasterKey.read(coming), MasterKey.read(self._master_path)
+        name = old.name
         before = key_store.data_keys(self._database.reader)
         pairs = [(k, new.wrap(k.number, k.purpose, k.state, old.unwrap(k))) for k in before if not new.opens(k)]
-        with self._database.write() as writer:
+        with self._database.write(alone=True) as writer:
             if len(key_store.data_keys(writer)) != len(before) or not all(
                 store.rewrap(writer, *pair) for pair in pairs
             ):
                 raise Raced
-        former = self._master_path.with_name(f"{self._master_path.name}.former-{_name_of(self._master_path)}")
+        former = self._master_path.with_name(f"{self._master_path.name}.former-{name}")
         with suppress(FileExistsError):
             former.hardlink_to(self._master_path)
         coming.replace(self._master_path)
@@ -316,15 +318,10 @@ class Rotation:
             raise CannotRotate("没有这个用章密钥。", "There is no such document key.")
         if found.state is not SigningState.RETIRED:
             raise CannotRotate("此密钥仍在使用,请先更换。", "This key is in use: rotate it first.")
-        with self._database.write() as writer:
+        with self._database.write(alone=True) as writer:
             if not key_store.revoke_x509(writer, kid, to_micros(self._clock.now())):
                 raise CannotRotate("此密钥的 X.509 证书早已吊销。", "Its X.509 certificate was revoked before.")
         return found.public
-
-
-def _name_of(path: Path) -> str:
-    """Eight digits that tell master keys apart and nothing else."""
-    return hashlib.sha256(b"hub master key|" + path.read_bytes().strip()).hexdigest()[:8]
 
 
 def _sync(folder: Path) -> None:
