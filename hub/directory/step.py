@@ -67,7 +67,7 @@ class Directory:
         self._vault = vault
         self._directory = directory
         self._writing = Writing(
-            database=database, vault=vault, catalogue=catalogue, directory=directory, at_step=at_step
+            database=database, vault=vault, clock=clock, catalogue=catalogue, directory=directory, at_step=at_step
         )
         self._builder = Builder(self._writing)
         self._searching = Searching(self._writing, clock)

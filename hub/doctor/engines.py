@@ -13,7 +13,7 @@ from hub.parts import Parts
 from hub.settings import Settings
 from hub.store import health
 from hub.store.feed import Lag
-from indexer.embedded import DirectoryUnavailable
+from indexer.faults import DirectoryUnavailable
 
 OLDEST_SQLITE = (3, 40, 0)
 CLOCKS_DIFFER_S = 2.0
