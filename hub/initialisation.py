@@ -11,12 +11,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub import indexes
 from hub.backup import NotPossible
 from hub.backup.place import is_unfinished
 from hub.clock import Clock
 from hub.directory import Busy, Directory
 from hub.domain.dates import to_micros
-from hub.parts import index_folder, keys_folder
+from hub.parts import keys_folder
 from hub.settings import Settings
 from hub.signing_keys import SigningKeys, Wanted, base_keys
 from hub.store import catalogue as catalogue_store
@@ -25,7 +26,7 @@ from hub.store import keys as key_store
 from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database, Raced
 from hub.vault import KeyPurpose, KeyState, MasterKey, Vault
-from indexer.embedded import DirectoryUnavailable, EmbeddedDirectory
+from indexer.faults import DirectoryUnavailable
 from signing.keys import KeyFolder, Purpose
 
 
@@ -120,13 +121,13 @@ def _data_keys(database: Database, master: MasterKey, clock: Clock) -> int:
 
 def _directory(settings: Settings, database: Database, vault: Vault, clock: Clock) -> None:
     """A first generation where none answers. One that cannot be written now is made by the worker later."""
-    index = EmbeddedDirectory(index_folder(settings))
-    directory = Directory(
-        database=database, vault=vault, clock=clock, catalogue=CatalogueCache(database), directory=index
-    )
-    with suppress(Busy, DirectoryUnavailable):
-        if index.current() is None:
-            directory.rebuild()
+    with indexes.opened(settings) as index:
+        directory = Directory(
+            database=database, vault=vault, clock=clock, catalogue=CatalogueCache(database), directory=index
+        )
+        with suppress(Busy, DirectoryUnavailable):
+            if index.current() is None:
+                directory.rebuild()
 
 
 @contextmanager

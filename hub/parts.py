@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub import indexes
 from hub.access import Access
 from hub.backup import Backup, Restore, Target
 from hub.clock import Clock
@@ -33,7 +34,7 @@ from hub.store.ids import Ids
 from hub.vault import MasterKey, Vault
 from hub.verification import Verification
 from hub.x509_publication import X509Publication
-from indexer.embedded import EmbeddedDirectory
+from indexer.engine import DirectoryEngine
 from signing import glyphs
 from signing.keys import KeyFolder
 from signing.pdf.checking import Checkers
@@ -81,11 +82,6 @@ def documents_folder(settings: Settings) -> Path:
     return settings.data_dir / "documents"
 
 
-def index_folder(settings: Settings) -> Path:
-    """Where the embedded directory lies; it can be thrown away."""
-    return settings.data_dir / "index"
-
-
 def restore_into(settings: Settings, at_step: Callable[[str], None] = lambda _: None) -> Restore:
     """What puts a backup back where these settings say; nothing needs to be there, but for the master key."""
     target = Target(
@@ -110,13 +106,14 @@ def open_parts(
 
     at_step: told the name of each step of an issuance, for crash tests. patient: statements may take minutes, which a
     server's may not. Raises schema.WrongSchema before `hub init` or `hub migrate`, VaultError for a missing or another
-    master key, WrongDatabase and DatabaseUnavailable.
+    master key, WrongDatabase and DatabaseUnavailable, WrongServer for the directory's server.
     """
     database = engines.opened(engines.place_of(settings, patient=patient))
     checkers = Checkers(settings.files_at_once, settings.file_deadline_s)
     try:
         schema.require(database)
-        yield _parts(_ground(settings, clock or Clock(), database, at_step), checkers, at_step)
+        with indexes.opened(settings) as index:
+            yield _parts(_ground(settings, clock or Clock(), database, index, at_step), checkers, at_step)
     finally:
         checkers.close()
         database.close()
@@ -135,13 +132,15 @@ class _Ground:
     keyring: Keyring
     signing_keys: SigningKeys
     catalogue: CatalogueCache
-    index: EmbeddedDirectory
+    index: DirectoryEngine
     documents: Documents
     rendition: Rendition
     publication: X509Publication
 
 
-def _ground(settings: Settings, clock: Clock, database: Database, at_step: Callable[[str], None]) -> _Ground:
+def _ground(
+    settings: Settings, clock: Clock, database: Database, index: DirectoryEngine, at_step: Callable[[str], None]
+) -> _Ground:
     vault = Vault(MasterKey.read(settings.master_key_path), lambda: key_store.data_keys(database.reader))
     folder = KeyFolder(keys_folder(settings), vault.key_files_passphrase)
     ids = Ids(database)
@@ -158,7 +157,7 @@ def _ground(settings: Settings, clock: Clock, database: Database, at_step: Calla
         keyring=keyring,
         signing_keys=SigningKeys(database, folder, keys_folder(settings), clock),
         catalogue=catalogue,
-        index=EmbeddedDirectory(index_folder(settings)),
+        index=index,
         documents=documents,
         rendition=Rendition(
             database=database, vault=vault, clock=clock, keyring=keyring, catalogue=catalogue, documents=documents

@@ -25,6 +25,11 @@ def _address(url: str) -> str:
     return trimmed
 
 
+def _addresses(urls: str | None) -> str | None:
+    """Addresses of the nodes of one cluster, with commas between them."""
+    return None if urls is None else ",".join(_address(url.strip()) for url in urls.split(","))
+
+
 class Settings(BaseSettings):
     """What an operator may set. `_s` are seconds, `_bytes` bytes, `_a_day` distinct people a day in Asia/Shanghai."""
 
@@ -44,6 +49,18 @@ class Settings(BaseSettings):
     database_statement_s: float = Field(1.2, gt=0)
     database_lock_s: float = Field(1.1, gt=0)
     database_connect_s: float = Field(5.0, gt=0)
+
+    index_url: Annotated[str | None, AfterValidator(_addresses)] = None
+    index_ca_file: Path | None = None
+    index_user: str = ""
+    index_password_file: Path | None = None
+    index_api_key_file: Path | None = None
+    index_prefix: str = Field("hub-directory", pattern="^[a-z][a-z0-9_-]{0,62}$")
+    index_shards: int = Field(1, ge=1, le=1024)
+    index_replicas: int = Field(1, ge=0, le=10)
+    index_connect_timeout_s: float = Field(0.5, gt=0)
+    index_timeout_s: float = Field(1.0, gt=0)
+    index_write_timeout_s: float = Field(10.0, gt=0)
 
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024)
     max_public_body_bytes: int = Field(256 * 1024, ge=1024)

@@ -17,7 +17,7 @@ from hub import heartbeat, logs
 from hub.parts import Parts
 from hub.store import clients, intents, seen
 from hub.store.database import DatabaseUnavailable
-from indexer.embedded import DirectoryUnavailable
+from indexer.faults import DirectoryUnavailable
 from signing.errors import KeyMissing
 
 IDLE_S = 1.0

@@ -12,11 +12,8 @@ from operator import attrgetter
 from typing import Any
 
 from indexer import tokens
+from indexer.engine import Key, Mark
 from indexer.entry import Entry
-
-Mark = int | str
-"""A value beside the entries; a number only ever grows."""
-Key = tuple[int, int, int]
 
 _COLUMNS = tuple(f.name for f in fields(Entry))
 NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)

@@ -85,7 +85,7 @@ def _finish(parts: "Parts") -> int:
 
 def _rebuild(parts: "Parts") -> None:
     from hub.directory import Busy
-    from indexer.embedded import DirectoryUnavailable
+    from indexer.faults import DirectoryUnavailable
 
     try:
         with common.progress("目录 directory") as progress:

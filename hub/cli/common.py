@@ -142,6 +142,7 @@ def tell(error: Exception) -> int:
     from hub.store.documents import DocumentDamaged
     from hub.store.schema import WrongSchema
     from hub.vault import VaultError
+    from indexer.faults import WrongServer
     from signing.errors import KeyMissing
 
     code = Exit.FAILED
@@ -162,6 +163,9 @@ def tell(error: Exception) -> int:
             say(error.message, f"{error}.")
         case NotPossible() | Damaged() | DocumentDamaged():
             code = _say_of_copying(error)
+        case WrongServer():
+            code = Exit.CONFIGURATION
+            say(error.message, f"{error}.")
         case VaultError():
             code = Exit.CONFIGURATION
             say("主密钥打不开数据,请核对 HUB_MASTER_KEY_FILE。", f"Master key: {error}.")

@@ -13,7 +13,7 @@ from hub.settings import Settings
 from hub.store import health
 from hub.store.engines import is_embedded
 from hub.store.feed import Lag
-from indexer.embedded import DirectoryUnavailable
+from indexer.faults import DirectoryUnavailable
 
 OLDEST_SQLITE = (3, 40)
 OLDEST_POSTGRESQL = (15,)
