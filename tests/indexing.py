@@ -55,5 +55,5 @@ def searches(rng: random.Random) -> Search:
         issued_from=rng.choice((None, 20180101)),
         issued_to=rng.choice((None, 20230101)),
         persons_of=frozenset(rng.sample(("A0", "A1", "A2"), rng.randrange(3))),
-        limit=rng.choice((1, 7, 50)),
+        limit=rng.choice((3, 17, 50)),
     )

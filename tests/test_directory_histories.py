@@ -11,8 +11,8 @@ import pytest
 from hub.directory import Directory
 from hub.directory.entries import entries_of
 from hub.holdings import Holdings
-from hub.initialisation import initialise
 from hub.indexes import index_folder
+from hub.initialisation import initialise
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.store import certificates, changes, database, feed, listing

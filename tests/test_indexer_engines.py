@@ -7,21 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from indexer.embedded import EmbeddedDirectory
 from indexer.engine import DirectoryEngine
 from indexer.entry import Entry
 from indexer.faults import DirectoryBroken
 from indexer.query import FACET_SAMPLE, Search, matches, state_of
-from tests import elastic
+from tests import directories
 from tests.indexing import NAMES, TODAY, entry, searches
 
 
-@pytest.fixture(params=["embedded", "elastic"])
+@pytest.fixture(params=directories.BOTH)
 def directory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DirectoryEngine]:
-    if request.param == "embedded":
-        yield EmbeddedDirectory(tmp_path / "index")
-        return
-    with elastic.directory(tmp_path) as found:
+    with directories.opened(request.param, tmp_path / "index") as found:
         yield found
 
 
@@ -38,7 +34,7 @@ def test_it_agrees_with_the_rule_page_by_page(directory: DirectoryEngine) -> Non
         live |= {e.key: e for e in batch}
         if start in {600, 1000}:  # what it needs to answer is made then, and kept up by what is written later
             directory.swap(name)
-    for _ in range(300):
+    for _ in range(100):
         search = searches(rng)
         expected = sorted((e for e in live.values() if matches(search, e)), key=lambda e: -e.order)
         found, before = [], None

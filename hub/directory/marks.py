@@ -12,10 +12,25 @@ NAMES = "names"
 WALKED = "walked"
 """How far a generation in the making has walked over the repository: the last key, then `DONE`."""
 
+RETIRED = "retired_at"
+"""When a generation ceased to answer, µs UTC."""
+
 DONE = "done"
 _FIRST = "-1 -1"
 
-__all__ = ["DONE", "FORMAT_OF", "NAMES", "POSITION", "WALKED", "consumer", "first", "key_of", "key_text", "names_of"]
+__all__ = [
+    "DONE",
+    "FORMAT_OF",
+    "NAMES",
+    "POSITION",
+    "RETIRED",
+    "WALKED",
+    "consumer",
+    "first",
+    "key_of",
+    "key_text",
+    "names_of",
+]
 
 
 def consumer(generation: str) -> str:

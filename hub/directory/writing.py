@@ -36,7 +36,7 @@ class Writing:
     ) -> None:
         self.database = database
         self.vault = vault
-        self._clock = clock
+        self.clock = clock
         self.catalogue = catalogue
         self.directory = directory
         self._at_step = at_step
@@ -88,7 +88,7 @@ class Writing:
 
     def _put_on_record(self, refused: Sequence[SetAside]) -> None:
         _log.error("set aside", count=len(refused), reasons=sorted({one.reason for one in refused}))
-        now = to_micros(self._clock.now())
+        now = to_micros(self.clock.now())
         with self.database.write() as writer:
             for one in refused:
                 entry = one.entry
