@@ -85,7 +85,7 @@ class Client:
             answers = server.msearch(searches=lines).body["responses"]
             for answer in answers:
                 _require_whole(answer)
-        return [answer["hits"] for answer in answers]
+        return list(answers)
 
     def documents(self, index: str, wanted: Sequence[tuple[str, str]]) -> list[dict[str, Any] | None]:
         """The sources of some documents by (id, routing), as last written, searchable or not."""
