@@ -1,7 +1,7 @@
 """The rows of faults of the engines: each is tried under clients with a journal, and ends in the same question.
 
-A row is a function of a stage, a folder of its own and a number of seconds; it returns how often each fault was tried,
-and raises AssertionError where something does not hold. The suite runs the short form of each, `python -m tests.faults`
+A row is a function of a stage, a folder of its own, a number of seconds, and a counter in which it says how often each
+fault was tried; it raises AssertionError where something does not hold. The suite runs the short form of each, `python -m tests.faults`
 runs them all and prints the table.
 """
 
@@ -25,7 +25,11 @@ from tests.faults.web import Web
 from tests.test_faults_journal import PUSHERS, Told
 
 PATIENCE_S = 60.0
+STILL_S = 1.5
+LEAST = 12
+PROGRESS_S = 90.0
 Tried = Counter[str]
+ANSWERS, AGAIN = "answers", "told to come again"
 
 
 @dataclass
@@ -99,8 +103,8 @@ class Troupe:
                 os.kill(pid, 9)
 
 
-def _with_troupe(theatre: Stage, data: Path, work: Callable[[Troupe], None], **more: Any) -> Tried:
-    troupe = Troupe(theatre, data, **more)
+def _with_troupe(theatre: Stage, data: Path, tried: Tried, work: Callable[[Troupe], None], **more: Any) -> None:
+    troupe = Troupe(theatre, data, tried=tried, **more)
     try:
         work(troupe)
         told = troupe.finish()
@@ -108,8 +112,7 @@ def _with_troupe(theatre: Stage, data: Path, work: Callable[[Troupe], None], **m
         troupe.abandon()
         raise
     engines.hold(data, told, clock=_Late())
-    troupe.tried["answers"] = told.answers
-    return troupe.tried
+    tried[ANSWERS] = told.answers
 
 
 class _Late(s.Later):
@@ -123,32 +126,32 @@ class _Late(s.Later):
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def both_servers(theatre: Stage, folder: Path, seconds: float) -> Tried:
+def both_servers(theatre: Stage, folder: Path, seconds: float, tried: Tried) -> None:
     """Database and directory fail in every way, and clients and two workers are killed."""
     with engines.servers(folder) as found:
         data = folder / "data"
         found.hub(data)
         faults = engines.database_faults(found) | engines.directory_faults(found)
-        return _with_troupe(theatre, data, lambda troupe: troupe.trouble(faults, seconds))
+        _with_troupe(theatre, data, tried, lambda troupe: troupe.trouble(faults, seconds))
 
 
-def api_processes(theatre: Stage, folder: Path, seconds: float) -> Tried:
+def api_processes(theatre: Stage, folder: Path, seconds: float, tried: Tried) -> None:
     """`hub serve --workers 2` and two `hub work` are killed under clients that speak HTTP; the servers fail too."""
     with engines.servers(folder) as found:
         data = folder / "data"
         found.hub(data)
         web = Web(found, data)
         try:
-            tried = web.trouble(seconds)
+            web.trouble(seconds, tried)
             told = web.finish()
         finally:
             web.close()
         engines.hold(data, told)
         web.hold()
-        return tried + Counter(web.answers())
+        tried.update(web.answers())
 
 
-def derived_and_keys(theatre: Stage, folder: Path, seconds: float) -> Tried:
+def derived_and_keys(theatre: Stage, folder: Path, seconds: float, tried: Tried) -> None:
     """Killed while it rebuilds the directory and while it replaces data keys, on both servers, under clients."""
     with engines.servers(folder) as found:
         data = folder / "data"
@@ -160,26 +163,27 @@ def derived_and_keys(theatre: Stage, folder: Path, seconds: float) -> Tried:
         ]
 
         def work(troupe: Troupe) -> None:
-            until = time.monotonic() + seconds
+            began = time.monotonic()
             last = list(troupe.running)[-len(beside) :]
-            while time.monotonic() < until or not all(troupe.tried[f"{b['act']} killed"] for b in beside):
+            while time.monotonic() < began + seconds or _told(data) < LEAST:
+                assert time.monotonic() < began + seconds + PROGRESS_S, "the clients are not answered"
                 time.sleep(random.uniform(0.05, 0.6))
                 troupe.kill(random.choice([*last, *last, random.choice(list(troupe.running))]))
 
-        return _with_troupe(theatre, data, work, beside=beside, pushers=2, workers=1)
+        _with_troupe(theatre, data, tried, work, beside=beside, pushers=2, workers=1)
 
 
-def three_nodes(theatre: Stage, folder: Path, seconds: float) -> Tried:
+def three_nodes(theatre: Stage, folder: Path, seconds: float, tried: Tried) -> None:
     """Of three nodes the master, a data node and the majority are lost, under clients and workers that are killed."""
     with engines.servers(folder, nodes=3) as found:
         data = folder / "data"
         found.hub(data)
-        return _with_troupe(
-            theatre, data, lambda troupe: troupe.trouble(engines.cluster_faults(found), seconds), pushers=2
+        _with_troupe(
+            theatre, data, tried, lambda troupe: troupe.trouble(engines.cluster_faults(found), seconds), pushers=2
         )
 
 
-def full_disk(theatre: Stage, folder: Path, seconds: float) -> Tried:
+def full_disk(theatre: Stage, folder: Path, seconds: float, tried: Tried) -> None:
     """The file system of the database server is full again and again."""
     size = 160 * 1024 * 1024
     with (
@@ -190,26 +194,33 @@ def full_disk(theatre: Stage, folder: Path, seconds: float) -> Tried:
         found.hub(data)
 
         def full() -> None:
-            small.fill(random.choice((0, 4096, 65536, 1 << 20)))
-            before = _refused(data)
-            deadline = time.monotonic() + 20
-            while _refused(data) == before and time.monotonic() < deadline:
+            with suppress(OSError):  # the server has taken the last bytes meanwhile: all the better
+                small.fill(random.choice((0, 4096, 65536, 1 << 20)))
+            before, since = _told(data), time.monotonic()
+            while time.monotonic() - since < STILL_S:
                 time.sleep(0.05)
+                if (now := _told(data)) != before:
+                    before, since = now, time.monotonic()
             small.free()
             if found.database.has_ended():
                 found.database.start()
 
-        return _with_troupe(
-            theatre, data, lambda troupe: troupe.trouble({"database's disk full": full}, seconds), pushers=2, workers=1
+        _with_troupe(
+            theatre,
+            data,
+            tried,
+            lambda troupe: troupe.trouble({"database's disk full": full}, seconds),
+            pushers=2,
+            workers=1,
         )
 
 
-def _refused(data: Path) -> int:
-    """How much the clients were told so far: while it stands still, nobody is answered."""
+def _told(data: Path) -> int:
+    """How much the clients have written down so far: while it stands still, nobody is answered."""
     return sum(len(Journal(book).lines()) for book in data.parent.glob("journal-*"))
 
 
-def wrong_clock(theatre: Stage, folder: Path, seconds: float) -> Tried:
+def wrong_clock(theatre: Stage, folder: Path, seconds: float, tried: Tried) -> None:
     """The clock of every process is put forward and back while it works."""
     with engines.servers(folder) as found:
         data, file = folder / "data", folder / "clock"
@@ -224,8 +235,13 @@ def wrong_clock(theatre: Stage, folder: Path, seconds: float) -> Tried:
             return fault
 
         steps = {f"clock stepped by {by:+} s": step(by) for by in (1, -1, 3600, -3600, 30, -30, 0)}
-        return _with_troupe(
-            theatre, data, lambda troupe: troupe.trouble(steps, seconds, kills=1), pushers=2, more={"clock": str(file)}
+        _with_troupe(
+            theatre,
+            data,
+            tried,
+            lambda troupe: troupe.trouble(steps, seconds, kills=1),
+            pushers=2,
+            more={"clock": str(file)},
         )
 
 
@@ -240,7 +256,7 @@ class Row:
     """One row: what is done, for how many seconds in the suite (0: not there) and by the command."""
 
     name: str
-    work: Callable[[Stage, Path, float], Tried]
+    work: Callable[[Stage, Path, float, Tried], None]
     short_s: float
     usual_s: float = 20.0
     long_s: float = 300.0

@@ -124,7 +124,7 @@ class Web:
         self._workers[n].wait()
         self._workers[n] = self._start("work")
 
-    def trouble(self, seconds: float) -> Counter[str]:
+    def trouble(self, seconds: float, tried: Counter[str]) -> None:
         """Each fault once, then any until the time is up."""
         found = self._servers
         faults: dict[str, engines.Fault] = {
@@ -137,14 +137,13 @@ class Web:
             "directory unreachable under HTTP clients": engines.away(found.to_index.refuse, found.to_index.pass_),
         }
         often = ["API process killed", "worker process killed", "API connection cut in an answer of the database"]
-        tried, turn, until = Counter[str](), list(faults), time.monotonic() + seconds
+        turn, until = list(faults), time.monotonic() + seconds
         while time.monotonic() < until or turn:
             name = turn.pop(0) if turn else random.choice([*faults, *often, *often])
             faults[name]()
             tried[name] += 1
             time.sleep(random.uniform(0.3, 1.2))
             self._raise()
-        return tried
 
     def finish(self) -> Told:
         """Clients and processes end; what the clients were told."""
@@ -309,7 +308,7 @@ class Web:
         """How much was acknowledged, and how often somebody was told to come again."""
         read = Counter(kind for entry in self._read.lines() for kind in entry if kind != "identifier")
         told = Told(self.books, self._acted)
-        return {"answers": told.answers + read.total(), "of them told to come again": self._unavailable.total()}
+        return {"answers": told.answers + read.total(), "told to come again": self._unavailable.total()}
 
     def hold(self) -> None:
         """Every receipt that a counter was given is there, and every answer is on record."""
