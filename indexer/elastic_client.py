@@ -66,8 +66,8 @@ class Client:
 
     @contextmanager
     def writing(self) -> Iterator[Elasticsearch]:
-        """For work that may take its time, and that tries whatever happened before."""
-        with self._watched(self._circuit.failures):
+        """For work that may take its time. A server that takes no writes may answer well: the circuit is no matter."""
+        with faults():
             yield self._writing
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ class Client:
         try:
             with faults():
                 yield
-        except DirectoryBroken:
+        except (DirectoryBroken, _Declined):
             self._circuit.answered()
             raise
         except DirectoryUnavailable:
@@ -162,7 +162,8 @@ def fault_of(status: int, kind: str) -> DirectoryUnavailable:
             f"HUB_INDEX_URL 处的服务器版本不对,请改用 Elasticsearch {MAJOR}.x。",
             f"The server at HUB_INDEX_URL does not speak our protocol: use Elasticsearch release {MAJOR}",
         )
-    return DirectoryUnavailable(f"{status} {kind}" if kind.replace("_", "").isalnum() else str(status))
+    text = f"{status} {kind}" if kind.replace("_", "").isalnum() else str(status)
+    return _Declined(text) if status in {400, 404, 405, 409} else DirectoryUnavailable(text)
 
 
 def _tls_fault(error: TlsError) -> DirectoryUnavailable:
@@ -190,6 +191,10 @@ def _require_whole(answer: dict[str, Any]) -> None:
         raise fault_of(answer.get("status", 0), str(answer["error"]["type"]))
     if answer["timed_out"] or answer["_shards"]["failed"]:
         raise DirectoryUnavailable("only a part of the index has answered")
+
+
+class _Declined(DirectoryUnavailable):
+    """The server is well, and will not do this one thing."""
 
 
 class _Circuit:
