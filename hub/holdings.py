@@ -1,14 +1,15 @@
 """Which certificates a party holds: asked of the directory, answered by the repository.
 
 Both ways give the same answer at any moment. The order of reads makes it so: first how far the directory has come, then
-what has changed since, then the directory itself. Whatever it names is read anew, and dropped where it does not hold.
+what has changed since and what it has refused, then the directory itself. Whatever it names is read anew, and dropped
+where it does not hold.
 """
 
 import time
 from datetime import date
 
 from hub.domain.dates import to_int
-from hub.store import certificates, feed
+from hub.store import certificates, dead, feed
 from hub.store.certificates import VersionRecord
 from hub.store.database import Database
 from hub.vault import Vault
@@ -48,7 +49,10 @@ class Holdings:
             reader = self._database.reader
             if position > feed.head(reader):
                 return None  # it knows another past than this repository, put back from a backup
-            changed = feed.pending_of_party(reader, position, party, type_codes)
+            changed = [
+                *feed.pending_of_party(reader, position, party, type_codes),
+                *dead.of_party(reader, party),
+            ]
             entries = self._directory.of_party(generation, party, type_codes, to_int(today))
         except DirectoryUnavailable:
             self._down_until = time.monotonic() + DOWN_S

@@ -66,10 +66,9 @@ class Client:
 
     @contextmanager
     def writing(self) -> Iterator[Elasticsearch]:
-        """For work that may take its time, and that tries whatever happened before."""
-        with faults():  # what takes no writes may answer questions all the same
+        """For work that may take its time. A server that takes no writes may answer well: the circuit is no matter."""
+        with faults():
             yield self._writing
-        self._circuit.answered()
 
     def close(self) -> None:
         """Close all connections."""
@@ -102,7 +101,7 @@ class Client:
         """Raise WrongServer where an operator has to act, DirectoryUnavailable where waiting may help."""
         with self.writing() as server:
             status = server.cluster.health(filter_path="status").body["status"]
-            nodes = server.nodes.info(metric="_none", filter_path="nodes.*.version").body["nodes"]
+            nodes = server.nodes.info(node_id="_all", metric="process", filter_path="nodes.*.version").body["nodes"]
         versions = sorted({str(node["version"]) for node in nodes.values()})
         if any(not version.startswith(f"{MAJOR}.") for version in versions):
             raise WrongServer(
@@ -117,7 +116,7 @@ class Client:
         try:
             with faults():
                 yield
-        except DirectoryBroken:
+        except (DirectoryBroken, _Declined):
             self._circuit.answered()
             raise
         except DirectoryUnavailable:
@@ -163,7 +162,8 @@ def fault_of(status: int, kind: str) -> DirectoryUnavailable:
             f"HUB_INDEX_URL 处的服务器版本不对,请改用 Elasticsearch {MAJOR}.x。",
             f"The server at HUB_INDEX_URL does not speak our protocol: use Elasticsearch release {MAJOR}",
         )
-    return DirectoryUnavailable(f"{status} {kind}" if kind.replace("_", "").isalnum() else str(status))
+    text = f"{status} {kind}" if kind.replace("_", "").isalnum() else str(status)
+    return _Declined(text) if status in {400, 404, 405, 409} else DirectoryUnavailable(text)
 
 
 def _tls_fault(error: TlsError) -> DirectoryUnavailable:
@@ -191,6 +191,10 @@ def _require_whole(answer: dict[str, Any]) -> None:
         raise fault_of(answer.get("status", 0), str(answer["error"]["type"]))
     if answer["timed_out"] or answer["_shards"]["failed"]:
         raise DirectoryUnavailable("only a part of the index has answered")
+
+
+class _Declined(DirectoryUnavailable):
+    """The server is well, and will not do this one thing."""
 
 
 class _Circuit:

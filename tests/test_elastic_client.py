@@ -1,6 +1,5 @@
 """The connection to Elasticsearch where the other end breaks, stalls or is somebody else: what is said, and how soon."""
 
-import random
 import socket
 import ssl
 import struct
@@ -8,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,8 +18,6 @@ from cryptography.x509.oid import NameOID
 
 from indexer.elastic_client import Access, Client
 from indexer.faults import DirectoryUnavailable, WrongServer
-from tests import directories, elastic
-from tests.indexing import TODAY, entry
 
 Peer = Callable[[socket.socket], None]
 
@@ -152,23 +148,3 @@ def test_many_that_fail_together_are_one_failure() -> None:
         _, seconds = ask(port, client=client)
         assert 0.4 < seconds < 3
         assert client._circuit._pause_s == 6.0
-
-
-def test_where_nothing_can_be_written_questions_are_answered(tmp_path: Path) -> None:
-    rng = random.Random(1)
-    held = replace(entry(1, rng), party=5, type_code="T0", ended=False)
-    with directories.elastic_directory(tmp_path, write_timeout_s=4.0) as directory:
-        name = directory.create()
-        directory.swap(name)
-        directory.write(name, [held], {"position": 1})
-        block = {"index.blocks.read_only_allow_delete": True}  # what a disk that is nearly full comes to
-        elastic.shared().request("PUT", f"/{directory._index(name)}/_settings", block)
-        with pytest.raises(DirectoryUnavailable):
-            directory.write(name, [replace(held, revision=2)], {"position": 2})
-        assert directory.of_party(name, 5, ["T0"], TODAY) == [held]
-        assert directory.mark(name, "position") == 1
-        block = {"index.blocks.read_only_allow_delete": None}
-        elastic.shared().request("PUT", f"/{directory._index(name)}/_settings", block)
-        directory.write(name, [replace(held, revision=2)], {"position": 2})
-        assert directory.of_party(name, 5, ["T0"], TODAY) == [replace(held, revision=2)]
-        assert directory.mark(name, "position") == 2

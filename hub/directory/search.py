@@ -19,7 +19,7 @@ from hub.domain.case import Person
 from hub.domain.catalogue import Catalogue
 from hub.domain.dates import to_int
 from hub.domain.errors import Refusal
-from hub.store import feed, keys, listing, parties
+from hub.store import dead, feed, keys, listing, parties
 from hub.store.listing import Listed
 from indexer import tokens
 from indexer.entry import Entry
@@ -105,14 +105,17 @@ class Searching:
         )
 
     def _read(self, search: Search) -> tuple[list[tuple[int, int]], Page]:
-        """What has changed past the generation's position, then its page: in this order nothing falls between them."""
+        """What has changed past the generation's position and what it has refused, then its page: in this order
+        nothing falls between them."""
         directory = self._writing.directory
         generation = directory.current()
         if generation is None:
             raise DirectoryUnavailable("there is no generation yet")
         position = self._writing.position(generation)
-        changed = feed.pending(self._writing.database.reader, position, OVERLAY + 1)
-        return changed, directory.search(generation, search)
+        reader = self._writing.database.reader
+        changed = feed.pending(reader, position, OVERLAY + 1)
+        refused = dead.certificates(reader, (-1, -1), OVERLAY + 1)
+        return list(dict.fromkeys([*changed, *refused])), directory.search(generation, search)
 
     def _fresh(self, search: Search, keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], tuple[Listed, Entry]]:
         """Those certificates that match now, with the entry that does."""

@@ -15,7 +15,7 @@ def put(writer: Writer, party: int, key: Key, revision: int, reason: str, at: in
     """Note that an entry was refused; `at`, µs UTC, stays that of the first time."""
     writer.run(
         "INSERT INTO index_dead (home, certificate, party, revision, reason, at)"
-        " VALUES (:home, :certificate, :party, :revision, :reason, :at) ON CONFLICT (home, certificate, party)"
+        " VALUES (:home, :certificate, :party, :revision, :reason, :at) ON CONFLICT (party, home, certificate)"
         " DO UPDATE SET revision = excluded.revision, reason = excluded.reason",
         {"home": key[0], "certificate": key[1], "party": party, "revision": revision, "reason": reason, "at": at},
     )
@@ -30,6 +30,12 @@ def count(reader: Reader) -> int:
 def is_any(reader: Reader) -> bool:
     """Whether there are any: what is asked after every write."""
     return reader.one("SELECT 1 FROM index_dead LIMIT 1") is not None
+
+
+def of_party(reader: Reader, party: int) -> list[Key]:
+    """Those of a party's certificates that the directory does not have, or not as they are, for this reason."""
+    rows = reader.all("SELECT home, certificate FROM index_dead WHERE party = :party", {"party": party})
+    return [(row["home"], row["certificate"]) for row in rows]
 
 
 def certificates(reader: Reader, after: Key, limit: int) -> list[Key]:
