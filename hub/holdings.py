@@ -9,7 +9,7 @@ import time
 from datetime import date
 
 from hub.domain.dates import to_int
-from hub.store import certificates, dead, feed
+from hub.store import certificates, feed
 from hub.store.certificates import VersionRecord
 from hub.store.database import Database
 from hub.vault import Vault
@@ -49,10 +49,7 @@ class Holdings:
             reader = self._database.reader
             if position > feed.head(reader):
                 return None  # it knows another past than this repository, put back from a backup
-            changed = [
-                *feed.pending_of_party(reader, position, party, type_codes),
-                *dead.of_party(reader, party),
-            ]
+            changed = feed.pending_of_party(reader, position, party, type_codes)
             entries = self._directory.of_party(generation, party, type_codes, to_int(today))
         except DirectoryUnavailable:
             self._down_until = time.monotonic() + DOWN_S

@@ -77,7 +77,7 @@ class EmbeddedDirectory:
     def swap(self, name: str) -> None:
         """Let a generation answer from now on, at once and for every process.
 
-        What it needs for that is made first, where it is not there yet: about 4 seconds for a million entries.
+        What it needs for that is made first, where it is not there yet: about 10 seconds for a million entries.
         """
         draft = self.folder / f".current.{os.getpid()}"
         with _faults():

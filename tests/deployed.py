@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import postgres
 from tests.test_process_serve import free_port
 
 ROOT = Path(__file__).parent.parent
@@ -107,6 +108,7 @@ class Site:
     folder: Path
     public_url: str = f"https://{HOST}"
     ports: dict[str, int] = field(default_factory=dict)
+    database: "PostgresService" = field(init=False)
 
     def __post_init__(self) -> None:
         for name in ("api", "proxy", "plain"):
@@ -119,6 +121,8 @@ class Site:
         for folder in (self.folder / "hub-tmp", self.folder / "proxy"):
             folder.mkdir()
             folder.chmod(0o777)
+        self.database = PostgresService(self)
+        self.ports["database"] = self.database.cluster.port
         if may_become("api"):
             os.chown(self.data, *([user_of("api")] * 2))
 
@@ -146,20 +150,23 @@ class Site:
         return text
 
     def environment(self, service: str) -> dict[str, str]:
-        """Of one service; the engines' settings are left out where this site has none of them."""
+        """Of one service; the settings of an engine that this site has not got are left out."""
         found = {name: self.mapped(value) for name, value in compose()["services"][service]["environment"].items()}
-        for engine in ("DATABASE", "INDEX"):
-            if engine.lower() not in self.ports:
-                found = {name: value for name, value in found.items() if not name.startswith(f"HUB_{engine}_")}
+        for engine, place in (("database", "@postgres:5432"), ("index", "//elasticsearch:9200")):
+            url = f"HUB_{engine.upper()}_URL"
+            assert place in found[url]
+            if engine in self.ports:
+                here = f"127.0.0.1:{self.ports[engine]}" if engine == "database" else f"localhost:{self.ports[engine]}"
+                found[url] = found[url].replace(place.lstrip("@/"), here)
+            else:
+                found = {name: value for name, value in found.items() if not name.startswith(f"HUB_{engine.upper()}_")}
         temporary = str(self.folder / "hub-tmp")
         return {"PATH": os.environ["PATH"], "PYTHONPATH": f"{self.image}:{PACKAGES}", "TMPDIR": temporary, **found}
 
     def command(self, service: str) -> list[str]:
         """`hub …` of one service, with a port of this machine."""
         words = [str(word) for word in compose()["services"][service]["command"]]
-        given = {"--host": "127.0.0.1", "--port": str(self.ports["api"])}
-        if "database" not in self.ports:
-            given["--workers"] = "1"  # an embedded database has one process
+        given = {"--host": "127.0.0.1", "--port": str(self.ports["api"]), "--workers": "2"}
         for option, value in given.items():
             if option in words:
                 words[words.index(option) + 1] = value
@@ -262,3 +269,38 @@ def entrypoint(image: str) -> list[str]:
             found: list[str] = yaml.safe_load(line.removeprefix("ENTRYPOINT"))
             return found
     raise KeyError(image)
+
+
+class PostgresService:
+    """The database server of a site: its own options and roles script, and passwords that are asked for."""
+
+    def __init__(self, site: Site) -> None:
+        access = site.folder / "pg_hba.conf"
+        access.write_text("host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        access.chmod(0o644)
+        words = [str(word) for word in compose()["services"]["postgres"]["command"]]
+        assert words[0] == "postgres"
+        assert set(words[1::2]) == {"-c"}
+        options = dict(word.split("=", 1) for word in words[2::2])
+        self.cluster = postgres.Cluster(hba_file=access, **options)
+        self._make_roles(site)
+
+    def _make_roles(self, site: Site) -> None:
+        """What the image runs once, as it stands but for the place of the secrets."""
+        (mount,) = (m for m in compose()["services"]["postgres"]["volumes"] if "initdb" in m)
+        script = (ROOT / mount.partition(":")[0]).read_text(encoding="utf-8")
+        programs = postgres.programs()
+        done = subprocess.run(
+            ["bash", "-c", site.mapped(script.replace("$", "$$"))],
+            env={
+                "PATH": f"{programs}:{os.environ['PATH']}",
+                "PGHOST": "127.0.0.1",
+                "PGPORT": str(self.cluster.port),
+                "POSTGRES_USER": compose()["services"]["postgres"]["environment"]["POSTGRES_USER"],
+                "POSTGRES_DB": "postgres",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")

@@ -12,18 +12,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 import yaml
 
+from hub.doctor import State, examine, verdict
 from hub.settings import Settings
 from tests import town as t
 from tests.deployed import HOST, Site, compose, may_become, may_mount, user_of
-from tests.test_process_serve import wait_for
+from tests.test_doctor import Later
+from tests.test_process_serve import children, wait_for
 
 LIMIT = Settings.model_fields["max_body_bytes"].default
 Process = subprocess.Popen[bytes]
@@ -52,7 +56,7 @@ class Deployment:
     def hub(self, service: str) -> None:
         self.start(service, self.site.command(service), self.site.environment(service))
 
-    def run(self, *words: str, service: str = "api") -> str:
+    def run(self, *words: str, service: str = "api", code: int = 0) -> str:
         """One more `hub` command where a service runs."""
         start = self.site.command(service)
         command = [*start[: start.index("hub") + 1], *words]
@@ -65,7 +69,7 @@ class Deployment:
             check=False,
             timeout=60,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr + done.stdout
         return done.stdout.strip()
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
@@ -126,7 +130,38 @@ def deployment() -> Iterator[Deployment]:
         yield found
     finally:
         found.close()
+        found.site.database.cluster.remove()
         subprocess.run(["rm", "-rf", str(folder)], check=False)
+
+
+@pytest.fixture(scope="module")
+def slow(deployment: Deployment) -> tuple[dict[str, float], list[threading.Thread]]:
+    """Two who send too slowly, beside everything else: a head letter by letter, and a body that stops."""
+    took: dict[str, float] = {}
+
+    def slowly(name: str, start: bytes, more: bytes) -> None:
+        with deployment.connected() as connection:
+            began = time.monotonic()
+            connection.sendall(start)
+            connection.settimeout(1.0)
+            while time.monotonic() - began < 25:
+                with suppress(TimeoutError):
+                    if connection.recv(65536) == b"" or not more:
+                        break
+                    continue
+                with suppress(OSError):
+                    connection.sendall(more)
+            took[name] = time.monotonic() - began
+
+    head = f"POST /api/v1/verifications HTTP/1.1\r\nHost: {HOST}\r\n".encode()
+    body = head + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    threads = [
+        threading.Thread(target=slowly, args=("head", head, b"X-A: b\r\n")),
+        threading.Thread(target=slowly, args=("body", body, b"")),
+    ]
+    for thread in threads:
+        thread.start()
+    return took, threads
 
 
 def problem(answer: httpx.Response) -> str:
@@ -139,13 +174,15 @@ def problem(answer: httpx.Response) -> str:
     return str(content["code"])
 
 
-def test_what_runs_is_the_image_on_a_root_that_is_read_only(deployment: Deployment) -> None:
+def test_what_runs_is_the_image_on_a_root_that_is_read_only(deployment: Deployment, slow: object) -> None:
     for service in ("api", "worker", "proxy"):
         status = Path(f"/proc/{deployment.processes[service].pid}")
         if may_mount():
             root = next(line for line in (status / "mountinfo").read_text().splitlines() if line.split()[4] == "/")
             assert re.search(r" / (\S*,)?ro\b", root)
         if may_become(service):
+            if service == "api":
+                assert len(children(deployment.processes[service].pid)) == 2
             (ids,) = re.findall(r"^Uid:\t(.*)$", (status / "status").read_text(), re.MULTILINE)
             assert ids.split() == [str(user_of(service))] * 4
         if service != "proxy":
@@ -213,40 +250,8 @@ def test_bodies_are_bounded_twice(deployment: Deployment) -> None:
     assert english["title"] == "The request body is too large"
 
 
-def test_slow_senders_are_cut(deployment: Deployment) -> None:
-    """A head letter by letter, and a body that stops: both in about ten seconds, at once."""
-    took: dict[str, float] = {}
-
-    def slowly(name: str, start: bytes, more: bytes) -> None:
-        with deployment.connected() as connection:
-            began = time.monotonic()
-            connection.sendall(start)
-            connection.settimeout(1.0)
-            while time.monotonic() - began < 25:
-                with suppress(TimeoutError):
-                    if connection.recv(65536) == b"" or not more:
-                        break
-                    continue
-                with suppress(OSError):
-                    connection.sendall(more)
-            took[name] = time.monotonic() - began
-
-    head = f"POST /api/v1/verifications HTTP/1.1\r\nHost: {HOST}\r\n".encode()
-    body = head + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
-    threads = [
-        threading.Thread(target=slowly, args=("head", head, b"X-A: b\r\n")),
-        threading.Thread(target=slowly, args=("body", body, b"")),
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(40)
-    assert 8 < took["head"] < 15
-    assert 8 < took["body"] < 15
-
-
-def test_what_a_client_says_about_addresses_goes_no_further(deployment: Deployment) -> None:
-    """The API's place is taken by a listener that keeps what it hears."""
+def test_an_api_that_is_away_is_told_at_once_and_no_forged_address_reaches_it(deployment: Deployment) -> None:
+    """Its place is then taken by a listener that keeps what it hears."""
     heads: list[bytes] = []
     address = ("127.0.0.1", deployment.site.ports["api"])
 
@@ -259,7 +264,15 @@ def test_what_a_client_says_about_addresses_goes_no_further(deployment: Deployme
                 heads.append(connection.recv(65536))
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
-    with without_api(deployment):
+    assert deployment.stop("api", signal.SIGTERM) == 0
+    try:
+        began = time.monotonic()
+        answer = deployment.ask("GET", "/livez")
+        assert time.monotonic() - began < 3
+        assert (answer.status_code, problem(answer)) == (503, "database.unavailable")
+        assert answer.headers["retry-after"] == "2"
+        assert answer.headers["strict-transport-security"]
+        assert not deployment.is_healthy("api")
         ready = threading.Event()
         thread = threading.Thread(target=listen, args=(ready,))
         thread.start()
@@ -268,31 +281,15 @@ def test_what_a_client_says_about_addresses_goes_no_further(deployment: Deployme
         headers = dict.fromkeys(forged, "203.0.113.9") | {"X-Request-Id": "from-the-client-1", "Upgrade": "websocket"}
         assert deployment.ask("GET", "/v/ABC", headers=headers).status_code == 200
         thread.join(20)
+    finally:
+        deployment.hub("api")
+        deployment.wait("api")
     (head,) = heads
     assert b"203.0.113.9" not in head
     assert b"forwarded" not in head.lower()
     assert b"upgrade" not in head.lower()
     assert f"Host: {HOST}\r\n".encode() in head
     assert b"X-Request-Id: from-the-client-1\r\n" in head
-
-
-@contextmanager
-def without_api(deployment: Deployment) -> Iterator[None]:
-    assert deployment.stop("api", signal.SIGTERM) == 0
-    yield
-    deployment.hub("api")
-    deployment.wait("api")
-
-
-def test_an_api_that_is_away_is_told_at_once(deployment: Deployment) -> None:
-    with without_api(deployment):
-        began = time.monotonic()
-        answer = deployment.ask("GET", "/livez")
-        assert time.monotonic() - began < 3
-        assert (answer.status_code, problem(answer)) == (503, "database.unavailable")
-        assert answer.headers["retry-after"] == "2"
-        assert answer.headers["strict-transport-security"]
-        assert not deployment.is_healthy("api")
 
 
 def test_request_ids_reach_the_hub_and_come_back(deployment: Deployment) -> None:
@@ -312,6 +309,61 @@ def test_logs_say_nothing_of_what_was_asked(deployment: Deployment) -> None:
     assert all(set(line) == names for line in lines)
     assert "990121198307073910" not in deployment.log("proxy") + deployment.log("api")
     assert "SOMEBODY" not in deployment.log("proxy") + deployment.log("api")
+
+
+def test_the_service_may_not_change_tables_nor_what_only_grows(deployment: Deployment) -> None:
+    cluster, secrets = deployment.site.database.cluster, deployment.site.secrets
+    password = (secrets / "database_password").read_text()
+    with pytest.raises(psycopg.OperationalError):
+        cluster.connect("hub", "hub_service", password="another")
+    with cluster.connect("hub", "hub_service", password=password) as connection:
+        for statement in ("ALTER TABLE acts ADD COLUMN more TEXT", "DELETE FROM audit", "UPDATE ledger SET kind = 1"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+        for statement in ("CREATE TABLE more (a INTEGER)", "CREATE ROLE more", "CREATE DATABASE more"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        cluster.connect("hub", "hub_owner", password=(secrets / "database_owner_password").read_text()).execute(
+            "CREATE ROLE more"
+        )
+
+
+def test_the_doctor_sees_the_server(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in deployment.site.environment("worker").items():
+        if name.startswith("HUB_"):
+            monkeypatch.setenv(name, value)
+    found = {finding.name: finding for finding in examine(Settings())}
+    assert verdict(found.values()) is State.OK
+    assert found["database"].message_en.startswith("PostgreSQL 1")
+    assert found["worker"].state is State.OK
+    ahead = {f.name: f for f in examine(Settings(), clock=Later(timedelta(seconds=30)))}
+    assert ahead["time"].state is State.PROBLEM
+    beside = Settings(master_key_file=deployment.site.data / "master.key")
+    (deployment.site.data / "master.key").symlink_to(deployment.site.secrets / "master/master.key")
+    assert verdict(examine(beside)) is State.OK  # a link to a key elsewhere
+    (deployment.site.data / "master.key").unlink()
+    other = Settings(database_password_file=deployment.site.secrets / "index_password")
+    (wrong,) = [f for f in examine(other) if f.name == "database"]
+    assert (wrong.state, "HUB_DATABASE_URL" in wrong.message_en) == (State.PROBLEM, True)
+
+
+def test_a_database_that_is_away_and_back(deployment: Deployment) -> None:
+    deployment.site.database.cluster.stop()
+    found = json.loads(deployment.run("doctor", "--json", code=5))
+    assert [f["name"] for f in found["findings"] if f["state"] == "down"] == ["database"]
+    assert not deployment.is_healthy("api")
+    assert deployment.ask("GET", "/livez").status_code == 200
+    deployment.site.database.cluster.start()
+    deployment.wait("api")
+
+
+def test_slow_senders_are_cut(slow: tuple[dict[str, float], list[threading.Thread]]) -> None:
+    took, threads = slow
+    for thread in threads:
+        thread.join(40)
+    assert 8 < took["head"] < 15
+    assert 8 < took["body"] < 15
 
 
 def test_what_is_in_hand_is_answered_when_it_is_stopped(deployment: Deployment) -> None:

@@ -138,9 +138,6 @@ def test_an_entry_that_was_refused_is_found_all_the_same_and_written_later(fed: 
     assert fed.parts.directory.lag().changes == 0
     assert new in {hit.entry.identifier for hit in found(fed, text="无犯罪记录").hits}
     assert held(fed) == before or set(held(fed)) <= set(before)
-    row = reader.one("SELECT party FROM index_dead")
-    assert row is not None
-    assert len(dead.of_party(reader, row["party"])) == 1
     assert fed.parts.directory.retry() == (1, 1)
     lay_in_its_place(fed)
     assert fed.parts.directory.retry() == (1, 0)

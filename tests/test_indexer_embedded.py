@@ -17,6 +17,18 @@ def directory(tmp_path: Path) -> EmbeddedDirectory:
     return EmbeddedDirectory(tmp_path / "index")
 
 
+def test_the_same_again_writes_nothing(directory: EmbeddedDirectory) -> None:
+    """A rebuild's own changes follow it: no work."""
+    name = directory.create()
+    directory.swap(name)
+    new = entry(1, random.Random(1))
+    assert directory.write(name, [new]) == 1
+    version = "PRAGMA data_version"
+    before = directory._reader(name).execute(version).fetchone()
+    assert directory.write(name, [new, new]) == 1
+    assert directory._reader(name).execute(version).fetchone() == before
+
+
 def test_what_is_passed_over_is_not_read(directory: EmbeddedDirectory) -> None:
     """Searches find and count in an index; of 3,000 matches only the page's own entries are touched."""
     rng = random.Random(5)

@@ -47,6 +47,8 @@ ROW: t.Body = {"unit": "甲室", "area": "12.50", "floor": 3}
 
 # --- the catalogue's file ---------------------------------------------------------------------------------------------
 
+pytestmark = pytest.mark.sqlite  # what is asked here is decided before any database
+
 
 def catalogue_with(*fields: t.Body) -> t.Body:
     content = copy.deepcopy(t.CATALOGUE)

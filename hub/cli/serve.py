@@ -32,7 +32,9 @@ def serve(
     workers: Annotated[
         int, typer.Option(min=1, max=64, help="服务进程数,内嵌数据库只能为 1。 API processes; embedded means 1.")
     ] = 1,
-    socket_number: Annotated[int, typer.Option("--socket", hidden=True, help="A socket that is inherited.")] = -1,
+    socket_number: Annotated[
+        int, typer.Option("--socket", hidden=True, help="继承的套接字。 A socket that is inherited.")
+    ] = -1,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is in hand and end with 0."""
     for number in (signal.SIGINT, signal.SIGTERM):  # until the server has its own: stopped while starting is no fault

@@ -19,7 +19,7 @@ from hub.domain.case import Person
 from hub.domain.catalogue import Catalogue
 from hub.domain.dates import to_int
 from hub.domain.errors import Refusal
-from hub.store import dead, feed, keys, listing, parties
+from hub.store import feed, keys, listing, parties
 from hub.store.listing import Listed
 from indexer import tokens
 from indexer.entry import Entry
@@ -112,10 +112,8 @@ class Searching:
         if generation is None:
             raise DirectoryUnavailable("there is no generation yet")
         position = self._writing.position(generation)
-        reader = self._writing.database.reader
-        changed = feed.pending(reader, position, OVERLAY + 1)
-        refused = dead.certificates(reader, (-1, -1), OVERLAY + 1)
-        return list(dict.fromkeys([*changed, *refused])), directory.search(generation, search)
+        changed = feed.pending(self._writing.database.reader, position, OVERLAY + 1)
+        return changed, directory.search(generation, search)
 
     def _fresh(self, search: Search, keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], tuple[Listed, Entry]]:
         """Those certificates that match now, with the entry that does."""

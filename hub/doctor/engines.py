@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import sqlite3
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -12,10 +11,12 @@ from hub.domain.dates import from_micros, to_micros
 from hub.parts import Parts
 from hub.settings import Settings
 from hub.store import health
+from hub.store.engines import is_embedded
 from hub.store.feed import Lag
 from indexer.faults import DirectoryUnavailable
 
-OLDEST_SQLITE = (3, 40, 0)
+OLDEST_SQLITE = (3, 40)
+OLDEST_POSTGRESQL = (15,)
 CLOCKS_DIFFER_S = 2.0
 SILENT_S = 60.0
 OVERDUE_S = 300.0
@@ -25,32 +26,56 @@ MOST_WAITING = 10_000
 
 
 def database(parts: Parts) -> Iterator[Finding]:
-    """Its version, and whether its clock and ours agree with what is on record."""
-    version = ".".join(map(str, sqlite3.sqlite_version_info))
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+    """Its version, whether it can be written, and whether its clock and ours agree with what is on record."""
+    embedded = is_embedded(parts.settings)
+    name, oldest = ("SQLite", OLDEST_SQLITE) if embedded else ("PostgreSQL", OLDEST_POSTGRESQL)
+    found = health.engine_version(parts.database.reader, embedded=embedded)
+    version = ".".join(map(str, found))
+    why = parts.database.why_not_writable()
+    if found < oldest:
         yield problem(
             "database",
-            f"SQLite {version} 过旧。",
-            f"SQLite {version} is too old.",
-            "升级操作系统的 libsqlite3(3.40 或更高)。",
-            "Upgrade the system's libsqlite3 to 3.40 or later.",
+            f"{name} {version} 过旧。",
+            f"{name} {version} is too old.",
+            f"升级到 {'.'.join(map(str, oldest))} 或更高(SQLite 随操作系统)。",
+            f"Upgrade to {'.'.join(map(str, oldest))} or later; SQLite comes with the operating system.",
+        )
+    elif why is not None:
+        yield problem(
+            "database",
+            "数据库不能写。",
+            f"{why[:1].upper()}{why[1:]}.",
+            "核对数据库文件的权限,或数据库是否是只读的备库。",
+            "Check the rights of the database's file, or whether the server is a read-only standby.",
         )
     else:
-        yield ok("database", f"数据库是 SQLite {version}。", f"SQLite {version} with this release's schema.")
-    yield _time(parts)
+        yield ok("database", f"数据库是 {name} {version}。", f"{name} {version} with this release's schema.")
+    yield _time(parts, embedded=embedded)
 
 
-def _time(parts: Parts) -> Finding:
-    now = parts.clock.now()
-    newest = health.newest_change(parts.database.reader)
-    ahead = 0.0 if newest is None else (newest - to_micros(now)) / 1_000_000
+def _time(parts: Parts, *, embedded: bool) -> Finding:
+    fix = (
+        "校准时间:timedatectl set-ntp true(或 chronyc makestep)。",
+        "Set the clock: `timedatectl set-ntp true`, or `chronyc makestep`.",
+    )
+    reader = parts.database.reader
+    if not embedded:
+        apart = (health.server_clock(reader) - to_micros(parts.clock.now())) / 1_000_000
+        if abs(apart) > CLOCKS_DIFFER_S:
+            return problem(
+                "time",
+                f"本机与数据库服务器的时间相差 {abs(apart):.0f} 秒。",
+                f"This machine's clock and the database server's differ by {abs(apart):.0f} s.",
+                *fix,
+            )
+    newest = health.newest_change(reader)
+    ahead = 0.0 if newest is None else (newest - to_micros(parts.clock.now())) / 1_000_000
     if ahead > CLOCKS_DIFFER_S:
         return problem(
             "time",
             f"本机时间比最近一次变更的记录还早 {ahead:.0f} 秒。",
-            "This machine's clock stands before the newest change on record.",
-            "校准时间:timedatectl set-ntp true(或 chronyc makestep)。",
-            "Set the clock: `timedatectl set-ntp true`, or `chronyc makestep`.",
+            f"This machine's clock stands {ahead:.0f} s before the newest change on record.",
+            *fix,
         )
     return ok("time", "本机时间与记录一致。", "The clock agrees with what is on record.")
 
@@ -82,7 +107,7 @@ def _alive(settings: Settings, silent_s: float | None) -> Finding:
         "启动 hub serve(内嵌数据库)或 hub work。",
         "Start `hub serve` (embedded database) or `hub work`.",
     )
-    if not _is_served(settings):
+    if is_embedded(settings) and not _is_served(settings):
         return note("worker", f"服务没有运行;{text}", "The hub is not running.", *fix)
     return problem("worker", text, "The worker shows no sign of life.", *fix)
 

@@ -7,7 +7,7 @@ from hub.doctor import engines, keys, machine
 from hub.doctor.report import Finding, down, problem
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
-from hub.store.database import DatabaseUnavailable
+from hub.store.database import DatabaseUnavailable, WrongDatabase
 from hub.store.schema import WrongSchema
 from hub.vault import VaultError
 
@@ -45,6 +45,14 @@ def _inside(settings: Settings, clock: Clock) -> Iterator[Finding]:
             "The database is not there yet, or not of this release.",
             "运行 hub init(升级后是 hub migrate)。",
             "Run `hub init`, or `hub migrate` after an upgrade.",
+        )
+    except WrongDatabase as error:
+        yield problem(
+            "database",
+            "这个数据库不能用。",
+            f"{error}.",
+            error.message,
+            "Change what this says, and see docs/settings.md.",
         )
     except VaultError as error:
         yield problem(

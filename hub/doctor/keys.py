@@ -11,6 +11,7 @@ from hub.parts import Parts
 from hub.settings import Settings
 from hub.signing_keys import base_keys
 from hub.store import keys as key_store
+from hub.store.engines import is_embedded
 from hub.store.keys import SigningKey, SigningState, X509Record
 from hub.vault import KeyPurpose, KeyState
 from signing import x509
@@ -23,6 +24,7 @@ SERVICE_EXPIRES_SOON = timedelta(days=30)
 LISTS_GOOD_FOR = timedelta(days=1)
 _AUTHORITIES = (Purpose.ROOT, Purpose.ISSUING)
 _NAMED_AT_MOST = 3
+_BACKUP = Path("data/manifest.json")
 
 
 def master(settings: Settings, now: datetime) -> Iterator[Finding]:
@@ -31,12 +33,21 @@ def master(settings: Settings, now: datetime) -> Iterator[Finding]:
     if not path.is_file():
         return
     if path.resolve().is_relative_to(settings.data_dir.resolve()):
-        yield note(
+        beside = note if is_embedded(settings) else problem
+        yield beside(
             "master key",
             "主密钥和数据在同一目录,备份时会一起带走。",
             "The master key lies with the data: a copy of the folder has both.",
             "生产环境请把它移到别处,并设置 HUB_MASTER_KEY_FILE。",
             "In production move it elsewhere and set HUB_MASTER_KEY_FILE.",
+        )
+    if _is_beside_a_backup(path):
+        yield problem(
+            "master key",
+            "主密钥旁边就是数据备份。",
+            "A backup of the data lies beside the master key.",
+            "把备份移到别的介质,或把主密钥移走;两者放在一起等于没有加密。",
+            "Move one of them to another medium: together they are as good as not encrypted.",
         )
     former = list(path.parent.glob(f"{path.name}.former-*"))
     if former:
@@ -58,6 +69,15 @@ def master(settings: Settings, now: datetime) -> Iterator[Finding]:
         )
     else:
         yield ok("master key", "主密钥可读,不满两年。", "The master key can be read and is less than two years old.")
+
+
+def _is_beside_a_backup(path: Path) -> bool:
+    """Whether the key's folder, or one in it, is a backup that `hub backup` made."""
+    try:
+        folders = [path.parent, *(folder for folder in path.parent.iterdir() if folder.is_dir())]
+        return any((folder / _BACKUP).is_file() for folder in folders)
+    except OSError:  # a folder that is closed to us has no backup of ours
+        return False
 
 
 def look(parts: Parts) -> Iterator[Finding]:
@@ -104,6 +124,7 @@ def _ages(parts: Parts, active: list[SigningKey]) -> Iterator[Finding]:
     ]
     seals = [k for k in parts.rotation.data_keys() if k.purpose is KeyPurpose.SEAL and k.state is KeyState.ACTIVE]
     old += ["seal" for key in seals if now - from_micros(key.created_at) > MOST_AGE]
+    old.sort()
     if old:
         commands = [
             f"hub keys rotate {purpose}" + (f" --authority {authority}" if authority else "")
@@ -144,7 +165,7 @@ def _x509(parts: Parts, active: list[SigningKey]) -> Finding:
 
 
 def _renewal(ending: list[X509Record]) -> str:
-    authorities = [record.authority for record in ending if record.authority]
+    authorities = sorted(record.authority for record in ending if record.authority)
     if not authorities:
         return "平台的根或中间证书将到期:换发办法见 docs/operations.md"
     more = " …" if len(authorities) > _NAMED_AT_MOST else ""

@@ -96,11 +96,6 @@ def put(writer: Writer, shape: Shape, rows: Sequence[Row], columns: Sequence[str
     writer.insert_many(shape.name, [dict(zip(names, row, strict=True)) for row in rows])
 
 
-def is_empty(reader: Reader, shape: Shape) -> bool:
-    """Whether a table has no row."""
-    return reader.one(f"SELECT 1 FROM {shape.name} LIMIT 1") is None  # noqa: S608 (names from the schema)
-
-
 def load(
     database: Database,
     tables: Iterator[tuple[Shape, Sequence[str], Iterator[list[Row]]]],

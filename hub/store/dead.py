@@ -32,12 +32,6 @@ def is_any(reader: Reader) -> bool:
     return reader.one("SELECT 1 FROM index_dead LIMIT 1") is not None
 
 
-def of_party(reader: Reader, party: int) -> list[Key]:
-    """Those of a party's certificates that the directory does not have, or not as they are, for this reason."""
-    rows = reader.all("SELECT home, certificate FROM index_dead WHERE party = :party", {"party": party})
-    return [(row["home"], row["certificate"]) for row in rows]
-
-
 def certificates(reader: Reader, after: Key, limit: int) -> list[Key]:
     """The next certificates with such an entry, in the order of their keys."""
     rows = reader.all(

@@ -10,6 +10,7 @@ from hub.store import changes, intents, pushes, sqlite
 from hub.store import publish as publishing
 from hub.store import reserve as reserving
 from hub.store.database import Writer
+from hub.store.sqlite import SqliteWriter
 
 
 def guard_ignored() -> None:
@@ -54,8 +55,8 @@ def succession_unclaimed() -> None:
 
 def last_writer_wins() -> None:
     """Change a certificate whatever became of it since it was read."""
-    run = Writer.run
-    Writer.run = lambda self, sql, values=None: run(  # type: ignore[method-assign]
+    run = SqliteWriter.run
+    SqliteWriter.run = lambda self, sql, values=None: run(  # type: ignore[method-assign]
         self, sql.replace(" AND revision = :expected", ""), values
     )
 
