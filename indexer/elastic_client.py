@@ -207,7 +207,7 @@ class _Circuit:
         self._lock = threading.Lock()
         self._until = 0.0
         self._pause_s = 0.0
-        self.failures = 0
+        self._failures = 0
 
     def enter(self) -> int:
         """How many failures there have been; raises DirectoryUnavailable while the server is taken to be down."""
@@ -217,14 +217,14 @@ class _Circuit:
                 if now < self._until:
                     raise DirectoryUnavailable("it has failed a moment ago")
                 self._until = now + self._pause_s  # this one tries; the others wait for what becomes of it
-            return self.failures
+            return self._failures
 
     def failed(self, failures: int) -> None:
         """Take the server to be down, for longer where it was tried again; `failures` is what `enter` has said."""
         with self._lock:
-            if failures != self.failures:
+            if failures != self._failures:
                 return
-            self.failures += 1
+            self._failures += 1
             self._pause_s = min(self._pause_s * 2 or _DOWN_S, _DOWN_AT_MOST_S)
             self._until = time.monotonic() + self._pause_s
 
