@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub.backup import NotPossible
-from hub.backup.place import is_unfinished
 from hub.clock import Clock
 from hub.directory import Busy, Directory
 from hub.domain.dates import to_micros
-from hub.parts import index_folder, keys_folder
+from hub.parts import index_folder, keys_folder, not_restored
 from hub.settings import Settings
 from hub.signing_keys import SigningKeys, Wanted, base_keys
 from hub.store import catalogue as catalogue_store
@@ -50,7 +49,7 @@ def initialise(settings: Settings, clock: Clock | None = None) -> Initialised:
     clock = clock or Clock()
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _lock(settings.data_dir / ".init.lock"):
-        if engines.is_embedded(settings) and is_unfinished(settings.data_dir, engines.embedded_path(settings)):
+        if not_restored(settings):
             raise NotPossible(
                 "这里有一次没有做完的恢复:请再次运行 hub restore,或清空数据目录。",
                 "A restore into this data directory was interrupted: run `hub restore` again, or empty it.",

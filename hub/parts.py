@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hub.access import Access
 from hub.backup import Backup, Restore, Target
+from hub.backup.place import RESTORING, is_unfinished
 from hub.clock import Clock
 from hub.directory import Directory
 from hub.holdings import Holdings
@@ -27,8 +28,9 @@ from hub.store import engines, schema
 from hub.store import keys as key_store
 from hub.store.audit import Audit
 from hub.store.catalogue import CatalogueCache
-from hub.store.database import Database
+from hub.store.database import Database, WrongDatabase
 from hub.store.documents import Documents
+from hub.store.filling import blank
 from hub.store.ids import Ids
 from hub.vault import MasterKey, Vault
 from hub.verification import Verification
@@ -87,15 +89,22 @@ def index_folder(settings: Settings) -> Path:
 
 
 def restore_into(settings: Settings, at_step: Callable[[str], None] = lambda _: None) -> Restore:
-    """What puts a backup back where these settings say; nothing needs to be there, but for the master key."""
+    """What puts a backup back where these settings say; nothing needs to be there, but for the master key, and on a
+    server an empty database. Raises WrongDatabase where the settings cannot be read as a place.
+    """
     target = Target(
         data_dir=settings.data_dir,
-        database=engines.embedded_path(settings),
+        database=blank(engines.place_of(settings), settings.data_dir / RESTORING),
         keys=keys_folder(settings),
         documents=documents_folder(settings),
         master_key=settings.master_key_path,
     )
     return Restore(target, at_step)
+
+
+def not_restored(settings: Settings) -> bool:
+    """Whether a restore was begun here and has not come to its end, so that nobody may use what is there."""
+    return is_unfinished(settings.data_dir, engines.embedded_path(settings) if engines.is_embedded(settings) else None)
 
 
 @contextmanager
@@ -112,7 +121,13 @@ def open_parts(
     server's may not. Raises schema.WrongSchema before `hub init` or `hub migrate`, VaultError for a missing or another
     master key, WrongDatabase and DatabaseUnavailable.
     """
-    database = engines.opened(engines.place_of(settings, patient=patient))
+    place = engines.place_of(settings, patient=patient)
+    if not_restored(settings):
+        raise WrongDatabase(
+            "这里有一次没有做完的恢复:请再次运行 hub restore。",
+            "A restore into this data directory was interrupted: run `hub restore` again",
+        )
+    database = engines.opened(place)
     checkers = Checkers(settings.files_at_once, settings.file_deadline_s)
     try:
         schema.require(database)

@@ -22,6 +22,7 @@ from hub.verification.verdict import VerdictState
 from hub.worker import finish_due
 from signing import qr
 from tests import city as c
+from tests import engines
 from tests.copies import Copied, files, hub, names, restored, rows_of, settings_of
 from tests.faults import acts
 from tests.faults import scene as s
@@ -74,8 +75,11 @@ def copy_of(told: Told, to: Path) -> Told:
     return Told([to / book.name for book in told.books], to / told.acted.name)
 
 
-def test_a_backup_of_a_hub_at_work_has_all_that_was_acknowledged_before_it(theatre: Stage, tmp_path: Path) -> None:
-    data, stop = s.make(tmp_path / "data").folder, tmp_path / "stop"
+def test_a_backup_of_a_hub_at_work_has_all_that_was_acknowledged_before_it(
+    theatre: Stage, tmp_path: Path, engine: str
+) -> None:
+    data, stop = s.make(tmp_path / "scene", engine).copy(tmp_path / "data"), tmp_path / "stop"
+    url = engines.url_beside(data)
     told = Told([tmp_path / f"journal-{n}" for n in range(PUSHERS)], tmp_path / "journal-acts")
     books = [str(book) for book in told.books]
     started = [
@@ -87,7 +91,7 @@ def test_a_backup_of_a_hub_at_work_has_all_that_was_acknowledged_before_it(theat
     started.append(theatre.start(data=str(data), act="worker", **{"with": {"stop": str(stop)}}))
     time.sleep(BEFORE_S)
     before = copy_of(told, tmp_path / "before")
-    made = hub("backup", tmp_path / "copy", data=data)
+    made = hub("backup", tmp_path / "copy", data=data, url=url)
     assert made.returncode == 0, made.stderr
     time.sleep(AFTER_S)
     stop.touch()
@@ -99,7 +103,8 @@ def test_a_backup_of_a_hub_at_work_has_all_that_was_acknowledged_before_it(theat
     assert done.returncode == 0, done.stderr
     assert hub("check", data=tmp_path / "new", master=data / "master.key").returncode == 0
     settings = settings_of(tmp_path / "new", data / "master.key", people_a_day_per_client=10**6, people_a_day=10**6)
-    with open_parts(Settings(data_dir=data, public_url=c.URL)) as former, open_parts(settings) as parts:
+    at_work = Settings(data_dir=data, public_url=c.URL, database_url=url)
+    with open_parts(at_work) as former, open_parts(settings) as parts:
         while parts.directory.sequence():
             pass
         parts.rendering.step()

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hub.store.database import DatabaseUnavailable, Duplicate, StorageFull, Values, insertion
 
@@ -107,6 +107,15 @@ class SqliteWriter(SqliteReader):
         if rows:
             with _FAULTS:
                 self._connection.executemany(insertion(table, tuple(rows[0])), rows)
+
+    def put_many(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Insert very many rows."""
+        marks = ", ".join("?" * len(columns))
+        with _FAULTS:
+            self._connection.executemany(
+                f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608
+                rows,
+            )
 
 
 _Inode = tuple[int, int] | None

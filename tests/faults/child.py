@@ -116,7 +116,9 @@ def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
             initialise(settings)
             return {"value": None, "points": points.seen}
         if order["act"] == "restore":
-            into = Settings(data_dir=settings.data_dir, master_key_file=Path(order["master"]))
+            into = Settings(
+                data_dir=settings.data_dir, master_key_file=Path(order["master"]), database_url=order.get("url")
+            )
             made = restore_into(into, _step(points, order.get("hold"))).run(Place(Path(order["with"]["folder"])))
             return {"value": made.backup, "points": points.seen}
         with open_parts(settings, at_step=_step(points, order.get("hold"))) as parts:
