@@ -24,7 +24,7 @@ from hub.retrieval import Retrieval
 from hub.rotation import Rotation
 from hub.settings import Settings
 from hub.signing_keys import SigningKeys
-from hub.store import engines, schema
+from hub.store import engines, moved, schema
 from hub.store import keys as key_store
 from hub.store.audit import Audit
 from hub.store.catalogue import CatalogueCache
@@ -102,9 +102,15 @@ def restore_into(settings: Settings, at_step: Callable[[str], None] = lambda _: 
     return Restore(target, at_step)
 
 
-def not_restored(settings: Settings) -> bool:
-    """Whether a restore was begun here and has not come to its end, so that nobody may use what is there."""
-    return is_unfinished(settings.data_dir, engines.embedded_path(settings) if engines.is_embedded(settings) else None)
+def require_whole(settings: Settings) -> None:
+    """Raise WrongDatabase where a restore or a move to a server was begun and has not come to its end."""
+    embedded = engines.embedded_path(settings)
+    moved.require_finished(embedded)
+    if is_unfinished(settings.data_dir, embedded if engines.is_embedded(settings) else None):
+        raise WrongDatabase(
+            "这里有一次没有做完的恢复:请再次运行 hub restore,或清空数据目录。",
+            "A restore into this data directory was interrupted: run `hub restore` again, or empty it",
+        )
 
 
 @contextmanager
@@ -122,11 +128,7 @@ def open_parts(
     master key, WrongDatabase and DatabaseUnavailable.
     """
     place = engines.place_of(settings, patient=patient)
-    if not_restored(settings):
-        raise WrongDatabase(
-            "这里有一次没有做完的恢复:请再次运行 hub restore。",
-            "A restore into this data directory was interrupted: run `hub restore` again",
-        )
+    require_whole(settings)
     database = engines.opened(place)
     checkers = Checkers(settings.files_at_once, settings.file_deadline_s)
     try:
@@ -157,6 +159,8 @@ class _Ground:
 
 
 def _ground(settings: Settings, clock: Clock, database: Database, at_step: Callable[[str], None]) -> _Ground:
+    if not key_store.data_keys(database.reader):
+        raise schema.WrongSchema("the database has no keys yet: run `hub init`")
     vault = Vault(MasterKey.read(settings.master_key_path), lambda: key_store.data_keys(database.reader))
     folder = KeyFolder(keys_folder(settings), vault.key_files_passphrase)
     ids = Ids(database)

@@ -174,7 +174,7 @@ def test_a_restore_killed_anywhere_is_begun_again(
     data = tmp_path / "new"
     settings = settings_of(data, copied.master, database_url=url)
     assert theatre.one(**restoring(copied, data, url), kill_step=f"step {step}").killed
-    with pytest.raises(NotPossible, match="interrupted"):
+    with pytest.raises(WrongDatabase, match="interrupted"):
         initialise(settings)
     with pytest.raises(WrongDatabase, match="interrupted"), open_parts(settings):
         pass

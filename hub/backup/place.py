@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -182,21 +182,9 @@ class Target:
         """There until everything is; a new file of the embedded database is made in it."""
         return self.data_dir / RESTORING
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """One restore at a time, and no `hub init` beside it; raises NotPossible."""
-        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(self.data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise NotPossible(
-                    "另一个命令正在使用这个数据目录。", "Another command is at work on this data directory."
-                ) from None
-            yield
-        finally:
-            os.close(handle)
+        return alone(self.data_dir)
 
     def is_complete(self) -> bool:
         """Whether a restore was begun here and its database filled: then only `.restoring` has to go.
@@ -282,6 +270,23 @@ class Target:
         self.staging.rename(done)
         sync_folder(self.data_dir)
         shutil.rmtree(done)
+
+
+@contextmanager
+def alone(data_dir: Path) -> Iterator[None]:
+    """No other command that makes or replaces a data directory is at work on it; raises NotPossible."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NotPossible(
+                "另一个命令正在使用这个数据目录。", "Another command is at work on this data directory."
+            ) from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def is_unfinished(data_dir: Path, database: Path | None) -> bool:

@@ -6,7 +6,7 @@ inside one `snapshot()` all of them are of one moment.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -116,9 +116,10 @@ class Digest:
         return self.rows, self._hash.hexdigest()
 
 
-def digest(reader: Reader, shape: Shape) -> tuple[int, str]:
-    """Of a whole table."""
+def digest(reader: Reader, shape: Shape, told: Callable[[int], None]) -> tuple[int, str]:
+    """Of a whole table. told: how many rows more were read."""
     found = Digest()
     for rows in batches(reader, shape):
         found.add(rows)
+        told(len(rows))
     return found.value

@@ -20,6 +20,7 @@ from typing import Any
 from hub.backup import Place
 from hub.domain.errors import Refusal
 from hub.initialisation import initialise
+from hub.moving import move
 from hub.parts import open_parts, restore_into
 from hub.settings import Settings
 from hub.store.database import DatabaseUnavailable, Writer
@@ -121,6 +122,9 @@ def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
             )
             made = restore_into(into, _step(points, order.get("hold"))).run(Place(Path(order["with"]["folder"])))
             return {"value": made.backup, "points": points.seen}
+        if order["act"] == "move":
+            done = move(settings, order["url"], at_step=_step(points, order.get("hold")))
+            return {"value": done.rows, "points": points.seen}
         with open_parts(settings, at_step=_step(points, order.get("hold"))) as parts:
             points.seen.clear()
             meet()
