@@ -106,6 +106,10 @@ class Writer(Reader, Protocol):
         """Insert rows that share one set of columns; raises as `insert`, and then has inserted none."""
         ...
 
+    def put_many(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """The same for very many rows, in the fastest way that the engine has."""
+        ...
+
 
 class Database(Protocol):
     """An open database. Safe to share between threads; open it again after a fork."""
