@@ -43,11 +43,13 @@ class Batch:
 
 
 def insert(writer: Writer, vault: Vault, batch: Batch) -> None:
-    """Insert a whole batch; the caller's transaction is of no more use when it raises.
+    """Insert a whole batch, made inside the same `attempt`; the caller's transaction is of no more use when it raises.
 
-    Raises StaleKeys and Raced (resolve and prepare anew; a number that has been taken meanwhile is then found), and
+    Raises ValueError for a change of what exists already, StaleKeys and Raced (resolve and prepare anew; a number that has been taken meanwhile is then found), and
     KeyRetired (sign anew).
     """
+    if any(arrival.change.before is not None for arrival in batch.arrivals):
+        raise ValueError("a batch has new certificates only")
     keys.require_current(writer, vault)
     require_in_use(writer, (row["kid"] for row in _each(batch, lambda change: (change.version,))))
     try:
@@ -65,7 +67,7 @@ def tables(batch: Batch) -> Iterator[tuple[str, Rows]]:
     yield "blind_index", sorted(blind, key=lambda row: (row["kind"], row["key_number"], row["hash"]))
     yield "parties", [dict(one.row) for one in fresh.values() if one.row is not None]
     yield "cases", sorted(batch.cases, key=lambda row: (row["source"], row["case_number"]))
-    yield "handles", sorted(_handles(batch), key=lambda row: (row["kind"], row["value"]))
+    yield "handles", sorted(_each(batch, handles_of), key=lambda row: (row["kind"], row["value"]))
     yield "certificates", _each(batch, lambda change: (change.certificate,))
     yield "versions", _each(batch, lambda change: (change.version,))
     yield "holdings", _each(batch, lambda change: [{**row, "ended": 0} for row in change.holdings])
@@ -77,8 +79,13 @@ def _each(batch: Batch, of: Callable[[Change], Sequence[dict[str, Any] | None]])
     return [row for arrival in batch.arrivals for row in of(arrival.change) if row is not None]
 
 
-def _handles(batch: Batch) -> Iterator[dict[str, Any]]:
-    for row in _each(batch, lambda change: (change.version,)):
-        place = {"home": row["home"], "certificate": row["certificate"], "version": row["version"]}
-        yield {"kind": certificates.IDENTIFIER, "value": row["identifier"], **place}
-        yield {"kind": certificates.CODE, "value": row["code"], **place}
+def handles_of(change: Change) -> Rows:
+    """What leads to a change's version, where it brings one: its identifier and its public code."""
+    row = change.version
+    if row is None:
+        return []
+    place = {"home": row["home"], "certificate": row["certificate"], "version": row["version"]}
+    return [
+        {"kind": certificates.IDENTIFIER, "value": row["identifier"], **place},
+        {"kind": certificates.CODE, "value": row["code"], **place},
+    ]
