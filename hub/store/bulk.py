@@ -45,8 +45,8 @@ class Batch:
 def insert(writer: Writer, vault: Vault, batch: Batch) -> None:
     """Insert a whole batch, made inside the same `attempt`; the caller's transaction is of no more use when it raises.
 
-    Raises ValueError for a change of what exists already, StaleKeys and Raced (resolve and prepare anew; a number that has been taken meanwhile is then found), and
-    KeyRetired (sign anew).
+    Raises ValueError for a change of what exists already, StaleKeys and Raced (resolve and prepare anew: a number that
+    has been taken meanwhile is found then), and KeyRetired (sign anew).
     """
     if any(arrival.change.before is not None for arrival in batch.arrivals):
         raise ValueError("a batch has new certificates only")
