@@ -109,10 +109,13 @@ class CounterGate:
         matter = permission.require_open(facts, catalogue.matters.get(found.matter), today)
         return Passed(found, matter, person, catalogue, now, today)
 
-    def hold(self, writer: Writer, passed: Passed) -> None:
-        """Raise Raced when the case has changed since; for the transaction that puts the answer on record."""
+    def hold(self, writer: Writer, passed: Passed, *, shared: bool = True) -> None:
+        """Raise Raced when the case has changed since; for the transaction that puts the answer on record.
+
+        shared: others may hold the case too; otherwise nobody does until the transaction ends.
+        """
         case = passed.case
-        if cases.revision(writer, case.source, case.case_number) != case.revision:
+        if cases.held_revision(writer, case.source, case.case_number, shared=shared) != case.revision:
             raise Raced
 
     def count(self, writer: Writer, caller: Caller, passed: Passed, parties: Iterable[int]) -> None:

@@ -14,14 +14,14 @@ from pathlib import Path
 from hub.clock import Clock
 from hub.directory import Busy, Directory
 from hub.domain.dates import to_micros
-from hub.parts import database_path, index_folder, keys_folder
+from hub.parts import index_folder, keys_folder
 from hub.settings import Settings
 from hub.signing_keys import SigningKeys, Wanted, base_keys
 from hub.store import catalogue as catalogue_store
+from hub.store import engines, schema
 from hub.store import keys as key_store
-from hub.store import schema
 from hub.store.catalogue import CatalogueCache
-from hub.store.database import Database
+from hub.store.database import Database, Raced
 from hub.vault import KeyPurpose, KeyState, MasterKey, Vault
 from indexer.embedded import DirectoryUnavailable, EmbeddedDirectory
 from signing.keys import KeyFolder, Purpose
@@ -48,8 +48,9 @@ def initialise(settings: Settings, clock: Clock | None = None) -> Initialised:
     clock = clock or Clock()
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _lock(settings.data_dir / ".init.lock"):
-        migrated = schema.migrate(database_path(settings))
-        database = Database(database_path(settings))
+        place = engines.place_of(settings)
+        migrated = schema.migrate(place)
+        database = engines.opened_as_owner(place)
         try:
             master, master_made = _master_key(database, settings.master_key_path)
             data_keys = _data_keys(database, master, clock)
@@ -76,7 +77,7 @@ def keep_public_url(database: Database, settings: Settings, clock: Clock) -> str
     explicit = "public_url" in settings.model_fields_set
     if known and (not explicit or wanted == known[0]):
         return known[0]
-    with database.write() as writer:
+    with database.write(alone=True) as writer:
         key_store.set_public_url(writer, wanted, to_micros(clock.now()))
     return wanted
 
@@ -101,7 +102,9 @@ def _data_keys(database: Database, master: MasterKey, clock: Clock) -> int:
         return 0
     first = max((key.number for key in existing), default=0) + 1
     made = [master.new_key(number, purpose, KeyState.ACTIVE) for number, purpose in enumerate(missing, first)]
-    with database.write() as writer:
+    with database.write(alone=True) as writer:
+        if key_store.data_keys(writer) != existing:
+            raise Raced  # another machine is being set up on the same database: its keys are made already
         for key in made:
             key_store.add_data_key(writer, key, to_micros(clock.now()))
     return len(made)

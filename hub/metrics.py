@@ -1,10 +1,12 @@
 """Prometheus metrics; labels are route templates, statuses and lanes, never anything personal."""
 
+import os
 from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
@@ -12,13 +14,15 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Of the library, and set by `hub serve --workers` for its children: their counters lie there and are added up."""
 
 Gauge = tuple[str, str, dict[str, str], float]
 """name, help, labels, value."""
 
 
 class Metrics:
-    """The counters of one process, and what is read when somebody asks."""
+    """The counters of one process, or of all that share a folder, and what is read when somebody asks."""
 
     def __init__(self, gauges: Callable[[], Iterable[Gauge]]) -> None:
         """gauges: called at every scrape, in the thread of the one who asks."""
@@ -30,9 +34,12 @@ class Metrics:
             "hub_request_seconds", "Time to answer.", ("route",), registry=self._registry, buckets=_BUCKETS
         )
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        ProcessCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
-        self._registry.register(_Gauges(gauges))
+        self._shown = CollectorRegistry() if SHARED_FOLDER in os.environ else self._registry
+        if self._shown is not self._registry:
+            MultiProcessCollector(self._shown)  # type: ignore[no-untyped-call]
+        ProcessCollector(registry=self._shown)
+        GCCollector(registry=self._shown)
+        self._shown.register(_Gauges(gauges))
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """One request; `route` is a template and `method` one that a route has, so that labels stay few."""
@@ -46,7 +53,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Everything in Prometheus's text form."""
-        return generate_latest(self._registry)
+        return generate_latest(self._shown)
 
 
 class _Gauges(Collector):

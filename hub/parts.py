@@ -22,8 +22,8 @@ from hub.retrieval import Retrieval
 from hub.rotation import Rotation
 from hub.settings import Settings
 from hub.signing_keys import SigningKeys
+from hub.store import engines, schema
 from hub.store import keys as key_store
-from hub.store import schema
 from hub.store.audit import Audit
 from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database
@@ -69,11 +69,6 @@ class Parts:
     rotation: Rotation
 
 
-def database_path(settings: Settings) -> Path:
-    """Where the embedded database lies."""
-    return settings.data_dir / "hub.db"
-
-
 def keys_folder(settings: Settings) -> Path:
     """Where the private signing keys lie, encrypted."""
     return settings.data_dir / "keys"
@@ -91,14 +86,19 @@ def index_folder(settings: Settings) -> Path:
 
 @contextmanager
 def open_parts(
-    settings: Settings, *, clock: Clock | None = None, at_step: Callable[[str], None] = lambda _: None
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    at_step: Callable[[str], None] = lambda _: None,
+    patient: bool = True,
 ) -> Iterator[Parts]:
     """Build everything on an initialised data directory, and close it again.
 
-    at_step: told the name of each step of an issuance, for crash tests. Raises schema.WrongSchema before `hub init` or
-    `hub migrate`, VaultError for a missing or another master key.
+    at_step: told the name of each step of an issuance, for crash tests. patient: statements may take minutes, which a
+    server's may not. Raises schema.WrongSchema before `hub init` or `hub migrate`, VaultError for a missing or another
+    master key, WrongDatabase and DatabaseUnavailable.
     """
-    database = Database(database_path(settings))
+    database = engines.opened(engines.place_of(settings, patient=patient))
     checkers = Checkers(settings.files_at_once, settings.file_deadline_s)
     try:
         schema.require(database)

@@ -28,6 +28,15 @@ class Settings(BaseSettings):
     public_url: Annotated[str, AfterValidator(_address)] = "http://127.0.0.1:8080"
     master_key_file: Path | None = None
 
+    database_url: str | None = None
+    database_password_file: Path | None = None
+    database_service_role: str = Field("hub_service", pattern="^[a-z_][a-z0-9_]{0,62}$")
+    database_connections: int = Field(10, ge=2, le=200)
+    database_wait_s: float = Field(1.0, gt=0)
+    database_statement_s: float = Field(1.2, gt=0)
+    database_lock_s: float = Field(1.1, gt=0)
+    database_connect_s: float = Field(5.0, gt=0)
+
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024)
     max_public_body_bytes: int = Field(256 * 1024, ge=1024)
     max_file_bytes: int = Field(10 * 1024 * 1024, ge=1024, le=10 * 1024 * 1024)

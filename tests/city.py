@@ -25,6 +25,7 @@ from hub.parts import Parts, open_parts
 from hub.retrieval import RetrievalBody, Taken
 from hub.sample import loader
 from hub.settings import Settings
+from tests import engines
 
 SAMPLE = Path(loader.__file__).parent
 ACCOUNTS = yaml.safe_load((SAMPLE / "accounts.yaml").read_text(encoding="utf-8"))
@@ -147,28 +148,34 @@ def today() -> date:
 
 
 @cache
-def _loaded() -> Path:
+def _loaded(engine: str) -> Path:
     """The sample city, loaded once for the whole run of the tests."""
     folder = Path(mkdtemp(prefix="city-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    settings = Settings(data_dir=folder / "data", public_url=URL)
-    initialise(settings)
-    with open_parts(settings) as parts:
-        loader.load(parts, settings.data_dir / "sample", lambda _done, _total: None)
-    return settings.data_dir
+
+    def fill(settings: Settings) -> None:
+        initialise(settings)
+        with open_parts(settings) as parts:
+            loader.load(parts, settings.data_dir / "sample", lambda _done, _total: None)
+
+    engines.make(engine, Settings(data_dir=folder / "data", public_url=URL), fill)
+    return folder / "data"
 
 
-def load_city(folder: Path) -> None:
+def load_city(folder: Path, engine: str = engines.SQLITE) -> None:
     """A freshly loaded sample city in a folder that does not exist yet."""
-    shutil.copytree(_loaded(), folder)
+    shutil.copytree(_loaded(engine), folder)
+    engines.also(_loaded(engine), folder)
 
 
 @contextmanager
 def open_copy(template: Path, folder: Path, **settings: Any) -> Iterator[City]:
     """A city of one's own."""
-    shutil.copytree(template, folder)
     clock = SetClock()
-    with open_parts(Settings(data_dir=folder, public_url=URL, **settings), clock=clock) as parts:
+    with (
+        engines.copied(template, folder, **{"public_url": URL, **settings}) as own,
+        open_parts(own, clock=clock) as parts,
+    ):
         city = City(folder, parts, clock)
         city.forget()
         yield city

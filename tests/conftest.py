@@ -5,13 +5,29 @@ from pathlib import Path
 
 import pytest
 
+from tests import engines, postgres
 from tests import town as t
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is about the embedded database alone is not asked of the other one."""
+    gone = [i for i in items if i.get_closest_marker("sqlite") and f"[{engines.POSTGRESQL}" in i.nodeid]
+    config.hook.pytest_deselected(items=gone)
+    items[:] = [item for item in items if item not in gone]
+
+
+@pytest.fixture(scope="session", params=engines.BOTH)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Which database engine; whoever asks for it, and all that is made with it, is there once for each."""
+    if request.param == engines.POSTGRESQL:
+        postgres.require()
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def town_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def town_template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
     folder = tmp_path_factory.mktemp("town") / "data"
-    t.make(folder)
+    t.make(folder, engine)
     return folder
 
 

@@ -20,6 +20,7 @@ from signing.pdf.rendition import render, render_copy
 from signing.pdf.sheet import Annotation, Field, Kind, Sheet, SheetHolder
 from signing.pdf.signature import SealKey
 from tests import city as c
+from tests import engines
 from tests.city import URL, City
 from tests.stranger import versions
 
@@ -110,7 +111,7 @@ def verify(city: City, data: bytes) -> Verdict:
 
 
 def forget_documents(city: City) -> None:
-    with city.parts.database.write() as writer:
+    with engines.tampering(city.parts) as writer:
         writer.run("DELETE FROM documents")
 
 

@@ -10,6 +10,7 @@ from hub.store.certificates import VersionRecord
 from hub.verification import Finding, Verdict, Verification
 from signing import base64url, compact_json, credential, qr
 from signing.keys import Purpose
+from tests import engines
 from tests.city import URL, City
 
 YES, NO, UNKNOWN = Finding.YES, Finding.NO, Finding.UNKNOWN
@@ -38,10 +39,7 @@ def findings(verdict: Verdict) -> tuple[Finding, ...]:
 
 def kill(city: City) -> None:
     """The database goes away under a running process."""
-    city.parts.database.close()
-    path = city.parts.database.path
-    for file in path.parent.glob(path.name + "*"):
-        file.unlink()
+    engines.lose(city.parts)
 
 
 def resigned_digits(version: VersionRecord, sign: Any, kid: str, **face: Any) -> str:

@@ -8,13 +8,14 @@ import pytest
 
 from hub.check import check
 from tests import city as c
+from tests import engines
 from tests.city import City, open_copy
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
     folder = tmp_path_factory.mktemp("check") / "data"
-    c.load_city(folder)
+    c.load_city(folder, engine)
     return folder
 
 
@@ -92,7 +93,7 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_it_finds(city: City, name: str) -> None:
     statements, finding = FAULTS[name]
-    with city.parts.database.write() as writer:
+    with engines.tampering(city.parts) as writer:
         for statement in statements.split(";"):
             assert writer.run(statement) > 0
     city.parts.keyring.refresh()

@@ -20,6 +20,7 @@ from hub.store import feed
 from indexer.embedded import EmbeddedDirectory
 from indexer.entry import Entry
 from tests import city as c
+from tests import engines
 from tests.city import City, open_copy
 from tests.serving import served
 
@@ -28,9 +29,9 @@ CASE = ("fz-tobacco-counter", "榕烟许〔2026〕0182", "FZYC0107", c.LIN)
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
     folder = tmp_path_factory.mktemp("directory") / "data"
-    c.load_city(folder)
+    c.load_city(folder, engine)
     return folder
 
 
@@ -100,7 +101,7 @@ def push(city: City, number: str, holders: list[c.Person], **more: Any) -> str:
 
 def test_positions_have_no_gaps_and_follow_revisions(city: City) -> None:
     database = city.parts.database
-    with database.write() as writer:
+    with engines.tampering(city.parts) as writer:
         later = "SELECT MAX(entry) FROM outbox WHERE revision = 2"
         assert writer.run(f"UPDATE outbox SET entry = -entry WHERE entry = ({later})") == 1
     while True:

@@ -14,7 +14,7 @@ from hub.holdings import Holdings
 from hub.initialisation import initialise
 from hub.parts import Parts, index_folder, open_parts
 from hub.settings import Settings
-from hub.store import certificates, changes, database, feed, listing
+from hub.store import certificates, changes, feed, listing, sqlite
 from indexer.embedded import DirectoryUnavailable, EmbeddedDirectory
 from tests.histories import TYPES, Life, Someone, people
 
@@ -151,8 +151,8 @@ class World:
 
 @pytest.fixture
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Parts]:
-    unsafe = tuple(p.replace("synchronous=FULL", "synchronous=OFF") for p in database._PRAGMAS)
-    monkeypatch.setattr(database, "_PRAGMAS", unsafe)  # nothing here is about power cuts
+    unsafe = tuple(p.replace("synchronous=FULL", "synchronous=OFF") for p in sqlite._PRAGMAS)
+    monkeypatch.setattr(sqlite, "_PRAGMAS", unsafe)  # nothing here is about power cuts
     settings = Settings(data_dir=tmp_path / "data", public_url="https://hub.example")
     initialise(settings)
     with open_parts(settings) as found:

@@ -18,12 +18,12 @@ import pytest
 from hub.check import check
 from hub.domain.certificate import State
 from hub.parts import documents_folder, open_parts
-from hub.settings import Settings
 from hub.store import certificates, documents
 from hub.store.database import DatabaseUnavailable, StorageFull
 from hub.store.documents import DocumentDamaged, Documents, Key, Kind
 from hub.vault import KeyPurpose, KeyState
 from tests import city as c
+from tests import engines
 from tests.city import City, open_copy
 
 CONTENT = b"%PDF-1.7 " + os.urandom(60_000)
@@ -31,9 +31,9 @@ WHOLE_DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
     folder = tmp_path_factory.mktemp("documents") / "data"
-    c.load_city(folder)
+    c.load_city(folder, engine)
     return folder
 
 
@@ -115,7 +115,12 @@ with open_parts(Settings(data_dir=Path(sys.argv[1])), at_step=step) as parts:
 
 
 def test_a_crash_between_file_and_row_leaves_what_a_sweep_removes(city: City) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, str(city.folder)], capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(city.folder)],
+        capture_output=True,
+        check=False,
+        env=os.environ | engines.environment(city.parts.settings),
+    )
     assert done.returncode == -9, done.stderr
     (left,) = files(city)
     assert rows(city) == 0
@@ -186,7 +191,7 @@ def test_files_of_two_documents_cannot_be_exchanged(city: City) -> None:
 
 def test_a_row_that_says_otherwise_is_found_out(city: City) -> None:
     city.parts.documents.keep(key_of(city), CONTENT, city.clock.now())
-    with city.parts.database.write() as writer:
+    with engines.tampering(city.parts) as writer:
         writer.run("UPDATE documents SET sha256 = :other", {"other": b"\0" * 32})
     found = documents.find(city.parts.database.reader, key_of(city))
     assert found is not None
@@ -259,11 +264,12 @@ def test_a_disk_that_refuses_is_told_without_a_path(city: City, monkeypatch: pyt
 
 
 def test_a_database_that_refuses_leaves_no_file(city: City) -> None:
-    city.parts.database.close()
-    (city.folder / "hub.db").rename(city.folder / "away.db")
-    with pytest.raises(DatabaseUnavailable):
-        city.parts.documents.keep(key_of_missing(), CONTENT, city.clock.now())
-    (city.folder / "away.db").rename(city.folder / "hub.db")
+    with engines.away(city.parts):
+        if city.parts.settings.database_url is None:
+            city.parts.database.close()
+        with pytest.raises(DatabaseUnavailable):
+            city.parts.documents.keep(key_of_missing(), CONTENT, city.clock.now())
+    engines.wait_for(city.parts)
     assert len(files(city)) <= 1  # where nothing can be asked, the sweep decides
     city.parts.documents.sweep(city.clock.now() + WHOLE_DAY, everything=True)
     assert files(city) == []
@@ -356,7 +362,7 @@ def test_readers_and_makers_go_on_while_files_are_sealed_anew(city: City) -> Non
 
 def test_a_copied_data_directory_reads_its_documents(city: City, tmp_path: Path) -> None:
     made = kept(city, 2)
-    with open_parts(Settings(data_dir=city.folder, public_url=c.URL)) as parts:
+    with open_parts(city.parts.settings) as parts:
         for key, content in made.items():
             found = documents.find(parts.database.reader, key)
             assert found is not None

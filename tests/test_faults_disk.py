@@ -269,7 +269,7 @@ def test_nothing_is_acknowledged_into_a_lost_file(folder: Path, loss: str) -> No
 def test_readers_notice_too_and_strangers_are_not_told_that_it_is_valid(
     folder: Path, loss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.store.database._LOOK_S", 0.0)
+    monkeypatch.setattr("hub.store.sqlite._LOOK_S", 0.0)
     (folder / "copy").write_bytes((folder / "hub.db").read_bytes())
     with open_parts(settings_of(folder)) as parts:
         version = s.versions(parts)[0]

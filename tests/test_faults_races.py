@@ -15,6 +15,7 @@ from hub.signing_keys import Wanted
 from hub.store import cases as case_store
 from hub.store import certificates
 from signing.keys import Purpose
+from tests import engines
 from tests.faults import acts
 from tests.faults import scene as s
 from tests.faults.acts import accepted, certificate, completed, somebody
@@ -33,8 +34,14 @@ def theatre() -> Iterator[Stage]:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    return s.make(tmp_path_factory.mktemp("scene") / "data")
+def scene(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Scene:
+    return s.make(tmp_path_factory.mktemp("scene") / "data", engine)
+
+
+@pytest.fixture(autouse=True)
+def databases_are_given_back() -> Iterator[None]:
+    yield
+    engines.give_back_all()
 
 
 class Ring:

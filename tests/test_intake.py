@@ -13,6 +13,7 @@ from hub.domain.caller import Caller
 from hub.domain.dates import show_moment
 from hub.domain.errors import Refusal
 from hub.domain.numbers import citizen_check_character
+from hub.store.tables import metadata
 from signing import glyphs
 from tests import town as t
 from tests.town import Body, Town
@@ -61,8 +62,8 @@ def personal(value: Any, key: str = "") -> Iterator[str]:
 
 def counts(town: Town) -> dict[str, int]:
     reader = town.parts.database.reader
-    tables = [row["name"] for row in reader.all("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    query = " UNION ALL ".join(f"SELECT '{n}' AS name, COUNT(*) AS n FROM {n}" for n in tables if n != "id_blocks")
+    names = [name for name in metadata.tables if name != "id_blocks"]
+    query = " UNION ALL ".join(f"SELECT '{n}' AS name, COUNT(*) AS n FROM {n}" for n in names)
     return {row["name"]: row["n"] for row in reader.all(query)}
 
 

@@ -242,6 +242,8 @@ ANY = st.recursive(
     max_leaves=6,
 )
 
+pytestmark = pytest.mark.sqlite  # what is asked here is decided before any database
+
 
 def _places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     if path:

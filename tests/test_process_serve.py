@@ -120,7 +120,7 @@ def test_a_signal_ends_it_in_peace_and_the_worker_with_it(folder, number):
     events = [line["event"] for line in running.lines()]
     assert events.count("stopped") == 2
     assert "fault" not in events
-    assert "worker ended" not in events
+    assert "child ended" not in events
 
 
 def test_stopped_while_it_starts(folder):
@@ -171,7 +171,7 @@ def test_a_worker_that_dies_is_started_again(folder):
         wait_for(lambda: [line["event"] for line in running.lines()].count("started") >= 1)
         assert running.stop(signal.SIGTERM) == 0
         wait_for(lambda: not is_running(second))
-    assert [line["event"] for line in running.lines()].count("worker ended") == 1
+    assert [line["event"] for line in running.lines()].count("child ended") == 1
 
 
 def test_one_process_serves_a_directory(folder):

@@ -19,6 +19,7 @@ from hub.store import schema
 from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database, DatabaseUnavailable
 from hub.store.keys import SigningState
+from hub.store.sqlite import SqliteDatabase
 from signing import x509
 from signing.keys import KeyFolder, Purpose
 
@@ -92,7 +93,7 @@ def nothing_missing(text: str) -> set[str]:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     schema.migrate(tmp_path / "hub.db")
-    database = Database(tmp_path / "hub.db")
+    database = SqliteDatabase(tmp_path / "hub.db")
     with database.write() as writer:
         key_store.set_public_url(writer, "https://hub.example", 1)
     clock = SetClock(datetime(2026, 3, 1, 2, 0, tzinfo=UTC))

@@ -23,7 +23,6 @@ from hub.parts import Parts, open_parts
 from hub.rotation import CannotRotate
 from hub.rotation import rotation as rotation_module
 from hub.rotation import walks as walks_module
-from hub.settings import Settings
 from hub.store import keys as key_store
 from hub.store import parties
 from hub.store import rotation as store
@@ -32,6 +31,7 @@ from hub.store.sealing import SEALED
 from hub.vault import KeyPurpose, KeyState, MasterKey, StaleKeys, VaultError, next_master_key
 from signing.keys import Purpose
 from tests import city as c
+from tests import engines
 from tests.city import City, open_copy
 
 ENROLMENT = ("gulou-education-counter", "GLJY-2026-RX-0415", "GLJY0033")
@@ -40,15 +40,16 @@ SEAL, BLIND = KeyPurpose.SEAL, KeyPurpose.BLIND
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
     """A city with a row in every sealed column: a retrieval and an open intent too."""
     folder = tmp_path_factory.mktemp("city") / "data"
-    c.load_city(folder)
+    c.load_city(folder, engine)
     with open_copy(folder, folder.with_name("made")) as city:
         city.retrieve(*ENROLMENT, city.identifier(c.HOUSEHOLD, c.CHILD))
         with no_signing(city):
             reply = city.push("fz-public-security", "CS-1", completed("CS-1"))
             assert reply["issuance"] == "pending"
+        engines.keep(city.folder)
     return folder.with_name("made")
 
 
@@ -78,7 +79,7 @@ def no_signing(city: City) -> Iterator[None]:
 @contextmanager
 def another(city: City) -> Iterator[Parts]:
     """What another process has open."""
-    with open_parts(Settings(data_dir=city.folder, public_url=c.URL)) as parts:
+    with open_parts(city.parts.settings) as parts:
         yield parts
 
 
@@ -213,6 +214,7 @@ def test_a_row_that_does_not_open_keeps_its_key(city: City) -> None:
     assert states(city.parts, SEAL) == [KeyState.RETIRED, KeyState.ACTIVE]
 
 
+@pytest.mark.sqlite
 def test_a_walk_that_meets_a_fault_is_begun_again(city: City, small_batches: None) -> None:
     city.parts.rotation.begin(SEAL)
     assert city.parts.rotation.step()
@@ -232,7 +234,7 @@ def test_a_seal_key_that_was_used_enough_is_replaced_by_itself(city: City, monke
     assert not city.parts.rotation.step(), "looked: made this month"
     monkeypatch.setattr(rotation_module, "ACTIONS_A_SEAL_KEY", 100)
     with city.parts.database.write() as writer:
-        writer.run("UPDATE data_keys SET created_at = created_at - 40 * 86400 * 1000000")
+        writer.run("UPDATE data_keys SET created_at = created_at - 3456000000000")
     with another(city) as parts:
         while parts.rotation.step():
             pass
@@ -331,7 +333,10 @@ def test_a_party_that_cannot_be_read_is_not_lost(city: City) -> None:
 
 def test_nothing_is_missed_while_processes_push_and_look_up(city: City) -> None:
     command = [sys.executable, str(Path(__file__).with_name("rotation_load.py")), str(city.folder)]
-    running = [subprocess.Popen([*command, str(i)], stdout=subprocess.PIPE, text=True) for i in range(2)]
+    environment = os.environ | engines.environment(city.parts.settings)
+    running = [
+        subprocess.Popen([*command, str(i)], stdout=subprocess.PIPE, text=True, env=environment) for i in range(2)
+    ]
     try:
         for process in running:
             assert process.stdout is not None
@@ -359,7 +364,7 @@ def test_the_worker_goes_on_with_what_a_killed_command_began(city: City) -> None
     city.parts.rotation.begin(SEAL)
     city.parts.rotation.begin(BLIND)
     city.parts.rotation.step()
-    environment = os.environ | {"HUB_DATA_DIR": str(city.folder)}
+    environment = os.environ | engines.environment(city.parts.settings)
     command = [sys.executable, "-m", "hub", "work"]
     worker = subprocess.Popen(command, cwd=Path(__file__).parent.parent, env=environment, stderr=subprocess.DEVNULL)
     try:

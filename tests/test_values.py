@@ -260,6 +260,8 @@ def test_an_intent_waits_with_its_table(city: t.Town) -> None:
         (7, "text"),
     ],
 )
+
+pytestmark = pytest.mark.sqlite  # what is asked here is decided before any database
 def test_a_push_with_a_wrong_photo_is_refused(city: t.Town, value: Any, said: str | None) -> None:
     found = t.refusal(city.push, "办件-1", t.body(permit(photo=value)))
     assert t.places(found) == [("/certificates/0/fields/photo", "schema.invalid")]

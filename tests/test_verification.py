@@ -1,7 +1,6 @@
 """Every question that a stranger may ask has its verdict, also when it cannot be checked now."""
 
 import re
-import sqlite3
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,7 +12,7 @@ from hub.domain.certificate import State
 from hub.domain.dates import day_of
 from hub.keyring import Keyring
 from hub.store import keys as key_store
-from hub.store.database import Database
+from hub.store.sqlite import SqliteDatabase
 from hub.verification import VerdictState
 from hub.verification.addresses import place_of
 from signing import codes, credential, qr
@@ -23,9 +22,9 @@ from tests.stranger import NO, UNKNOWN, YES, another_process, findings, kill, pe
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
     folder = tmp_path_factory.mktemp("verification") / "city"
-    load_city(folder)
+    load_city(folder, engine)
     return folder
 
 
@@ -346,7 +345,7 @@ def test_without_a_database_signatures_still_speak(own):
 
 def test_without_keys_nothing_is_called_false(own, stranger):
     version = personal(own)
-    away = Keyring(Database(own.folder / "away.db"), own.parts.keyring.folder)
+    away = Keyring(SqliteDatabase(own.folder / "away.db"), own.parts.keyring.folder)
     verification = another_process(own, away)
     for verdict in (
         verification.verify_qr(text_of(version)),
@@ -361,8 +360,9 @@ def test_without_keys_nothing_is_called_false(own, stranger):
 
 def test_a_record_that_does_not_open(own):
     version = personal(own)
-    with sqlite3.connect(own.parts.database.path) as connection:
-        connection.execute("UPDATE versions SET sealed = zeroblob(100) WHERE identifier = ?", (version.identifier,))
+    values = {"sealed": bytes(100), "identifier": version.identifier}
+    with own.parts.database.write() as writer:
+        writer.run("UPDATE versions SET sealed = :sealed WHERE identifier = :identifier", values)
     verdict = own.parts.verification.verify_code(version.code)
     assert (verdict.state, verdict.problems) == (VerdictState.UNKNOWN, ("record.unreadable",))
     verdict = own.parts.verification.verify_qr(text_of(version))
@@ -372,8 +372,9 @@ def test_a_record_that_does_not_open(own):
 def test_a_record_that_somebody_has_changed(own):
     """Dates stand in plain columns; what was signed decides."""
     expired = versions(own, State.EXPIRED)[0]
-    with sqlite3.connect(own.parts.database.path) as connection:
-        connection.execute("UPDATE versions SET valid_until = 20991231 WHERE identifier = ?", (expired.identifier,))
+    with own.parts.database.write() as writer:
+        values = {"identifier": expired.identifier}
+        writer.run("UPDATE versions SET valid_until = 20991231 WHERE identifier = :identifier", values)
     verdict = own.parts.verification.verify_code(expired.code)
     assert (verdict.state, verdict.problems) == (VerdictState.TAMPERED, ("record.damaged",))
     for verdict in (

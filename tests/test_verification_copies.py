@@ -16,9 +16,9 @@ from tests.stranger import NO, YES, findings, personal
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
     folder = tmp_path_factory.mktemp("copies") / "city"
-    load_city(folder)
+    load_city(folder, engine)
     return folder
 
 

@@ -14,7 +14,6 @@ import pytest
 from hub import heartbeat
 from hub.api import cases
 from hub.parts import Parts, open_parts
-from hub.settings import Settings
 from hub.store import clients, intents, seen
 from hub.vault import KeyPurpose
 from hub.worker import RUSH, Worker
@@ -25,9 +24,9 @@ CASES = ("FZGA-2026-W-0001", "FZGA-2026-W-0002", "FZGA-2026-W-0003")
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
     folder = tmp_path_factory.mktemp("city") / "data"
-    c.load_city(folder)
+    c.load_city(folder, engine)
     return folder
 
 
@@ -145,6 +144,7 @@ def test_drawing_rests_while_changes_rush_in_and_only_then(city):
         wait_for(lambda: city.parts.rendering.lag().changes == 0)
 
 
+@pytest.mark.sqlite
 def test_a_database_that_goes_away_comes_back(city):
     push_without_signer(city, CASES[0])
     lock = city.folder / "hub.db.lock"
@@ -167,7 +167,7 @@ def test_a_database_that_goes_away_comes_back(city):
 
 @contextmanager
 def open_again(city: City) -> Iterator[Parts]:
-    with open_parts(Settings(data_dir=city.folder, public_url=c.URL), clock=city.clock) as parts:
+    with open_parts(city.parts.settings, clock=city.clock) as parts:
         yield parts
 
 

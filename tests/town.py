@@ -4,7 +4,6 @@ All people and bodies are invented: area 990102 does not exist.
 """
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,8 @@ from hub.settings import Settings
 from hub.store import acts, certificates
 from hub.store.acts import ActRecord
 from hub.store.certificates import VersionRecord
+from hub.store.tables import metadata
+from tests import engines
 
 Body = dict[str, Any]
 URL = "https://town.example"
@@ -229,9 +230,7 @@ class Town:
 
     def counts(self) -> dict[str, int]:
         """How many rows every table has, but for blocks of numbers, which are taken and never given back."""
-        reader = self.parts.database.reader
-        tables = [row["name"] for row in reader.all("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: len(self.rows(name)) for name in tables if name != "id_blocks"}
+        return {name: len(self.rows(name)) for name in metadata.tables if name != "id_blocks"}
 
     def outcomes(self) -> list[tuple[str, str]]:
         """(action, outcome) of everything on record."""
@@ -255,19 +254,23 @@ class Town:
         return True
 
 
-def make(folder: Path) -> None:
-    clock = SetClock()
-    settings = Settings(data_dir=folder, public_url=URL)
-    initialise(settings, clock)
-    with open_parts(settings, clock=clock) as parts:
-        parts.registration.load_catalogue(CATALOGUE)
+def make(folder: Path, engine: str) -> None:
+    def fill(settings: Settings) -> None:
+        clock = SetClock()
+        initialise(settings, clock)
+        with open_parts(settings, clock=clock) as parts:
+            parts.registration.load_catalogue(CATALOGUE)
+
+    engines.make(engine, Settings(data_dir=folder, public_url=URL), fill)
 
 
 @contextmanager
 def open_copy(template: Path, folder: Path, **settings: Any) -> Iterator[Town]:
-    shutil.copytree(template, folder)
     clock = SetClock()
-    with open_parts(Settings(data_dir=folder, public_url=URL, **settings), clock=clock) as parts:
+    with (
+        engines.copied(template, folder, public_url=URL, **settings) as own,
+        open_parts(own, clock=clock) as parts,
+    ):
         yield Town(folder, parts, clock)
 
 

@@ -123,7 +123,7 @@ def _checks(call: Call, watched: Watched) -> Iterator[tuple[str, str | None]]:
 
 def _database(parts: Parts) -> str | None:
     health.revision(parts.database.reader)
-    return None if health.is_writable(parts.database) else "the database may not be written"
+    return parts.database.why_not_writable()
 
 
 def _schema(parts: Parts) -> str | None:
@@ -133,10 +133,10 @@ def _schema(parts: Parts) -> str | None:
 
 def _storage(parts: Parts) -> str | None:
     try:
-        free = health.free_bytes(parts.database)
+        free = health.free_bytes(parts.settings.data_dir)
     except OSError:
         return "the data directory is away"
-    return None if free >= FREE_BYTES else f"less than {FREE_BYTES >> 20} MiB left where the database lies"
+    return None if free >= FREE_BYTES else f"less than {FREE_BYTES >> 20} MiB left in the data directory"
 
 
 def _keys(parts: Parts) -> str | None:

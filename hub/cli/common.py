@@ -125,7 +125,7 @@ def opened() -> Iterator["Parts"]:
 def tell(error: Exception) -> int:
     """Say on stderr what is the matter, without a traceback and without values; the exit code."""
     from hub.domain.errors import TITLES, Refusal
-    from hub.store.database import DatabaseUnavailable, StorageFull
+    from hub.store.database import DatabaseUnavailable, StorageFull, WrongDatabase
     from hub.store.schema import WrongSchema
     from hub.vault import VaultError
     from signing.errors import KeyMissing
@@ -140,9 +140,12 @@ def tell(error: Exception) -> int:
         case WrongSchema():
             code = Exit.CONFIGURATION
             say(
-                "数据目录尚未建立或不是本版本的,请先运行 hub init。",
-                "Not this release's data directory: run `hub init`.",
+                "数据库尚未建立或不是本版本的,请先运行 hub init。",
+                "Not this release's database: run `hub init`.",
             )
+        case WrongDatabase():
+            code = Exit.CONFIGURATION
+            say(error.message, f"{error}.")
         case VaultError():
             code = Exit.CONFIGURATION
             say("主密钥打不开数据,请核对 HUB_MASTER_KEY_FILE。", f"Master key: {error}.")

@@ -1,4 +1,4 @@
-"""`hub serve` and `hub work`: the two processes of the embedded hub."""
+"""`hub serve` and `hub work`: the service and its background worker, which `serve` starts on the embedded database."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,35 +17,49 @@ from hub.cli.common import Exit, Stop
 if TYPE_CHECKING:
     from hub.settings import Settings
 
-MAX_WORKERS = 1
 STOP_S = 10.0
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(help="提供服务,并看管后台进程。 Serve, and look after the background worker.")(serve)
-    app.command(help="后台进程(由 serve 启动)。 The background worker, which serve starts.")(work)
+    app.command(help="后台进程(内嵌数据库时由 serve 启动)。 The background worker; embedded, serve starts it.")(work)
 
 
 def serve(
     host: Annotated[str, typer.Option(help="监听地址。 Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="监听端口。 Port to listen on.")] = 8080,
-    workers: Annotated[int, typer.Option(min=1, help="进程数,内嵌数据库只能为 1。 Processes; embedded means 1.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="服务进程数,内嵌数据库只能为 1。 API processes; embedded means 1.")
+    ] = 1,
+    socket_number: Annotated[
+        int, typer.Option("--socket", hidden=True, help="继承的套接字。 A socket that is inherited.")
+    ] = -1,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is in hand and end with 0."""
-    if workers > MAX_WORKERS:
+    for number in (signal.SIGINT, signal.SIGTERM):  # until the server has its own: stopped while starting is no fault
+        signal.signal(number, lambda *_: sys.exit(int(Exit.DONE)))
+    settings = common.settings()
+    if socket_number >= 0:
+        _serve_for_parent(settings, socket_number)
+    elif settings.database_url is not None:
+        _serve_server(settings, host, port, workers)
+    elif workers == 1:
+        _serve_embedded(settings, host, port)
+    else:
         raise Stop(
             Exit.USAGE,
             "内嵌数据库(SQLite)只能有一个服务进程,请去掉 --workers。",
             "The embedded database means one API process: leave --workers out.",
         )
-    for number in (signal.SIGINT, signal.SIGTERM):  # until the server has its own: stopped while starting is no fault
-        signal.signal(number, lambda *_: sys.exit(int(Exit.DONE)))
+
+
+def _serve_embedded(settings: "Settings", host: str, port: int) -> None:
+    """One process on the file, with the background worker beside it."""
     from hub import logs
     from hub.cli.supervisor import Supervisor
     from hub.parts import open_parts
 
-    settings = common.settings()
     with alone(settings), bound(host, port) as sock, Supervisor() as supervisor:
         logs.configure(settings.log_level)
         with open_parts(settings) as parts:
@@ -53,6 +67,66 @@ def serve(
             from hub.server import run
 
             run(parts, sock)
+
+
+def _serve_server(settings: "Settings", host: str, port: int, workers: int) -> None:
+    """One process, or so many that share a socket, on a database server; `hub work` runs by itself."""
+    from hub import logs
+    from hub.parts import open_parts
+
+    with bound(host, port) as sock:
+        logs.configure(settings.log_level)
+        with open_parts(settings, patient=False) as parts:
+            if workers == 1:
+                from hub.server import run
+
+                run(parts, sock)
+                return
+        _look_after(sock, workers)
+
+
+def _look_after(sock: socket.socket, workers: int) -> None:
+    """Keep the API processes alive until a signal comes; then all of them finish what is in hand at once."""
+    import tempfile
+
+    from hub.cli.supervisor import Supervisor
+    from hub.metrics import SHARED_FOLDER
+    from hub.server import DRAIN_S
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    words = ("serve", "--socket", str(sock.fileno()))
+    with tempfile.TemporaryDirectory(prefix="hub-metrics-") as folder, ExitStack() as stack:
+        os.environ[SHARED_FOLDER] = folder
+        children = [
+            stack.enter_context(Supervisor(words, files=(sock.fileno(),), stop_s=DRAIN_S + STOP_S))
+            for _ in range(workers)
+        ]
+        for child in children:
+            child.start()
+        stop.wait()
+        for child in children:
+            child.ask_to_stop()
+
+
+def _serve_for_parent(settings: "Settings", number: int) -> None:
+    """One of several processes, on a socket that the parent has bound; it ends with the parent."""
+    from hub import logs
+    from hub.parts import open_parts
+    from hub.server import run
+
+    threading.Thread(target=_stop_without_parent, daemon=True).start()
+    with socket.socket(fileno=number) as sock:
+        logs.configure(settings.log_level)
+        with open_parts(settings, patient=False) as parts:
+            run(parts, sock)
+
+
+def _stop_without_parent() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def work(

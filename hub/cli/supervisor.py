@@ -1,4 +1,5 @@
-"""The background worker as a child of `hub serve`: started, started again when it dies, stopped with its parent.
+"""Children of `hub serve`, the background worker or more API processes: started, started again when they die, stopped
+with their parent.
 
 The child reads the other end of a pipe that only the parent holds, so it ends with the parent, whatever ends that. It
 has a process group of its own: Ctrl-C in a terminal reaches the parent, which stops it after the last request.
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -21,9 +23,15 @@ STOP_S = 15.0
 
 
 class Supervisor:
-    """Keeps one worker alive from `start` to the end of the block."""
+    """Keeps one child alive from `start` to the end of the block."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, words: Sequence[str] = ("work", "--until-eof"), *, files: Sequence[int] = (), stop_s: float = STOP_S
+    ) -> None:
+        """words: of the `hub` command. files: descriptors that the child inherits. stop_s: how long it may end."""
+        self._command = [sys.executable, "-m", "hub", *words]
+        self._files = files
+        self._stop_s = stop_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="supervisor", daemon=True)
         self._lock = threading.Lock()
@@ -35,22 +43,28 @@ class Supervisor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the worker; it finishes the chore in hand, for STOP_S at most."""
-        with self._lock:
-            self._stopping.set()
-            child = self._child
+        """Stop the child; it finishes what is in hand, for stop_s at most."""
+        child = self.ask_to_stop()
         if child is not None and child.poll() is None:
-            child.terminate()
             try:
-                child.wait(STOP_S)
+                child.wait(self._stop_s)
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
         if self._thread.is_alive():
-            self._thread.join(STOP_S)
+            self._thread.join(self._stop_s)
+
+    def ask_to_stop(self) -> "subprocess.Popen[bytes] | None":
+        """Tell the child to end, without waiting for it: of several, all then end at once."""
+        with self._lock:
+            if not self._stopping.is_set():
+                self._stopping.set()
+                if self._child is not None and self._child.poll() is None:
+                    self._child.terminate()
+            return self._child
 
     def start(self) -> None:
-        """Start the worker and watch it from a thread."""
+        """Start the child and watch it from a thread."""
         self._thread.start()
 
     def _keep(self) -> None:
@@ -63,7 +77,7 @@ class Supervisor:
                 return
             if time.monotonic() - started > STEADY_S:
                 pause = FIRST_PAUSE_S
-            log.warning("worker ended", status=status, pause_s=pause)
+            log.warning("child ended", command=self._command[3], status=status, pause_s=pause)
             self._stopping.wait(pause)
             pause = min(MAX_PAUSE_S, pause * 2)
 
@@ -71,6 +85,7 @@ class Supervisor:
         with self._lock:
             if self._stopping.is_set():
                 return None
-            command = [sys.executable, "-m", "hub", "work", "--until-eof"]
-            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0)  # noqa: S603 (our own)
+            self._child = subprocess.Popen(  # noqa: S603 (our own)
+                self._command, stdin=subprocess.PIPE, process_group=0, pass_fds=self._files
+            )
             return self._child

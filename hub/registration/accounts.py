@@ -92,7 +92,7 @@ class Accounts:
         made = _new_key(client.created_at)
         if keep is not None:
             keep(made.private_pem)
-        with self._database.write() as writer:
+        with self._database.write(alone=True) as writer:
             problems = _taken(writer, client)
             if not problems:
                 client_store.add_client(writer, client)
@@ -110,7 +110,7 @@ class Accounts:
         self._require_room(self._database.reader, client_id)
         if keep is not None:
             keep(made.private_pem)
-        with self._database.write() as writer:
+        with self._database.write(alone=True) as writer:
             self._require_room(writer, client_id)
             client_store.add_client_key(writer, client_id, made.public)
         return made.private_pem

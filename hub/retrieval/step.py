@@ -191,9 +191,10 @@ class Retrieval:
         )
         with self._database.write() as writer:
             keys.require_current(writer, self._vault)
-            self._gate.hold(writer, passed)
-            if certificates.revision(writer, version.home, version.certificate) != version.revision:
+            # First the certificate, then the case, as whoever publishes does.
+            if certificates.held_revision(writer, version.home, version.certificate) != version.revision:
                 raise Raced
+            self._gate.hold(writer, passed, shared=False)  # one receipt a taking: no other may be made meanwhile
             if retrievals.in_date(writer, taking, passed.today) != known:
                 raise Raced
             self._gate.count(writer, caller, passed, allowed.parties)

@@ -124,9 +124,11 @@ class Rotation:
         number = known[-1].number + 1
         state = KeyState.NEXT if purpose is KeyPurpose.BLIND else KeyState.ACTIVE
         fresh = master.new_key(number, purpose, state)
-        with self._database.write() as writer:
+        with self._database.write(alone=True) as writer:
             if not master.opens(key_store.data_keys(writer)[0]):
                 raise Raced  # another master key has taken over: a key wrapped with this one would be lost
+            if store.data_keys(writer) != known:
+                raise Raced  # another machine has begun a rotation meanwhile
             if state is KeyState.ACTIVE:
                 for key in known:
                     if key.purpose is purpose:
@@ -240,7 +242,7 @@ class Rotation:
         new, old = MasterKey.read(coming), MasterKey.read(self._master_path)
         before = key_store.data_keys(self._database.reader)
         pairs = [(k, new.wrap(k.number, k.purpose, k.state, old.unwrap(k))) for k in before if not new.opens(k)]
-        with self._database.write() as writer:
+        with self._database.write(alone=True) as writer:
             if len(key_store.data_keys(writer)) != len(before) or not all(
                 store.rewrap(writer, *pair) for pair in pairs
             ):
@@ -316,7 +318,7 @@ class Rotation:
             raise CannotRotate("没有这个用章密钥。", "There is no such document key.")
         if found.state is not SigningState.RETIRED:
             raise CannotRotate("此密钥仍在使用,请先更换。", "This key is in use: rotate it first.")
-        with self._database.write() as writer:
+        with self._database.write(alone=True) as writer:
             if not key_store.revoke_x509(writer, kid, to_micros(self._clock.now())):
                 raise CannotRotate("此密钥的 X.509 证书早已吊销。", "Its X.509 certificate was revoked before.")
         return found.public

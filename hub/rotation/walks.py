@@ -51,7 +51,7 @@ class Walks:
                 yield len(files)
             rows = store.sealed_rows(self._database.reader)
             left = sum(count for old, count in rows.items() if old != number)
-        with self._database.write() as writer:
+        with self._database.write(alone=True) as writer:
             for old in retired:
                 if not rows.get(old):
                     store.move_on(writer, old, KeyState.RETIRED, KeyState.SPENT)
@@ -85,7 +85,7 @@ class Walks:
         counts = store.blind_rows(self._database.reader)
         kinds = {kind for kind, _ in counts}
         if all(counts.get((kind, old), 0) == counts.get((kind, new), 0) for kind in kinds):
-            with self._database.write() as writer:
+            with self._database.write(alone=True) as writer:
                 if store.move_on(writer, new, KeyState.NEXT, KeyState.ACTIVE):
                     store.move_on(writer, old, KeyState.ACTIVE, KeyState.RETIRED)
         yield 0
@@ -107,7 +107,7 @@ class Walks:
                 with self._database.write() as writer:
                     gone = store.drop_blind(writer, kind, old, DROP_BATCH)
                 yield gone
-        with self._database.write() as writer:
+        with self._database.write(alone=True) as writer:
             store.move_on(writer, old, KeyState.RETIRED, KeyState.SPENT)
         yield 0
 

@@ -72,6 +72,16 @@ def revision(reader: Reader, source: str, case_number: str) -> int:
     return 0 if row is None else int(row["revision"])
 
 
+def held_revision(writer: Writer, source: str, case_number: str, *, shared: bool) -> int:
+    """The same, and it stays so until the transaction ends; shared: for others who only want that too."""
+    row = writer.held(
+        "SELECT revision FROM cases WHERE source = :source AND case_number = :case_number",
+        {"source": source, "case_number": case_number},
+        shared=shared,
+    )
+    return 0 if row is None else int(row["revision"])
+
+
 def row_of(vault: Vault, case: CaseRecord, at: datetime) -> dict[str, Any]:
     """The sealed row of a case."""
     people = [

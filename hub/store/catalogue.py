@@ -239,7 +239,8 @@ def _material_row(matter: str, ordinal: int, material: Material) -> dict[str, An
 
 def _move_counter(writer: Writer) -> None:
     writer.run(
-        "INSERT INTO id_blocks (name, next) VALUES (:name, 1) ON CONFLICT (name) DO UPDATE SET next = next + 1",
+        "INSERT INTO id_blocks (name, next) VALUES (:name, 1)"
+        " ON CONFLICT (name) DO UPDATE SET next = id_blocks.next + 1",
         {"name": _COUNTER},
     )
 

@@ -10,7 +10,7 @@ from hub.domain.case import Person
 from hub.domain.certificate import Dates, Standing, State
 from hub.domain.dates import from_int, to_int
 from hub.domain.values import Value
-from hub.store.database import Reader, Row
+from hub.store.database import Reader, Row, Writer
 from hub.store.sealing import unseal
 from hub.vault import Vault
 
@@ -155,6 +155,16 @@ def revision(reader: Reader, home: int, certificate: int) -> int:
     row = reader.one(
         "SELECT revision FROM certificates WHERE home = :home AND certificate = :certificate",
         {"home": home, "certificate": certificate},
+    )
+    return 0 if row is None else int(row["revision"])
+
+
+def held_revision(writer: Writer, home: int, certificate: int) -> int:
+    """The same, and it stays so until the transaction ends."""
+    row = writer.held(
+        "SELECT revision FROM certificates WHERE home = :home AND certificate = :certificate",
+        {"home": home, "certificate": certificate},
+        shared=True,
     )
     return 0 if row is None else int(row["revision"])
 

@@ -136,7 +136,8 @@ def set_client_disabled(writer: Writer, client_id: str, disabled: bool) -> bool:
 
 def _move_counter(writer: Writer) -> None:
     writer.run(
-        "INSERT INTO id_blocks (name, next) VALUES (:name, 1) ON CONFLICT (name) DO UPDATE SET next = next + 1",
+        "INSERT INTO id_blocks (name, next) VALUES (:name, 1)"
+        " ON CONFLICT (name) DO UPDATE SET next = id_blocks.next + 1",
         {"name": _COUNTER},
     )
 

@@ -1,13 +1,14 @@
 """One feed for all that is derived: from the outbox into the ledger, and every consumer's place in it.
 
-A change leaves its outbox row in its own commit. The sequencer gives rows their positions, one commit a batch; the
-write lock is its lock, so positions have no gaps and no row that is committed late is skipped. A consumer reads the
-ledger past its cursor, and moves the cursor when what it made of that can be found.
+A change leaves its outbox row in its own commit. The sequencer gives rows their positions, one commit a batch; there is
+one at a time, so positions have no gaps and no row that is committed late is skipped. A consumer reads the ledger past
+its cursor, and moves the cursor when what it made of that can be found.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hub.store import differing
 from hub.store.database import Reader, Writer
 
 Key = tuple[int, int]
@@ -35,9 +36,15 @@ class Lag:
 def sequence(writer: Writer, limit: int) -> int:
     """Move up to `limit` outbox rows into the ledger, the lowest entry first; how many were moved.
 
+    None while somebody else does it: its rows would stand between ours, or appear after a reader has gone past them.
+
     Entries come from blocks that processes take, so a certificate's later change may have the lower one. It waits
     until the earlier change has its position: within a certificate, positions always follow revisions.
     """
+    if not writer.is_mine("sequencer"):
+        return 0
+    if writer.engine == "postgresql":
+        return writer.run(differing.SEQUENCE, {"limit": limit})
     chosen = writer.all(
         "SELECT o.entry FROM outbox o WHERE NOT EXISTS (SELECT 1 FROM outbox b WHERE b.home = o.home"
         " AND b.certificate = o.certificate AND b.revision < o.revision) ORDER BY o.entry LIMIT :limit",
@@ -94,7 +101,7 @@ def advance(writer: Writer, consumer: str, position: int) -> None:
 def consumers(reader: Reader, prefix: str) -> list[str]:
     """Every consumer with a cursor whose name begins like this."""
     rows = reader.all(
-        "SELECT consumer FROM cursors WHERE substr(consumer, 1, :length) = :prefix ORDER BY consumer",
+        "SELECT consumer FROM cursors WHERE substr(consumer, 1, CAST(:length AS INTEGER)) = :prefix ORDER BY consumer",
         {"prefix": prefix, "length": len(prefix)},
     )
     return [row["consumer"] for row in rows]
@@ -150,14 +157,14 @@ def lag(reader: Reader, position: int, limit: int = 100_000) -> Lag:
     values = {"position": position, "limit": limit}
     counted = reader.one(
         "SELECT COUNT(*) AS n FROM (SELECT 1 FROM outbox UNION ALL SELECT 1 FROM ledger WHERE position > :position"
-        " LIMIT :limit)",
+        " LIMIT :limit) AS few",
         values,
     )
     oldest = reader.one(
         "SELECT MIN(a.recorded_at) AS at FROM acts a JOIN ("
-        " SELECT * FROM (SELECT home, certificate, revision FROM outbox ORDER BY entry LIMIT 1) UNION ALL"
+        " SELECT * FROM (SELECT home, certificate, revision FROM outbox ORDER BY entry LIMIT 1) AS o UNION ALL"
         " SELECT * FROM (SELECT home, certificate, revision FROM ledger WHERE position > :position"
-        " ORDER BY position LIMIT 1)) f"
+        " ORDER BY position LIMIT 1) AS l) f"
         " ON a.home = f.home AND a.certificate = f.certificate AND a.revision = f.revision",
         values,
     )

@@ -1,9 +1,9 @@
 """What operators ask of the database: whether it answers, and how much waits in it."""
 
-import os
 import shutil
+from pathlib import Path
 
-from hub.store.database import Database, Reader
+from hub.store.database import Reader
 
 COUNTED_AT_MOST = 100_000
 
@@ -16,7 +16,7 @@ def revision(reader: Reader) -> str:
 
 def outbox_size(reader: Reader) -> int:
     """How many entries wait in the outbox; counting stops at COUNTED_AT_MOST."""
-    row = reader.one("SELECT COUNT(*) AS n FROM (SELECT 1 FROM outbox LIMIT :most)", {"most": COUNTED_AT_MOST})
+    row = reader.one("SELECT COUNT(*) AS n FROM (SELECT 1 FROM outbox LIMIT :most) AS few", {"most": COUNTED_AT_MOST})
     return int(row["n"]) if row else 0
 
 
@@ -26,11 +26,6 @@ def overdue_since(reader: Reader) -> int | None:
     return None if row is None else row["due"]
 
 
-def is_writable(database: Database) -> bool:
-    """Whether the file and its folder may be written, without writing."""
-    return os.access(database.path, os.W_OK) and os.access(database.path.parent, os.W_OK)
-
-
-def free_bytes(database: Database) -> int:
-    """Room left where the database lies."""
-    return shutil.disk_usage(database.path.parent).free
+def free_bytes(folder: Path) -> int:
+    """Room left where a folder lies."""
+    return shutil.disk_usage(folder).free

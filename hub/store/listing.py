@@ -68,7 +68,7 @@ def between(reader: Reader, vault: Vault, after: Key, limit: int) -> list[Listed
     """The next `limit` certificates in the order of their keys; fewer at the end."""
     last = reader.one(
         "SELECT home, certificate FROM (SELECT home, certificate FROM certificates"
-        " WHERE (home, certificate) > (:home, :certificate) ORDER BY home, certificate LIMIT :limit)"
+        " WHERE (home, certificate) > (:home, :certificate) ORDER BY home, certificate LIMIT :limit) AS few"
         " ORDER BY home DESC, certificate DESC LIMIT 1",
         {"home": after[0], "certificate": after[1], "limit": limit},
     )
@@ -97,7 +97,7 @@ def of_keys(reader: Reader, vault: Vault, keys: Iterable[Key]) -> list[Listed]:
     return found
 
 
-def _rows_of(reader: Reader, keys: Sequence[Key]) -> list[Row]:
+def _rows_of(reader: Reader, keys: Sequence[Key]) -> Sequence[Row]:
     marks = ", ".join(f"(:h{n}, :c{n})" for n in range(len(keys)))
     values: dict[str, Any] = {}
     for n, (home, certificate) in enumerate(keys):
@@ -105,8 +105,9 @@ def _rows_of(reader: Reader, keys: Sequence[Key]) -> list[Row]:
     return reader.all(
         f"WITH k (home, certificate) AS (VALUES {marks}) "
         + _COLUMNS
-        + "FROM k CROSS JOIN certificates c ON c.home = k.home AND c.certificate = k.certificate "
+        + "FROM k CROSS JOIN certificates c "  # SQLite then begins with k
         + _JOIN
+        + "WHERE c.home = k.home AND c.certificate = k.certificate "
         + _ORDER,
         values,
     )

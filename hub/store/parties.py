@@ -54,12 +54,12 @@ def resolve(reader: Reader, vault: Vault, people: tuple[Person, ...]) -> tuple[R
 
 def insert(writer: Writer, resolved: tuple[Resolved, ...]) -> None:
     """Insert the new parties; raises Duplicate when somebody was faster (resolve again)."""
-    done: set[int] = set()
-    for item in resolved:
-        if item.row is not None and item.party not in done:
-            done.add(item.party)
-            writer.insert("parties", item.row)
+    fresh = {item.party: item for item in resolved if item.row is not None}
+    # By their hashes: two pushes that bring the same people in another order would wait for each other.
+    for item in sorted(fresh.values(), key=lambda one: [str(row["hash"]) for row in one.blind]):
+        if item.row is not None:
             writer.insert_many("blind_index", item.blind)
+            writer.insert("parties", item.row)
 
 
 def blind_rows(vault: Vault, kind: int, text: str, target: int, home: int) -> tuple[dict[str, object], ...]:

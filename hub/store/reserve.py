@@ -29,8 +29,8 @@ class Reservation:
 def reserve(writer: Writer, vault: Vault, reservation: Reservation) -> None:
     """Write all of it. Raises Raced or StaleKeys (do the work again), Refusal `number.taken` or `certificate.move`."""
     keys.require_current(writer, vault)
-    for home, certificate, revision in reservation.unchanged:
-        if certificates.revision(writer, home, certificate) != revision:
+    for home, certificate, revision in sorted(reservation.unchanged):
+        if certificates.held_revision(writer, home, certificate) != revision:
             raise Raced
     try:
         pushes.add(writer, reservation.push)
@@ -58,9 +58,12 @@ def _take(writer: Writer, reservation: Reservation) -> None:
 
 def _claim(writer: Writer, pointer: str, row: dict[str, Any]) -> None:
     """A version has one successor for ever; the case that claimed it may say so again."""
-    try:
-        writer.insert("successions", row)
-    except Duplicate:
+    claimed = writer.run(
+        "INSERT INTO successions (version_key, source, case_number) VALUES (:version_key, :source, :case_number)"
+        " ON CONFLICT (version_key) DO NOTHING",
+        row,
+    )
+    if not claimed:
         owner = writer.one("SELECT source, case_number FROM successions WHERE version_key = :version_key", row)
         if owner is None or (owner["source"], owner["case_number"]) != (row["source"], row["case_number"]):
-            raise Refusal("certificate.move", "该证照已有替代者", pointer=pointer) from None
+            raise Refusal("certificate.move", "该证照已有替代者", pointer=pointer)

@@ -17,7 +17,7 @@ def count(writer: Writer, day: date, scope: int, who: str, parties: Iterable[int
     """Add people to a day's set; raises Refusal `rate.limited` when it would hold more than `limit`."""
     key = {"day": to_int(day), "scope": scope, "who": who}
     new = 0
-    for party in set(parties):
+    for party in sorted(set(parties)):  # in one order: two who count the same people must not wait for each other
         new += writer.run(
             "INSERT INTO seen (day, scope, who, party) VALUES (:day, :scope, :who, :party)"
             " ON CONFLICT (day, scope, who, party) DO NOTHING",

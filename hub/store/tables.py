@@ -9,24 +9,27 @@ SMALLINT, bytes BLOB/BYTEA; no JSON, boolean, timestamp or serial columns. Growt
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text, text
 
 metadata = MetaData()
+_BY_BYTES = Text().with_variant(Text(collation="C"), "postgresql")
+"""On both engines texts are ordered by their bytes, whatever language the server was set up in."""
 
 
-def _key(
-    name: str, kind: type[BigInteger | Integer | SmallInteger | Text | LargeBinary] = BigInteger
-) -> Column[object]:
-    return Column(name, kind(), primary_key=True, autoincrement=False)
+_Kind = type[BigInteger | Integer | SmallInteger | Text | LargeBinary]
 
 
-def _must(
-    name: str, kind: type[BigInteger | Integer | SmallInteger | Text | LargeBinary] = BigInteger
-) -> Column[object]:
-    return Column(name, kind(), nullable=False)
+def _type(kind: _Kind) -> BigInteger | Integer | SmallInteger | Text | LargeBinary:
+    return _BY_BYTES if kind is Text else kind()
 
 
-def _may(
-    name: str, kind: type[BigInteger | Integer | SmallInteger | Text | LargeBinary] = BigInteger
-) -> Column[object]:
-    return Column(name, kind(), nullable=True)
+def _key(name: str, kind: _Kind = BigInteger) -> Column[object]:
+    return Column(name, _type(kind), primary_key=True, autoincrement=False)
+
+
+def _must(name: str, kind: _Kind = BigInteger) -> Column[object]:
+    return Column(name, _type(kind), nullable=False)
+
+
+def _may(name: str, kind: _Kind = BigInteger) -> Column[object]:
+    return Column(name, _type(kind), nullable=True)
 
 
 # --- people and registries -----------------------------------------------------------------------------------------
@@ -225,7 +228,7 @@ documents = Table(  # kind: 1 rendition (receipt is empty), 2 copy; key_number: 
     _must("key_number", Integer),
     _must("recorded_at"),
     Index("documents_by_digest", "sha256"),
-    Index("documents_by_file", "file", unique=True),
+    Index("documents_by_file", "file"),  # random names: unique without saying so, which partitions could not enforce
 )
 
 # --- the feed --------------------------------------------------------------------------------------------------------

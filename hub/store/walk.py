@@ -1,6 +1,6 @@
 """Raw rows for `hub check`: what the steps never need together, read in the order of the keys."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hub.store.database import Reader, Row
@@ -13,7 +13,7 @@ class CertificateRows:
     certificate: Row
     holdings: list[Row]
     handles: list[Row]
-    leaves: list[Row]
+    leaves: Sequence[Row]
 
 
 def certificate_rows(reader: Reader, home: int, certificate: int, people: Iterable[int]) -> CertificateRows | None:

@@ -21,11 +21,13 @@ from hub.domain.errors import Refusal
 from hub.initialisation import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
-from hub.store.database import Database, DatabaseUnavailable, Writer
+from hub.store.database import DatabaseUnavailable, Writer
 from hub.store.schema import WrongSchema
+from hub.store.sqlite import SqliteDatabase
 from hub.vault import VaultError
 from signing.errors import KeyMissing
 from tests import city as c
+from tests import engines
 from tests.faults import acts, journal, seeded
 
 _VERB = re.compile(r"\s*(\w+(?: (?:INTO|FROM|IMMEDIATE))?(?: \w+)?)")
@@ -47,9 +49,9 @@ class Points:
 
 def _trace(points: Points, pages: int | None) -> None:
     """Let every statement of the writer's connection be a point, and every end of a write one too."""
-    connect, write = Database._connect, Database.write
+    connect, write = SqliteDatabase._connect, SqliteDatabase.write
 
-    def traced(self: Database) -> Any:
+    def traced(self: SqliteDatabase) -> Any:
         connection = connect(self)
 
         def before(sql: str) -> None:
@@ -63,13 +65,13 @@ def _trace(points: Points, pages: int | None) -> None:
         return connection
 
     @contextmanager
-    def written(self: Database) -> Iterator[Writer]:
-        with write(self) as writer:
+    def written(self: SqliteDatabase, *, alone: bool = False) -> Iterator[Writer]:
+        with write(self, alone=alone) as writer:
             yield writer
         points.reach("after COMMIT")
 
-    Database._connect = traced  # type: ignore[method-assign]
-    Database.write = written  # type: ignore[method-assign]
+    SqliteDatabase._connect = traced  # type: ignore[method-assign]
+    SqliteDatabase.write = written  # type: ignore[method-assign]
 
 
 def _step(points: Points, hold: dict[str, str] | None) -> Callable[[str], None]:
@@ -84,8 +86,10 @@ def _step(points: Points, hold: dict[str, str] | None) -> Callable[[str], None]:
 
 
 def settings_of(folder: Path) -> Settings:
+    """A file beside the folder names the database, where it is on a server."""
     return Settings(
         data_dir=folder,
+        database_url=engines.url_beside(folder),
         public_url=c.URL,
         people_a_day_per_client=1_000_000,
         people_a_day=1_000_000,

@@ -1,6 +1,5 @@
 """The city that every fault begins with, and what can be seen of it from outside."""
 
-import shutil
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -12,9 +11,11 @@ from hub.domain.case import Person
 from hub.domain.errors import Refusal
 from hub.initialisation import initialise
 from hub.parts import Parts, open_parts
+from hub.settings import Settings
 from hub.store import certificates, intents, parties, walk
 from hub.verification.verdict import VerdictState
 from tests import city as c
+from tests import engines
 from tests.faults import acts
 from tests.faults.acts import CLIENT, certificate, completed, somebody
 from tests.faults.child import settings_of
@@ -35,13 +36,18 @@ class Scene:
 
     def copy(self, to: Path) -> Path:
         """A city of one's own."""
-        shutil.copytree(self.folder, to)
+        engines.copy_beside(self.folder, to)
         return to
 
 
-def make(folder: Path) -> Scene:
+def make(folder: Path, engine: str = engines.SQLITE) -> Scene:
     """Certificates A and B of one case, C of another, and D, which is suspended."""
-    settings = settings_of(folder)
+    identifiers: dict[str, str] = {}
+    engines.make(engine, settings_of(folder), lambda settings: identifiers.update(_fill(settings)))
+    return Scene(folder, identifiers)
+
+
+def _fill(settings: Settings) -> dict[str, str]:
     initialise(settings)
     with open_parts(settings) as parts:
         parts.registration.load_catalogue(acts.CATALOGUE)
@@ -51,7 +57,7 @@ def make(folder: Path) -> Scene:
         acts.open_counter(parts, ANNA)
         identifiers = {v.number: v.identifier for v in versions(parts)}
         acts.act(parts, "suspend", identifiers[D], kind="lost")
-    return Scene(folder, identifiers)
+    return identifiers
 
 
 def versions(parts: Parts) -> list[certificates.VersionRecord]:

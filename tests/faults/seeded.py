@@ -6,10 +6,11 @@ from typing import Any
 
 from hub.domain import case as case_rules
 from hub.domain.certificate import ActKind
-from hub.store import changes, database, intents, pushes
+from hub.store import changes, intents, pushes, sqlite
 from hub.store import publish as publishing
 from hub.store import reserve as reserving
 from hub.store.database import Writer
+from hub.store.sqlite import SqliteWriter
 
 
 def guard_ignored() -> None:
@@ -44,7 +45,7 @@ def commit_for_each() -> None:
 
 def no_flush() -> None:
     """Let the engine answer before the disk has what it was given."""
-    database._PRAGMAS = tuple(p.replace("synchronous=FULL", "synchronous=OFF") for p in database._PRAGMAS)
+    sqlite._PRAGMAS = tuple(p.replace("synchronous=FULL", "synchronous=OFF") for p in sqlite._PRAGMAS)
 
 
 def succession_unclaimed() -> None:
@@ -54,8 +55,8 @@ def succession_unclaimed() -> None:
 
 def last_writer_wins() -> None:
     """Change a certificate whatever became of it since it was read."""
-    run = Writer.run
-    Writer.run = lambda self, sql, values=None: run(  # type: ignore[method-assign]
+    run = SqliteWriter.run
+    SqliteWriter.run = lambda self, sql, values=None: run(  # type: ignore[method-assign]
         self, sql.replace(" AND revision = :expected", ""), values
     )
 

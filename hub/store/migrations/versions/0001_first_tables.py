@@ -8,6 +8,9 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+# Bytes decide the order of texts, whatever language the server was set up in, and no upgrade of its libraries does.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     op.create_table(
@@ -18,10 +21,10 @@ def upgrade() -> None:
         sa.Column("kind", sa.SmallInteger(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("standing", sa.SmallInteger(), nullable=False),
-        sa.Column("subkind", sa.Text(), nullable=True),
+        sa.Column("subkind", TEXT, nullable=True),
         sa.Column("effective_on", sa.Integer(), nullable=False),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
-        sa.Column("client", sa.Text(), nullable=False),
+        sa.Column("client", TEXT, nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("home", "certificate", "revision"),
     )
@@ -30,24 +33,24 @@ def upgrade() -> None:
         sa.Column("month", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("client", sa.Text(), nullable=False),
-        sa.Column("clerk", sa.Text(), nullable=True),
-        sa.Column("action", sa.Text(), nullable=False),
-        sa.Column("outcome", sa.Text(), nullable=False),
-        sa.Column("source", sa.Text(), nullable=True),
-        sa.Column("case_number", sa.Text(), nullable=True),
+        sa.Column("client", TEXT, nullable=False),
+        sa.Column("clerk", TEXT, nullable=True),
+        sa.Column("action", TEXT, nullable=False),
+        sa.Column("outcome", TEXT, nullable=False),
+        sa.Column("source", TEXT, nullable=True),
+        sa.Column("case_number", TEXT, nullable=True),
         sa.Column("party", sa.BigInteger(), nullable=True),
         sa.Column("home", sa.BigInteger(), nullable=True),
         sa.Column("certificate", sa.BigInteger(), nullable=True),
-        sa.Column("request", sa.Text(), nullable=True),
+        sa.Column("request", TEXT, nullable=True),
         sa.PrimaryKeyConstraint("month", "id"),
     )
     op.create_table(
         "authorities",
-        sa.Column("code", sa.Text(), autoincrement=False, nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("name_en", sa.Text(), nullable=False),
-        sa.Column("region", sa.Text(), nullable=False),
+        sa.Column("code", TEXT, autoincrement=False, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("name_en", TEXT, nullable=False),
+        sa.Column("region", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("code"),
     )
     op.create_table(
@@ -63,13 +66,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "cases",
-        sa.Column("source", sa.Text(), autoincrement=False, nullable=False),
-        sa.Column("case_number", sa.Text(), autoincrement=False, nullable=False),
-        sa.Column("authority", sa.Text(), nullable=False),
-        sa.Column("accepted_by", sa.Text(), nullable=False),
+        sa.Column("source", TEXT, autoincrement=False, nullable=False),
+        sa.Column("case_number", TEXT, autoincrement=False, nullable=False),
+        sa.Column("authority", TEXT, nullable=False),
+        sa.Column("accepted_by", TEXT, nullable=False),
         sa.Column("status", sa.SmallInteger(), nullable=False),
         sa.Column("amendment", sa.Integer(), nullable=False),
-        sa.Column("matter", sa.Text(), nullable=False),
+        sa.Column("matter", TEXT, nullable=False),
         sa.Column("accepted_at", sa.BigInteger(), nullable=False),
         sa.Column("completed_at", sa.BigInteger(), nullable=True),
         sa.Column("revision", sa.Integer(), nullable=False),
@@ -81,9 +84,9 @@ def upgrade() -> None:
         "certificates",
         sa.Column("home", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("certificate", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("authority", sa.Text(), nullable=False),
-        sa.Column("serial", sa.Text(), nullable=False),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("authority", TEXT, nullable=False),
+        sa.Column("serial", TEXT, nullable=False),
         sa.Column("origin", sa.SmallInteger(), nullable=False),
         sa.Column("standing", sa.SmallInteger(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
@@ -92,13 +95,13 @@ def upgrade() -> None:
         sa.Column("valid_from", sa.Integer(), nullable=False),
         sa.Column("valid_until", sa.Integer(), nullable=True),
         sa.Column("superseded_on", sa.Integer(), nullable=True),
-        sa.Column("organisation", sa.Text(), nullable=True),
+        sa.Column("organisation", TEXT, nullable=True),
         sa.PrimaryKeyConstraint("home", "certificate"),
     )
     op.create_table(
         "clerks",
-        sa.Column("authority", sa.Text(), autoincrement=False, nullable=False),
-        sa.Column("staff_number", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("authority", TEXT, autoincrement=False, nullable=False),
+        sa.Column("staff_number", TEXT, autoincrement=False, nullable=False),
         sa.Column("disabled", sa.SmallInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
@@ -106,8 +109,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "client_keys",
-        sa.Column("client", sa.Text(), autoincrement=False, nullable=False),
-        sa.Column("kid", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("client", TEXT, autoincrement=False, nullable=False),
+        sa.Column("kid", TEXT, autoincrement=False, nullable=False),
         sa.Column("spki", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
@@ -115,26 +118,26 @@ def upgrade() -> None:
     )
     op.create_table(
         "clients",
-        sa.Column("client", sa.Text(), autoincrement=False, nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("authority", sa.Text(), nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
-        sa.Column("acts_for", sa.Text(), nullable=False),
-        sa.Column("scopes", sa.Text(), nullable=False),
+        sa.Column("client", TEXT, autoincrement=False, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("authority", TEXT, nullable=False),
+        sa.Column("source", TEXT, nullable=False),
+        sa.Column("acts_for", TEXT, nullable=False),
+        sa.Column("scopes", TEXT, nullable=False),
         sa.Column("disabled", sa.SmallInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("client"),
     )
     op.create_table(
         "cursors",
-        sa.Column("consumer", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("consumer", TEXT, autoincrement=False, nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("consumer"),
     )
     op.create_table(
         "data_keys",
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("purpose", TEXT, nullable=False),
         sa.Column("state", sa.SmallInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
@@ -146,9 +149,9 @@ def upgrade() -> None:
         sa.Column("certificate", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("kind", sa.SmallInteger(), autoincrement=False, nullable=False),
-        sa.Column("receipt", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("receipt", TEXT, autoincrement=False, nullable=False),
         sa.Column("sha256", sa.LargeBinary(), nullable=False),
-        sa.Column("file", sa.Text(), nullable=False),
+        sa.Column("file", TEXT, nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("key_number", sa.Integer(), nullable=False),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
@@ -156,25 +159,25 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("documents", schema=None) as batch_op:
         batch_op.create_index("documents_by_digest", ["sha256"], unique=False)
-        batch_op.create_index("documents_by_file", ["file"], unique=True)
+        batch_op.create_index("documents_by_file", ["file"], unique=False)
 
     op.create_table(
         "editions",
-        sa.Column("type", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("type", TEXT, autoincrement=False, nullable=False),
         sa.Column("edition", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("since", sa.Integer(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("content", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("type", "edition"),
     )
     op.create_table(
         "handles",
         sa.Column("kind", sa.SmallInteger(), autoincrement=False, nullable=False),
-        sa.Column("value", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("value", TEXT, autoincrement=False, nullable=False),
         sa.Column("home", sa.BigInteger(), nullable=False),
         sa.Column("certificate", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("receipt", sa.Text(), nullable=True),
+        sa.Column("receipt", TEXT, nullable=True),
         sa.PrimaryKeyConstraint("kind", "value"),
         sqlite_with_rowid=False,
     )
@@ -184,7 +187,7 @@ def upgrade() -> None:
         sa.Column("home", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("certificate", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("ordinal", sa.SmallInteger(), nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("type", TEXT, nullable=False),
         sa.Column("standing", sa.SmallInteger(), nullable=False),
         sa.Column("issued_on", sa.Integer(), nullable=False),
         sa.Column("valid_from", sa.Integer(), nullable=False),
@@ -196,17 +199,17 @@ def upgrade() -> None:
     )
     op.create_table(
         "id_blocks",
-        sa.Column("name", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("name", TEXT, autoincrement=False, nullable=False),
         sa.Column("next", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
         "intents",
-        sa.Column("source", sa.Text(), autoincrement=False, nullable=False),
-        sa.Column("case_number", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("source", TEXT, autoincrement=False, nullable=False),
+        sa.Column("case_number", TEXT, autoincrement=False, nullable=False),
         sa.Column("intent", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("amendment", sa.Integer(), nullable=False),
-        sa.Column("key_ids", sa.Text(), nullable=False),
+        sa.Column("key_ids", TEXT, nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_attempt_at", sa.BigInteger(), nullable=False),
         sa.Column("voided", sa.SmallInteger(), nullable=False),
@@ -232,8 +235,8 @@ def upgrade() -> None:
 
     op.create_table(
         "jtis",
-        sa.Column("client", sa.Text(), autoincrement=False, nullable=False),
-        sa.Column("jti", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("client", TEXT, autoincrement=False, nullable=False),
+        sa.Column("jti", TEXT, autoincrement=False, nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("client", "jti"),
         sqlite_with_rowid=False,
@@ -256,24 +259,24 @@ def upgrade() -> None:
 
     op.create_table(
         "materials",
-        sa.Column("matter", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("matter", TEXT, autoincrement=False, nullable=False),
         sa.Column("ordinal", sa.SmallInteger(), autoincrement=False, nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("name_en", sa.Text(), nullable=False),
-        sa.Column("of_role", sa.Text(), nullable=False),
-        sa.Column("types", sa.Text(), nullable=False),
-        sa.Column("accepts", sa.Text(), nullable=False),
-        sa.Column("fields", sa.Text(), nullable=True),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("name_en", TEXT, nullable=False),
+        sa.Column("of_role", TEXT, nullable=False),
+        sa.Column("types", TEXT, nullable=False),
+        sa.Column("accepts", TEXT, nullable=False),
+        sa.Column("fields", TEXT, nullable=True),
         sa.PrimaryKeyConstraint("matter", "ordinal"),
     )
     op.create_table(
         "matters",
-        sa.Column("code", sa.Text(), autoincrement=False, nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("name_en", sa.Text(), nullable=False),
-        sa.Column("authority", sa.Text(), nullable=False),
+        sa.Column("code", TEXT, autoincrement=False, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("name_en", TEXT, nullable=False),
+        sa.Column("authority", TEXT, nullable=False),
         sa.Column("open_days", sa.Integer(), nullable=False),
-        sa.Column("yields", sa.Text(), nullable=False),
+        sa.Column("yields", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("code"),
     )
     op.create_table(
@@ -292,13 +295,13 @@ def upgrade() -> None:
     op.create_table(
         "parties",
         sa.Column("party", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("id_type", sa.Text(), nullable=False),
+        sa.Column("id_type", TEXT, nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("party"),
     )
     op.create_table(
         "public_urls",
-        sa.Column("url", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("url", TEXT, autoincrement=False, nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.Column("current", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("url"),
@@ -306,10 +309,10 @@ def upgrade() -> None:
     op.create_table(
         "pushes",
         sa.Column("month", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("source", sa.Text(), autoincrement=False, nullable=False),
-        sa.Column("case_number", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("source", TEXT, autoincrement=False, nullable=False),
+        sa.Column("case_number", TEXT, autoincrement=False, nullable=False),
         sa.Column("digest", sa.LargeBinary(), autoincrement=False, nullable=False),
-        sa.Column("client", sa.Text(), nullable=False),
+        sa.Column("client", TEXT, nullable=False),
         sa.Column("amendment", sa.Integer(), nullable=False),
         sa.Column("status", sa.SmallInteger(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
@@ -323,17 +326,17 @@ def upgrade() -> None:
     op.create_table(
         "retrievals",
         sa.Column("month", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("receipt", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("receipt", TEXT, autoincrement=False, nullable=False),
         sa.Column("party", sa.BigInteger(), nullable=False),
         sa.Column("home", sa.BigInteger(), nullable=False),
         sa.Column("certificate", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
-        sa.Column("case_number", sa.Text(), nullable=False),
-        sa.Column("clerk", sa.Text(), nullable=False),
-        sa.Column("clerk_authority", sa.Text(), nullable=False),
-        sa.Column("client", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("source", TEXT, nullable=False),
+        sa.Column("case_number", TEXT, nullable=False),
+        sa.Column("clerk", TEXT, nullable=False),
+        sa.Column("clerk_authority", TEXT, nullable=False),
+        sa.Column("client", TEXT, nullable=False),
+        sa.Column("state", TEXT, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("expires_on", sa.Integer(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
@@ -348,7 +351,7 @@ def upgrade() -> None:
         "seen_counts",
         sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("scope", sa.SmallInteger(), autoincrement=False, nullable=False),
-        sa.Column("who", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("who", TEXT, autoincrement=False, nullable=False),
         sa.Column("people", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("day", "scope", "who"),
     )
@@ -356,16 +359,16 @@ def upgrade() -> None:
         "seen",
         sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("scope", sa.SmallInteger(), autoincrement=False, nullable=False),
-        sa.Column("who", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("who", TEXT, autoincrement=False, nullable=False),
         sa.Column("party", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("day", "scope", "who", "party"),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "signing_keys",
-        sa.Column("kid", sa.Text(), autoincrement=False, nullable=False),
-        sa.Column("purpose", sa.Text(), nullable=False),
-        sa.Column("authority", sa.Text(), nullable=False),
+        sa.Column("kid", TEXT, autoincrement=False, nullable=False),
+        sa.Column("purpose", TEXT, nullable=False),
+        sa.Column("authority", TEXT, nullable=False),
         sa.Column("state", sa.SmallInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("retired_at", sa.BigInteger(), nullable=True),
@@ -375,17 +378,17 @@ def upgrade() -> None:
     op.create_table(
         "successions",
         sa.Column("version_key", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
-        sa.Column("case_number", sa.Text(), nullable=False),
+        sa.Column("source", TEXT, nullable=False),
+        sa.Column("case_number", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("version_key"),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "types",
-        sa.Column("code", sa.Text(), autoincrement=False, nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("name_en", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("code", TEXT, autoincrement=False, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("name_en", TEXT, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
         sa.Column("number_personal", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("code"),
     )
@@ -395,13 +398,13 @@ def upgrade() -> None:
         sa.Column("certificate", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("version_key", sa.BigInteger(), nullable=False),
-        sa.Column("identifier", sa.Text(), nullable=False),
-        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("identifier", TEXT, nullable=False),
+        sa.Column("code", TEXT, nullable=False),
         sa.Column("edition", sa.Integer(), nullable=False),
-        sa.Column("kid", sa.Text(), nullable=False),
-        sa.Column("qr_kid", sa.Text(), nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
-        sa.Column("case_number", sa.Text(), nullable=False),
+        sa.Column("kid", TEXT, nullable=False),
+        sa.Column("qr_kid", TEXT, nullable=False),
+        sa.Column("source", TEXT, nullable=False),
+        sa.Column("case_number", TEXT, nullable=False),
         sa.Column("issued_on", sa.Integer(), nullable=False),
         sa.Column("valid_from", sa.Integer(), nullable=False),
         sa.Column("valid_until", sa.Integer(), nullable=True),
@@ -423,21 +426,57 @@ def upgrade() -> None:
 
     op.create_table(
         "x509_certificates",
-        sa.Column("serial", sa.Text(), autoincrement=False, nullable=False),
-        sa.Column("kid", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("authority", sa.Text(), nullable=False),
+        sa.Column("serial", TEXT, autoincrement=False, nullable=False),
+        sa.Column("kid", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("authority", TEXT, nullable=False),
         sa.Column("not_before", sa.BigInteger(), nullable=False),
         sa.Column("not_after", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
         sa.Column("der", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("serial"),
     )
-    # What an act says never changes; only the key that it is sealed with does.
+    _append_only("sqlite" if op.get_bind().dialect.name == "sqlite" else "postgresql")
+
+
+def _append_only(dialect: str) -> None:
+    """What an act says never changes; only the key that it is sealed with does."""
     said = "home, certificate, revision, kind, version, standing, subkind, effective_on, recorded_at, client"
     for table, update in (("audit", "UPDATE"), ("acts", f"UPDATE OF {said}"), ("ledger", "UPDATE")):
-        for change in (update, "DELETE"):
+        if dialect == "sqlite":
+            for change in (update, "DELETE"):
+                op.execute(
+                    f"CREATE TRIGGER {table}_no_{change.partition(' ')[0].lower()} BEFORE {change} ON {table} "
+                    f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+                )
+            continue
+        op.execute(
+            f"CREATE FUNCTION {table}_grows() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN RAISE EXCEPTION '{table} is append-only'; END $$"
+        )
+        for name, change, each in (
+            ("update", update, "ROW"),
+            ("delete", "DELETE", "ROW"),
+            ("truncate", "TRUNCATE", "STATEMENT"),
+        ):
             op.execute(
-                f"CREATE TRIGGER {table}_no_{change.partition(' ')[0].lower()} BEFORE {change} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+                f"CREATE TRIGGER {table}_no_{name} BEFORE {change} ON {table}"
+                f" FOR EACH {each} EXECUTE FUNCTION {table}_grows()"
             )
+    if dialect == "postgresql":
+        _let_acts_be_resealed()
+
+
+def _let_acts_be_resealed() -> None:
+    """The service may not update acts; this is the one thing that a rotation of data keys has to do there."""
+    schema = op.get_bind().exec_driver_sql("SELECT quote_ident(current_schema())").scalar()
+    op.execute(
+        "CREATE FUNCTION reseal_act(of_home bigint, of_certificate bigint, of_revision integer, before bytea,"
+        " after bytea) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER"
+        f" SET search_path = {schema}, pg_temp AS"
+        " $$ DECLARE changed integer; BEGIN"
+        " UPDATE acts SET sealed = after WHERE home = of_home AND certificate = of_certificate"
+        " AND revision = of_revision AND sealed = before;"
+        " GET DIAGNOSTICS changed = ROW_COUNT; RETURN changed; END $$"
+    )
+    op.execute("REVOKE ALL ON FUNCTION reseal_act(bigint, bigint, integer, bytea, bytea) FROM PUBLIC")

@@ -1,0 +1,243 @@
+"""Connections to PostgreSQL: a pool, time limits, and what keeps a dead server from holding anybody up.
+
+Who asks while the server is away waits once, for `wait_s` at most; then everybody is told at once for a moment, so that
+nothing piles up. The pool finds the server again by itself. What a network swallows is given up after `statement_s`.
+"""
+
+import logging
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg.types.numeric import Int8BinaryDumper
+from psycopg.types.string import StrBinaryDumper
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+
+from hub.store.database import DatabaseUnavailable, Duplicate, LostTurn, StorageFull
+
+Connection = psycopg.Connection[Any]
+
+_DOWN_S = 0.5
+"""After a wait that was in vain, nobody else waits for so long."""
+_GRACE_S = 0.2
+"""How much longer than the server's own limit a statement may take before its connection is cut."""
+_LOOK_EVERY_S = 0.05
+_A_WHILE_S = 0.3
+_PREPARED = 500
+_DEAD_PEERS = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""For who may wait for minutes: a machine that is gone is noticed within 11 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds, and how many connections one process may have.
+
+    wait_s: for a connection; statement_s: for one statement; lock_s: for what another transaction holds; connect_s: for
+    the server to answer at the start.
+    """
+
+    connections: int = 10
+    wait_s: float = 1.0
+    statement_s: float = 1.2
+    lock_s: float = 1.1
+    connect_s: float = 5.0
+
+    @property
+    def options(self) -> str:
+        """What a session is told when it begins."""
+        statement, lock = round(self.statement_s * 1000), round(self.lock_s * 1000)
+        idle = round((self.statement_s + self.lock_s) * 10_000)
+        return (
+            f"-c statement_timeout={statement} -c lock_timeout={lock} -c idle_in_transaction_session_timeout={idle}"
+            " -c client_encoding=UTF8 -c default_transaction_isolation=read\\ committed"
+        )
+
+
+_pool_log = logging.getLogger("psycopg")
+_pool_log.addHandler(logging.NullHandler())
+_pool_log.propagate = False  # what it has to say, the hub says in its own way
+
+
+# --- faults -----------------------------------------------------------------------------------------------------------
+
+
+class _Faults:
+    """Engine errors in the program's own words, without values. A class, for it stands around every statement."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, psycopg.Error):
+            known = in_our_words(error)
+            if known is not None:
+                raise known from None
+
+
+_FAULTS = _Faults()
+_FULL = (errors.DiskFull, errors.OutOfMemory)
+_OF_THE_PROGRAM = (
+    psycopg.ProgrammingError,
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.NotSupportedError,
+    errors.RaiseException,
+)
+
+
+def in_our_words(error: psycopg.Error) -> Exception | None:
+    """What a caller can do something about; None for a fault of the program, which is left as it is."""
+    if isinstance(error, errors.UniqueViolation):
+        return Duplicate(f"{error.diag.table_name}: {error.diag.constraint_name}")
+    if isinstance(error, errors.DeadlockDetected | errors.SerializationFailure):
+        return LostTurn("two transactions waited for each other")
+    if isinstance(error, _FULL):
+        return StorageFull("the database server has no room left")
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return DatabaseUnavailable("the server takes no writes: it is a standby, or was made read-only")
+    if isinstance(error, errors.LockNotAvailable):
+        return DatabaseUnavailable("another transaction held what was needed for too long")
+    if isinstance(error, errors.QueryCanceled):
+        return DatabaseUnavailable("a statement took too long")
+    if isinstance(error, _OF_THE_PROGRAM):
+        return None
+    return DatabaseUnavailable("the database server did not answer")
+
+
+def _configure(connection: Connection) -> None:
+    """Every integer travels as BIGINT and every text as TEXT: one plan a statement, whatever the values are."""
+    connection.adapters.register_dumper(int, Int8BinaryDumper)
+    connection.adapters.register_dumper(str, StrBinaryDumper)
+    connection.prepared_max = _PREPARED
+
+
+# --- connections ------------------------------------------------------------------------------------------------------
+
+
+class _Watch:
+    """Cuts connections on which an answer is overdue: a network that swallows everything tells nobody.
+
+    A server that does not even say that a statement took too long answers nobody else either: whoever has waited for a
+    while is told with the first one, and whoever comes next, at once.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self.down_until = float("-inf")
+        self.busy: dict[Connection, float] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="database-watch", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_LOOK_EVERY_S):
+            now = time.monotonic()
+            waiting = list(self.busy.items())
+            if any(now - since > self._limit_s for _, since in waiting):
+                self.down_until = now + _DOWN_S
+                for connection, since in waiting:
+                    if now - since > min(_A_WHILE_S, self._limit_s):
+                        _cut(connection)
+
+    def close(self) -> None:
+        self._stop.set()
+
+
+def _cut(connection: Connection) -> None:
+    """Whoever waits for this connection is told that it is lost."""
+    with suppress(OSError, psycopg.Error):
+        duplicate = socket.socket(fileno=socket.dup(connection.fileno()))
+        with duplicate:
+            duplicate.shutdown(socket.SHUT_RDWR)
+
+
+def _is_lost(connection: Connection) -> bool:
+    """Whether the server has closed an idle connection, or left a message in it: either way it is not used again."""
+    if connection.closed:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+        return bool(poll.poll(0))
+    except (OSError, psycopg.Error):
+        return True
+
+
+class Connections:
+    """The pool, and what keeps a dead server from holding anybody up."""
+
+    def __init__(self, conninfo: str, limits: Limits, role: str | None, row_factory: Any) -> None:
+        self._limits = limits
+        self.watch = _Watch(limits.statement_s + _GRACE_S)
+        options = limits.options + (f" -c role={role}" if role else "")
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            conninfo,
+            kwargs={
+                "autocommit": True,
+                "options": options,
+                "cursor_factory": psycopg.RawCursor,
+                "row_factory": row_factory,
+                "connect_timeout": max(2, round(limits.connect_s)),
+                "prepare_threshold": 3,
+                **_DEAD_PEERS,
+            },
+            configure=_configure,
+            min_size=1,
+            max_size=limits.connections,
+            timeout=limits.wait_s,
+            reconnect_timeout=5.0,
+            num_workers=2,
+            open=True,
+        )
+
+    @contextmanager
+    def lent(self) -> Iterator[Connection]:
+        """A connection that works, as far as can be told without asking the server."""
+        connection = self._take()
+        try:
+            yield connection
+        finally:
+            self._pool.putconn(connection)
+
+    def _take(self) -> Connection:
+        if time.monotonic() < self.watch.down_until:
+            raise DatabaseUnavailable("the database server was not there a moment ago")
+        deadline = time.monotonic() + self._limits.wait_s
+        while True:
+            try:
+                connection = self._pool.getconn(deadline - time.monotonic())
+            except PoolTimeout:
+                self.watch.down_until = time.monotonic() + _DOWN_S
+                raise DatabaseUnavailable("there is no connection to the database server") from None
+            except PoolClosed:
+                raise DatabaseUnavailable("the database was closed") from None
+            if not _is_lost(connection):
+                return connection
+            connection.close()
+            self._pool.putconn(connection)
+
+    @contextmanager
+    def asking(self, connection: Connection) -> Iterator[None]:
+        """Around every statement: it ends in time, and in our words."""
+        busy = self.watch.busy
+        busy[connection] = time.monotonic()
+        try:
+            with _FAULTS:
+                yield
+        except errors.FeatureNotSupported:  # a plan from before a migration: new connections have none
+            connection.close()
+            raise DatabaseUnavailable("the tables have just changed") from None
+        finally:
+            busy.pop(connection, None)
+
+    def close(self) -> None:
+        """Close every connection that nobody has, and the others when they come back."""
+        self.watch.close()
+        self._pool.close(timeout=2.0)

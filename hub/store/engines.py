@@ -1,0 +1,62 @@
+"""Which of the two engines the settings name; the driver of the other one is not even loaded."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hub.settings import Settings
+from hub.store.database import Database
+from hub.store.sqlite import SqliteDatabase
+
+if TYPE_CHECKING:
+    from hub.store.server import Address
+
+LONG_STATEMENT_S = 600.0
+"""For background work and commands: walks of everything, which nobody waits for at a counter."""
+
+
+def is_embedded(settings: Settings) -> bool:
+    """Whether the database is the file in the data directory."""
+    return settings.database_url is None
+
+
+def place_of(settings: Settings, *, patient: bool = True) -> "Path | Address":
+    """Where the database is. patient: statements may take minutes; a server's requests may not.
+
+    Raises WrongDatabase where the settings cannot be read as a place.
+    """
+    if settings.database_url is None:
+        return settings.data_dir / "hub.db"
+    from hub.store import server
+    from hub.store.connections import Limits
+
+    limits = Limits(
+        connections=settings.database_connections,
+        wait_s=settings.database_wait_s,
+        statement_s=settings.database_statement_s,
+        lock_s=settings.database_lock_s,
+        connect_s=settings.database_connect_s,
+    )
+    if patient:
+        limits = replace(limits, statement_s=LONG_STATEMENT_S, wait_s=max(limits.wait_s, limits.connect_s))
+    return server.address(
+        settings.database_url, settings.database_password_file, settings.database_service_role, limits
+    )
+
+
+def opened(place: "Path | Address") -> Database:
+    """The database at a place, for whoever serves; raises WrongDatabase and DatabaseUnavailable."""
+    if isinstance(place, Path):
+        return SqliteDatabase(place)
+    from hub.store import server
+
+    return server.opened(place)
+
+
+def opened_as_owner(place: "Path | Address") -> Database:
+    """The same for `hub init`, which may do more than the service."""
+    if isinstance(place, Path):
+        return SqliteDatabase(place)
+    from hub.store import server
+
+    return server.opened_as_owner(place)

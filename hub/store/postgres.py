@@ -1,0 +1,230 @@
+"""PostgreSQL as the database: a pool of connections, many writers at once, and no request that waits for a dead server.
+
+The same statements as on SQLite: `:name` becomes `$1` once and is kept. A reader borrows a connection for one
+statement, which commits by itself; a snapshot is one REPEATABLE READ transaction; a write is one READ COMMITTED
+transaction that takes an advisory lock with its BEGIN: shared, or exclusive for `write(alone=True)`.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from typing import Any, Literal
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from hub.store.connections import Connection, Connections, Limits
+from hub.store.database import DatabaseUnavailable, Values, insertion
+
+LOCKS = 0x68756200
+"""Advisory locks of the hub are (this, n): 1 every write, beyond that one for each job that only one may do."""
+_JOBS = {"sequencer": 2, "migration": 3}
+
+# --- statements and rows ----------------------------------------------------------------------------------------------
+
+_NAMES = re.compile(r"(?<![:\w]):([a-z_]\w*)", re.IGNORECASE)
+
+
+@lru_cache(maxsize=1024)
+def translated(text: str) -> tuple[bytes, tuple[str, ...]]:
+    """A statement with `$1` in place of `:name`, and the names in the order of their numbers.
+
+    Text in quotes must hold no colon before a letter; all statements are ours.
+    """
+    names: dict[str, int] = {}
+
+    def number(found: re.Match[str]) -> str:
+        return f"${names.setdefault(found[1], len(names) + 1)}"
+
+    return _NAMES.sub(number, text).encode(), tuple(names)
+
+
+class PostgresRow(tuple[Any, ...]):
+    """A row; there is one subclass for every set of columns."""
+
+    __slots__ = ()
+    places: dict[str, int] = {}  # noqa: RUF012 (set once, by `_row_class`)
+
+    def __getitem__(self, key: Any) -> Any:
+        """By name, or by place."""
+        return tuple.__getitem__(self, self.places[key] if type(key) is str else key)
+
+    def keys(self) -> list[str]:
+        """The names of the columns, in order."""
+        return list(self.places)
+
+
+@lru_cache(maxsize=1024)
+def _row_class(names: tuple[str, ...]) -> type[PostgresRow]:
+    return type("Row", (PostgresRow,), {"__slots__": (), "places": {name: n for n, name in enumerate(names)}})
+
+
+def _rows(cursor: Any) -> Callable[[Sequence[Any]], PostgresRow]:
+    columns = cursor.description
+    return _row_class(tuple(column.name for column in columns) if columns else ())
+
+
+# --- the face ---------------------------------------------------------------------------------------------------------
+
+
+def _ask(connections: Connections, connection: Connection, text: str, values: Values | None) -> psycopg.Cursor[Any]:
+    statement, names = translated(text)
+    cursor = connection.cursor(binary=True)
+    with connections.asking(connection):
+        if not names:
+            cursor.execute(statement)
+        else:
+            given = values or {}
+            cursor.execute(statement, [given[name] for name in names])
+    return cursor
+
+
+class PostgresReader:
+    """Statements on a connection of their own each."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def all(self, sql: str, values: Values | None = None) -> list[PostgresRow]:
+        """Every row."""
+        with self._connections.lent() as connection:
+            return _ask(self._connections, connection, sql, values).fetchall()
+
+    def one(self, sql: str, values: Values | None = None) -> PostgresRow | None:
+        """The first row, or None."""
+        with self._connections.lent() as connection:
+            row: PostgresRow | None = _ask(self._connections, connection, sql, values).fetchone()
+            return row
+
+
+class PostgresTransaction:
+    """Statements of one transaction."""
+
+    def __init__(self, connections: Connections, connection: Connection) -> None:
+        self._connections = connections
+        self._connection = connection
+
+    def all(self, sql: str, values: Values | None = None) -> list[PostgresRow]:
+        """Every row."""
+        return _ask(self._connections, self._connection, sql, values).fetchall()
+
+    def one(self, sql: str, values: Values | None = None) -> PostgresRow | None:
+        """The first row, or None."""
+        row: PostgresRow | None = _ask(self._connections, self._connection, sql, values).fetchone()
+        return row
+
+
+class PostgresWriter(PostgresTransaction):
+    """The statements of one write."""
+
+    engine: Literal["sqlite", "postgresql"] = "postgresql"
+
+    def run(self, sql: str, values: Values | None = None) -> int:
+        """Execute one statement; how many rows it changed."""
+        return _ask(self._connections, self._connection, sql, values).rowcount
+
+    def held(self, sql: str, values: Values, *, shared: bool = False) -> PostgresRow | None:
+        """The first row, which nobody else changes until this transaction ends."""
+        return self.one(f"{sql} FOR {'SHARE' if shared else 'UPDATE'}", values)
+
+    def is_mine(self, job: str) -> bool:
+        """Whether nobody else does this job now; it is ours until the transaction ends, however it does."""
+        row = self.one(f"SELECT pg_try_advisory_xact_lock({LOCKS}, {_JOBS[job]}) AS mine")
+        return row is not None and bool(row["mine"])
+
+    def insert(self, table: str, values: Values) -> None:
+        """Insert one row; raises Duplicate when a unique key exists."""
+        self.run(insertion(table, tuple(values)), values)
+
+    def insert_many(self, table: str, rows: Sequence[Values]) -> None:
+        """Insert rows that share one set of columns, in one statement; there must be fewer than 65,536 values."""
+        if not rows:
+            return
+        columns = tuple(rows[0])
+        marks = ", ".join(f"({', '.join(f':{name}_{n}' for name in columns)})" for n in range(len(rows)))
+        values = {f"{name}_{n}": row[name] for n, row in enumerate(rows) for name in columns}
+        self.run(f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks}", values)  # noqa: S608
+
+
+class PostgresDatabase:
+    """One database of a server, through a pool of connections."""
+
+    def __init__(self, conninfo: str, limits: Limits, role: str | None = None) -> None:
+        """role: what every connection works as. Nothing is asked before the first statement."""
+        self._connections = Connections(conninfo, limits, role, _rows)
+        self._reader = PostgresReader(self._connections)
+        self._local = threading.local()
+
+    @property
+    def reader(self) -> PostgresReader | PostgresTransaction:
+        """The calling thread's reader: each statement sees the newest commit, or that of the open snapshot."""
+        return getattr(self._local, "snapshot", None) or self._reader
+
+    @contextmanager
+    def snapshot(self) -> Iterator[PostgresTransaction]:
+        """A reader whose statements all see one moment."""
+        if getattr(self._local, "snapshot", None) is not None:
+            raise RuntimeError("a snapshot() inside a snapshot()")
+        with self._transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
+            reader = PostgresTransaction(self._connections, connection)
+            self._local.snapshot = reader
+            try:
+                yield reader
+            finally:
+                self._local.snapshot = None
+
+    @contextmanager
+    def write(self, *, alone: bool = False) -> Iterator[PostgresWriter]:
+        """One transaction: kept and flushed to disk when the block ends, gone without trace when it raises."""
+        if getattr(self._local, "writing", False):
+            raise RuntimeError("a write() inside a write()")
+        lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+        with self._transaction(f"BEGIN; SELECT {lock}({LOCKS}, 1)") as connection:
+            self._local.writing = True
+            try:
+                yield PostgresWriter(self._connections, connection)
+            finally:
+                self._local.writing = False
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[Connection]:
+        with self._connections.lent() as connection:
+            try:
+                self._control(connection, begin)
+                yield connection
+                self._commit(connection)
+            except BaseException:
+                with suppress(psycopg.Error, DatabaseUnavailable):
+                    if connection.info.transaction_status is not TransactionStatus.IDLE:
+                        self._control(connection, "ROLLBACK")
+                raise
+
+    def _commit(self, connection: Connection) -> None:
+        """The COMMIT of a transaction in which a statement has failed is answered with ROLLBACK, and no error."""
+        if self._control(connection, "COMMIT") != "COMMIT":
+            raise RuntimeError("a statement had failed, and its transaction was gone on with")
+
+    def _control(self, connection: Connection, text: str) -> str | None:
+        """What the server says was done last; without parameters several statements are one message."""
+        with self._connections.asking(connection):
+            return psycopg.Cursor(connection).execute(text.encode(), prepare=False).statusmessage
+
+    def revision(self) -> str:
+        """The migration that the database has, empty without tables; raises DatabaseUnavailable."""
+        there = self.reader.one("SELECT to_regclass('alembic_version') AS found")
+        if there is None or there["found"] is None:
+            return ""
+        row = self.reader.one("SELECT version_num FROM alembic_version")
+        return str(row["version_num"]) if row else ""
+
+    def why_not_writable(self) -> str | None:
+        """Whether the server takes writes."""
+        row = self.reader.one("SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') AS only")
+        reads = row is not None and (row["standby"] or row["only"] == "on")
+        return "the server takes no writes: it is a standby, or was made read-only" if reads else None
+
+    def close(self) -> None:
+        """Close every connection; the object is not used afterwards."""
+        self._connections.close()

@@ -1,0 +1,91 @@
+"""What the service may do with each table on PostgreSQL; whoever made the tables gives these rights and no others.
+
+Every table may be read and added to. What may not be changed at all is not named here: acts, audit and ledger only
+grow, and what makes identifiers, numbers and successions unique stands for ever. A rotation of data keys gives an act
+its new seal through a function that changes nothing else.
+"""
+
+from psycopg import sql
+
+UPDATED = frozenset(
+    [
+        "parties",
+        "cases",
+        "pushes",
+        "intents",
+        "certificates",
+        "versions",
+        "holdings",
+        "documents",
+        "cursors",
+        "retrievals",
+        "seen_counts",
+        "id_blocks",
+        "data_keys",
+        "signing_keys",
+        "x509_certificates",
+        "clients",
+        "client_keys",
+        "clerks",
+        "authorities",
+        "types",
+        "matters",
+        "public_urls",
+    ]
+)
+ONLY_ADDED = frozenset(
+    [
+        "acts",
+        "audit",
+        "blind_index",
+        "editions",
+        "handles",
+        "jtis",
+        "ledger",
+        "materials",
+        "outbox",
+        "seen",
+        "successions",
+    ]
+)
+DELETED = frozenset(["blind_index", "intents", "outbox", "cursors", "seen", "seen_counts", "jtis", "materials"])
+READ_ONLY = "alembic_version"
+
+MISSING = (
+    "SELECT t.name FROM unnest(%s::text[]) AS w(line), LATERAL (SELECT split_part(w.line, ' ', 1) AS name,"
+    " split_part(w.line, ' ', 2) AS rights) t WHERE to_regclass(t.name) IS NOT NULL AND EXISTS"
+    " (SELECT 1 FROM unnest(string_to_array(t.rights, ',')) AS r(one)"
+    " WHERE NOT has_table_privilege(current_user, to_regclass(t.name), r.one)) ORDER BY t.name"
+)
+"""Of lines `table right,right`: on which tables whoever asks lacks a right. Those that are not there are passed."""
+
+
+def rights_of(table: str) -> list[str]:
+    """The rights that the service needs on a table."""
+    found = ["SELECT"]
+    if table != READ_ONLY:
+        found.append("INSERT")
+    if table in UPDATED:
+        found.append("UPDATE")
+    if table in DELETED:
+        found.append("DELETE")
+    return found
+
+
+def fitting(tables: frozenset[str] = UPDATED | ONLY_ADDED | {READ_ONLY}) -> list[str]:
+    """Lines for MISSING."""
+    return [f"{table} {','.join(rights_of(table))}" for table in sorted(tables)]
+
+
+def grants(schema: str, tables: list[str], role: str) -> list[sql.Composed]:
+    """Statements that give a role exactly these rights on tables, take what else it had, and let it reseal acts."""
+    name = sql.Identifier(role)
+    found = [sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), name)]
+    for table in tables:
+        rights = sql.SQL(", ".join(rights_of(table)))
+        found.append(sql.SQL("REVOKE ALL ON {} FROM {}").format(sql.Identifier(table), name))
+        found.append(sql.SQL("GRANT {} ON {} TO {}").format(rights, sql.Identifier(table), name))
+    found.append(
+        sql.SQL("GRANT EXECUTE ON FUNCTION reseal_act(bigint, bigint, integer, bytea, bytea) TO {}").format(name)
+    )
+    return found

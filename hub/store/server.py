@@ -1,0 +1,233 @@
+"""Which PostgreSQL server, and whether it will do: address, version, encoding, and what the hub may do there.
+
+`hub init` works as whoever the address names, makes the tables and gives rights on them to the service role. All else
+works as the service role, of which the login is a member, or which it is.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import errors, sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from hub.store.connections import Limits, in_our_words
+from hub.store.database import DatabaseUnavailable, WrongDatabase
+from hub.store.postgres import LOCKS, PostgresDatabase
+from hub.store.rights import MISSING, fitting, grants
+
+OLDEST = 15
+_SCHEMES = ("postgresql+psycopg://", "postgresql://")
+_PASSING = (
+    "refused",
+    "timeout",
+    "timed out",
+    "unreachable",
+    "No such file",
+    "could not translate",
+    "failed to resolve",
+    "closed the connection",
+    "reset by peer",
+    "starting up",
+    "shutting down",
+    "too many",
+    "recovery",
+    "remaining connection slots",
+)
+"""Words of faults that pass by themselves; libpq has no codes for those of connecting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A database of a server. `conninfo` may hold a password: it is shown nowhere."""
+
+    conninfo: str
+    service_role: str
+    limits: Limits
+
+    def __repr__(self) -> str:
+        return "Address(...)"
+
+
+def address(url: str, password_file: Path | None, service_role: str, limits: Limits) -> Address:
+    """Read a URL `postgresql+psycopg://user@host:port/database`; raises WrongDatabase."""
+    scheme = next((scheme for scheme in _SCHEMES if url.startswith(scheme)), None)
+    if scheme is None:
+        raise WrongDatabase(
+            "HUB_DATABASE_URL 须以 postgresql+psycopg:// 开头;不设则用数据目录里的 SQLite。",
+            "HUB_DATABASE_URL must begin with postgresql+psycopg://; without it the hub uses SQLite in its data folder",
+        )
+    more: dict[str, Any] = {"application_name": "hub"}
+    if password_file is not None:
+        try:
+            more["password"] = password_file.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
+            raise WrongDatabase(
+                "HUB_DATABASE_PASSWORD_FILE 无法读取。", "HUB_DATABASE_PASSWORD_FILE cannot be read"
+            ) from None
+    try:
+        found = make_conninfo("postgresql://" + url.removeprefix(scheme), **more)
+        parts = conninfo_to_dict(found)
+    except psycopg.Error:
+        parts = {}
+    ports = str(parts.get("port", "")).split(",")
+    if not parts.get("dbname") or not all(port.isdigit() or not port for port in ports):
+        raise WrongDatabase(
+            "HUB_DATABASE_URL 的格式不对,应为 postgresql+psycopg://用户@主机:端口/数据库。",
+            "HUB_DATABASE_URL is not of the form postgresql+psycopg://user@host:port/database",
+        )
+    return Address(found, service_role, limits)
+
+
+@contextmanager
+def connected(place: Address) -> Iterator["psycopg.Connection[Any]"]:
+    """One connection as whoever the address names, each statement by itself; faults in our words.
+
+    Raises WrongDatabase where nothing but a change of settings or server helps, DatabaseUnavailable where time may.
+    """
+    connection = _connect(place)
+    try:
+        _require_server(connection)
+        yield connection
+    except psycopg.Error as error:
+        known = in_our_words(error)
+        raise known or error from None
+    finally:
+        connection.close()
+
+
+def _connect(place: Address) -> "psycopg.Connection[Any]":
+    try:
+        return psycopg.connect(
+            place.conninfo,
+            autocommit=True,
+            connect_timeout=max(2, round(place.limits.connect_s)),
+            prepare_threshold=None,
+        )
+    except psycopg.Error as error:
+        text = str(error)
+        if "FATAL" not in text and "SSL" not in text and "certificate" not in text:
+            raise DatabaseUnavailable("the database server cannot be reached") from None
+        if any(word in text for word in _PASSING):
+            raise DatabaseUnavailable("the database server takes no connections now") from None
+        raise WrongDatabase(
+            "数据库服务器拒绝连接:请核对 HUB_DATABASE_URL 的用户、数据库名、密码和 TLS 设置。",
+            "The database server refuses this connection: check user, database, password and TLS of HUB_DATABASE_URL",
+        ) from None
+
+
+def _require_server(connection: "psycopg.Connection[Any]") -> None:
+    version = connection.info.server_version // 10_000
+    if version < OLDEST:
+        raise WrongDatabase(
+            f"数据库服务器是 PostgreSQL {version},需要 {OLDEST} 或更高版本。",
+            f"The server is PostgreSQL {version}: version {OLDEST} or later is needed",
+        )
+    row = connection.execute("SELECT current_setting('server_encoding')").fetchone()
+    if row is None or row[0] != "UTF8":
+        raise WrongDatabase(
+            "数据库的编码不是 UTF8:请用 ENCODING 'UTF8' 重新建立数据库。",
+            "The database's encoding is not UTF8: create it anew with ENCODING 'UTF8'",
+        )
+
+
+def opened(place: Address) -> PostgresDatabase:
+    """The database, for whoever serves: as the service role where the login may be it.
+
+    Raises WrongDatabase where the rights do not suffice, and DatabaseUnavailable. A database without tables is opened:
+    what it lacks is its schema, which the caller looks at.
+    """
+    with connected(place) as connection:
+        role = place.service_role if _may_be(connection, place.service_role) else None
+        if role is not None:
+            connection.execute("SELECT set_config('role', %s, false)", [role])
+        if _has_tables(connection):
+            missing = [row[0] for row in connection.execute(MISSING, [fitting()]).fetchall()]
+            if missing:
+                raise WrongDatabase(
+                    f"数据库用户权限不足(表 {missing[0]} 等):请用表的所有者运行 hub init。",
+                    f"The database user lacks rights (on {missing[0]}): run `hub init` as the owner of the tables, "
+                    f"and make this user a member of {place.service_role}",
+                )
+    return PostgresDatabase(place.conninfo, place.limits, role)
+
+
+def opened_as_owner(place: Address) -> PostgresDatabase:
+    """The database as whoever the address names: for `hub init` alone."""
+    return PostgresDatabase(place.conninfo, place.limits)
+
+
+def _may_be(connection: "psycopg.Connection[Any]", role: str) -> bool:
+    row = connection.execute(
+        "SELECT pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = %s", [role]
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _has_tables(connection: "psycopg.Connection[Any]") -> bool:
+    row = connection.execute("SELECT to_regclass('alembic_version')").fetchone()
+    return row is not None and row[0] is not None
+
+
+# --- for `hub init` ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def alone(place: Address) -> Iterator["psycopg.Connection[Any]"]:
+    """A connection that nobody else has in this way: two migrations at once do the work once."""
+    with connected(place) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s, 3)", [LOCKS])
+        yield connection
+
+
+def revision(connection: "psycopg.Connection[Any]") -> str:
+    """The migration that the database has, empty without tables."""
+    if not _has_tables(connection):
+        return ""
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(row[0]) if row else ""
+
+
+def tell(error: BaseException | None) -> None:
+    """Raise what a fault of the driver means, where that is more than a fault of the program."""
+    if isinstance(error, errors.InsufficientPrivilege):
+        raise WrongDatabase(
+            "该数据库用户不能建表:请用数据库的所有者运行 hub init。",
+            "This user may not change tables: run `hub init` as the owner of the database",
+        ) from None
+    if isinstance(error, psycopg.Error) and (known := in_our_words(error)) is not None:
+        raise known from None
+
+
+def give_rights(connection: "psycopg.Connection[Any]", role: str) -> bool:
+    """Make the service role where it is missing, and give it its rights; whether there is one.
+
+    A user that may not make roles and finds none goes on without: then the service works as the owner of the tables.
+    """
+    if not _exists(connection, role):
+        try:
+            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+        except (errors.DuplicateObject, errors.UniqueViolation):
+            pass  # another database of the same server has just made it
+        except errors.InsufficientPrivilege:
+            return False
+    if not _may_be(connection, role):
+        with suppress(errors.InsufficientPrivilege):
+            connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(role)))
+    tables = connection.execute(
+        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename"
+    ).fetchall()
+    try:
+        with connection.transaction():
+            for statement in grants(tables[0][0], [row[1] for row in tables], role):
+                connection.execute(statement)
+    except errors.InsufficientPrivilege as error:
+        tell(error)
+    return True
+
+
+def _exists(connection: "psycopg.Connection[Any]", role: str) -> bool:
+    return connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None
