@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import shutil
 import signal
 import time
 from collections import Counter
@@ -27,7 +26,7 @@ from hub.store.publish import KeyRetired
 from hub.store.tables import metadata
 from hub.vault import KeyPurpose, KeyState, StaleKeys
 from signing.keys import Purpose
-from tests.benchmarks import city as benchmark
+from tests import engines
 from tests.benchmarks.scale import city, loading, plausible
 from tests.benchmarks.scale.plausible import Fate, Plausible, Stage
 
@@ -36,18 +35,22 @@ MANY = sum(map(STAGE.share, LOADED))
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
     folder = tmp_path_factory.mktemp("bulk") / "data"
-    initialise(benchmark.settings(folder))
-    with open_parts(benchmark.settings(folder)) as parts:
-        parts.registration.load_catalogue(city.catalogue())
+
+    def fill(settings: Settings) -> None:
+        initialise(settings)
+        with open_parts(settings) as parts:
+            parts.registration.load_catalogue(city.catalogue())
+
+    engines.make(engine, Settings(data_dir=folder), fill)
     return folder
 
 
 @pytest.fixture
-def settings(template: Path, tmp_path: Path) -> Settings:
-    shutil.copytree(template, tmp_path / "data")
-    return benchmark.settings(tmp_path / "data")
+def settings(template: Path, tmp_path: Path) -> Iterator[Settings]:
+    with engines.copied(template, tmp_path / "data") as found:
+        yield found
 
 
 @pytest.fixture
