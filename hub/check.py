@@ -19,7 +19,7 @@ from hub.store.acts import ActRecord
 from hub.store.certificates import VersionRecord
 from hub.store.walk import CertificateRows
 from hub.vault import VaultError
-from indexer.embedded import DirectoryUnavailable
+from indexer.faults import DirectoryUnavailable
 from signing import credential, identifier, leaf, qr, status
 from signing.errors import Malformed
 from signing.keys import Purpose

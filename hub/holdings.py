@@ -12,7 +12,8 @@ from hub.store import certificates, feed
 from hub.store.certificates import VersionRecord
 from hub.store.database import Database
 from hub.vault import Vault
-from indexer.embedded import DirectoryUnavailable, EmbeddedDirectory
+from indexer.engine import DirectoryEngine
+from indexer.faults import DirectoryUnavailable
 
 POSITION = "position"
 """The mark by which a generation says up to where in the ledger it knows every change."""
@@ -24,7 +25,7 @@ DOWN_S = 3.0
 class Holdings:
     """What parties hold. Without a directory, or while it is down, the holdings in the repository answer alone."""
 
-    def __init__(self, *, database: Database, vault: Vault, directory: EmbeddedDirectory) -> None:
+    def __init__(self, *, database: Database, vault: Vault, directory: DirectoryEngine) -> None:
         self._database = database
         self._vault = vault
         self._directory = directory

@@ -11,10 +11,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub import indexes
+from hub.backup import NotPossible
+from hub.backup.place import is_unfinished
 from hub.clock import Clock
 from hub.directory import Busy, Directory
 from hub.domain.dates import to_micros
-from hub.parts import index_folder, keys_folder
+from hub.parts import keys_folder
 from hub.settings import Settings
 from hub.signing_keys import SigningKeys, Wanted, base_keys
 from hub.store import catalogue as catalogue_store
@@ -23,7 +26,7 @@ from hub.store import keys as key_store
 from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database, Raced
 from hub.vault import KeyPurpose, KeyState, MasterKey, Vault
-from indexer.embedded import DirectoryUnavailable, EmbeddedDirectory
+from indexer.faults import DirectoryUnavailable
 from signing.keys import KeyFolder, Purpose
 
 
@@ -42,12 +45,18 @@ class Initialised:
 def initialise(settings: Settings, clock: Clock | None = None) -> Initialised:
     """Create or complete the data directory, the database and all keys.
 
-    Raises VaultError when the master key is missing or not the one that this database was made with, and
-    DatabaseUnavailable.
+    Raises VaultError when the master key is missing or not the one that this database was made with, NotPossible where
+    a restore was interrupted, and DatabaseUnavailable.
     """
     clock = clock or Clock()
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _lock(settings.data_dir / ".init.lock"):
+        if engines.is_embedded(settings) and is_unfinished(settings.data_dir, engines.embedded_path(settings)):
+            raise NotPossible(
+                "这里有一次没有做完的恢复:请再次运行 hub restore,或清空数据目录。",
+                "A restore into this data directory was interrupted: run `hub restore` again, or empty it.",
+                is_setting=True,
+            )
         place = engines.place_of(settings)
         migrated = schema.migrate(place)
         database = engines.opened_as_owner(place)
@@ -112,13 +121,13 @@ def _data_keys(database: Database, master: MasterKey, clock: Clock) -> int:
 
 def _directory(settings: Settings, database: Database, vault: Vault, clock: Clock) -> None:
     """A first generation where none answers. One that cannot be written now is made by the worker later."""
-    index = EmbeddedDirectory(index_folder(settings))
-    directory = Directory(
-        database=database, vault=vault, clock=clock, catalogue=CatalogueCache(database), directory=index
-    )
-    with suppress(Busy, DirectoryUnavailable):
-        if index.current() is None:
-            directory.rebuild()
+    with indexes.opened(settings) as index:
+        directory = Directory(
+            database=database, vault=vault, clock=clock, catalogue=CatalogueCache(database), directory=index
+        )
+        with suppress(Busy, DirectoryUnavailable):
+            if index.current() is None:
+                directory.rebuild()
 
 
 @contextmanager

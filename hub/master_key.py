@@ -3,6 +3,7 @@
 The master key is the one key that lies outside every backup of the data.
 """
 
+import hashlib
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,10 +16,23 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _NONCE = 12
+_SALT = 16
+_NAME = 4
+_KEYS_FORMAT = b"HUBKEYS\x01"
+_KEYS_HEADER = len(_KEYS_FORMAT) + _NAME + _SALT
 
 
 class VaultError(Exception):
     """A sealed value cannot be opened: wrong master key, moved row, or changed bytes."""
+
+
+class OtherMasterKey(VaultError):  # noqa: N818 (what is the matter)
+    """What was sealed for a backup wants another master key than the one that was given."""
+
+    def __init__(self, wanted: str, given: str) -> None:
+        super().__init__(f"this backup was made under master key {wanted}, and the one that was given is {given}")
+        self.wanted = wanted
+        self.given = given
 
 
 class KeyPurpose(StrEnum):
@@ -54,18 +68,27 @@ class WrappedKey:
     wrapped: bytes
 
 
+class _Secret:
+    """One master key as it was read, and what is derived from it."""
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) != 32:
+            raise VaultError("the master key must be 32 bytes: 64 hexadecimal digits in HUB_MASTER_KEY_FILE")
+        self._secret = secret
+        self.name = hashlib.sha256(b"hub master key|" + secret.hex().encode()).hexdigest()[: 2 * _NAME]
+        self.wrapper = AESGCM(HKDF(hashes.SHA256(), 32, salt=None, info=b"hub data keys").derive(secret))
+
+    def for_backup(self, salt: bytes) -> AESGCM:
+        """What seals the keys of one backup."""
+        return AESGCM(HKDF(hashes.SHA256(), 32, salt=salt, info=b"hub backup keys").derive(self._secret))
+
+
 class MasterKey:
-    """It wraps the data keys and nothing else."""
+    """It wraps the data keys, and the keys of a backup, and nothing else."""
 
     def __init__(self, secret: bytes, path: Path | None = None) -> None:
         self._path = path
-        self._wrappers = [self._wrapper_of(secret)]
-
-    @staticmethod
-    def _wrapper_of(secret: bytes) -> AESGCM:
-        if len(secret) != 32:
-            raise VaultError("the master key must be 32 bytes: 64 hexadecimal digits in HUB_MASTER_KEY_FILE")
-        return AESGCM(HKDF(hashes.SHA256(), 32, salt=None, info=b"hub data keys").derive(secret))
+        self._secrets = [_Secret(secret)]
 
     @classmethod
     def read(cls, path: Path) -> "MasterKey":
@@ -119,8 +142,44 @@ class MasterKey:
     def wrap(self, number: int, purpose: KeyPurpose, state: KeyState, secret: bytes) -> WrappedKey:
         """A data key under this master key."""
         nonce = os.urandom(_NONCE)
-        wrapped = nonce + self._wrappers[0].encrypt(nonce, secret, f"data_keys|{number}|{purpose}".encode())
+        wrapped = nonce + self._secrets[0].wrapper.encrypt(nonce, secret, f"data_keys|{number}|{purpose}".encode())
         return WrappedKey(number, purpose, state, wrapped)
+
+    @property
+    def name(self) -> str:
+        """Eight digits that tell master keys apart and nothing else."""
+        return self._secrets[0].name
+
+    def seal_keys(self, like: WrappedKey, plain: bytes) -> bytes:
+        """The keys of a backup, sealed with a key derived from the master key that wraps `like`.
+
+        `HUBKEYS`, 01, the master key's name (4), salt (16), nonce (12), AES-256-GCM over all that follows with what
+        stands before as AAD. Raises VaultError where this is another master key.
+        """
+        self.unwrap(like)
+        secret = next(known for known in self._secrets if self._opened(known, like) is not None)
+        salt, nonce = os.urandom(_SALT), os.urandom(_NONCE)
+        header = _KEYS_FORMAT + bytes.fromhex(secret.name) + salt
+        return header + nonce + secret.for_backup(salt).encrypt(nonce, plain, header)
+
+    @staticmethod
+    def name_in(sealed: bytes) -> str:
+        """The name of the master key that opens the keys of a backup."""
+        return sealed[len(_KEYS_FORMAT) : len(_KEYS_FORMAT) + _NAME].hex()
+
+    def open_keys(self, sealed: bytes) -> bytes:
+        """The inverse of `seal_keys`; raises OtherMasterKey, and VaultError for anything that is not whole."""
+        header, nonce = sealed[:_KEYS_HEADER], sealed[_KEYS_HEADER : _KEYS_HEADER + _NONCE]
+        if len(nonce) != _NONCE or not header.startswith(_KEYS_FORMAT):
+            raise VaultError("this is not the keys part of a backup")
+        wanted = self.name_in(sealed)
+        secret = self._secrets[0]
+        if wanted != secret.name:
+            raise OtherMasterKey(wanted, secret.name)
+        try:
+            return secret.for_backup(header[-_SALT:]).decrypt(nonce, sealed[_KEYS_HEADER + _NONCE :], header)
+        except InvalidTag:
+            raise VaultError("the keys part of the backup is damaged") from None
 
     def unwrap(self, key: WrappedKey) -> bytes:
         """The data key; raises VaultError when this is another master key."""
@@ -141,16 +200,18 @@ class MasterKey:
 
         The new one is looked for first: when it is not there any more, it is in its place already.
         """
-        found = [
-            self._wrapper_of(secret) for secret in map(self._secret_if_there, (next_master_key(path), path)) if secret
-        ]
-        self._wrappers = [*found, self._wrappers[0]]
+        found = [_Secret(secret) for secret in map(self._secret_if_there, (next_master_key(path), path)) if secret]
+        self._secrets = [*found, self._secrets[0]]
 
     def _try(self, key: WrappedKey) -> bytes | None:
+        opened = (self._opened(secret, key) for secret in self._secrets)
+        return next((secret for secret in opened if secret is not None), None)
+
+    @staticmethod
+    def _opened(secret: _Secret, key: WrappedKey) -> bytes | None:
         aad = f"data_keys|{key.number}|{key.purpose}".encode()
-        for wrapper in self._wrappers:
-            with suppress(InvalidTag):
-                return wrapper.decrypt(key.wrapped[:_NONCE], key.wrapped[_NONCE:], aad)
+        with suppress(InvalidTag):
+            return secret.wrapper.decrypt(key.wrapped[:_NONCE], key.wrapped[_NONCE:], aad)
         return None
 
 

@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub import indexes
 from hub.access import Access
+from hub.backup import Backup, Restore, Target
 from hub.clock import Clock
 from hub.directory import Directory
 from hub.holdings import Holdings
@@ -32,7 +34,7 @@ from hub.store.ids import Ids
 from hub.vault import MasterKey, Vault
 from hub.verification import Verification
 from hub.x509_publication import X509Publication
-from indexer.embedded import EmbeddedDirectory
+from indexer.engine import DirectoryEngine
 from signing import glyphs
 from signing.keys import KeyFolder
 from signing.pdf.checking import Checkers
@@ -67,6 +69,7 @@ class Parts:
     verification: Verification
     x509: X509Publication
     rotation: Rotation
+    backup: Backup
 
 
 def keys_folder(settings: Settings) -> Path:
@@ -79,9 +82,16 @@ def documents_folder(settings: Settings) -> Path:
     return settings.data_dir / "documents"
 
 
-def index_folder(settings: Settings) -> Path:
-    """Where the embedded directory lies; it can be thrown away."""
-    return settings.data_dir / "index"
+def restore_into(settings: Settings, at_step: Callable[[str], None] = lambda _: None) -> Restore:
+    """What puts a backup back where these settings say; nothing needs to be there, but for the master key."""
+    target = Target(
+        data_dir=settings.data_dir,
+        database=engines.embedded_path(settings),
+        keys=keys_folder(settings),
+        documents=documents_folder(settings),
+        master_key=settings.master_key_path,
+    )
+    return Restore(target, at_step)
 
 
 @contextmanager
@@ -96,13 +106,14 @@ def open_parts(
 
     at_step: told the name of each step of an issuance, for crash tests. patient: statements may take minutes, which a
     server's may not. Raises schema.WrongSchema before `hub init` or `hub migrate`, VaultError for a missing or another
-    master key, WrongDatabase and DatabaseUnavailable.
+    master key, WrongDatabase and DatabaseUnavailable, WrongServer for the directory's server.
     """
     database = engines.opened(engines.place_of(settings, patient=patient))
     checkers = Checkers(settings.files_at_once, settings.file_deadline_s)
     try:
         schema.require(database)
-        yield _parts(_ground(settings, clock or Clock(), database, at_step), checkers, at_step)
+        with indexes.opened(settings) as index:
+            yield _parts(_ground(settings, clock or Clock(), database, index, at_step), checkers, at_step)
     finally:
         checkers.close()
         database.close()
@@ -121,13 +132,15 @@ class _Ground:
     keyring: Keyring
     signing_keys: SigningKeys
     catalogue: CatalogueCache
-    index: EmbeddedDirectory
+    index: DirectoryEngine
     documents: Documents
     rendition: Rendition
     publication: X509Publication
 
 
-def _ground(settings: Settings, clock: Clock, database: Database, at_step: Callable[[str], None]) -> _Ground:
+def _ground(
+    settings: Settings, clock: Clock, database: Database, index: DirectoryEngine, at_step: Callable[[str], None]
+) -> _Ground:
     vault = Vault(MasterKey.read(settings.master_key_path), lambda: key_store.data_keys(database.reader))
     folder = KeyFolder(keys_folder(settings), vault.key_files_passphrase)
     ids = Ids(database)
@@ -144,7 +157,7 @@ def _ground(settings: Settings, clock: Clock, database: Database, at_step: Calla
         keyring=keyring,
         signing_keys=SigningKeys(database, folder, keys_folder(settings), clock),
         catalogue=catalogue,
-        index=EmbeddedDirectory(index_folder(settings)),
+        index=index,
         documents=documents,
         rendition=Rendition(
             database=database, vault=vault, clock=clock, keyring=keyring, catalogue=catalogue, documents=documents
@@ -213,6 +226,16 @@ def _parts(g: _Ground, checkers: Checkers, at_step: Callable[[str], None]) -> Pa
             signing_keys=g.signing_keys,
             keyring=g.keyring,
             documents=g.documents,
+        ),
+        backup=Backup(
+            database=g.database,
+            engine="sqlite" if engines.is_embedded(g.settings) else "postgresql",
+            clock=g.clock,
+            keyring=g.keyring,
+            documents=g.documents,
+            master_key=g.settings.master_key_path,
+            data_dir=g.settings.data_dir,
+            at_step=at_step,
         ),
     )
 

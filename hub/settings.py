@@ -3,8 +3,10 @@
 A name that ends in `_FILE` is a path to a secret. Nothing here is read anywhere else from the environment.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,16 +15,27 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 def _address(url: str) -> str:
     """An origin with an optional path, without a trailing slash: what is printed in QR codes for decades."""
     trimmed = url.rstrip("/")
-    scheme, separator, rest = trimmed.partition("://")
-    if scheme not in {"http", "https"} or not separator or not rest or any(c in trimmed for c in " #?\"'<>"):
+    try:
+        found = urlsplit(trimmed)
+        is_good = found.scheme in {"http", "https"} and bool(found.hostname) and found.port != 0
+    except ValueError:  # a port that is none, a bracket too many
+        is_good = False
+    if not is_good or "@" in trimmed or any(c in trimmed for c in " #?\"'<>\\"):
         raise ValueError("must be an http or https address without query and fragment")
     return trimmed
+
+
+def _addresses(urls: str | None) -> str | None:
+    """Addresses of the nodes of one cluster, with commas between them."""
+    return None if urls is None else ",".join(_address(url.strip()) for url in urls.split(","))
 
 
 class Settings(BaseSettings):
     """What an operator may set. `_s` are seconds, `_bytes` bytes, `_a_day` distinct people a day in Asia/Shanghai."""
 
-    model_config = SettingsConfigDict(env_prefix="HUB_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="HUB_", frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False
+    )
 
     data_dir: Path = Path("data")
     public_url: Annotated[str, AfterValidator(_address)] = "http://127.0.0.1:8080"
@@ -36,6 +49,18 @@ class Settings(BaseSettings):
     database_statement_s: float = Field(1.2, gt=0)
     database_lock_s: float = Field(1.1, gt=0)
     database_connect_s: float = Field(5.0, gt=0)
+
+    index_url: Annotated[str | None, AfterValidator(_addresses)] = None
+    index_ca_file: Path | None = None
+    index_user: str = ""
+    index_password_file: Path | None = None
+    index_api_key_file: Path | None = None
+    index_prefix: str = Field("hub-directory", pattern="^[a-z][a-z0-9_-]{0,62}$")
+    index_shards: int = Field(1, ge=1, le=1024)
+    index_replicas: int = Field(1, ge=0, le=10)
+    index_connect_timeout_s: float = Field(0.5, gt=0)
+    index_timeout_s: float = Field(1.0, gt=0)
+    index_write_timeout_s: float = Field(10.0, gt=0)
 
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024)
     max_public_body_bytes: int = Field(256 * 1024, ge=1024)
@@ -64,3 +89,9 @@ class Settings(BaseSettings):
     def master_key_path(self) -> Path:
         """Where the master key lies: outside the data directory where the operator says so."""
         return self.master_key_file or self.data_dir / "master.key"
+
+
+def unknown(names: Iterable[str]) -> list[str]:
+    """Those of some names in the environment that look like settings and are none: mostly a slip of the pen."""
+    known = {f"HUB_{name.upper()}" for name in Settings.model_fields}
+    return sorted(name for name in names if name.upper().startswith("HUB_") and name.upper() not in known)

@@ -17,7 +17,7 @@ from hub import heartbeat, logs
 from hub.parts import Parts
 from hub.store import clients, intents, seen
 from hub.store.database import DatabaseUnavailable
-from indexer.embedded import DirectoryUnavailable
+from indexer.faults import DirectoryUnavailable
 from signing.errors import KeyMissing
 
 IDLE_S = 1.0
@@ -50,6 +50,25 @@ class _Chore:
     is_frequent: bool = False
     rest: Callable[[], float] = lambda: 0.0
     """How long it rests after work, in times of what the work took."""
+
+
+def finish_due(parts: Parts, limit: int = BATCH, stop: Event | None = None) -> int:
+    """Finish cases whose intent is due, the longest waiting first; how many are finished now.
+
+    One that fails in an unknown way must not stand before all others: it is logged and put off. stop: ends it early.
+    """
+    done = 0
+    for source, case_number in intents.due(parts.database.reader, parts.clock.now(), limit):
+        if stop is not None and stop.is_set():
+            break
+        try:
+            done += parts.issuance.finish(source, case_number) is not None
+        except DatabaseUnavailable:
+            raise
+        except Exception as fault:  # noqa: BLE001 (the edge)
+            _log.error("fault", chore="finish", **logs.where(fault))
+            parts.issuance.put_off(source, case_number)
+    return done
 
 
 class Worker:
@@ -131,20 +150,7 @@ class Worker:
         return RUSH_REST if sum(moved for _, moved in self._came) > RUSH else 0.0
 
     def _finish(self) -> int:
-        """Cases whose intent is due; one that fails in an unknown way must not stand before all others."""
-        parts = self._parts
-        done = 0
-        for source, case_number in intents.due(parts.database.reader, parts.clock.now(), BATCH):
-            if self._stop.is_set():
-                break
-            try:
-                done += parts.issuance.finish(source, case_number) is not None
-            except DatabaseUnavailable:
-                raise
-            except Exception as fault:  # noqa: BLE001 (the edge)
-                _log.error("fault", chore="finish", **logs.where(fault))
-                parts.issuance.put_off(source, case_number)
-        return done
+        return finish_due(self._parts, stop=self._stop)
 
     def _reseal(self) -> int:
         """One batch of a key rotation that was begun."""

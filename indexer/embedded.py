@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from indexer import embedded_search, embedded_tables
-from indexer.embedded_tables import FOR_ANSWERS, NAMES, TABLES, Mark, entry_of, find, put_marks
+from indexer.embedded_tables import FOR_ANSWERS, NAMES, TABLES, entry_of, find, put_marks
+from indexer.engine import Aside, Mark, refuse
 from indexer.entry import Entry
+from indexer.faults import DirectoryBroken, DirectoryUnavailable
 from indexer.query import Page, Search
 
 __all__ = ["DirectoryBroken", "DirectoryUnavailable", "EmbeddedDirectory", "Mark"]
@@ -27,14 +29,6 @@ _WRITE_WAIT_S = 5.0
 _READ_CACHE_KB = 8_000
 _WRITE_CACHE_KB = 64_000
 _NAME = re.compile(r"g[0-9]{1,12}")
-
-
-class DirectoryUnavailable(Exception):  # noqa: N818
-    """The directory cannot answer or be written now; nothing is lost, for the repository has everything."""
-
-
-class DirectoryBroken(DirectoryUnavailable):
-    """A generation is gone or its file is no directory: it will not come back, and another one takes its place."""
 
 
 class EmbeddedDirectory:
@@ -83,7 +77,7 @@ class EmbeddedDirectory:
     def swap(self, name: str) -> None:
         """Let a generation answer from now on, at once and for every process.
 
-        What it needs for that is made first, where it is not there yet: about 4 seconds for a million entries.
+        What it needs for that is made first, where it is not there yet: about 10 seconds for a million entries.
         """
         draft = self.folder / f".current.{os.getpid()}"
         with _faults():
@@ -119,6 +113,7 @@ class EmbeddedDirectory:
         entries: Iterable[Entry],
         marks: Mapping[str, Mark] | None = None,
         instead_of: Iterable[Entry] = (),
+        aside: Aside = refuse,  # noqa: ARG002 (a file takes every entry)
     ) -> int:
         """Write whole entries and marks in one commit; how many entries. A lower revision than what is there is left
         out, and so is a lower number for a mark. Entries of `instead_of` are taken out first, where they are still

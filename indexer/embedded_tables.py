@@ -12,11 +12,8 @@ from operator import attrgetter
 from typing import Any
 
 from indexer import tokens
+from indexer.engine import Key, Mark
 from indexer.entry import Entry
-
-Mark = int | str
-"""A value beside the entries; a number only ever grows."""
-Key = tuple[int, int, int]
 
 _COLUMNS = tuple(f.name for f in fields(Entry))
 NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
@@ -75,7 +72,7 @@ def find(connection: sqlite3.Connection, keys: Collection[Key]) -> dict[Key, Ent
 
 def replace(connection: sqlite3.Connection, entries: Iterable[Entry], instead_of: Iterable[Entry]) -> int:
     """Put entries where they are not older than what is there, after taking out those of `instead_of` that are there
-    exactly; how many were put."""
+    exactly; how many are there now. What is there already is not written again: after a rebuild that is much."""
     seen = set(instead_of)
     there = find(connection, {entry.key for entry in seen})
     gone = [entry for entry in seen if there.get(entry.key) == entry]
@@ -85,12 +82,13 @@ def replace(connection: sqlite3.Connection, entries: Iterable[Entry], instead_of
     )
     wanted = {entry.key: entry for entry in entries}
     before = find(connection, wanted)
-    newer = [e for key, e in wanted.items() if key not in before or before[key].revision <= e.revision]
+    current = [e for key, e in wanted.items() if key not in before or before[key].revision <= e.revision]
+    changed = [entry for entry in current if before.get(entry.key) != entry]
     # All old words go first: a certificate's place in the listing may pass from one holder to another.
-    _unlist(connection, (before[entry.key] for entry in newer if entry.key in before))
-    connection.executemany(_INSERT, ((*_VALUES(entry), entry.order) for entry in newer))
-    connection.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", _words(newer))
-    return len(newer)
+    _unlist(connection, (before[entry.key] for entry in changed if entry.key in before))
+    connection.executemany(_INSERT, ((*_VALUES(entry), entry.order) for entry in changed))
+    connection.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", _words(changed))
+    return len(current)
 
 
 def put_marks(connection: sqlite3.Connection, marks: Mapping[str, Mark]) -> None:

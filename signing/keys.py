@@ -1,7 +1,8 @@
 """P-256 keys: each one signs and verifies for one purpose only, and this module is where that is enforced.
 
 Signatures are raw r||s, 64 bytes, ES256 (RFC 7518 §3.4), always with s in the lower half of the group order: of the
-two values that plain ECDSA accepts, one is made and one is accepted, so that a signed text has one form.
+two values that plain ECDSA accepts, one is made and one is accepted. They are deterministic (RFC 6979): what is signed
+again, after a crash or from a backup, comes out as it did the first time, so that a signed text has one form.
 Private parts are encrypted PKCS#8 files, one a key; public parts are kept by the caller and never derived here from a
 private file for a verdict.
 """
@@ -35,6 +36,7 @@ ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # n 
 SIGNATURE_BYTES = 64
 KID_BYTES = 8
 _ES256 = ec.ECDSA(hashes.SHA256())
+_SIGNING = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)  # RFC 6979
 
 
 class Purpose(StrEnum):
@@ -169,11 +171,11 @@ class KeyFolder:
         return public
 
     def sign(self, kid: str, purpose: Purpose, data: bytes) -> bytes:
-        """Return the raw r||s ES256 signature of data, 64 bytes, s in the lower half.
+        """Return the raw r||s ES256 signature of data, 64 bytes, s in the lower half; of equal data always the same.
 
         Raises WrongPurpose when the key is here for another purpose, KeyMissing when it cannot be used.
         """
-        return raw_signature(self._private(kid, purpose).sign(data, _ES256))
+        return raw_signature(self._private(kid, purpose).sign(data, _SIGNING))
 
     def private_key(self, kid: str, purpose: Purpose) -> ec.EllipticCurvePrivateKey:
         """Return a private key for building X.509 certificates, CRLs or CMS; raises WrongPurpose for other purposes."""
@@ -184,6 +186,14 @@ class KeyFolder:
     def has(self, kid: str, purpose: Purpose) -> bool:
         """Say whether a readable file for this key is here; its contents are not tried."""
         return os.access(self._path(kid, purpose), os.R_OK)
+
+    def file(self, kid: str, purpose: Purpose) -> bytes:
+        """Return the private part as it lies there, encrypted, for a backup; raises KeyMissing unless it opens."""
+        self._private(kid, purpose)
+        try:
+            return self._path(kid, purpose).read_bytes()
+        except OSError as error:
+            raise KeyMissing(kid, "unreadable") from error
 
     def retire(self, kid: str, purpose: Purpose) -> None:
         """Delete the private part for good; done already is no fault."""

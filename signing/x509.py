@@ -179,6 +179,25 @@ def summary(der: bytes) -> Summary:
     )
 
 
+def next_update(crl: bytes) -> datetime:
+    """Return until when a revocation list (DER) counts; raises Malformed."""
+    try:
+        found = x509.load_der_x509_crl(crl).next_update_utc
+    except ValueError as error:
+        raise Malformed("x509.crl") from error
+    if found is None:
+        raise Malformed("x509.crl")
+    return found
+
+
+def ends_of(text: bytes) -> list[datetime]:
+    """Return when each X.509 certificate of a PEM file ends, one at least; raises Malformed."""
+    try:
+        return [certificate.not_valid_after_utc for certificate in x509.load_pem_x509_certificates(text)]
+    except ValueError as error:
+        raise Malformed("x509.certificate") from error
+
+
 def pem(der: bytes) -> str:
     """Return an X.509 certificate as PEM text; raises Malformed."""
     return _parse(der).public_bytes(Encoding.PEM).decode("ascii")

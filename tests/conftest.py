@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import engines, postgres
+from tests import copies, elastic, engines, postgres
 from tests import town as t
 
 
@@ -36,3 +36,15 @@ def town(town_template: Path, tmp_path: Path) -> Iterator[t.Town]:
     """A town of one's own, with nothing pushed yet."""
     with t.open_copy(town_template, tmp_path / "town") as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> copies.Copied:
+    """The sample city and a backup of it; nobody changes either."""
+    return copies.make(tmp_path_factory.mktemp("backup"))
+
+
+@pytest.fixture(scope="session")
+def elasticsearch() -> elastic.Server:
+    """The Elasticsearch of this run, started when the first test asks for it."""
+    return elastic.shared()

@@ -26,7 +26,7 @@ SQL = re.compile(
 CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.time_ns"}
 TABLES = (
     "parties blind_index handles cases pushes intents certificates versions holdings successions acts documents "
-    "outbox ledger cursors retrievals audit seen id_blocks data_keys signing_keys x509_certificates clients clerks "
+    "outbox ledger cursors index_dead retrievals audit seen id_blocks data_keys signing_keys x509_certificates clients clerks "
     "jtis authorities types editions matters materials public_urls"
 )
 

@@ -15,7 +15,8 @@ from hub.app import create_app
 from hub.check import check
 from hub.directory import Found, Kind, Wanted, search
 from hub.domain import numbers
-from hub.parts import Parts, index_folder
+from hub.indexes import index_folder
+from hub.parts import Parts
 from hub.store import feed
 from indexer.embedded import EmbeddedDirectory
 from indexer.entry import Entry

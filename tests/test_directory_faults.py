@@ -9,9 +9,10 @@ import pytest
 
 from hub.check import check
 from hub.directory.step import Directory
-from hub.parts import index_folder
+from hub.indexes import index_folder
 from hub.store import feed
-from indexer.embedded import DirectoryUnavailable, EmbeddedDirectory
+from indexer.embedded import EmbeddedDirectory
+from indexer.faults import DirectoryUnavailable
 from tests import city as c
 from tests.city import City, open_copy
 from tests.test_directory import CASE, all_entries, engine, found, push, settle

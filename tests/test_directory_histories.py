@@ -11,11 +11,13 @@ import pytest
 from hub.directory import Directory
 from hub.directory.entries import entries_of
 from hub.holdings import Holdings
+from hub.indexes import index_folder
 from hub.initialisation import initialise
-from hub.parts import Parts, index_folder, open_parts
+from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.store import certificates, changes, feed, listing, sqlite
-from indexer.embedded import DirectoryUnavailable, EmbeddedDirectory
+from indexer.embedded import EmbeddedDirectory
+from indexer.faults import DirectoryUnavailable
 from tests.histories import TYPES, Life, Someone, people
 
 HISTORIES = 2_000

@@ -16,7 +16,7 @@ import pytest
 
 from hub import cli
 from hub.domain.case import Person
-from hub.parts import index_folder
+from hub.indexes import index_folder
 from hub.store import certificates, parties
 from indexer.embedded import EmbeddedDirectory
 from tests import city as c

@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,10 @@ from tests.faults.child import settings_of
 from tests.faults.orders import Order, orders
 from tests.faults.scene import Scene
 from tests.faults.stage import Ended, Stage, stage
+from tests.faults.volume import volume
 from tests.serving import problem_of, served
 
 PAGE = 4096
-MOUNT_BYTES = 8 * 1024 * 1024
 BODY = completed(certificate(s.E, s.NEW), certificate(s.F, s.ANNA, s.NEW))
 MOST = ("issue two", "replace two and a suspended one", "accept", "revoke")
 
@@ -46,35 +46,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 @pytest.fixture
 def folder(scene: Scene, tmp_path: Path) -> Path:
     return scene.copy(tmp_path / "data")
-
-
-class Volume:
-    """A small file system of its own, filled up to the last bytes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._filler = path / "filler"
-
-    def fill(self, leave: int) -> None:
-        with self._filler.open("wb") as out:
-            free = os.statvfs(self.path).f_bavail * os.statvfs(self.path).f_bsize
-            out.write(b"x" * (free - leave))
-
-    def free(self) -> None:
-        self._filler.unlink()
-
-
-@contextmanager
-def volume(path: Path) -> Iterator[Volume]:
-    """Skips the test where this user cannot mount; the limits below are then what remains."""
-    path.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={MOUNT_BYTES}", "tmpfs", str(path)]
-    if subprocess.run(command, check=False, capture_output=True).returncode != 0:
-        pytest.skip("this user may not mount")
-    try:
-        yield Volume(path)
-    finally:
-        subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 def full(ended: Ended) -> bool:

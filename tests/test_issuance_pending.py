@@ -7,6 +7,7 @@ from hub.domain.dates import to_micros
 from hub.signing_keys import Wanted
 from hub.store import certificates, intents
 from hub.verification import VerdictState
+from hub.worker import finish_due
 from signing.keys import Purpose
 from tests import town as t
 from tests.lives import has_leaf_for_every_act, identifiers, is_everywhere, is_signed
@@ -97,11 +98,11 @@ def test_the_worker_finishes_what_is_due_the_longest_waiting_first(town):
     pending(town, "C-1", grant("许-1"))
     town.clock.at += timedelta(seconds=1)
     pending(town, "C-2", grant("许-2"))
-    assert town.parts.issuance.finish_due() == 0
+    assert finish_due(town.parts) == 0
     town.clock.at += timedelta(minutes=2)
-    assert town.parts.issuance.finish_due(limit=1) == 1
+    assert finish_due(town.parts, limit=1) == 1
     assert [town.live(case)["issuance"] for case in ("C-1", "C-2")] == ["done", "pending"]
-    assert town.parts.issuance.finish_due() == 1
+    assert finish_due(town.parts) == 1
     assert town.live("C-2")["issuance"] == "done"
     assert town.agrees()
 
@@ -114,12 +115,12 @@ def test_the_worker_waits_longer_each_time_and_never_more_than_a_minute(town):
             [row] = town.rows("intents")
             waits.append((row["next_attempt_at"] - to_micros(town.clock.now())) / 1e6)
             town.clock.at += timedelta(seconds=waits[-1])
-            assert town.parts.issuance.finish_due() == 0
+            assert finish_due(town.parts) == 0
         [row] = town.rows("intents")
     assert waits == [5, 10, 20, 40, 60, 60, 60, 60, 60]
     assert row["attempts"] == 10
     town.clock.at += timedelta(seconds=60)
-    assert town.parts.issuance.finish_due() == 1
+    assert finish_due(town.parts) == 1
 
 
 def test_what_waits_for_a_lost_key_is_finished_with_the_next_one(town):
@@ -131,7 +132,7 @@ def test_what_waits_for_a_lost_key_is_finished_with_the_next_one(town):
         path.unlink()
     [third] = town.issue("C-3", grant("许-3"))
     town.clock.at += timedelta(minutes=2)
-    assert town.parts.issuance.finish_due() == 2
+    assert finish_due(town.parts) == 2
     assert {town.version(identifiers(town.live(case))[0]).kid for case in ("C-1", "C-2")} == {fresh, third.kid}
     assert town.agrees()
 

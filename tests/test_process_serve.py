@@ -72,12 +72,16 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Running]:
+def serving(folder: Path, **more: str) -> Iterator[Running]:
     port = free_port()
     log = folder.with_suffix(f".{port}.log")
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [*HUB, "serve", "--port", str(port)], env=environment(folder), stdout=sink, stderr=sink, process_group=0
+            [*HUB, "serve", "--port", str(port)],
+            env=environment(folder) | more,
+            stdout=sink,
+            stderr=sink,
+            process_group=0,
         )
     running = Running(process, f"http://127.0.0.1:{port}", log)
     try:

@@ -34,6 +34,29 @@ def path_of(tmp_path: Path, key: PublicKey) -> Path:
     return tmp_path / "keys" / f"{key.purpose.value}-{key.kid}.pem"
 
 
+def test_what_is_signed_again_comes_out_the_same(folder: KeyFolder, tmp_path: Path) -> None:
+    """By another process, after a crash, from a backup: a printed signature is the one on record."""
+    key = folder.generate(Purpose.CREDENTIAL)
+    again = KeyFolder(tmp_path / "keys", PASSPHRASE)
+    texts = [os.urandom(n) for n in range(0, 200, 7)]
+    signatures = [folder.sign(key.kid, Purpose.CREDENTIAL, text) for text in texts]
+    assert [again.sign(key.kid, Purpose.CREDENTIAL, text) for text in texts] == signatures
+    assert len(set(signatures)) == len(texts)
+
+
+def test_the_file_of_a_key_is_given_to_a_backup_only_where_it_opens(folder: KeyFolder, tmp_path: Path) -> None:
+    key = folder.generate(Purpose.STATUS)
+    content = folder.file(key.kid, Purpose.STATUS)
+    assert content == path_of(tmp_path, key).read_bytes()
+    assert b"ENCRYPTED PRIVATE KEY" in content
+    path_of(tmp_path, key).write_bytes(content[:-40])
+    with pytest.raises(KeyMissing):
+        folder.file(key.kid, Purpose.STATUS)
+    path_of(tmp_path, key).unlink()
+    with pytest.raises(KeyMissing):
+        folder.file(key.kid, Purpose.STATUS)
+
+
 @pytest.mark.parametrize("purpose", Purpose)
 def test_a_key_signs_and_verifies_for_its_purpose_only(folder: KeyFolder, purpose: Purpose) -> None:
     key = folder.generate(purpose, authority="11430000006122244L")

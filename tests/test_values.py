@@ -47,6 +47,8 @@ ROW: t.Body = {"unit": "甲室", "area": "12.50", "floor": 3}
 
 # --- the catalogue's file ---------------------------------------------------------------------------------------------
 
+pytestmark = pytest.mark.sqlite  # what is asked here is decided before any database
+
 
 def catalogue_with(*fields: t.Body) -> t.Body:
     content = copy.deepcopy(t.CATALOGUE)
@@ -260,8 +262,6 @@ def test_an_intent_waits_with_its_table(city: t.Town) -> None:
         (7, "text"),
     ],
 )
-
-pytestmark = pytest.mark.sqlite  # what is asked here is decided before any database
 def test_a_push_with_a_wrong_photo_is_refused(city: t.Town, value: Any, said: str | None) -> None:
     found = t.refusal(city.push, "办件-1", t.body(permit(photo=value)))
     assert t.places(found) == [("/certificates/0/fields/photo", "schema.invalid")]

@@ -15,7 +15,7 @@ from hub.metrics import MEDIA_TYPE, Gauge, Metrics
 from hub.parts import Parts
 from hub.store import health, intents, schema
 from hub.store.database import DatabaseUnavailable
-from indexer.embedded import DirectoryUnavailable
+from indexer.faults import DirectoryUnavailable
 from signing.errors import KeyMissing
 from signing.keys import Purpose
 
@@ -168,6 +168,9 @@ def _directory(parts: Parts) -> Check:
         oldest = parts.directory.lag().oldest_at
         late = 0.0 if oldest is None else (to_micros(parts.clock.now()) - oldest) / 1_000_000
         why = f"a change has been on its way for {late:.0f} s" if late > INDEX_LATE_S else None
+        refused = parts.directory.set_aside()
+        if refused and why is None:
+            why = f"{refused} entries were refused and set aside: see `hub index retry`"
     except DirectoryUnavailable:
         why = "no directory answers: searches are refused, lookups are answered by the repository"
     except DatabaseUnavailable:
@@ -203,6 +206,7 @@ def gauges(parts: Parts, lanes: Lanes) -> Iterator[Gauge]:
 
 
 def _directory_gauges(parts: Parts) -> Iterator[Gauge]:
+    yield "hub_directory_set_aside", "Entries that the directory has refused.", {}, parts.directory.set_aside()
     try:
         lag = parts.directory.lag()
     except DirectoryUnavailable:

@@ -7,9 +7,9 @@ import sys
 
 import typer
 
-from hub.cli import accounts, common, data, index, keys, serve, verify
+from hub.cli import accounts, backup, common, data, doctor, index, keys, serve, verify
 
-_MODULES = (data, serve, accounts, verify, index, keys)
+_MODULES = (data, serve, accounts, verify, index, keys, backup, doctor)
 
 
 def build() -> typer.Typer:

@@ -9,8 +9,10 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hub.backup import Damaged, NotPossible
     from hub.parts import Parts
     from hub.settings import Settings
+    from hub.store.documents import DocumentDamaged
 
 Progress = Callable[[int, int], None]
 _PIPE_WIDTH = 400
@@ -99,18 +101,28 @@ def settings() -> "Settings":
     from hub.settings import Settings
 
     try:
-        return Settings()
+        found = Settings()
     except ValidationError as error:
-        names = ", ".join(sorted({f"HUB_{str(item['loc'][0]).upper()}" for item in error.errors() if item["loc"]}))
+        wrong = {f"HUB_{str(item['loc'][0]).upper()}": item["msg"] for item in error.errors() if item["loc"]}
         raise Stop(
             Exit.CONFIGURATION,
-            f"环境变量的值不对:{names}(见 docs/settings.md)。",
-            f"Wrong value of {names}: see docs/settings.md.",
+            f"环境变量的值不对:{', '.join(sorted(wrong))}(见 docs/settings.md)。",
+            "; ".join(f"{name}: {_expected(text)}" for name, text in sorted(wrong.items())) + ".",
         ) from None
     except SettingsError:
         raise Stop(
             Exit.CONFIGURATION, "环境变量 HUB_* 无法读取。", "The HUB_* environment variables cannot be read."
         ) from None
+    if found.data_dir.exists() and not found.data_dir.is_dir():
+        raise Stop(
+            Exit.CONFIGURATION, f"HUB_DATA_DIR 不是目录:{found.data_dir}。", "HUB_DATA_DIR must name a directory."
+        )
+    return found
+
+
+def _expected(text: str) -> str:
+    """What pydantic says should be there; it never quotes what is."""
+    return text.removeprefix("Value error, ").replace("Input should", "should").replace("String should", "should")
 
 
 @contextmanager
@@ -124,10 +136,13 @@ def opened() -> Iterator["Parts"]:
 
 def tell(error: Exception) -> int:
     """Say on stderr what is the matter, without a traceback and without values; the exit code."""
+    from hub.backup import Damaged, NotPossible
     from hub.domain.errors import TITLES, Refusal
     from hub.store.database import DatabaseUnavailable, StorageFull, WrongDatabase
+    from hub.store.documents import DocumentDamaged
     from hub.store.schema import WrongSchema
     from hub.vault import VaultError
+    from indexer.faults import WrongServer
     from signing.errors import KeyMissing
 
     code = Exit.FAILED
@@ -144,6 +159,11 @@ def tell(error: Exception) -> int:
                 "Not this release's database: run `hub init`.",
             )
         case WrongDatabase():
+            code = Exit.CONFIGURATION
+            say(error.message, f"{error}.")
+        case NotPossible() | Damaged() | DocumentDamaged():
+            code = _say_of_copying(error)
+        case WrongServer():
             code = Exit.CONFIGURATION
             say(error.message, f"{error}.")
         case VaultError():
@@ -170,6 +190,19 @@ def _say_refusal(error: Any, title: str, title_en: str) -> None:
     say(f"{error.code}: {error.detail or title}。", f"{title_en}.")
     for item in error.errors:
         say(f"  {item.pointer or '/'}  {item.message}", item.message_en)
+
+
+def _say_of_copying(error: "NotPossible | Damaged | DocumentDamaged") -> Exit:
+    from hub.backup import Damaged, NotPossible
+
+    if isinstance(error, NotPossible):
+        say(error.message, error.message_en)
+        return Exit.CONFIGURATION if error.is_setting else Exit.FAILED
+    if isinstance(error, Damaged):
+        say(f"备份已损坏,没有恢复:{error.what}。", "The backup is damaged: nothing was put back.")
+    else:
+        say("文件丢失或损坏,操作未完成。", f"A document is lost or damaged: {error}.")
+    return Exit.FAILED
 
 
 def _say_os_error(error: OSError) -> Exit:

@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     index.command("rebuild", help="重建并换上,服务不停。 Build it anew and swap it in while everything runs.")(rebuild)
     index.command("compare", help="与证照库逐条核对;--repair 改正。 Compare it with the repository.")(compare)
     index.command("explain", help="一份证照在证照库和目录中的情况。 One certificate on both sides.")(explain)
+    index.command("retry", help="重写被拒绝的条目。 Write anew what was set aside.")(retry)
     app.add_typer(index, name="index")
 
 
@@ -46,6 +47,7 @@ def status(as_json: _Json = False) -> None:
         "pending": found.lag.changes,
         "oldest_pending_s": age,
         "others": list(found.others),
+        "set_aside": found.set_aside,
     }
     if as_json:
         common.emit_json(rows)
@@ -113,13 +115,22 @@ def explain(identifier: _Identifier, as_json: _Json = False) -> None:
         common.emit_table((f"holding {number}", "repository", "directory"), rows)
 
 
+def retry() -> None:
+    """Entries that were refused, from what the repository says now; exit 1 when some are refused again."""
+    with common.opened() as parts:
+        tried, left = _available(parts.directory.retry)
+    common.say(f"重写了 {tried} 份证照的条目。", f"The entries of {tried} certificates were written anew.")
+    if left:
+        raise Stop(Exit.FAILED, f"仍有 {left} 条被拒绝,原因见日志。", f"{left} are refused again: the log says why.")
+
+
 def _shown(entry: "Entry") -> dict[str, Any]:
     """An entry without the keys that only the repository understands."""
     return {k: v for k, v in asdict(entry).items() if k not in {"party", "home", "certificate"}}
 
 
 def _available(work: Any) -> Any:
-    from indexer.embedded import DirectoryUnavailable
+    from indexer.faults import DirectoryUnavailable
 
     try:
         return work()

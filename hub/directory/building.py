@@ -8,16 +8,19 @@ ledger's head, and whatever changes later has a later position.
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 
 from hub.directory import marks
 from hub.directory.entries import FORMAT, names_in, names_text
 from hub.directory.writing import BATCH, Writing
+from hub.domain.dates import from_micros, to_micros
 from hub.store import feed, listing
-from indexer.embedded import DirectoryBroken, DirectoryUnavailable
+from indexer.faults import DirectoryBroken, DirectoryUnavailable
 
 Progress = Callable[[int], None]
 _WALK_BATCH = 5000
+_KEPT = timedelta(days=1)
 
 
 class Busy(Exception):  # noqa: N818 (nothing is broken)
@@ -48,10 +51,12 @@ class Builder:
                 raise
 
     def clean(self) -> None:
-        """Throw away what a killed build left."""
+        """Throw away what a killed build left, and the former generation a day after it ceased to answer."""
         with self._lock() as is_mine:
             if is_mine:
-                self._drop_all_but(self._directory.current(), self._former())
+                former = self._former()
+                kept = former if former is not None and self._is_young(former) else None
+                self._drop_all_but(self._directory.current(), kept)
 
     def rebuild(self, progress: Progress) -> str:
         """A new generation from the beginning; its name. `progress` is told how many entries it has so far.
@@ -114,10 +119,28 @@ class Builder:
         return max(self._writing.write(name, listed, {marks.WALKED: walked}), 1)
 
     def _swap(self, name: str) -> None:
-        """From now on this one answers. The former stays until the next build, for who has just read its name."""
+        """From now on this one answers. The former stays for a day or until the next build: for who has just read its
+        name, and for who finds the new one wanting."""
         former = self._directory.current()
         self._directory.swap(name)
+        if former is not None and former != name:
+            with suppress(DirectoryUnavailable):
+                self._retire(former)
         self._drop_all_but(name, former)
+
+    def _retire(self, name: str) -> None:
+        self._directory.write(name, (), {marks.RETIRED: to_micros(self._writing.clock.now())})
+
+    def _is_young(self, name: str) -> bool:
+        """Whether a former generation has answered within the last day; one that does not say begins to count now."""
+        try:
+            retired = self._directory.mark(name, marks.RETIRED)
+            if not isinstance(retired, int):
+                self._retire(name)
+                return True
+        except DirectoryBroken:
+            return False
+        return self._writing.clock.now() - from_micros(retired) < _KEPT
 
     def _former(self) -> str | None:
         """The generation before the one that answers."""

@@ -4,22 +4,38 @@ import json
 
 from hub.directory.entries import FORMAT
 from hub.holdings import POSITION
-from indexer.embedded import Mark
+from hub.store.feed import OF_DIRECTORY
+from indexer.engine import Mark
 
 FORMAT_OF = "format"
 NAMES = "names"
 WALKED = "walked"
 """How far a generation in the making has walked over the repository: the last key, then `DONE`."""
 
+RETIRED = "retired_at"
+"""When a generation ceased to answer, µs UTC."""
+
 DONE = "done"
 _FIRST = "-1 -1"
 
-__all__ = ["DONE", "FORMAT_OF", "NAMES", "POSITION", "WALKED", "consumer", "first", "key_of", "key_text", "names_of"]
+__all__ = [
+    "DONE",
+    "FORMAT_OF",
+    "NAMES",
+    "POSITION",
+    "RETIRED",
+    "WALKED",
+    "consumer",
+    "first",
+    "key_of",
+    "key_text",
+    "names_of",
+]
 
 
 def consumer(generation: str) -> str:
     """The name under which a generation has its cursor."""
-    return f"directory:{generation}"
+    return OF_DIRECTORY + generation
 
 
 def first(position: int, names: str) -> dict[str, Mark]:

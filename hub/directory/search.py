@@ -22,8 +22,8 @@ from hub.domain.errors import Refusal
 from hub.store import feed, keys, listing, parties
 from hub.store.listing import Listed
 from indexer import tokens
-from indexer.embedded import DirectoryUnavailable
 from indexer.entry import Entry
+from indexer.faults import DirectoryUnavailable
 from indexer.query import STATES, Page, Search, matches
 
 OVERLAY = 5_000

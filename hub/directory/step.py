@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from hub.clock import Clock
 from hub.directory import marks
@@ -9,24 +10,27 @@ from hub.directory.building import Builder
 from hub.directory.comparison import Comparison, Report
 from hub.directory.entries import FORMAT, entries_of
 from hub.directory.search import Found, Searching, Wanted
-from hub.directory.writing import Writing
+from hub.directory.writing import BATCH, Writing
 from hub.domain.caller import Caller
 from hub.domain.errors import Refusal
-from hub.store import certificates, feed, listing
+from hub.store import certificates, dead, feed, listing
 from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database
 from hub.store.feed import Lag
 from hub.vault import Vault
-from indexer.embedded import DirectoryBroken, DirectoryUnavailable, EmbeddedDirectory
+from indexer.engine import DirectoryEngine
 from indexer.entry import Entry
+from indexer.faults import DirectoryBroken, DirectoryUnavailable
 
 SEQUENCED_AT_ONCE = 500
+CLEANED_EVERY = timedelta(hours=1)
 Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where the directory stands. generation: None while nothing answers. lag: what it does not know yet."""
+    """Where the directory stands. generation: None while nothing answers. lag: what it does not know yet. set_aside:
+    entries that its engine has refused."""
 
     generation: str | None
     entries: int
@@ -34,6 +38,7 @@ class Status:
     head: int
     lag: Lag
     others: tuple[str, ...]
+    set_aside: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +64,20 @@ class Directory:
         vault: Vault,
         clock: Clock,
         catalogue: CatalogueCache,
-        directory: EmbeddedDirectory,
+        directory: DirectoryEngine,
         at_step: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._database = database
         self._vault = vault
         self._directory = directory
         self._writing = Writing(
-            database=database, vault=vault, catalogue=catalogue, directory=directory, at_step=at_step
+            database=database, vault=vault, clock=clock, catalogue=catalogue, directory=directory, at_step=at_step
         )
         self._builder = Builder(self._writing)
         self._searching = Searching(self._writing, clock)
         self._examined: str | None = None
-        self._cleaned = False
+        self._clock = clock
+        self._cleaned_at: datetime | None = None
 
     # --- the feed -----------------------------------------------------------------------------------------------------
 
@@ -91,9 +97,10 @@ class Directory:
         done, is_good = self._feed_current()
         if not is_good:
             return done + self._builder.step()
-        if not self._cleaned:
+        now = self._clock.now()
+        if self._cleaned_at is None or now - self._cleaned_at >= CLEANED_EVERY:
             self._builder.clean()
-            self._cleaned = True
+            self._cleaned_at = now
         return done
 
     def _feed_current(self) -> tuple[int, bool]:
@@ -141,7 +148,25 @@ class Directory:
         entries = 0 if generation is None else self._directory.count(generation)
         others = tuple(name for name in self._directory.names() if name != generation)
         head, lag = feed.head(self._database.reader), feed.lag(self._database.reader, position)
-        return Status(generation, entries, position, head, lag, others)
+        return Status(generation, entries, position, head, lag, others, self.set_aside())
+
+    def set_aside(self) -> int:
+        """How many entries the engine has refused; what they stand for is found in the repository alone."""
+        return dead.count(self._database.reader)
+
+    def retry(self) -> tuple[int, int]:
+        """Write anew every certificate with an entry that was refused; (tried, entries that are refused again).
+
+        Raises DirectoryUnavailable.
+        """
+        generation = self._directory.current()
+        if generation is None:
+            raise DirectoryUnavailable("there is no generation yet")
+        tried, after = 0, (-1, -1)
+        while keys := dead.certificates(self._database.reader, after, BATCH):
+            self._writing.write(generation, listing.of_keys(self._database.reader, self._vault, keys), {})
+            tried, after = tried + len(keys), keys[-1]
+        return tried, self.set_aside()
 
     def lag(self) -> Lag:
         """What the generation that answers does not know yet; raises DirectoryUnavailable where none answers."""

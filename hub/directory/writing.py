@@ -2,18 +2,23 @@
 
 from collections.abc import Callable, Sequence
 
+from hub import logs
+from hub.clock import Clock
 from hub.directory import marks
 from hub.directory.entries import entries_of, names_in, names_text
 from hub.domain.catalogue import Catalogue
-from hub.store import feed, listing
+from hub.domain.dates import to_micros
+from hub.store import dead, feed, listing
 from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database
 from hub.store.listing import Listed
 from hub.vault import Vault
-from indexer.embedded import DirectoryBroken, EmbeddedDirectory, Mark
+from indexer.engine import DirectoryEngine, Mark, SetAside
 from indexer.entry import Entry
+from indexer.faults import DirectoryBroken
 
 BATCH = 500
+_log = logs.get("directory")
 
 
 class Writing:
@@ -24,12 +29,14 @@ class Writing:
         *,
         database: Database,
         vault: Vault,
+        clock: Clock,
         catalogue: CatalogueCache,
-        directory: EmbeddedDirectory,
+        directory: DirectoryEngine,
         at_step: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.database = database
         self.vault = vault
+        self.clock = clock
         self.catalogue = catalogue
         self.directory = directory
         self._at_step = at_step
@@ -69,7 +76,31 @@ class Writing:
         entries: list[Entry] = []
         for one in listed:
             entries += entries_of(one, picture)
-        return self.directory.write(generation, entries, more, instead_of)
+        refused: list[SetAside] = []
+
+        def aside(found: Sequence[SetAside]) -> None:
+            refused.extend(found)
+            self._put_on_record(found)
+
+        count = self.directory.write(generation, entries, more, instead_of, aside)
+        self._settle(listed, refused)
+        return count
+
+    def _put_on_record(self, refused: Sequence[SetAside]) -> None:
+        _log.error("set aside", count=len(refused), reasons=sorted({one.reason for one in refused}))
+        now = to_micros(self.clock.now())
+        with self.database.write() as writer:
+            for one in refused:
+                entry = one.entry
+                dead.put(writer, entry.party, (entry.home, entry.certificate), entry.revision, one.reason, now)
+
+    def _settle(self, listed: Sequence[Listed], refused: Sequence[SetAside]) -> None:
+        """What was refused before and has been taken now is no longer set aside."""
+        if not listed or not dead.is_any(self.database.reader):
+            return
+        with self.database.write() as writer:
+            for one in listed:
+                dead.settle(writer, one.key, [r.entry.party for r in refused if r.entry.key[1:] == one.key])
 
     def advance(self, generation: str, position: int) -> None:
         """Note in the repository how far the generation has come; what it knows can be found already."""

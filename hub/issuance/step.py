@@ -136,11 +136,6 @@ class Issuance:
         fresh = [reserved] if reserved is not None else []  # for the first attempt only: a race means reading again
         return attempt(self._vault, lambda: self._finish_once(source, case_number, fresh.pop() if fresh else None))
 
-    def finish_due(self, limit: int = 100) -> int:
-        """What the worker does: try every intent whose time has come; how many cases are finished now."""
-        due = intents.due(self._database.reader, self._clock.now(), limit)
-        return sum(self.finish(source, case_number) is not None for source, case_number in due)
-
     def _finish_once(self, source: str, case_number: str, reserved: Reserved | None = None) -> Finished | None:
         case = None if reserved is None else reserved.case
         intent = self._open_intent(source, case_number) if reserved is None else reserved.intent

@@ -5,7 +5,6 @@ two of them at once do some work twice and no harm. Digest, status and files key
 """
 
 import fcntl
-import hashlib
 import os
 import threading
 import time
@@ -164,7 +163,7 @@ class Rotation:
         self._looked_at = now
         key = next(k for k in reversed(self.data_keys()) if k.purpose is KeyPurpose.SEAL)
         begun = month_of(from_micros(key.created_at))
-        if store.actions_after(self._database.reader, begun) < ACTIONS_A_SEAL_KEY or not self.is_complete():
+        if not store.has_actions_after(self._database.reader, begun, ACTIONS_A_SEAL_KEY) or not self.is_complete():
             return False
         self.begin(KeyPurpose.SEAL)
         return True
@@ -240,6 +239,7 @@ class Rotation:
         if not coming.exists():
             return self._master_path
         new, old = MasterKey.read(coming), MasterKey.read(self._master_path)
+        name = old.name
         before = key_store.data_keys(self._database.reader)
         pairs = [(k, new.wrap(k.number, k.purpose, k.state, old.unwrap(k))) for k in before if not new.opens(k)]
         with self._database.write(alone=True) as writer:
@@ -247,7 +247,7 @@ class Rotation:
                 store.rewrap(writer, *pair) for pair in pairs
             ):
                 raise Raced
-        former = self._master_path.with_name(f"{self._master_path.name}.former-{_name_of(self._master_path)}")
+        former = self._master_path.with_name(f"{self._master_path.name}.former-{name}")
         with suppress(FileExistsError):
             former.hardlink_to(self._master_path)
         coming.replace(self._master_path)
@@ -322,11 +322,6 @@ class Rotation:
             if not key_store.revoke_x509(writer, kid, to_micros(self._clock.now())):
                 raise CannotRotate("此密钥的 X.509 证书早已吊销。", "Its X.509 certificate was revoked before.")
         return found.public
-
-
-def _name_of(path: Path) -> str:
-    """Eight digits that tell master keys apart and nothing else."""
-    return hashlib.sha256(b"hub master key|" + path.read_bytes().strip()).hexdigest()[:8]
 
 
 def _sync(folder: Path) -> None:

@@ -3,18 +3,22 @@
 A file is whole and on the disk before its row is inserted, so a row always has its file. What is interrupted in between
 leaves a file that no row names; `sweep` removes it. Of two who make the same document at once, the row decides: the
 loser's file is deleted and everybody is given the winner's bytes.
+
+Whoever copies the folder holds it (`held`): until then nothing that a row may have named is removed.
 """
 
 import errno
+import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 from hub.domain.dates import from_micros, to_micros
 from hub.store.database import Database, DatabaseUnavailable, Duplicate, Reader, Row, StorageFull
@@ -125,7 +129,12 @@ def count_by_key(reader: Reader) -> dict[int, int]:
     return {int(row["key_number"]): int(row["n"]) for row in rows}
 
 
-def _document(row: Row) -> Document:
+def of_row(row: Row | Mapping[str, Any]) -> Document:
+    """A row of `documents`, whoever has read it."""
+    return _document(row)
+
+
+def _document(row: Row | Mapping[str, Any]) -> Document:
     key = Key(row["home"], row["certificate"], row["version"], Kind(row["kind"]), row["receipt"])
     return Document(
         key, bytes(row["sha256"]), row["file"], row["size"], row["key_number"], from_micros(row["recorded_at"])
@@ -205,21 +214,27 @@ class Documents:
         except BaseException:
             self._remove_unless_named(file)
             raise
-        self._remove_unless_named(document.file if swapped else file)
+        if swapped:
+            with suppress(OSError):
+                self._remove(document.file)
+        else:
+            self._remove_unless_named(file)
         return True
 
     def sweep(self, now: datetime, *, everything: bool = False) -> int:
         """Remove files that no row names and that are older than an hour; how many.
 
-        A call looks into one of the 256 subfolders, the next call into the next one; or into all of them.
+        A call looks into one of the 256 subfolders, the next call into the next one; or into all of them. While
+        somebody holds the folder nothing is removed.
         """
         places = range(PARTS) if everything else (self._swept,)
-        self._swept = (self._swept + 1) % PARTS
         gone = 0
         for place in places:
             for file in self._unreferenced(place, now):
-                (self._folder / file).unlink(missing_ok=True)
+                if not self._remove(file):
+                    return gone
                 gone += 1
+        self._swept = (self._swept + 1) % PARTS
         return gone
 
     def unreferenced(self, now: datetime) -> Iterator[str]:
@@ -227,15 +242,39 @@ class Documents:
         for place in range(PARTS):
             yield from self._unreferenced(place, now)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside the block no file goes that a row names or has named; several may hold the folder at once.
+
+        What a rotation of keys has replaced meanwhile is left to a later sweep.
+        """
+        with self._lock(fcntl.LOCK_SH):
+            yield
+
+    def sealed(self, document: Document) -> bytes:
+        """The bytes of a document's file as they lie there, after a look inside; raises DocumentDamaged."""
+        content = self._read(document)
+        self.check(document, content)
+        return content
+
+    def check(self, document: Document, sealed: bytes) -> None:
+        """Raise DocumentDamaged unless these are the bytes of the document's file."""
+        self._opened(document, sealed)
+
     # --- files -------------------------------------------------------------------------------------------------------
 
     def _open(self, document: Document) -> bytes:
+        return self._opened(document, self._read(document))
+
+    def _read(self, document: Document) -> bytes:
         try:
-            sealed = (self._folder / document.file).read_bytes()
+            return (self._folder / document.file).read_bytes()
         except FileNotFoundError:
             raise DocumentDamaged("a document's file is gone") from None
         except OSError as error:
             raise DatabaseUnavailable(f"a document cannot be read: {_name_of(error)}") from None
+
+    def _opened(self, document: Document, sealed: bytes) -> bytes:
         try:
             content = self._vault.open(LABEL, _bound_to(document.key), sealed)
         except VaultError:
@@ -281,6 +320,25 @@ class Documents:
         with suppress(OSError, DatabaseUnavailable):
             if not self._is_named(file):
                 (self._folder / file).unlink(missing_ok=True)
+
+    def _remove(self, file: str) -> bool:
+        """For a file that a row may have named: False, and nothing is removed, while somebody holds the folder."""
+        try:
+            with self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
+                (self._folder / file).unlink(missing_ok=True)
+        except BlockingIOError:
+            return False
+        return True
+
+    @contextmanager
+    def _lock(self, how: int) -> Iterator[None]:
+        path = self._folder.with_name(f"{self._folder.name}.lock")
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, how)
+            yield
+        finally:
+            os.close(handle)
 
     def _is_named(self, file: str) -> bool:
         return self._database.reader.one("SELECT 1 FROM documents WHERE file = :file", {"file": file}) is not None

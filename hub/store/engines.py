@@ -20,13 +20,18 @@ def is_embedded(settings: Settings) -> bool:
     return settings.database_url is None
 
 
+def embedded_path(settings: Settings) -> Path:
+    """Where the embedded database lies."""
+    return settings.data_dir / "hub.db"
+
+
 def place_of(settings: Settings, *, patient: bool = True) -> "Path | Address":
     """Where the database is. patient: statements may take minutes; a server's requests may not.
 
     Raises WrongDatabase where the settings cannot be read as a place.
     """
     if settings.database_url is None:
-        return settings.data_dir / "hub.db"
+        return embedded_path(settings)
     from hub.store import server
     from hub.store.connections import Limits
 

@@ -14,6 +14,9 @@ from hub.store.database import Reader, Writer
 Key = tuple[int, int]
 """(home, certificate)."""
 
+OF_DIRECTORY = "directory:"
+"""How the names of consumers begin that are generations of the directory: they are gone when it is thrown away."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

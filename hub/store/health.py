@@ -26,6 +26,31 @@ def overdue_since(reader: Reader) -> int | None:
     return None if row is None else row["due"]
 
 
+def newest_change(reader: Reader) -> int | None:
+    """When the change with the last position in the ledger was recorded (µs UTC), or None before the first."""
+    row = reader.one(
+        "SELECT a.recorded_at AS at FROM ledger l JOIN acts a ON a.home = l.home AND a.certificate = l.certificate"
+        " AND a.revision = l.revision WHERE l.position = (SELECT MAX(position) FROM ledger)"
+    )
+    return None if row is None else int(row["at"])
+
+
+def engine_version(reader: Reader, *, embedded: bool) -> tuple[int, ...]:
+    """The version of the engine behind a reader: SQLite's library, or PostgreSQL's server."""
+    if embedded:
+        row = reader.one("SELECT sqlite_version() AS version")
+    else:
+        row = reader.one("SELECT current_setting('server_version') AS version")
+    text = "" if row is None else str(row["version"]).partition(" ")[0]
+    return tuple(int(part) for part in text.split(".") if part.isdigit())
+
+
+def server_clock(reader: Reader) -> int:
+    """What time a PostgreSQL server has (µs UTC)."""
+    row = reader.one("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS now")
+    return 0 if row is None else int(row["now"])
+
+
 def free_bytes(folder: Path) -> int:
     """Room left where a folder lies."""
     return shutil.disk_usage(folder).free

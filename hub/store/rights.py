@@ -18,6 +18,7 @@ UPDATED = frozenset(
         "holdings",
         "documents",
         "cursors",
+        "index_dead",
         "retrievals",
         "seen_counts",
         "id_blocks",
@@ -48,7 +49,9 @@ ONLY_ADDED = frozenset(
         "successions",
     ]
 )
-DELETED = frozenset(["blind_index", "intents", "outbox", "cursors", "seen", "seen_counts", "jtis", "materials"])
+DELETED = frozenset(
+    ["blind_index", "intents", "outbox", "cursors", "index_dead", "seen", "seen_counts", "jtis", "materials"]
+)
 READ_ONLY = "alembic_version"
 
 MISSING = (

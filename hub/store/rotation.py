@@ -46,11 +46,20 @@ def rewrap(writer: Writer, before: WrappedKey, after: WrappedKey) -> bool:
     )
 
 
-def actions_after(reader: Reader, month: int) -> int:
-    """Roughly how many requests have been put on record since the end of a month (202611)."""
+def has_actions_after(reader: Reader, month: int, count: int) -> bool:
+    """Whether as many requests have been put on record since the end of a month (202611).
+
+    Their numbers say first whether it is possible: most calls count nothing. A restored backup leaves a gap in them.
+    """
     first = reader.one("SELECT id FROM audit WHERE month > :month ORDER BY month, id LIMIT 1", {"month": month})
     newest = reader.one("SELECT next FROM id_blocks WHERE name = 'audit'")
-    return int(newest["next"]) - int(first["id"]) if first and newest else 0
+    if first is None or newest is None or int(newest["next"]) - int(first["id"]) < count:
+        return False
+    row = reader.one(
+        "SELECT COUNT(*) AS n FROM (SELECT 1 FROM audit WHERE month > :month LIMIT :count) a",
+        {"month": month, "count": count},
+    )
+    return row is not None and int(row["n"]) >= count
 
 
 # --- seal keys -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hub.store.database import Database, DatabaseUnavailable
+from hub.store.database import Database, DatabaseUnavailable, StorageFull
 from hub.store.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _migrate_file(path: Path) -> bool:
         from alembic import command
 
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        with _connection(path) as connection:
+        with _room(), _connection(path) as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             connection.exec_driver_sql("PRAGMA synchronous=FULL")
             command.upgrade(_config(connection), "head")
@@ -120,6 +120,19 @@ def _migrate_server(place: "Address") -> bool:
                 raise
         server.give_rights(connection, place.service_role)
     return done
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Tell a full disk in our own words."""
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        yield
+    except OperationalError as error:
+        if "full" not in str(error.orig):
+            raise
+        raise StorageFull("database or disk is full") from None
 
 
 def require(database: Database) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from hub.directory import Wanted
 from hub.domain.caller import Caller
-from hub.parts import Parts, index_folder, open_parts
+from hub.indexes import index_folder
+from hub.parts import Parts, open_parts
 from hub.store import changes
 from indexer.embedded import EmbeddedDirectory
 from tests.benchmarks import city, client

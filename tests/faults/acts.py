@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from hub.api import cases
+from hub.backup import Place
 from hub.domain.errors import Refusal
 from hub.domain.numbers import citizen_check_character, uscc_check_character
 from hub.lookup import LookupBody
@@ -171,6 +172,10 @@ def load_catalogue(parts: Parts) -> str:
     return repr(parts.registration.load_catalogue(changed_catalogue()))
 
 
+def backup(parts: Parts, folder: str) -> str:
+    return parts.backup.run(Place(Path(folder))).backup
+
+
 def nothing(parts: Parts) -> None:
     pass
 
@@ -188,6 +193,7 @@ ACTS: dict[str, Callable[..., Any]] = {
         retrieve,
         replace_key,
         load_catalogue,
+        backup,
         nothing,
     )
 }

@@ -17,9 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hub.backup import Place
 from hub.domain.errors import Refusal
 from hub.initialisation import initialise
-from hub.parts import open_parts
+from hub.parts import open_parts, restore_into
 from hub.settings import Settings
 from hub.store.database import DatabaseUnavailable, Writer
 from hub.store.schema import WrongSchema
@@ -114,6 +115,10 @@ def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
         if order["act"] == "initialise":
             initialise(settings)
             return {"value": None, "points": points.seen}
+        if order["act"] == "restore":
+            into = Settings(data_dir=settings.data_dir, master_key_file=Path(order["master"]))
+            made = restore_into(into, _step(points, order.get("hold"))).run(Place(Path(order["with"]["folder"])))
+            return {"value": made.backup, "points": points.seen}
         with open_parts(settings, at_step=_step(points, order.get("hold"))) as parts:
             points.seen.clear()
             meet()

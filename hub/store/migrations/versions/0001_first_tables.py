@@ -204,6 +204,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
+        "index_dead",
+        sa.Column("home", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("certificate", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("party", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("home", "certificate", "party"),
+    )
+    op.create_table(
         "intents",
         sa.Column("source", TEXT, autoincrement=False, nullable=False),
         sa.Column("case_number", TEXT, autoincrement=False, nullable=False),

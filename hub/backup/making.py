@@ -1,0 +1,230 @@
+"""Make a backup while everything runs: the database in one snapshot, then the files that its rows name.
+
+Documents are written once and before their rows, and none is removed while the folder is held; so every row of the
+snapshot has its file. Each file is opened and compared with its row's digest on the way: a backup never holds anything
+that could not be put back. The private signing keys are read inside the snapshot.
+"""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+
+import cbor2
+
+from hub import __version__
+from hub.backup import manifest
+from hub.backup.manifest import Manifest, TableFile
+from hub.backup.place import NotPossible, Place, Writing, sync_folder
+from hub.backup.rows import RowsWriter, read_rows
+from hub.clock import Clock
+from hub.keyring import Keyring
+from hub.store import copying, documents, feed, schema
+from hub.store import keys as key_store
+from hub.store.copying import Row, Shape
+from hub.store.database import Database, Reader
+from hub.store.documents import DocumentDamaged, Documents
+from hub.store.keys import SigningState
+from hub.vault import MasterKey, WrappedKey
+from signing.errors import KeyMissing
+
+KEPT_APART = "data_keys"
+"""The table that is kept with the keys, not with the rows that they open."""
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What the snapshot had."""
+
+    taken_at: str
+    ledger: int
+    tables: tuple[TableFile, ...]
+    data_keys: list[WrappedKey]
+    keys: bytes
+
+
+class Backup:
+    """Makes backups of one hub. `at_step` is told each step's name, for crash tests."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        engine: str,
+        clock: Clock,
+        keyring: Keyring,
+        documents: Documents,
+        master_key: Path,
+        data_dir: Path,
+        at_step: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._clock = clock
+        self._keyring = keyring
+        self._documents = documents
+        self._master_key = master_key
+        self._data_dir = data_dir
+        self._at_step = at_step
+
+    def run(self, place: Place, progress: Progress = lambda _done, _total: None) -> Manifest:
+        """A whole backup in an empty place; `progress` is told (rows and files so far, as many as are known of).
+
+        Raises NotPossible, DocumentDamaged for a file that is missing or damaged, DatabaseUnavailable, OSError; then
+        nothing is left of it.
+        """
+        self._refuse_nearby(place)
+        place.begin()
+        try:
+            return self._make(place, progress)
+        except BaseException:
+            place.clear()
+            raise
+
+    def _refuse_nearby(self, place: Place) -> None:
+        folders = [folder.resolve() for folder in (place.folder, place.keys.parent)]
+        if any(folder.is_relative_to(self._data_dir.resolve()) for folder in folders):
+            raise NotPossible("备份不能放在数据目录之内。", "A backup must lie outside the data directory.")
+        if any(self._master_key.resolve().is_relative_to(folder) for folder in folders):
+            raise NotPossible("备份不能和主密钥放在一起。", "A backup must not lie beside the master key.")
+
+    def _make(self, place: Place, progress: Progress) -> Manifest:
+        secret, name = secrets.token_bytes(32), secrets.token_hex(16)
+        with self._documents.held():
+            with self._database.snapshot() as reader:
+                rows = self._rows(reader, place, secret, name, progress)
+            self._at_step("rows")
+            done = sum(table.rows for table in rows.tables)
+            size = self._copy_documents(place, secret, rows, lambda n, total: progress(done + n, done + total))
+        self._at_step("documents")
+        master = MasterKey.read(self._master_key)
+        keys = master.seal_keys(rows.data_keys[0], rows.keys)
+        writing = Writing()
+        with writing.whole():
+            writing.write(place.keys, keys)
+        self._at_step("keys")
+        made = Manifest(
+            format=manifest.FORMAT,
+            backup=name,
+            hub=__version__,
+            schema=schema.HEAD,
+            engine=self._engine,
+            taken_at=rows.taken_at,
+            finished_at=self._moment(),
+            ledger=rows.ledger,
+            master_key=MasterKey.name_in(keys),
+            keys_sha256=hashlib.sha256(keys).hexdigest(),
+            documents=_table(rows, "documents").rows,
+            document_bytes=size,
+            tables=rows.tables,
+        ).signed(secret)
+        self._finish(place, made)
+        return made
+
+    def _moment(self) -> str:
+        return self._clock.now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def _finish(self, place: Place, made: Manifest) -> None:
+        """The manifest under its name: from then on it is a backup."""
+        for folder in (place.tables, place.documents, place.folder, place.keys.parent):
+            sync_folder(folder)
+        draft = place.manifest.with_suffix(".new")
+        with draft.open("x", encoding="utf-8") as file:
+            file.write(made.text())
+            file.flush()
+            os.fsync(file.fileno())
+        self._at_step("manifest")
+        draft.rename(place.manifest)
+        sync_folder(place.manifest.parent)
+
+    # --- the snapshot -------------------------------------------------------------------------------------------------
+
+    def _rows(self, reader: Reader, place: Place, secret: bytes, name: str, progress: Progress) -> _Rows:
+        taken_at = self._moment()  # before the first read, at which the snapshot begins
+        data_keys = key_store.data_keys(reader)
+        kept = {shape.name: shape for shape in copying.shapes()}[KEPT_APART]
+        keys = {
+            "backup": name,
+            "secret": secret,
+            "columns": list(kept.columns),
+            "rows": [list(row) for batch in copying.batches(reader, kept) for row in batch],
+            "files": self._private_keys(reader),
+        }
+        self._at_step("snapshot")
+        tables: list[TableFile] = []
+        for shape in copying.shapes():
+            if shape is not kept:
+                told = _after(sum(table.rows for table in tables), progress)
+                tables.append(_write(reader, shape, place, secret, told))
+                self._at_step(f"table {shape.name}")
+        return _Rows(taken_at, feed.head(reader), tuple(tables), data_keys, cbor2.dumps(keys))
+
+    def _private_keys(self, reader: Reader) -> dict[str, bytes]:
+        """The file of every key on record that has one; raises NotPossible for one in use that has none, or a bad one.
+
+        They are encrypted as they lie there, and once more with all that is in the keys part.
+        """
+        files: dict[str, bytes] = {}
+        for key in key_store.signing_keys(reader):
+            public = key.public
+            try:
+                files[f"{public.purpose.value}-{public.kid}.pem"] = self._keyring.folder.file(
+                    public.kid, public.purpose
+                )
+            except KeyMissing:
+                if key.state is SigningState.RETIRED:
+                    continue  # retired for good, or about to be
+                raise NotPossible(
+                    f"签名密钥 {public.kid}({public.purpose.value})的私钥不在或打不开,备份没有做。",
+                    f"The private part of signing key {public.kid} is missing or does not open: no backup was made.",
+                ) from None
+        return files
+
+    # --- documents ----------------------------------------------------------------------------------------------------
+
+    def _copy_documents(self, place: Place, secret: bytes, rows: _Rows, progress: Progress) -> int:
+        """Every file that the rows of the backup name; how many bytes."""
+        table = _table(rows, "documents")
+        done = size = 0
+        writing = Writing()
+        with writing.whole():
+            for batch in read_rows(place.tables / f"{table.name}.rows", secret, table):
+                for row in batch:
+                    size += self._copy(place, writing, table, row)
+                done += len(batch)
+                progress(done, table.rows)
+                self._at_step("some documents")
+        return size
+
+    def _copy(self, place: Place, writing: Writing, table: TableFile, row: Row) -> int:
+        document = documents.of_row(dict(zip(table.columns, row, strict=True)))
+        try:
+            sealed = self._documents.sealed(document)
+        except DocumentDamaged as damage:
+            raise DocumentDamaged(f"{damage}: {document.file}") from None
+        writing.write(place.documents / document.file, sealed)
+        return len(sealed)
+
+
+def _after(done: int, progress: Progress) -> Callable[[int], None]:
+    return lambda more: progress(done + more, done + more)
+
+
+def _table(rows: _Rows, name: str) -> TableFile:
+    return next(table for table in rows.tables if table.name == name)
+
+
+def _write(reader: Reader, shape: Shape, place: Place, secret: bytes, told: Callable[[int], None]) -> TableFile:
+    writer = RowsWriter(place.tables / f"{shape.name}.rows", secret, shape.name, packed=not shape.sealed)
+    try:
+        for batch in copying.batches(reader, shape):
+            writer.add(batch)
+            told(writer.rows)
+        size, digest = writer.close()
+    finally:
+        writer.give_up()
+    return TableFile(shape.name, shape.columns, writer.rows, size, digest)

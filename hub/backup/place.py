@@ -1,0 +1,246 @@
+"""Where a backup lies, and where one is put back: what may be there before, and what is taken away when it fails."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from hub.backup import manifest
+
+RESTORING = ".restoring"
+_LOCK = ".init.lock"
+_SYNC_AT_ONCE = 64
+_README = """\
+电子证照共享平台的备份。 A backup of a certificate hub.
+
+data/  数据行(已加密)和 PDF 文件(已加密)。 Rows and PDF files, all of it encrypted.
+keys/  打开 data/ 的密钥和签名私钥,已用主密钥加密。 What opens data/, and the private signing keys, sealed under the
+       master key. Keep this folder on another medium: data/ cannot be read without it and the master key.
+
+主密钥不在其中:请另行保存,不要与本备份放在一起。
+The master key is not in here: keep it in a third place, never beside this backup.
+
+恢复 To restore: HUB_DATA_DIR=... HUB_MASTER_KEY_FILE=... hub restore DIR [--keys KEYS_DIR]
+没有 data/manifest.json 的备份没有做完,不能用。 Without data/manifest.json it is unfinished and of no use.
+"""
+
+
+class NotPossible(Exception):  # noqa: N818 (an answer to the operator)
+    """What was asked for is not possible as things are; Chinese and English, nothing was changed.
+
+    is_setting: something else must be set, rather than something else be given.
+    """
+
+    def __init__(self, message: str, message_en: str, *, is_setting: bool = False) -> None:
+        super().__init__(message_en)
+        self.message = message
+        self.message_en = message_en
+        self.is_setting = is_setting
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's names to the disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class Writing:
+    """New files, 0600, brought to the disk some at a time: the first of them waits for the disk, the others hardly."""
+
+    def __init__(self) -> None:
+        self._open: list[int] = []
+        self._folders: set[Path] = set()
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a new file; it is on the disk after `finish`."""
+        if path.parent not in self._folders:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folders |= {path.parent, path.parent.parent}
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._open.append(handle)
+        left = memoryview(content)
+        while left:
+            left = left[os.write(handle, left) :]
+        if len(self._open) >= _SYNC_AT_ONCE:
+            self._sync()
+
+    def finish(self) -> None:
+        """Everything is on the disk."""
+        self._sync()
+        for folder in self._folders:
+            sync_folder(folder)
+
+    def give_up(self) -> None:
+        """Close what is open."""
+        while self._open:
+            os.close(self._open.pop())
+
+    def _sync(self) -> None:
+        for handle in self._open:
+            os.fsync(handle)
+        self.give_up()
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Finish when the block ends well."""
+        try:
+            yield
+            self.finish()
+        finally:
+            self.give_up()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A backup's folder; its keys part may lie elsewhere."""
+
+    folder: Path
+    keys_folder: Path | None = None
+
+    @property
+    def tables(self) -> Path:
+        """Rows, a file a table."""
+        return self.folder / "data" / "tables"
+
+    @property
+    def documents(self) -> Path:
+        """PDF files, as they lie in the data directory."""
+        return self.folder / "data" / "documents"
+
+    @property
+    def manifest(self) -> Path:
+        """There when all else is."""
+        return self.folder / "data" / manifest.NAME
+
+    @property
+    def keys(self) -> Path:
+        """The keys part."""
+        return (self.keys_folder or self.folder / "keys") / "keys.sealed"
+
+    @property
+    def is_on_one_medium(self) -> bool:
+        """Whether both parts lie on one file system."""
+        return self.keys.stat().st_dev == self.manifest.stat().st_dev
+
+    def begin(self) -> None:
+        """Make the folders; raises NotPossible where anything is there already."""
+        for folder in filter(None, (self.folder, self.keys_folder)):
+            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+                raise self._taken(folder)
+        for folder in (self.tables, self.documents, self.keys.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.folder / "README.txt").write_text(_README, encoding="utf-8")
+
+    def _taken(self, folder: Path) -> NotPossible:
+        if self.tables.exists() and not self.manifest.exists():
+            return NotPossible(
+                f"{folder} 里是一份没有做完的备份,请删除后重做,或另选目录。",
+                "An unfinished backup lies there: remove it and begin again, or choose another folder.",
+            )
+        return NotPossible(f"{folder} 不是空目录,不会覆盖。", "The folder is not empty and is not overwritten.")
+
+    def clear(self) -> None:
+        """Take away what an attempt that failed has written, as far as possible; the manifest first."""
+        with suppress(OSError):
+            self.manifest.unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
+        for file in (self.keys, self.folder / "README.txt"):
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.keys.parent.rmdir()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The data directory that a backup is put back into. Until the database has its name, `.restoring` lies beside."""
+
+    data_dir: Path
+    database: Path
+    keys: Path
+    documents: Path
+    master_key: Path
+
+    @property
+    def staging(self) -> Path:
+        """Where the database is made; there from the first change to the last."""
+        return self.data_dir / RESTORING
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the database has been put in place: the last thing that a restore does."""
+        return self.database.exists()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """One restore at a time, and no `hub init` beside it; raises NotPossible."""
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(self.data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise NotPossible(
+                    "另一个命令正在使用这个数据目录。", "Another command is at work on this data directory."
+                ) from None
+            yield
+        finally:
+            os.close(handle)
+
+    def begin(self) -> None:
+        """Make the staging folder; raises NotPossible where more is there than the master key.
+
+        What a restore left that was killed before its end is taken away first.
+        """
+        if self.staging.exists() and not self.is_complete:
+            self.clear()
+        others = sorted(entry.name for entry in self.data_dir.iterdir() if not self._may_be_there(entry))
+        if others:
+            raise NotPossible(
+                f"数据目录 {self.data_dir} 不是空的({others[0]}),只能恢复到空目录。",
+                "The data directory is not empty: a backup is put back into an empty one (HUB_DATA_DIR).",
+                is_setting=True,
+            )
+        self.staging.mkdir(mode=0o700)
+        sync_folder(self.data_dir)
+
+    def _may_be_there(self, entry: Path) -> bool:
+        if entry.name == _LOCK or entry == self.master_key or entry.name.startswith(f"{self.master_key.name}.former-"):
+            return True
+        mounted = {self.keys.name, self.documents.name, "lost+found"}  # other media, mounted before
+        return entry.name in mounted and entry.is_dir() and not any(entry.iterdir())
+
+    def clear(self) -> None:
+        """Take away what an attempt has written; the staging folder last, for it says that there was one."""
+        for folder in (self.keys, self.documents):
+            if folder.is_dir():
+                for entry in folder.iterdir():
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+                with suppress(OSError):  # another medium stays mounted
+                    folder.rmdir()
+        self.documents.with_name(f"{self.documents.name}.lock").unlink(missing_ok=True)
+        shutil.rmtree(self.staging)
+
+    def publish(self, database: Path) -> None:
+        """Give the finished database its name, which makes the hub complete, and take the staging folder away."""
+        for folder in (self.keys, self.documents, self.staging):
+            sync_folder(folder)
+        database.rename(self.database)
+        sync_folder(self.data_dir)
+        self.leave()
+
+    def leave(self) -> None:
+        """Take the staging folder of a finished restore away."""
+        shutil.rmtree(self.staging)
+        sync_folder(self.data_dir)
+
+
+def is_unfinished(data_dir: Path, database: Path) -> bool:
+    """Whether a restore into this data directory was begun and did not come to its end."""
+    return (data_dir / RESTORING).exists() and not database.exists()

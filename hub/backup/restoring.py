@@ -1,0 +1,219 @@
+"""Put a backup back into an empty data directory, whole or not at all.
+
+Everything is made beside its place, and compared with what the backup says; the database gets its name last. Killed
+before that, the next attempt takes away what is there and begins anew; after it, the hub is complete.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import cbor2
+
+from hub.backup import manifest
+from hub.backup.making import KEPT_APART, Progress
+from hub.backup.manifest import Manifest, TableFile
+from hub.backup.place import NotPossible, Place, Target, Writing
+from hub.backup.rows import Damaged, read_rows
+from hub.store import copying, documents, engines, feed, ids, schema
+from hub.store import keys as key_store
+from hub.store.copying import Row, Shape
+from hub.store.database import Database
+from hub.store.documents import DocumentDamaged, Documents
+from hub.vault import MasterKey, Vault
+from signing.errors import KeyMissing
+from signing.keys import KeyFolder, Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A backup that fits this release and this master key."""
+
+    place: Place
+    manifest: Manifest
+    master: MasterKey
+    secret: bytes
+    kept_apart: TableFile
+    kept_rows: list[Row]
+    files: dict[str, bytes]
+
+
+class Restore:
+    """Puts backups back into one place. `at_step` is told each step's name, for crash tests."""
+
+    def __init__(self, target: Target, at_step: Callable[[str], None] = lambda _: None) -> None:
+        self._target = target
+        self._at_step = at_step
+
+    def run(self, place: Place, progress: Progress = lambda _done, _total: None) -> Manifest:
+        """What was put back. `progress` is told rows and files so far, and all of them.
+
+        Raises NotPossible, VaultError for another master key, Damaged, DatabaseUnavailable, OSError; then the data
+        directory is as it was before.
+        """
+        opened = self._open(place)
+        target = self._target
+        with target.alone():
+            if target.is_complete and target.staging.exists():
+                target.leave()  # killed after its last step but one
+                return opened.manifest
+            target.begin()
+            self._at_step("begun")
+            try:
+                self._fill(opened, progress)
+            except BaseException:
+                with suppress(OSError):
+                    target.clear()
+                raise
+            self._at_step("filled")
+            target.publish(self._database_path)
+        return opened.manifest
+
+    @property
+    def _database_path(self) -> Path:
+        return self._target.staging / self._target.database.name
+
+    # --- before anything is written -----------------------------------------------------------------------------------
+
+    def _open(self, place: Place) -> _Opened:
+        found = _manifest_of(place)
+        master = MasterKey.read(self._target.master_key)
+        try:
+            sealed = place.keys.read_bytes()
+        except FileNotFoundError:
+            raise NotPossible(
+                f"没有密钥部分 {place.keys},请用 --keys 指出它所在的目录。",
+                "The keys part is not there: name its folder with --keys.",
+            ) from None
+        if hashlib.sha256(sealed).hexdigest() != found.keys_sha256:
+            raise NotPossible(
+                "密钥部分已损坏,或属于另一份备份。", "The keys part is damaged, or belongs to another backup."
+            )
+        content = cbor2.loads(master.open_keys(sealed))
+        if content["backup"] != found.backup or not found.is_whole(content["secret"]):
+            raise Damaged(manifest.NAME)
+        rows = [tuple(row) for row in content["rows"]]
+        apart = TableFile(KEPT_APART, tuple(content["columns"]), len(rows), 0, "")
+        self._require_columns((*found.tables, apart))
+        return _Opened(place, found, master, content["secret"], apart, rows, content["files"])
+
+    @staticmethod
+    def _require_columns(tables: Sequence[TableFile]) -> None:
+        """Rows are put back as they were, so that tables and columns must be those of this release."""
+        if {table.name: table.columns for table in tables} != {s.name: s.columns for s in copying.shapes()}:
+            raise _other_release()
+
+    # --- the copy -----------------------------------------------------------------------------------------------------
+
+    def _fill(self, opened: _Opened, progress: Progress) -> None:
+        schema.migrate(self._database_path)
+        database = engines.opened(self._database_path)
+        try:
+            self._load(database, opened, progress)
+            self._at_step("rows")
+            vault = Vault(opened.master, lambda: key_store.data_keys(database.reader))
+            self._write_keys(opened, vault)
+            self._at_step("keys")
+            self._write_documents(database, opened, vault, progress)
+        finally:
+            database.close()
+        copying.require_whole(self._database_path)
+
+    def _load(self, database: Database, opened: _Opened, progress: Progress) -> None:
+        total = _total(opened)
+        done = 0
+
+        def told(rows: int) -> None:
+            nonlocal done
+            done += rows
+            progress(done, total)
+            self._at_step("some rows")
+
+        copying.load(database, self._tables(opened), told)
+        with database.write() as writer:
+            ids.skip_ahead(writer)
+            for generation in feed.consumers(writer, feed.OF_DIRECTORY):
+                feed.forget(writer, generation)
+
+    @staticmethod
+    def _tables(opened: _Opened) -> Iterator[tuple[Shape, Sequence[str], Iterator[list[Row]]]]:
+        shapes = {shape.name: shape for shape in copying.shapes()}
+        yield shapes[KEPT_APART], opened.kept_apart.columns, iter([opened.kept_rows])
+        for table in opened.manifest.tables:
+            path = opened.place.tables / f"{table.name}.rows"
+            yield shapes[table.name], table.columns, read_rows(path, opened.secret, table)
+
+    def _write_keys(self, opened: _Opened, vault: Vault) -> None:
+        keys = self._target.keys
+        keys.mkdir(mode=0o700, exist_ok=True)
+        writing = Writing()
+        with writing.whole():
+            for name, content in opened.files.items():
+                writing.write(keys / name, content)
+        folder = KeyFolder(keys, vault.key_files_passphrase)
+        for name in opened.files:
+            purpose, _, kid = name.removesuffix(".pem").partition("-")
+            try:
+                folder.file(kid, Purpose(purpose))
+            except KeyMissing:
+                raise Damaged(name) from None
+
+    def _write_documents(self, database: Database, opened: _Opened, vault: Vault, progress: Progress) -> None:
+        """Every file that a row names, opened and compared with the row's digest before it is written."""
+        target = self._target.documents
+        target.mkdir(mode=0o700, exist_ok=True)
+        checking = Documents(database, vault, opened.place.documents)
+        shape = next(shape for shape in copying.shapes() if shape.name == documents.LABEL)
+        total = _total(opened)
+        done = total - opened.manifest.documents
+        writing = Writing()
+        with writing.whole():
+            for batch in copying.batches(database.reader, shape):
+                for row in batch:
+                    document = documents.of_row(dict(zip(shape.columns, row, strict=True)))
+                    try:
+                        writing.write(target / document.file, checking.sealed(document))
+                    except DocumentDamaged:
+                        raise Damaged(document.file) from None
+                done += len(batch)
+                progress(done, total)
+                self._at_step("some documents")
+
+
+def _total(opened: _Opened) -> int:
+    return len(opened.kept_rows) + opened.manifest.rows + opened.manifest.documents
+
+
+def _manifest_of(place: Place) -> Manifest:
+    """What the backup says about itself; raises NotPossible for what this release cannot put back."""
+    try:
+        text = place.manifest.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        if place.tables.exists():
+            raise NotPossible(
+                "这份备份没有做完,不能恢复。", "This backup was not finished: it cannot be put back."
+            ) from None
+        raise NotPossible(f"{place.folder} 里没有备份。", "There is no backup in that folder.") from None
+    except UnicodeDecodeError:
+        raise Damaged(manifest.NAME) from None
+    try:
+        found = manifest.read(text)
+    except ValueError:
+        raise NotPossible(
+            "这份备份的格式不是本版本所知的。", "This backup has a format that this release does not know."
+        ) from None
+    if found.schema != schema.HEAD:
+        raise _other_release(found)
+    return found
+
+
+def _other_release(found: Manifest | None = None) -> NotPossible:
+    which = "" if found is None else f"({found.hub},{found.schema})"
+    return NotPossible(
+        f"这份备份来自数据库结构不同的版本{which}:请用那个版本恢复,再用新版本运行 hub migrate。",
+        "This backup was made by a release with another schema: put it back with that release, then run `hub migrate`"
+        " of the newer one.",
+        is_setting=True,
+    )

@@ -1,0 +1,177 @@
+"""Database, directory and worker: whether they answer, which they are, and what waits in them."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from datetime import datetime
+
+from hub import heartbeat
+from hub.doctor.report import Finding, down, note, ok, problem
+from hub.domain.dates import from_micros, to_micros
+from hub.parts import Parts
+from hub.settings import Settings
+from hub.store import health
+from hub.store.engines import is_embedded
+from hub.store.feed import Lag
+from indexer.faults import DirectoryUnavailable
+
+OLDEST_SQLITE = (3, 40)
+OLDEST_POSTGRESQL = (15,)
+CLOCKS_DIFFER_S = 2.0
+SILENT_S = 60.0
+OVERDUE_S = 300.0
+INDEX_LATE_S = 30.0
+RENDERING_LATE_S = 600.0
+MOST_WAITING = 10_000
+
+
+def database(parts: Parts) -> Iterator[Finding]:
+    """Its version, whether it can be written, and whether its clock and ours agree with what is on record."""
+    embedded = is_embedded(parts.settings)
+    name, oldest = ("SQLite", OLDEST_SQLITE) if embedded else ("PostgreSQL", OLDEST_POSTGRESQL)
+    found = health.engine_version(parts.database.reader, embedded=embedded)
+    version = ".".join(map(str, found))
+    why = parts.database.why_not_writable()
+    if found < oldest:
+        yield problem(
+            "database",
+            f"{name} {version} 过旧。",
+            f"{name} {version} is too old.",
+            f"升级到 {'.'.join(map(str, oldest))} 或更高(SQLite 随操作系统)。",
+            f"Upgrade to {'.'.join(map(str, oldest))} or later; SQLite comes with the operating system.",
+        )
+    elif why is not None:
+        yield problem(
+            "database",
+            "数据库不能写。",
+            f"{why[:1].upper()}{why[1:]}.",
+            "核对数据库文件的权限,或数据库是否是只读的备库。",
+            "Check the rights of the database's file, or whether the server is a read-only standby.",
+        )
+    else:
+        yield ok("database", f"数据库是 {name} {version}。", f"{name} {version} with this release's schema.")
+    yield _time(parts, embedded=embedded)
+
+
+def _time(parts: Parts, *, embedded: bool) -> Finding:
+    fix = (
+        "校准时间:timedatectl set-ntp true(或 chronyc makestep)。",
+        "Set the clock: `timedatectl set-ntp true`, or `chronyc makestep`.",
+    )
+    reader = parts.database.reader
+    if not embedded:
+        apart = (health.server_clock(reader) - to_micros(parts.clock.now())) / 1_000_000
+        if abs(apart) > CLOCKS_DIFFER_S:
+            return problem(
+                "time",
+                f"本机与数据库服务器的时间相差 {abs(apart):.0f} 秒。",
+                f"This machine's clock and the database server's differ by {abs(apart):.0f} s.",
+                *fix,
+            )
+    newest = health.newest_change(reader)
+    ahead = 0.0 if newest is None else (newest - to_micros(parts.clock.now())) / 1_000_000
+    if ahead > CLOCKS_DIFFER_S:
+        return problem(
+            "time",
+            f"本机时间比最近一次变更的记录还早 {ahead:.0f} 秒。",
+            f"This machine's clock stands {ahead:.0f} s before the newest change on record.",
+            *fix,
+        )
+    return ok("time", "本机时间与记录一致。", "The clock agrees with what is on record.")
+
+
+def worker(parts: Parts) -> Iterator[Finding]:
+    """Whether it lives, and the cases that wait for it."""
+    now = parts.clock.now()
+    seen = heartbeat.last(parts.settings.data_dir)
+    yield _alive(parts.settings, None if seen is None else (now - seen).total_seconds())
+    due = health.overdue_since(parts.database.reader)
+    late = _age(due, now)
+    if late > OVERDUE_S:
+        yield problem(
+            "cases",
+            f"有办件已等待签发 {late:.0f} 秒。",
+            "A case has been waiting for its certificates.",
+            "后台进程应在运行,签名密钥应在 keys/;原因见后台日志。",
+            "The worker must run and the signing keys be in keys/; the worker's log says why it could not.",
+        )
+    else:
+        yield ok("cases", "没有滞留的办件。", "No case is stuck.")
+
+
+def _alive(settings: Settings, silent_s: float | None) -> Finding:
+    if silent_s is not None and silent_s <= SILENT_S:
+        return ok("worker", f"后台进程 {silent_s:.0f} 秒前有心跳。", "The worker is alive.")
+    text = "后台进程没有心跳。" if silent_s is None else f"后台进程 {silent_s:.0f} 秒没有心跳。"
+    fix = (
+        "启动 hub serve(内嵌数据库)或 hub work。",
+        "Start `hub serve` (embedded database) or `hub work`.",
+    )
+    if is_embedded(settings) and not _is_served(settings):
+        return note("worker", f"服务没有运行;{text}", "The hub is not running.", *fix)
+    return problem("worker", text, "The worker shows no sign of life.", *fix)
+
+
+def _is_served(settings: Settings) -> bool:
+    """Whether a `hub serve` on this machine holds the data directory."""
+    try:
+        lock = os.open(settings.data_dir / "serve.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def feed(parts: Parts) -> Iterator[Finding]:
+    """The directory, and what waits on the way from a change to all that is derived from it."""
+    now = parts.clock.now()
+    try:
+        status = parts.directory.status()
+    except DirectoryUnavailable as error:
+        yield _no_directory(str(error))
+    else:
+        yield _no_directory("") if status.generation is None else _late("index", status.lag, now, INDEX_LATE_S)
+    waiting = health.outbox_size(parts.database.reader)
+    if waiting > MOST_WAITING:
+        yield problem(
+            "outbox",
+            f"{waiting} 条变更还没有编号。",
+            "Changes wait for their position in the ledger.",
+            "后台进程应在运行;跟不上时看数据库的负载。",
+            "The worker must run; where it is too slow, look at the load of the database.",
+        )
+    else:
+        yield ok("outbox", f"等待编号的变更 {waiting} 条。", f"{waiting} changes wait for their position.")
+    yield _late("documents", parts.rendering.lag(), now, RENDERING_LATE_S)
+
+
+def _no_directory(why: str) -> Finding:
+    return down(
+        "index",
+        "目录不可用;检索由数据库回答。",
+        f"No directory answers{': ' + why if why else ''}; lookups are answered by the database.",
+        "后台进程会建立或重连;也可运行 hub index rebuild。",
+        "The worker makes one or connects again; or run `hub index rebuild`.",
+    )
+
+
+def _late(name: str, lag: Lag, now: datetime, limit_s: float) -> Finding:
+    age = _age(lag.oldest_at, now)
+    if age > limit_s:
+        return problem(
+            name,
+            f"{lag.changes} 条变更在途,最久的 {age:.0f} 秒。",
+            f"{lag.changes} changes on their way, the oldest for {age:.0f} s.",
+            "后台进程应在运行;原因见其日志和 hub index status。",
+            "The worker must run; its log and `hub index status` say why it is late.",
+        )
+    return ok(name, f"在途变更 {lag.changes} 条。", f"{lag.changes} changes on their way.")
+
+
+def _age(since: int | None, now: datetime) -> float:
+    return 0.0 if since is None else (now - from_micros(since)).total_seconds()

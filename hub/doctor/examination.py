@@ -1,0 +1,91 @@
+"""One examination: what needs no database first, then what stands in it, as far as it can be opened."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from hub.clock import Clock
+from hub.doctor import engines, keys, machine
+from hub.doctor.report import Finding, down, problem
+from hub.parts import Parts, open_parts
+from hub.settings import Settings
+from hub.store.database import DatabaseUnavailable, WrongDatabase
+from hub.store.schema import WrongSchema
+from hub.vault import VaultError
+
+_Look = Callable[[Parts], Iterable[Finding]]
+_LOOKS: tuple[tuple[str, _Look], ...] = (
+    ("database", engines.database),
+    ("keys", keys.look),
+    ("worker", engines.worker),
+    ("index", engines.feed),
+)
+
+
+def examine(settings: Settings, *, clock: Clock | None = None, unknown: Iterable[str] = ()) -> list[Finding]:
+    """Look at everything; changes nothing and never raises for what it came to find.
+
+    unknown: names in the environment that look like settings and are none.
+    """
+    clock = clock or Clock()
+    found = [*machine.look(settings, sorted(unknown))]
+    found += keys.master(settings, clock.now())
+    found += keys.trusted(settings, clock.now())
+    found += _inside(settings, clock)
+    return found
+
+
+def _inside(settings: Settings, clock: Clock) -> Iterator[Finding]:
+    try:
+        with open_parts(settings, clock=clock) as parts:
+            for name, look in _LOOKS:
+                yield from _guarded(name, look, parts)
+    except WrongSchema:
+        yield problem(
+            "database",
+            "数据库尚未建立,或不是本版本的。",
+            "The database is not there yet, or not of this release.",
+            "运行 hub init(升级后是 hub migrate)。",
+            "Run `hub init`, or `hub migrate` after an upgrade.",
+        )
+    except WrongDatabase as error:
+        yield problem(
+            "database",
+            "这个数据库不能用。",
+            f"{error}.",
+            error.message,
+            "Change what this says, and see docs/settings.md.",
+        )
+    except VaultError as error:
+        yield problem(
+            "master key",
+            "主密钥打不开这个数据库的密钥。",
+            f"{str(error)[:1].upper()}{str(error)[1:]}.",
+            "把 HUB_MASTER_KEY_FILE 指向建库时的主密钥,从其备份取回。",
+            "Let HUB_MASTER_KEY_FILE name the master key of this database; bring it back from its backup.",
+        )
+    except DatabaseUnavailable as error:
+        yield _away("database", error)
+    except OSError as error:
+        yield problem(
+            "folder",
+            "数据目录里有不能读写的文件。",
+            f"{error.strerror or 'Cannot be read'}.",
+            f"核对 {settings.data_dir} 的属主和权限。",
+            "Check owner and rights of the data directory.",
+        )
+
+
+def _guarded(name: str, look: _Look, parts: Parts) -> Iterator[Finding]:
+    try:
+        yield from look(parts)
+    except DatabaseUnavailable as error:
+        yield _away(name, error)
+
+
+def _away(name: str, error: DatabaseUnavailable) -> Finding:
+    return down(
+        name,
+        "数据库不应答。",
+        f"The database cannot be used: {error}.",
+        "启动数据库服务器,核对 HUB_DATABASE_URL;内嵌数据库则从备份取回 hub.db。",
+        "Start the database server and check HUB_DATABASE_URL; bring an embedded hub.db back from a backup.",
+    )

@@ -1,0 +1,231 @@
+"""Keys and X.509 certificates: there, young enough, and where they should lie."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from hub.doctor.report import Finding, note, ok, problem
+from hub.domain.dates import from_micros
+from hub.initialisation import document_keys
+from hub.parts import Parts
+from hub.settings import Settings
+from hub.signing_keys import base_keys
+from hub.store import keys as key_store
+from hub.store.engines import is_embedded
+from hub.store.keys import SigningKey, SigningState, X509Record
+from hub.vault import KeyPurpose, KeyState
+from signing import x509
+from signing.errors import KeyMissing, Malformed
+from signing.keys import Purpose
+
+MOST_AGE = timedelta(days=730)
+EXPIRES_SOON = timedelta(days=90)
+SERVICE_EXPIRES_SOON = timedelta(days=30)
+LISTS_GOOD_FOR = timedelta(days=1)
+_AUTHORITIES = (Purpose.ROOT, Purpose.ISSUING)
+_NAMED_AT_MOST = 3
+_BACKUP = Path("data/manifest.json")
+
+
+def master(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """The master key: not with the data that it protects, and not for ever."""
+    path = settings.master_key_path
+    if not path.is_file():
+        return
+    if path.resolve().is_relative_to(settings.data_dir.resolve()):
+        beside = note if is_embedded(settings) else problem
+        yield beside(
+            "master key",
+            "主密钥和数据在同一目录,备份时会一起带走。",
+            "The master key lies with the data: a copy of the folder has both.",
+            "生产环境请把它移到别处,并设置 HUB_MASTER_KEY_FILE。",
+            "In production move it elsewhere and set HUB_MASTER_KEY_FILE.",
+        )
+    if _is_beside_a_backup(path):
+        yield problem(
+            "master key",
+            "主密钥旁边就是数据备份。",
+            "A backup of the data lies beside the master key.",
+            "把备份移到别的介质,或把主密钥移走;两者放在一起等于没有加密。",
+            "Move one of them to another medium: together they are as good as not encrypted.",
+        )
+    former = list(path.parent.glob(f"{path.name}.former-*"))
+    if former:
+        yield problem(
+            "master key",
+            f"以前的主密钥还有 {len(former)} 个放在现用的旁边。",
+            "Former master keys still lie beside the one in use.",
+            "移到离线保存处;不再需要以前的备份时删除。",
+            "Move them offline; delete them with the backups that need them.",
+        )
+    made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    if now - made > MOST_AGE:
+        yield problem(
+            "master key",
+            f"主密钥已用 {(now - made).days} 天。",
+            "The master key has been in use for more than two years.",
+            "hub keys rotate master,然后另行备份。",
+            "`hub keys rotate master`, and keep a copy elsewhere.",
+        )
+    else:
+        yield ok("master key", "主密钥可读,不满两年。", "The master key can be read and is less than two years old.")
+
+
+def _is_beside_a_backup(path: Path) -> bool:
+    """Whether the key's folder, or one in it, is a backup that `hub backup` made."""
+    try:
+        folders = [path.parent, *(folder for folder in path.parent.iterdir() if folder.is_dir())]
+        return any((folder / _BACKUP).is_file() for folder in folders)
+    except OSError:  # a folder that is closed to us has no backup of ours
+        return False
+
+
+def look(parts: Parts) -> Iterator[Finding]:
+    """Every key in use and every X.509 certificate that still counts."""
+    active = [key for key in parts.keyring.all() if key.state is SigningState.ACTIVE]
+    yield _present(parts, active)
+    yield from _ages(parts, active)
+    yield _x509(parts, active)
+    yield _lists(parts)
+
+
+def _present(parts: Parts, active: list[SigningKey]) -> Finding:
+    wanted = [*(item for group in base_keys() for item in group), *document_keys(parts.database)]
+    here = {(key.public.purpose, key.public.authority or "") for key in active}
+    missing = sorted(item.purpose.value for item in wanted if (item.purpose, item.authority) not in here)
+    if missing:
+        return problem(
+            "keys",
+            f"缺少密钥:{_some(missing)}。",
+            "Keys that were never made.",
+            "hub init 会补上。",
+            "`hub init` makes them.",
+        )
+    away = sorted(
+        key.public.purpose.value for key in active if not parts.keyring.folder.has(key.public.kid, key.public.purpose)
+    )
+    if away:
+        return problem(
+            "keys",
+            f"现用密钥的私钥不在或不能读:{_some(away)}。",
+            "Private parts of keys in use that are not there, or that this user cannot read.",
+            "从备份取回 keys/ 目录;取不回的用 hub keys rotate 更换。",
+            "Bring the folder keys/ back from a backup; rotate with `hub keys rotate` what cannot be found.",
+        )
+    return ok("keys", f"现用签名密钥 {len(active)} 个,私钥都在。", f"{len(active)} signing keys in use, all here.")
+
+
+def _ages(parts: Parts, active: list[SigningKey]) -> Iterator[Finding]:
+    now = parts.clock.now()
+    old = [
+        f"{key.public.purpose.value} {key.public.authority or ''}".strip()
+        for key in active
+        if key.public.purpose not in _AUTHORITIES and now - from_micros(key.created_at) > MOST_AGE
+    ]
+    seals = [k for k in parts.rotation.data_keys() if k.purpose is KeyPurpose.SEAL and k.state is KeyState.ACTIVE]
+    old += ["seal" for key in seals if now - from_micros(key.created_at) > MOST_AGE]
+    old.sort()
+    if old:
+        commands = [
+            f"hub keys rotate {purpose}" + (f" --authority {authority}" if authority else "")
+            for purpose, _, authority in (what.partition(" ") for what in old[:_NAMED_AT_MOST])
+        ]
+        yield problem(
+            "key ages",
+            f"已用两年以上的密钥 {len(old)} 个:{_some(old)}。",
+            f"{len(old)} keys have been in use for more than two years.",
+            ";".join(commands),
+            "The service goes on meanwhile, and what they signed verifies for ever.",
+        )
+    else:
+        yield ok("key ages", "没有用了两年以上的密钥。", "No key has been in use for more than two years.")
+
+
+def _x509(parts: Parts, active: list[SigningKey]) -> Finding:
+    """Certificates of keys in use; those of former keys only have to have been good when they sealed."""
+    now = parts.clock.now()
+    kids = {key.public.kid for key in active}
+    records = [record for record in key_store.x509_certificates(parts.database.reader) if record.kid in kids]
+    if not records:
+        return problem(
+            "x509", "没有 X.509 证书。", "There is no X.509 certificate.", "hub init", "`hub init` makes it."
+        )
+    ending = [record for record in records if from_micros(record.not_after) - now < EXPIRES_SOON]
+    first = min(records, key=lambda record: record.not_after)
+    day = from_micros(first.not_after).date().isoformat()
+    if not ending:
+        return ok("x509", f"最早到期的 X.509 证书:{day}。", f"The first X.509 certificate ends on {day}.")
+    return problem(
+        "x509",
+        f"X.509 证书 {len(ending)} 张已到期或 90 天内到期,最早 {day}。",
+        f"{len(ending)} X.509 certificates have ended or end within 90 days, the first on {day}.",
+        _renewal(ending),
+        "Seals made afterwards would not be trusted; what was sealed before stays good.",
+    )
+
+
+def _renewal(ending: list[X509Record]) -> str:
+    authorities = sorted(record.authority for record in ending if record.authority)
+    if not authorities:
+        return "平台的根或中间证书将到期:换发办法见 docs/operations.md"
+    more = " …" if len(authorities) > _NAMED_AT_MOST else ""
+    return ";".join(f"hub keys rotate document --authority {code}" for code in authorities[:_NAMED_AT_MOST]) + more
+
+
+def _lists(parts: Parts) -> Finding:
+    """Revocation lists are signed when somebody asks: every one of them is asked for."""
+    soon = parts.clock.now() + LISTS_GOOD_FOR
+    bad = 0
+    records = key_store.x509_certificates(parts.database.reader)
+    issuers = [r for r in records if any(parts.keyring.public(r.kid, purpose) for purpose in _AUTHORITIES)]
+    for record in issuers:
+        try:
+            der = parts.x509.crl(record.name)
+        except KeyMissing:
+            bad += 1
+            continue
+        bad += der is None or x509.next_update(der) < soon
+    if bad:
+        return problem(
+            "crl",
+            f"吊销列表 {bad} 个不能更新。",
+            f"{bad} revocation lists cannot be renewed.",
+            "根和中间证书的私钥须在 keys/ 目录:从备份取回。",
+            "The private parts of roots and issuing authorities must be in keys/: bring them back from a backup.",
+        )
+    return ok("crl", f"吊销列表 {len(issuers)} 个,都是新的。", f"{len(issuers)} revocation lists, all fresh.")
+
+
+def trusted(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Files of authorities by which other services are recognised."""
+    for field in type(settings).model_fields:
+        path = getattr(settings, field)
+        if not field.endswith("_ca_file") or not isinstance(path, Path):
+            continue
+        name = f"HUB_{field.upper()}"
+        try:
+            ends = min(x509.ends_of(path.read_bytes()))
+        except (OSError, Malformed):
+            yield problem(
+                "service certificates",
+                f"{name} 不能读,或不是 PEM 证书。",
+                "It cannot be read, or is no PEM certificate.",
+                "核对路径;内容应为 -----BEGIN CERTIFICATE----- 开头的文本。",
+                "Check the path: the file must have a PEM certificate.",
+            )
+            continue
+        day = ends.date().isoformat()
+        if ends - now < SERVICE_EXPIRES_SOON:
+            yield problem(
+                "service certificates",
+                f"{name} 的证书 {day} 到期。",
+                "The certificate by which this service is recognised ends soon or has ended.",
+                "换发后覆盖原文件,再重启服务(docs/operations/deployment.md)。",
+                "Renew it, put it in the place of the old file and restart (docs/operations/deployment.md).",
+            )
+        else:
+            yield ok("service certificates", f"{name} 有效至 {day}。", f"Good until {day}.")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED_AT_MOST]) + (" …" if len(names) > _NAMED_AT_MOST else "")

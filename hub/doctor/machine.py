@@ -1,0 +1,185 @@
+"""The machine and the files: what can be said without any database."""
+
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from hub.doctor.report import Finding, note, ok, problem
+from hub.parts import documents_folder, keys_folder
+from hub.settings import Settings
+from signing import glyphs
+from signing.errors import SigningError
+
+OLDEST_PYTHON = (3, 11)
+FREE_BYTES = 1024**3
+FREE_FILES = 10_000
+_DRAWN = "证照镕喆Aa0〔〕"
+"""Signs that names and numbers are made of."""
+_NAMED_AT_MOST = 3
+
+
+def look(settings: Settings, unknown: list[str]) -> Iterator[Finding]:
+    """unknown: names in the environment that look like settings and are none."""
+    yield _names(unknown)
+    yield _python()
+    yield _fonts()
+    if not settings.data_dir.is_dir():
+        yield problem(
+            "folder",
+            f"没有数据目录 {settings.data_dir}。",
+            "There is no data directory.",
+            "核对 HUB_DATA_DIR,或运行 hub init。",
+            "Check HUB_DATA_DIR, or run `hub init`.",
+        )
+        return
+    yield _disk(settings.data_dir)
+    yield _rights(settings)
+    yield from _secrets(settings)
+
+
+def _names(unknown: list[str]) -> Finding:
+    if not unknown:
+        return ok("settings", "设置的名字都认识。", "Every HUB_* name is a setting.")
+    return problem(
+        "settings",
+        f"没有这样的设置:{', '.join(unknown)}。",
+        "These names in the environment are no settings, so they have no effect.",
+        "对照 docs/settings.md 改正拼写,或去掉。",
+        "Compare them with docs/settings.md, or take them away.",
+    )
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] >= OLDEST_PYTHON:
+        return ok("python", f"Python {version},版本合适。", f"Python {version} is recent enough.")
+    oldest = ".".join(map(str, OLDEST_PYTHON))
+    return problem(
+        "python",
+        f"Python {version} 过旧。",
+        f"Python {version} is too old.",
+        f"安装 Python {oldest} 或更高版本,删除 .venv,再运行 scripts/start。",
+        f"Install Python {oldest} or later, delete .venv and run scripts/start.",
+    )
+
+
+def _fonts() -> Finding:
+    again = (
+        "重新运行 scripts/start(或重建镜像)装上字体。",
+        "Run scripts/start again (or build the image anew): it brings the font.",
+    )
+    try:
+        missing = glyphs.missing(_DRAWN)
+    except SigningError:
+        return problem("fonts", "版式文件的字体不在。", "The font of the documents is not there.", *again)
+    if missing:
+        return problem("fonts", "版式文件的字体不完整。", "The font of the documents lacks common signs.", *again)
+    return ok("fonts", "版式文件的字体可用。", "The font of the documents can be read.")
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    found = os.statvfs(folder)
+    if free < FREE_BYTES:
+        return problem(
+            "disk",
+            f"数据目录所在的盘只剩 {free >> 20} MiB。",
+            f"Only {free >> 20} MiB are left where the data lies.",
+            "清理或扩充该盘;满了以后不能签发,但不会丢数据。",
+            "Make room or enlarge it: when it is full nothing can be issued, and nothing is lost.",
+        )
+    if found.f_files and found.f_favail < FREE_FILES:
+        return problem(
+            "disk",
+            f"数据目录所在的盘只能再建 {found.f_favail} 个文件。",
+            f"Only {found.f_favail} more files fit where the data lies.",
+            "清理小文件,或换用有更多 inode 的文件系统。",
+            "Remove small files, or use a file system with more inodes.",
+        )
+    return ok("disk", f"剩余 {free >> 30} GiB。", f"{free >> 30} GiB are free.")
+
+
+def _rights(settings: Settings) -> Finding:
+    """What lies in the data directory is for its owner alone, and the owner is whoever runs the hub."""
+    ours = [
+        settings.data_dir,
+        *sorted(settings.data_dir.glob("hub.db*")),
+        keys_folder(settings),
+        *sorted(keys_folder(settings).glob("*.pem")),
+        documents_folder(settings),
+    ]
+    there = [path for path in ours if path.exists()]
+    unusable = [path for path in there if not os.access(path, os.R_OK | (os.W_OK if path.suffix != ".pem" else 0))]
+    if unusable:
+        return problem(
+            "rights",
+            f"不能读写:{_listed(unusable, settings)}。",
+            f"Cannot be read or written by user {os.geteuid()}.",
+            f"改用服务的用户运行,或 chown -R 服务用户 {settings.data_dir}。",
+            "Run this as the hub's user, or give the data directory to that user with `chown -R`.",
+        )
+    loose = [path for path in there if path.stat().st_mode & 0o077]
+    if loose:
+        return problem(
+            "rights",
+            f"其他用户也能进入:{_listed(loose, settings)}。",
+            "Other users of this machine can get at these.",
+            f"chmod -R go= {settings.data_dir}",
+            "Take the rights of all others away.",
+        )
+    if os.geteuid() == 0 and settings.data_dir.stat().st_uid != 0:
+        return note(
+            "rights",
+            "正以 root 身份运行,服务用的是另一个用户。",
+            "You are root, and the hub runs as somebody else.",
+            "用服务的用户运行 hub,免得留下它打不开的文件。",
+            "Run `hub` as that user, so that no file is left that it cannot open.",
+        )
+    return ok("rights", "只有服务的用户能读写数据。", "The data is for the hub's user alone.")
+
+
+def _secrets(settings: Settings) -> Iterator[Finding]:
+    """Files that settings name as secrets: readable here, and by nobody outside the group."""
+    named = {
+        f"HUB_{field.upper()}": value
+        for field in type(settings).model_fields
+        if field.endswith("_file") and not field.endswith("_ca_file")
+        if isinstance(value := getattr(settings, field), Path)
+    }
+    master = settings.master_key_path
+    named["HUB_MASTER_KEY_FILE"] = master
+    bad = [name for name, path in named.items() if not os.access(path, os.R_OK)]
+    if bad:
+        yield problem(
+            "secrets",
+            f"机密文件不在或不能读:{', '.join(sorted(bad))}。",
+            "Secret files that are not there, or that this user cannot read.",
+            "核对路径和属主;主密钥请从它自己的备份取回。",
+            "Check path and owner; bring the master key back from its own backup.",
+        )
+        return
+    loose = [name for name, path in named.items() if path.stat().st_mode & _allowed(path, master)]
+    if loose:
+        yield problem(
+            "secrets",
+            f"机密文件的权限过宽:{', '.join(sorted(loose))}。",
+            "Secret files that others may read.",
+            "chmod 0600(同组服务共用的用 0440)。",
+            "`chmod 0600`, or 0440 where services of one group share it.",
+        )
+        return
+    yield ok("secrets", "机密文件只有服务能读。", "Secret files are for the hub alone.")
+
+
+def _allowed(path: Path, master: Path) -> int:
+    """The bits that a secret must not have; the master key has no group to share it with."""
+    return stat.S_IRWXG | stat.S_IRWXO if path == master else stat.S_IRWXO | stat.S_IWGRP
+
+
+def _listed(paths: list[Path], settings: Settings) -> str:
+    names = [str(p.relative_to(settings.data_dir)) if p != settings.data_dir else str(p) for p in paths]
+    more = f" …({len(names)})" if len(names) > _NAMED_AT_MOST else ""
+    return ", ".join(names[:_NAMED_AT_MOST]) + more

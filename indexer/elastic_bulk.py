@@ -1,0 +1,146 @@
+"""Writing to Elasticsearch in bulk, every item looked at: taken, older than what is there, set aside, or again.
+
+An item carries its revision as external version, so it may be sent any number of times and in any order. What the
+server is too busy for is sent again, after pauses that grow, until the time is up; what it will never take is handed
+back; a request that is too large goes in halves.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from elasticsearch import ApiError, Elasticsearch
+
+from indexer.elastic_client import fault_of, is_overloaded
+from indexer.elastic_mapping import MARKS, document, entry_id, mark_document, mark_id
+from indexer.engine import Mark, SetAside
+from indexer.entry import Entry
+from indexer.faults import DirectoryUnavailable
+
+AT_ONCE = 1_000
+TOO_LARGE = "too_large"
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+_ANSWER = "items.*.status,items.*.error.type"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One item: its two lines, and what came of it."""
+
+    action: dict[str, Any]
+    source: dict[str, Any] | None = None
+    entry: Entry | None = None
+
+    def lines(self) -> Iterator[bytes]:
+        """As they are sent."""
+        for part in (self.action, self.source):
+            if part is not None:
+                yield json.dumps(part, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of some items. older: there was a higher revision already."""
+
+    taken: int
+    older: int
+    refused: list[SetAside]
+
+
+def put_entries(entries: Iterable[Entry]) -> Iterator[Operation]:
+    """Each whole entry, unless a newer one is there."""
+    for entry in entries:
+        place = {"_id": entry_id(entry.key), "routing": str(entry.party), **_version(entry.revision)}
+        yield Operation({"index": place}, document(entry), entry)
+
+
+def take_out(entry: Entry) -> Operation:
+    """The removal of an entry that is there in exactly this revision; a newer one stays."""
+    place = {"_id": entry_id(entry.key), "routing": str(entry.party), **_version(entry.revision)}
+    return Operation({"delete": place})
+
+
+def put_marks(marks: Mapping[str, Mark]) -> Iterator[Operation]:
+    """Each mark; the number is its own version, so it only grows."""
+    for name, value in marks.items():
+        place: dict[str, Any] = {"_id": mark_id(name), "routing": MARKS}
+        if isinstance(value, int):
+            place |= _version(value)
+        yield Operation({"index": place}, mark_document(value))
+
+
+class Bulk:
+    """Sends operations to one index, until a deadline by the monotonic clock."""
+
+    def __init__(self, server: Elasticsearch, alias: str, deadline: float) -> None:
+        self._server = server
+        self._alias = alias
+        self._deadline = deadline
+
+    def send(self, operations: Iterable[Operation]) -> Outcome:
+        """All of them; raises DirectoryUnavailable when the time is up, and what the client raises."""
+        outcome = Outcome(0, 0, [])
+        remaining = iter(operations)
+        while batch := list(islice(remaining, AT_ONCE)):
+            pause = _FIRST_PAUSE_S
+            while batch := self._once(batch, outcome):
+                if time.monotonic() + pause > self._deadline:
+                    raise DirectoryUnavailable("the server takes no writes")
+                time.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+        return outcome
+
+    def _once(self, batch: Sequence[Operation], outcome: Outcome) -> list[Operation]:
+        """Send a batch; what has to be sent again."""
+        lines: list[Any] = [line for operation in batch for line in operation.lines()]
+        try:
+            answer = self._server.bulk(
+                index=self._alias, require_alias=True, operations=lines, filter_path=_ANSWER
+            ).body
+        except ApiError as error:
+            if error.status_code == 413:
+                return self._in_halves(batch, outcome)
+            if is_overloaded(error):
+                return list(batch)
+            raise
+        again = []
+        for operation, item in zip(batch, answer["items"], strict=True):
+            (result,) = item.values()
+            if _is_for_later(operation, int(result["status"]), result.get("error", {}).get("type", ""), outcome):
+                again.append(operation)
+        return again
+
+    def _in_halves(self, batch: Sequence[Operation], outcome: Outcome) -> list[Operation]:
+        if len(batch) == 1:
+            _refuse(batch[0], TOO_LARGE, outcome)
+            return []
+        middle = len(batch) // 2
+        return self._once(batch[:middle], outcome) + self._once(batch[middle:], outcome)
+
+
+def _is_for_later(operation: Operation, status: int, kind: str, outcome: Outcome) -> bool:
+    """Note what became of an item, unless it has to be sent again."""
+    if status in {200, 201}:
+        outcome.taken += 1
+    elif status == 409 or (status == 404 and not kind):
+        outcome.older += 1
+    elif status == 400:
+        _refuse(operation, kind, outcome)
+    elif status == 429 or status >= 500 or kind == "cluster_block_exception":
+        return True
+    else:
+        raise fault_of(status, kind)
+    return False
+
+
+def _refuse(operation: Operation, reason: str, outcome: Outcome) -> None:
+    if operation.entry is None:
+        raise DirectoryUnavailable(reason)
+    outcome.refused.append(SetAside(operation.entry, reason))
+
+
+def _version(revision: int) -> dict[str, Any]:
+    return {"version": revision, "version_type": "external_gte"}
