@@ -13,19 +13,23 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
+from hub import indexes
 from hub.initialisation import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
 from tests.benchmarks import city as benchmark
 from tests.benchmarks.scale import asking, entries, issuing, plausible, repository, stages, table
 from tests.benchmarks.scale.city import PLATFORM, catalogue
+from tests.benchmarks.scale.entries import Watch
 from tests.benchmarks.scale.loading import CLIENT
 from tests.benchmarks.scale.stages import Plan
 from tests.benchmarks.scale.table import Run, Sizes
 
 SCOPES = ("cases:write", "certificates:lookup", "certificates:retrieve", "certificates:manage", "directory:search")
 TEMPORARY = "temporary"
+INDEX = {"index_replicas": 0, "index_timeout_s": 10.0, "index_write_timeout_s": 60.0, "index_prefix": "hub-scale"}
 PUSHED = ("pushes", "intents", "audit")
 
 
@@ -51,8 +55,7 @@ def run(settings: Settings, certificates: int, plan: Plan, issued: int) -> Run:
         stages.grow(settings, plan, growing[: place + 1], codes, stages.to_stderr) for place in range(len(growing))
     ]
     database, sizes = repository.bare(settings), Sizes()
-    with open_parts(settings) as parts:
-        engine = entries.bare(parts)
+    with open_parts(settings) as parts, entries.bare(settings) as engine, indexes.opened(settings) as index:
         sizes.directory, sizes.entries = engine.size()
         row = parts.database.reader.one("SELECT COUNT(*) AS n FROM certificates")
         sizes.certificates = row["n"] if row else 0
@@ -63,7 +66,7 @@ def run(settings: Settings, certificates: int, plan: Plan, issued: int) -> Run:
         database.settle()
         sizes.pushed, sizes.beside_push = issued // rounds * rounds, _grown(sizes.tables, database.sizes())
         stages.to_stderr("waiting for the directory")
-        soon = issuing.searchable(settings, key, plan.seed, max(issued // 8, 10), engine.is_there)
+        soon = issuing.searchable(settings, key, plan.seed, max(issued // 8, 10), Watch(parts, index).is_there)
         return Run(database.engine, engine.engine, database.name, engine.name, figures, sizes, made, soon)
 
 
@@ -75,7 +78,7 @@ def _grown(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]
 def engines(folder: Path, database_url: str | None, index_url: str | None) -> Iterator[Settings]:
     """Settings of a city with these engines; temporary servers are there until the block ends."""
     with ExitStack() as stack:
-        more: dict[str, str] = {}
+        more: dict[str, Any] = {}
         if database_url is not None:
             from tests.benchmarks.scale import postgres
 
@@ -84,6 +87,7 @@ def engines(folder: Path, database_url: str | None, index_url: str | None) -> It
         if index_url is not None:
             from tests.benchmarks.scale import elastic
 
+            more = more | INDEX
             more["index_url"] = stack.enter_context(elastic.temporary()) if index_url == TEMPORARY else index_url
         yield benchmark.settings(folder).model_copy(update=more)
 

@@ -2,17 +2,20 @@
 
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Protocol
 
-from hub.parts import Parts, index_folder
+from hub import indexes
+from hub.parts import Parts
+from hub.settings import Settings
 from indexer.embedded import EmbeddedDirectory
+from indexer.engine import DirectoryEngine
 from indexer.entry import Entry
 
-BATCH = 5_000
+AT_ONCE = 5_000
 
 
 class Bare(Protocol):
@@ -21,67 +24,79 @@ class Bare(Protocol):
     engine: str
     name: str
 
-    def load(self, entries: Sequence[Entry]) -> float:
-        """Load entries into a new place as fast as it can be done, until they can be searched; seconds."""
+    def load(self, batches: Iterator[Sequence[Entry]]) -> float:
+        """Load entries into a new place as fast as it can be done, until they can be searched; seconds of that alone."""
         ...
 
     def size(self) -> tuple[int, int]:
         """Bytes of the generation that answers, merged, and how many entries it has."""
         ...
 
-    def is_there(self, identifier: str) -> bool:
-        """Whether a search in the generation that answers finds a certificate, whatever the repository knows."""
-        ...
 
-
-def bare(parts: Parts) -> Bare:
+@contextmanager
+def bare(settings: Settings) -> Iterator[Bare]:
     """Beside a hub's directory."""
-    if getattr(parts.settings, "index_url", None):
-        from tests.benchmarks.scale.elastic import BareElastic
+    if settings.index_url is None:
+        yield BareEmbedded(settings)
+        return
+    from tests.benchmarks.scale.elastic import opened
 
-        return BareElastic(parts)
-    return BareEmbedded(parts)
+    with opened(settings) as found:
+        yield found
 
 
-def everything(parts: Parts, limit: int) -> list[Entry]:
-    """Up to so many entries of the generation that answers."""
-    engine, found = EmbeddedDirectory(index_folder(parts.settings)), []
-    after = (0, 0, 0)
-    while len(found) < limit and (some := engine.walk(engine.current() or "", after, BATCH)):
-        found += some
+def all_of(engine: DirectoryEngine) -> Iterator[Sequence[Entry]]:
+    """Every entry of the generation that answers."""
+    name, after = engine.current() or "", (0, 0, 0)
+    while some := engine.walk(name, after, AT_ONCE):
+        yield some
         after = some[-1].key
-    return found[:limit]
 
 
-@dataclass(frozen=True, slots=True)
+class Watch:
+    """Whether the directory alone finds a certificate, by asking it what the first holder has."""
+
+    def __init__(self, parts: Parts, engine: DirectoryEngine) -> None:
+        self._parts = parts
+        self._engine = engine
+        self._expected: dict[str, Entry] = {}
+
+    def is_there(self, identifier: str) -> bool:
+        """In the generation that answers, whatever the repository knows."""
+        if identifier not in self._expected:
+            self._expected[identifier] = self._parts.directory.explain(identifier).expected[0]
+        entry = self._expected[identifier]
+        found = self._engine.of_party(self._engine.current() or "", entry.party, [entry.type_code], entry.valid_from)
+        return any(one.identifier == identifier for one in found)
+
+
 class BareEmbedded:
     """The embedded engine in a folder of its own."""
 
-    parts: Parts
-    engine: str = "the embedded directory"
-    name: str = "the engine alone"
+    engine = "the embedded directory"
+    name = "the engine alone"
 
-    def load(self, entries: Sequence[Entry]) -> float:
+    def __init__(self, settings: Settings) -> None:
+        self._folder = indexes.index_folder(settings)
+
+    def load(self, batches: Iterator[Sequence[Entry]]) -> float:
         """A generation made of these entries."""
-        folder = Path(mkdtemp(prefix="hub-entries-", dir=self.parts.settings.data_dir))
+        folder = Path(mkdtemp(prefix="hub-entries-", dir=self._folder.parent))
         try:
-            engine = EmbeddedDirectory(folder)
-            begun = time.perf_counter()
+            engine, taken = EmbeddedDirectory(folder), 0.0
             name = engine.create()
-            for place in range(0, len(entries), BATCH):
-                engine.write(name, entries[place : place + BATCH])
+            for some in batches:
+                begun = time.perf_counter()
+                engine.write(name, some)
+                taken += time.perf_counter() - begun
+            begun = time.perf_counter()
             engine.swap(name)
-            return time.perf_counter() - begun
+            return taken + time.perf_counter() - begun
         finally:
             shutil.rmtree(folder)
 
     def size(self) -> tuple[int, int]:
         """The file and its log."""
-        folder = index_folder(self.parts.settings)
-        engine = EmbeddedDirectory(folder)
+        engine = EmbeddedDirectory(self._folder)
         name = engine.current() or ""
-        return sum(path.stat().st_size for path in folder.glob(f"{name}.db*")), engine.count(name)
-
-    def is_there(self, identifier: str) -> bool:
-        """What is written is searchable at once."""
-        return self.parts.directory.explain(identifier).found[0] is not None
+        return sum(path.stat().st_size for path in self._folder.glob(f"{name}.db*")), engine.count(name)

@@ -46,16 +46,9 @@ class Issuing:
 
 def environment(settings: Settings) -> dict[str, str]:
     """What tells a process where the engines are."""
-    names = (
-        "database_url",
-        "database_password_file",
-        "index_url",
-        "index_ca_file",
-        "index_user",
-        "index_password_file",
-    )
-    found = {name: getattr(settings, name, None) for name in names}
-    return {f"HUB_{name.upper()}": str(value) for name, value in found.items() if value is not None}
+    names = [name for name in Settings.model_fields if name.startswith(("database_", "index_"))]
+    found = {name: getattr(settings, name) for name in names}
+    return {f"HUB_{name.upper()}": str(value) for name, value in found.items() if value not in {None, ""}}
 
 
 @contextmanager
@@ -64,7 +57,7 @@ def service(settings: Settings, workers: int) -> Iterator[int]:
     more = environment(settings)
     with ExitStack() as stack:
         port, _ = stack.enter_context(server.hub(settings.data_dir, more, workers))
-        if more.get("HUB_DATABASE_URL"):
+        if settings.database_url is not None:
             own = server.environment(settings.data_dir, more)
             stack.enter_context(server.running([*server.HUB, "work"], own, None))
         yield port
@@ -72,7 +65,7 @@ def service(settings: Settings, workers: int) -> Iterator[int]:
 
 def issuing(settings: Settings, key: str, seed: int, rounds: int, each: int) -> Issuing:
     """Rounds of cases with one certificate each, between measurements of what bounds them."""
-    workers = 2 if getattr(settings, "database_url", None) else 1
+    workers = 1 if settings.database_url is None else 2
     database = repository.bare(settings)
     made = []
     with service(settings, workers) as port, server.empty(workers) as (bare_port, _):

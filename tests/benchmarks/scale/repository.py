@@ -45,7 +45,7 @@ class Bare(Protocol):
 
 def bare(settings: Settings) -> Bare:
     """Beside a hub with these settings."""
-    if getattr(settings, "database_url", None):
+    if settings.database_url is not None:
         from tests.benchmarks.scale.postgres import BarePostgres
 
         return BarePostgres(settings)
