@@ -6,26 +6,28 @@ a write to an index that is gone would make another one. No document is ever del
 
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
 from indexer import elastic_mapping, elastic_search
-from indexer.elastic_bulk import Bulk, put_entries, put_marks, take_out
+from indexer.elastic_bulk import Bulk, Outcome, put_entries, put_marks, refresh, take_out
 from indexer.elastic_client import Access, Client
 from indexer.elastic_mapping import MARKS, VERSION, entry_id, entry_of, mark_id, mark_of
 from indexer.engine import Aside, Key, Mark, refuse
 from indexer.entry import Entry
-from indexer.faults import DirectoryBroken, DirectoryUnavailable
+from indexer.faults import DirectoryBroken
 from indexer.query import Page, Search
 
 __all__ = ["Access", "ElasticDirectory", "Shape"]
 
 _NAME = re.compile(r"g[0-9]{1,12}")
 _ANSWERING = {"refresh_interval": "1s"}
+_FORGETTING, _FORGETTING_S = 10, 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class ElasticDirectory:
         index, prefix = self._index(name), self._shape.prefix
         with self._client.writing() as server:
             server.indices.put_settings(index=index, settings=_ANSWERING)
-            _refresh(server, index)
+            refresh(server, index)
             server.indices.update_aliases(
                 actions=[
                     {"remove": {"index": f"{prefix}-g*", "alias": prefix, "must_exist": False}},
@@ -140,26 +142,41 @@ class ElasticDirectory:
         aside: Aside = refuse,
     ) -> int:
         """Entries, until they can be found; then marks. See `DirectoryEngine.write`."""
-        index = self._index(name)
         wanted = {entry.key: entry for entry in entries}
         gone = self._as_seen(name, wanted, instead_of)
-        with self._client.writing() as server:
-            bulk = Bulk(server, self._writable(name), time.monotonic() + self._client.write_timeout_s)
-            if gone:
-                bulk.send(map(take_out, gone))
-                _refresh(server, index)  # only then the server forgets which revisions there were
-            outcome = bulk.send(put_entries(wanted.values()))
+        with self._writing(name) as bulk:
+            places = {entry.key for entry in gone}
+            outcome = bulk.send(put_entries(entry for key, entry in wanted.items() if key not in places))
+        if gone:
+            outcome = outcome.and_also(self._exchange(name, gone, wanted))
         if outcome.refused:
             aside(outcome.refused)
         if wanted and self._answers(name):
-            with self._client.writing() as server:
-                _refresh(server, index)
+            with self._writing(name) as bulk:
+                bulk.refresh()
         if marks:
-            with self._client.writing() as server:
-                Bulk(server, self._writable(name), time.monotonic() + self._client.write_timeout_s).send(
-                    put_marks(marks)
-                )
+            with self._writing(name) as bulk:
+                bulk.send(put_marks(marks))
         return outcome.taken
+
+    def _exchange(self, name: str, gone: Sequence[Entry], wanted: Mapping[Key, Entry]) -> Outcome:
+        """Take entries out and put others in their places, whose revisions may be lower."""
+        instead = [wanted[entry.key] for entry in gone if entry.key in wanted]
+        with self._writing(name) as bulk:
+            bulk.send(map(take_out, gone))
+            for _ in range(_FORGETTING):
+                bulk.refresh()  # with a refresh, and by a coarse clock, the server forgets which revisions there were
+                outcome = bulk.send(put_entries(instead))
+                if not outcome.older:
+                    break
+                time.sleep(_FORGETTING_S)
+        return outcome
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[Bulk]:
+        with self._client.writing() as server:
+            deadline = time.monotonic() + self._client.write_timeout_s
+            yield Bulk(server, self._index(name), self._writable(name), deadline)
 
     def _as_seen(self, name: str, wanted: Mapping[Key, Entry], instead_of: Iterable[Entry]) -> list[Entry]:
         """Those of `instead_of` that are still there exactly, and that no higher revision will cover."""
@@ -193,7 +210,7 @@ class ElasticDirectory:
         before: int | None = None
         while True:
             body = elastic_search.party_body(party, type_codes, today, before)
-            hits = self._search(name, [body], party)[0]
+            hits = self._hits(name, [body], party)[0]
             found += elastic_search.entries_of(hits)
             if len(hits) < elastic_search.AT_ONCE:
                 return found
@@ -203,11 +220,17 @@ class ElasticDirectory:
         """One page; facets on the first page only."""
         if search.text and not search.tokens:
             return Page((), None)
-        return elastic_search.page_of(search, self._search(name, elastic_search.page_bodies(search), search.party))
+        hits, *edge = self._hits(name, elastic_search.page_bodies(search), search.party)
+        page = elastic_search.page_of(search, hits)
+        if not edge:
+            return page
+        (counted,) = self._search(name, [elastic_search.facets_body(search, edge[0])], search.party)
+        facets = elastic_search.facets_of(counted["aggregations"])
+        return replace(page, facets=facets, sampled=len(edge[0]) > 1)
 
     def walk(self, name: str, after: Key, limit: int) -> list[Entry]:
         """The next entries of a generation in the order of their keys."""
-        return elastic_search.entries_of(self._search(name, [elastic_search.walk_body(after, limit)])[0])
+        return elastic_search.entries_of(self._hits(name, [elastic_search.walk_body(after, limit)])[0])
 
     def find(self, name: str, key: Key) -> Entry | None:
         """One entry of a generation."""
@@ -216,12 +239,15 @@ class ElasticDirectory:
 
     def count(self, name: str) -> int:
         """How many entries a generation has, ended ones too."""
-        self._require_fitting(name)
-        return int(self._client.search(self._index(name), [elastic_search.count_body()])[0]["total"]["value"])
+        (answer,) = self._search(name, [elastic_search.count_body()])
+        return int(answer["hits"]["total"]["value"])
 
     def _search(self, name: str, bodies: Sequence[Any], routing: int | None = None) -> list[Any]:
         self._require_fitting(name)
-        return [hits["hits"] for hits in self._client.search(self._index(name), bodies, routing)]
+        return self._client.search(self._index(name), bodies, routing)
+
+    def _hits(self, name: str, bodies: Sequence[Any], routing: int | None = None) -> list[Any]:
+        return [answer["hits"]["hits"] for answer in self._search(name, bodies, routing)]
 
     def _documents(self, name: str, wanted: Sequence[tuple[str, str]]) -> list[dict[str, Any] | None]:
         self._require_fitting(name)
@@ -261,12 +287,6 @@ def _versions(server: Elasticsearch, where: str) -> dict[str, int | None]:
     if found.meta.status == 404:
         return {}
     return {index: one["mappings"].get("_meta", {}).get("mapping_version") for index, one in found.body.items()}
-
-
-def _refresh(server: Elasticsearch, index: str) -> None:
-    """Let everything that was written be found, on every copy."""
-    if server.indices.refresh(index=index).body["_shards"]["failed"]:
-        raise DirectoryUnavailable("a copy of the index could not be refreshed")
 
 
 def _number(name: str) -> int:

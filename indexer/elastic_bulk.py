@@ -49,6 +49,10 @@ class Outcome:
     older: int
     refused: list[SetAside]
 
+    def and_also(self, other: "Outcome") -> "Outcome":
+        """Both together."""
+        return Outcome(self.taken + other.taken, self.older + other.older, self.refused + other.refused)
+
 
 def put_entries(entries: Iterable[Entry]) -> Iterator[Operation]:
     """Each whole entry, unless a newer one is there."""
@@ -75,8 +79,9 @@ def put_marks(marks: Mapping[str, Mark]) -> Iterator[Operation]:
 class Bulk:
     """Sends operations to one index, until a deadline by the monotonic clock."""
 
-    def __init__(self, server: Elasticsearch, alias: str, deadline: float) -> None:
+    def __init__(self, server: Elasticsearch, index: str, alias: str, deadline: float) -> None:
         self._server = server
+        self._index = index
         self._alias = alias
         self._deadline = deadline
 
@@ -92,6 +97,10 @@ class Bulk:
                 time.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
         return outcome
+
+    def refresh(self) -> None:
+        """Let everything that was written be found."""
+        refresh(self._server, self._index)
 
     def _once(self, batch: Sequence[Operation], outcome: Outcome) -> list[Operation]:
         """Send a batch; what has to be sent again."""
@@ -119,6 +128,12 @@ class Bulk:
             return []
         middle = len(batch) // 2
         return self._once(batch[:middle], outcome) + self._once(batch[middle:], outcome)
+
+
+def refresh(server: Elasticsearch, index: str) -> None:
+    """Let everything that was written to an index be found, on every copy."""
+    if server.indices.refresh(index=index).body["_shards"]["failed"]:
+        raise DirectoryUnavailable("a copy of the index could not be refreshed")
 
 
 def _is_for_later(operation: Operation, status: int, kind: str, outcome: Outcome) -> bool:

@@ -15,14 +15,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import urllib3
-from elastic_transport import TlsError, TransportError, Urllib3HttpNode
+from elastic_transport import NodeConfig, TlsError, TransportError, Urllib3HttpNode
 from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
+from urllib3.exceptions import ReadTimeoutError
 
 from indexer.faults import DirectoryBroken, DirectoryUnavailable, WrongServer
 
 MAJOR = 8
 _DOWN_S, _DOWN_AT_MOST_S = 3.0, 24.0
 _CONNECTIONS = 32
+_PIECE = 65_536
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
 _OVERLOADED = {429, 502, 503, 504}
 
 
@@ -58,14 +61,13 @@ class Client:
     @contextmanager
     def asking(self) -> Iterator[Elasticsearch]:
         """For a question; fails at once while the server is taken to be down."""
-        self._circuit.enter()
-        with self._watched():
+        with self._watched(self._circuit.enter()):
             yield self._asking
 
     @contextmanager
     def writing(self) -> Iterator[Elasticsearch]:
         """For work that may take its time, and that tries whatever happened before."""
-        with self._watched():
+        with self._watched(self._circuit.failures):
             yield self._writing
 
     def close(self) -> None:
@@ -83,7 +85,7 @@ class Client:
             answers = server.msearch(searches=lines).body["responses"]
             for answer in answers:
                 _require_whole(answer)
-        return [answer["hits"] for answer in answers]
+        return list(answers)
 
     def documents(self, index: str, wanted: Sequence[tuple[str, str]]) -> list[dict[str, Any] | None]:
         """The sources of some documents by (id, routing), as last written, searchable or not."""
@@ -110,7 +112,7 @@ class Client:
             raise DirectoryUnavailable("the cluster's state is red")
 
     @contextmanager
-    def _watched(self) -> Iterator[None]:
+    def _watched(self, failures: int) -> Iterator[None]:
         try:
             with faults():
                 yield
@@ -118,7 +120,7 @@ class Client:
             self._circuit.answered()
             raise
         except DirectoryUnavailable:
-            self._circuit.failed()
+            self._circuit.failed(failures)
             raise
         self._circuit.answered()
 
@@ -135,11 +137,8 @@ def faults() -> Iterator[None]:
         ) from None
     except ApiError as error:
         raise fault_of(error.status_code, str(error.error)) from None
-    except TlsError:
-        raise WrongServer(
-            "HUB_INDEX_URL 处的服务器证书不受信任,请核对 HUB_INDEX_CA_FILE。",
-            "The certificate of the server at HUB_INDEX_URL is not trusted: correct HUB_INDEX_CA_FILE",
-        ) from None
+    except TlsError as error:
+        raise _tls_fault(error) from None
     except TransportError as error:
         raise DirectoryUnavailable(type(error).__name__) from None
 
@@ -166,6 +165,21 @@ def fault_of(status: int, kind: str) -> DirectoryUnavailable:
     return DirectoryUnavailable(f"{status} {kind}" if kind.replace("_", "").isalnum() else str(status))
 
 
+def _tls_fault(error: TlsError) -> DirectoryUnavailable:
+    """Whether the two sides will never agree, or only a connection has broken while it was made."""
+    if "CERTIFICATE_VERIFY_FAILED" in error.message:
+        return WrongServer(
+            "HUB_INDEX_URL 处的服务器证书不受信任,请核对 HUB_INDEX_CA_FILE。",
+            "The certificate of the server at HUB_INDEX_URL is not trusted: correct HUB_INDEX_CA_FILE",
+        )
+    if any(sign in error.message for sign in _NO_TLS):
+        return WrongServer(
+            "HUB_INDEX_URL 处的服务器不使用 TLS,请改用 http:// 或在服务器上启用 TLS。",
+            "The server at HUB_INDEX_URL speaks no TLS: write http:// or turn TLS on there",
+        )
+    return DirectoryUnavailable("the connection was cut while it was made")
+
+
 def is_overloaded(error: ApiError) -> bool:
     """Whether the same request may be answered a little later."""
     return error.status_code in _OVERLOADED
@@ -179,36 +193,88 @@ def _require_whole(answer: dict[str, Any]) -> None:
 
 
 class _Circuit:
-    """Whether the server is taken to be down, by the monotonic clock."""
+    """Whether the server is taken to be down, by the monotonic clock.
+
+    Whoever asks takes along how many failures there were when it began; of several that fail together one counts.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._until = 0.0
         self._pause_s = 0.0
+        self.failures = 0
 
-    def enter(self) -> None:
+    def enter(self) -> int:
+        """How many failures there have been; raises DirectoryUnavailable while the server is taken to be down."""
         with self._lock:
-            if not self._pause_s:
+            if self._pause_s:
+                now = time.monotonic()
+                if now < self._until:
+                    raise DirectoryUnavailable("it has failed a moment ago")
+                self._until = now + self._pause_s  # this one tries; the others wait for what becomes of it
+            return self.failures
+
+    def failed(self, failures: int) -> None:
+        """Take the server to be down, for longer where it was tried again; `failures` is what `enter` has said."""
+        with self._lock:
+            if failures != self.failures:
                 return
-            now = time.monotonic()
-            if now < self._until:
-                raise DirectoryUnavailable("it has failed a moment ago")
-            self._until = now + self._pause_s  # this one tries; the others wait for what becomes of it
-
-    def failed(self) -> None:
-        with self._lock:
+            self.failures += 1
             self._pause_s = min(self._pause_s * 2 or _DOWN_S, _DOWN_AT_MOST_S)
             self._until = time.monotonic() + self._pause_s
 
     def answered(self) -> None:
+        """It is up."""
         with self._lock:
             self._pause_s = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """An answer that has arrived."""
+
+    status: int
+    headers: Any
+    data: bytes
+
+
+class _Pool:
+    """A pool of connections whose answers arrive whole in time: urllib3 limits the wait for each piece only."""
+
+    def __init__(self, pool: urllib3.HTTPConnectionPool) -> None:
+        self._pool = pool
+
+    def urlopen(self, method: str, target: str, *, timeout: urllib3.Timeout, **more: Any) -> _Whole:
+        """Send and wait; raises ReadTimeoutError when the time is up, at the latest after twice the time."""
+        until = time.monotonic() + cast("float", timeout.total)
+        answer = self._pool.urlopen(method, target, timeout=timeout, preload_content=False, **more)
+        try:
+            data = b"".join(self._pieces(answer, target, until))
+        except BaseException:
+            answer.close()
+            raise
+        answer.release_conn()
+        return _Whole(answer.status, answer.headers, data)
+
+    def _pieces(self, answer: urllib3.BaseHTTPResponse, target: str, until: float) -> Iterator[bytes]:
+        while piece := answer.read1(_PIECE):
+            yield piece
+            if time.monotonic() > until:
+                raise ReadTimeoutError(self._pool, target, "the answer has not ended in time")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
 
 
 class _Node(Urllib3HttpNode):
     """Connects within its own, shorter time: a host that swallows packets is told from one that thinks."""
 
     connect_timeout_s = 0.5
+
+    def __init__(self, config: NodeConfig) -> None:
+        super().__init__(config)
+        self.pool = cast("Any", _Pool(self.pool))
 
     def perform_request(self, method: str, target: str, **more: Any) -> Any:  # type: ignore[override]
         total = more.pop("request_timeout")

@@ -14,7 +14,6 @@ from indexer.entry import Entry
 
 VERSION = 1
 """Bumped whenever the mapping or the meaning of a field changes: an index of another version answers nothing."""
-COUNTED = ("type_code", "authority", "region", "standing", "valid_from", "valid_until", "superseded_on")
 MARKS = "marks"
 """The routing of all marks of an index."""
 

@@ -2,11 +2,15 @@
 
 import itertools
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hub.directory import marks
+from hub.indexes import index_folder
+from hub.parts import Parts
 from indexer.elastic import Access, ElasticDirectory, Shape
 from indexer.embedded import EmbeddedDirectory
 from indexer.engine import DirectoryEngine
@@ -71,3 +75,20 @@ def settings_of(engine: str) -> Iterator[dict[str, Any]]:
             "index_timeout_s": 10.0,
             "index_write_timeout_s": 30.0,
         }
+
+
+def begin(parts: Parts) -> None:
+    """Where nothing answers yet: an empty generation, as a new hub has, that everything is fed into."""
+    directory = parts.directory._directory
+    if directory.current() is None:
+        directory.swap(directory.create(marks.first(0, "{}") | {marks.WALKED: marks.DONE}))
+
+
+def lose(parts: Parts) -> None:
+    """Every generation is gone at once."""
+    if parts.settings.index_url is None:
+        shutil.rmtree(index_folder(parts.settings))
+        return
+    server = elastic.shared()
+    for index in server.request("GET", f"/{parts.settings.index_prefix}*/_alias").json():
+        server.request("DELETE", f"/{index}")

@@ -3,6 +3,7 @@
 A test module runs over both engines when what it makes its template with is given the fixture `engine`.
 """
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -70,6 +71,22 @@ def url_beside(folder: Path) -> str | None:
     """The database that was copied with a folder by `copy_beside`, or None for the embedded one."""
     place = _beside(folder)
     return place.read_text(encoding="utf-8") if place.exists() else None
+
+
+def on_servers(folder: Path, database_url: str, index: dict[str, Any]) -> None:
+    """Let a folder's hub have its database and directory on these servers, for every process of the fault tests."""
+    _beside(folder).write_text(database_url, encoding="utf-8")
+    _index_beside(folder).write_text(json.dumps(index), encoding="utf-8")
+
+
+def _index_beside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.index")
+
+
+def index_beside(folder: Path) -> dict[str, Any]:
+    """Settings of the directory that was named by `on_servers`; none for the embedded one."""
+    place = _index_beside(folder)
+    return dict(json.loads(place.read_text(encoding="utf-8"))) if place.exists() else {}
 
 
 def copy_beside(template: Path, folder: Path) -> None:

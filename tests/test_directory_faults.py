@@ -10,7 +10,7 @@ import pytest
 from hub.check import check
 from hub.directory.step import Directory
 from hub.indexes import index_folder
-from hub.store import feed
+from hub.store import dead, feed
 from indexer.embedded import EmbeddedDirectory
 from indexer.faults import DirectoryUnavailable
 from tests import city as c
@@ -174,3 +174,33 @@ def test_a_build_that_was_killed_goes_on(city: City) -> None:
     engine(city).create()
     fresh().feed()
     assert engine(city).names() == [engine(city).current()]
+
+
+def test_an_entry_that_the_engine_has_refused_hides_nothing(fed: City) -> None:
+    expected = held(fed)
+    name = engine(fed).current()
+    assert name
+    refused = [entry for entry in all_entries(fed) if entry.identifier in expected]
+    engine(fed).write(name, [], instead_of=refused)
+    assert held(fed) == []
+    with fed.parts.database.write() as writer:
+        for entry in refused:
+            dead.put(writer, entry.party, entry.key[1:], entry.revision, "refused", 1)
+    assert held(fed) == expected
+    fed.parts.directory.compare(repair=True)
+    assert not dead.is_any(fed.parts.database.reader)
+    assert held(fed) == expected
+
+
+def test_what_bodies_hold_is_found_though_the_engine_has_refused_it(fed: City) -> None:
+    expected = [hit.entry.identifier for hit in found(fed, text="闽屿").hits]
+    name = engine(fed).current()
+    assert name
+    assert expected
+    refused = [entry for entry in all_entries(fed) if entry.identifier in expected]
+    engine(fed).write(name, [], instead_of=refused)
+    assert found(fed, text="闽屿").hits == ()
+    with fed.parts.database.write() as writer:
+        for entry in refused:
+            dead.put(writer, entry.party, entry.key[1:], entry.revision, "refused", 1)
+    assert [hit.entry.identifier for hit in found(fed, text="闽屿").hits] == expected

@@ -13,14 +13,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from hub.backup import Place
 from hub.domain.errors import Refusal
 from hub.initialisation import initialise
-from hub.parts import open_parts, restore_into
+from hub.parts import Parts, open_parts, restore_into
 from hub.settings import Settings
 from hub.store.database import DatabaseUnavailable, Writer
 from hub.store.schema import WrongSchema
@@ -87,10 +87,11 @@ def _step(points: Points, hold: dict[str, str] | None) -> Callable[[str], None]:
 
 
 def settings_of(folder: Path) -> Settings:
-    """A file beside the folder names the database, where it is on a server."""
+    """Files beside the folder name the database and the directory, where they are on servers."""
     return Settings(
         data_dir=folder,
         database_url=engines.url_beside(folder),
+        **engines.index_beside(folder),
         public_url=c.URL,
         people_a_day_per_client=1_000_000,
         people_a_day=1_000_000,
@@ -119,13 +120,29 @@ def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
             into = Settings(data_dir=settings.data_dir, master_key_file=Path(order["master"]))
             made = restore_into(into, _step(points, order.get("hold"))).run(Place(Path(order["with"]["folder"])))
             return {"value": made.backup, "points": points.seen}
-        with open_parts(settings, at_step=_step(points, order.get("hold"))) as parts:
+        with _opened(settings, _step(points, order.get("hold")), order.get("patience_s", 0.0)) as parts:
             points.seen.clear()
             meet()
             found = {"value": (acts.ACTS | journal.ACTS)[order["act"]](parts, **order.get("with", {}))}
     except Exception as error:
         found = said(error)
     return {**found, "points": points.seen}
+
+
+@contextmanager
+def _opened(settings: Settings, at_step: Callable[[str], None], patience_s: float) -> Iterator[Parts]:
+    """The hub's parts; with patience, a server that is away is waited for."""
+    deadline = time.monotonic() + patience_s
+    with ExitStack() as stack:
+        while True:
+            try:
+                parts = stack.enter_context(open_parts(settings, at_step=at_step))
+                break
+            except DatabaseUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        yield parts
 
 
 def said(error: Exception) -> dict[str, Any]:

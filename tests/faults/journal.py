@@ -11,11 +11,13 @@ from typing import Any
 
 from hub.domain.errors import Refusal
 from hub.parts import Parts
+from hub.store.database import DatabaseUnavailable
 from hub.worker import Worker
 from tests.faults import acts
 from tests.faults.acts import Body, certificate, completed, somebody
 
 SHARED = somebody(900)
+PAUSE_S = 0.05
 
 
 class Journal:
@@ -75,6 +77,9 @@ def pusher(parts: Parts, journal: str, index: int, stop: str) -> int:
             entry |= acts.push(parts, case, body)
         except Refusal as refusal:
             entry |= {"refused": refusal.code}
+        except DatabaseUnavailable:  # not answered: asked again, as clients do
+            time.sleep(PAUSE_S)
+            continue
         if entry.get("status") == 202:
             continue
         book.note(entry)
@@ -99,6 +104,10 @@ def revoker(parts: Parts, journal: str, books: list[str], stop: str) -> int:
                 entry |= acts.act(parts, **wanted)
             except Refusal as refusal:
                 entry |= {"refused": refusal.code}
+            except DatabaseUnavailable:
+                time.sleep(PAUSE_S)
+                open_one = {"intend": wanted}
+                continue
             book.note(entry)
             done.append(entry)
         open_one = None

@@ -43,11 +43,11 @@ class Scene:
 def make(folder: Path, engine: str = engines.SQLITE) -> Scene:
     """Certificates A and B of one case, C of another, and D, which is suspended."""
     identifiers: dict[str, str] = {}
-    engines.make(engine, settings_of(folder), lambda settings: identifiers.update(_fill(settings)))
+    engines.make(engine, settings_of(folder), lambda settings: identifiers.update(fill(settings)))
     return Scene(folder, identifiers)
 
 
-def _fill(settings: Settings) -> dict[str, str]:
+def fill(settings: Settings) -> dict[str, str]:
     initialise(settings)
     with open_parts(settings) as parts:
         parts.registration.load_catalogue(acts.CATALOGUE)

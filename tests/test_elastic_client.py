@@ -1,0 +1,150 @@
+"""The connection to Elasticsearch where the other end breaks, stalls or is somebody else: what is said, and how soon."""
+
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from indexer.elastic_client import Access, Client
+from indexer.faults import DirectoryUnavailable, WrongServer
+
+Peer = Callable[[socket.socket], None]
+
+
+@contextmanager
+def peer(behave: Peer) -> Iterator[int]:
+    """Somebody who listens on a port and treats every caller like this."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    caller, _ = listening.accept()
+                    threading.Thread(target=treat, args=(caller,), daemon=True).start()
+
+        def treat(caller: socket.socket) -> None:
+            with caller, suppress(OSError):
+                behave(caller)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listening.getsockname()[1]
+
+
+def hang_up(caller: socket.socket) -> None:
+    """Says nothing and goes."""
+
+
+def reset(caller: socket.socket) -> None:
+    caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    caller.recv(10)
+
+
+def stay_silent(caller: socket.socket) -> None:
+    time.sleep(20)
+
+
+def trickle(caller: socket.socket) -> None:
+    """An answer that goes on for much longer than anybody waits, though it never stops for long."""
+    caller.recv(65_536)
+    kind = b"application/vnd.elasticsearch+json;compatible-with=8"
+    caller.sendall(b"HTTP/1.1 200 OK\r\nX-Elastic-Product: Elasticsearch\r\nContent-Length: 1000\r\n")
+    caller.sendall(b"Content-Type: " + kind + b"\r\n\r\n")
+    for _ in range(100):
+        caller.sendall(b" ")
+        time.sleep(0.1)
+
+
+def ask(port: int, scheme: str = "http", client: Client | None = None) -> tuple[DirectoryUnavailable, float]:
+    """What comes of a question, and after how many seconds."""
+    begun = time.monotonic()
+    asked = client or Client(Access((f"{scheme}://127.0.0.1:{port}",), timeout_s=0.5))
+    with pytest.raises(DirectoryUnavailable) as fault, asked.asking() as server:
+        server.cluster.health()
+    return fault.value, time.monotonic() - begun
+
+
+@pytest.mark.parametrize("behave", [hang_up, reset, stay_silent, trickle])
+def test_a_connection_that_breaks_or_stalls_is_no_wrong_server_and_holds_nobody_up(behave: Peer) -> None:
+    with peer(behave) as port:
+        fault, seconds = ask(port)
+        assert not isinstance(fault, WrongServer)
+        assert seconds < 3
+
+
+@pytest.mark.parametrize("behave", [hang_up, reset, stay_silent])
+def test_so_it_is_while_the_connection_is_made_secure(behave: Peer) -> None:
+    with peer(behave) as port:
+        fault, seconds = ask(port, "https")
+        assert not isinstance(fault, WrongServer)
+        assert seconds < 3
+
+
+def test_a_certificate_that_nobody_here_trusts_is_for_an_operator(tmp_path: Path) -> None:
+    trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trusted.load_cert_chain(certificate(tmp_path))
+
+    def secure(caller: socket.socket) -> None:
+        trusted.wrap_socket(caller, server_side=True)
+
+    with peer(secure) as port:
+        fault, _ = ask(port, "https")
+    assert isinstance(fault, WrongServer)
+    assert "HUB_INDEX_CA_FILE" in str(fault)
+
+
+def test_a_server_without_tls_at_a_secure_address_is_for_an_operator() -> None:
+    def plain(caller: socket.socket) -> None:
+        caller.recv(10)
+        caller.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with peer(plain) as port:
+        fault, _ = ask(port, "https")
+    assert isinstance(fault, WrongServer)
+    assert "no TLS" in str(fault)
+
+
+def certificate(folder: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nobody")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "server.pem"
+    form = serialization.PrivateFormat.PKCS8
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+def test_many_that_fail_together_are_one_failure() -> None:
+    with peer(stay_silent) as port:
+        client = Client(Access((f"http://127.0.0.1:{port}",), timeout_s=0.5))
+        threads = [threading.Thread(target=ask, args=(port, "http", client)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert client._circuit._pause_s == 3.0
+        _, seconds = ask(port, client=client)
+        assert seconds < 0.1
+        client._circuit._until = 0.0  # the time is over: the next one tries
+        _, seconds = ask(port, client=client)
+        assert 0.4 < seconds < 3
+        assert client._circuit._pause_s == 6.0
