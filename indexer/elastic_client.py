@@ -101,7 +101,7 @@ class Client:
         """Raise WrongServer where an operator has to act, DirectoryUnavailable where waiting may help."""
         with self.writing() as server:
             status = server.cluster.health(filter_path="status").body["status"]
-            nodes = server.nodes.info(metric="_none", filter_path="nodes.*.version").body["nodes"]
+            nodes = server.nodes.info(node_id="_all", metric="process", filter_path="nodes.*.version").body["nodes"]
         versions = sorted({str(node["version"]) for node in nodes.values()})
         if any(not version.startswith(f"{MAJOR}.") for version in versions):
             raise WrongServer(

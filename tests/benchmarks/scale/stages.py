@@ -17,7 +17,7 @@ from tests.benchmarks.scale.plausible import Stage
 BESIDE = 12
 """The numbers of stages that are loaded beside the city's own begin here."""
 TWICE = 200_000
-"""Fewer entries are loaded twice, and the faster load counts."""
+"""Fewer entries are loaded twice, and the faster load counts on both sides: the first one finds a cold server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +109,16 @@ def _feed(parts: Parts) -> float:
 
 
 def _rebuild(parts: Parts) -> Rates:
-    """A new generation from the repository, and a load of the same entries without the hub."""
-    begun = time.perf_counter()
-    parts.directory.rebuild()
-    taken = time.perf_counter() - begun
+    """New generations from the repository, and loads of the same entries without the hub, in turn."""
+    ours, bare = [], []
     with indexes.opened(parts.settings) as engine, entries.bare(parts.settings) as alone:
-        count = engine.count(engine.current() or "")
-        bare = min(alone.load(entries.all_of(engine)) for _ in range(2 if count < TWICE else 1))
-    return Rates(count / taken, count / bare, bare / taken)
+        while True:
+            ours.append(_timed(parts.directory.rebuild))
+            count = engine.count(engine.current() or "")
+            bare.append(alone.load(entries.all_of(engine)))
+            if count > TWICE or len(ours) == 2:
+                break
+    return Rates(count / min(ours), count / min(bare), min(bare) / min(ours))
 
 
 def _bulk(parts: Parts, database: repository.Bare, plan: Plan, stage: Stage) -> tuple[Rates, float, list[str]]:
