@@ -23,7 +23,7 @@ class Sizes:
     entries: int = 0
     directory: int = 0
     pushed: int = 0
-    beside_push: dict[str, int] = field(default_factory=dict)
+    beside_push: float = 0.0
 
     @property
     def a_certificate(self) -> float:
@@ -38,7 +38,7 @@ class Sizes:
     @property
     def a_push(self) -> float:
         """What an issued certificate has beside a collected one: the push, its reply, the record."""
-        return sum(self.beside_push.values()) / max(self.pushed, 1)
+        return self.beside_push / max(self.pushed, 1)
 
 
 @dataclass(frozen=True, slots=True)
