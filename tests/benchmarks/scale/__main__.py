@@ -10,7 +10,7 @@ where it was; databases that are named must be empty at its beginning.
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,11 @@ from tests.benchmarks.scale.entries import Watch
 from tests.benchmarks.scale.issuing import IssuingPlan
 from tests.benchmarks.scale.loading import CLIENT
 from tests.benchmarks.scale.stages import Plan
-from tests.benchmarks.scale.table import Run, Sizes
+from tests.benchmarks.scale.table import Run
 
 SCOPES = ("cases:write", "certificates:lookup", "certificates:retrieve", "certificates:manage", "directory:search")
 TEMPORARY = "temporary"
 INDEX = {"index_replicas": 0, "index_timeout_s": 10.0, "index_write_timeout_s": 60.0, "index_prefix": "hub-scale"}
-PUSHED = ("pushes", "intents", "audit")
 
 
 def found(settings: Settings) -> str:
@@ -55,25 +54,14 @@ def run(settings: Settings, certificates: int, plan: Plan, over_http: IssuingPla
     figures = [
         stages.grow(settings, plan, growing[: place + 1], codes, stages.to_stderr) for place in range(len(growing))
     ]
-    database, sizes = repository.bare(settings), Sizes()
+    database, sizes = repository.bare(settings), figures[-1].sizes
     with open_parts(settings) as parts, entries.bare(settings) as engine, indexes.opened(settings) as index:
-        sizes.directory, sizes.entries = engine.size()
-        row = parts.database.reader.one("SELECT COUNT(*) AS n FROM certificates")
-        sizes.certificates = row["n"] if row else 0
-        sizes.tables = database.sizes()
+        before = database.sizes()
         stages.to_stderr("issuing over HTTP")
         made, soon = issuing.measure(settings, key, over_http, Watch(parts, index).is_there)
         database.settle()
-        sizes.pushed = over_http.issued
-        sizes.beside_push = _beside_push(sizes, database.sizes())
+        sizes.note_pushes(over_http.issued, before, database.sizes())
         return Run(database.engine, engine.engine, database.name, engine.name, figures, sizes, made, soon)
-
-
-def _beside_push(sizes: Sizes, after: Mapping[str, tuple[int, int]]) -> float:
-    """Bytes that the pushes since `sizes` have left beside their certificates."""
-    names = [name for name in PUSHED if name in after]
-    grown = sum(sum(after[name]) - sum(sizes.tables[name]) for name in names or after)
-    return max(0.0, grown if names else grown - sizes.pushed * sizes.a_certificate)
 
 
 @contextmanager
