@@ -1,6 +1,6 @@
 """The second commit of rule 2: the intent goes, everything appears: all certificates of the case, or none."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hub.domain.issuing import Intent
@@ -19,13 +19,18 @@ def publish(
     """Write everything; False when somebody else has finished this intent. Raises Raced or KeyRetired."""
     if not intents.delete(writer, intent):
         return False
-    for kid in {planned.kid for planned in intent.planned if planned.kind is not None}:
-        row = writer.one("SELECT state FROM signing_keys WHERE kid = :kid", {"kid": kid})
-        if row is None or row["state"] == 3:
-            raise KeyRetired
+    require_in_use(writer, (planned.kid for planned in intent.planned if planned.kind is not None))
     for change in all_changes:
         changes.apply(writer, change)
     if not cases.put(writer, case_row):
         raise Raced
     pushes.set_reply(writer, intent.push_key, sealed_reply)
     return True
+
+
+def require_in_use(writer: Writer, kids: Iterable[str]) -> None:
+    """Raise KeyRetired where a key that has signed may sign no more."""
+    for kid in sorted(set(kids)):
+        row = writer.one("SELECT state FROM signing_keys WHERE kid = :kid", {"kid": kid})
+        if row is None or row["state"] == 3:
+            raise KeyRetired

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -109,7 +109,7 @@ class SqliteWriter(SqliteReader):
             with _FAULTS:
                 self._connection.executemany(insertion(table, tuple(rows[0])), rows)
 
-    def put_many(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    def put_many(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Insert very many rows."""
         marks = ", ".join("?" * len(columns))
         with _FAULTS:
