@@ -7,7 +7,7 @@ transaction that takes an advisory lock with its BEGIN: shared, or exclusive for
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, Literal
@@ -148,24 +148,25 @@ class PostgresWriter(PostgresTransaction):
             return
         columns = tuple(rows[0])
         if len(rows) >= _COPIED:
-            self._copy(table, columns, rows)
+            self.put_many(table, columns, ([row[name] for name in columns] for row in rows))
             return
         marks = ", ".join(f"({', '.join(f':{name}_{n}' for name in columns)})" for n in range(len(rows)))
         values = {f"{name}_{n}": row[name] for n, row in enumerate(rows) for name in columns}
         self.run(f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks}", values)  # noqa: S608
 
-    def _copy(self, table: str, columns: tuple[str, ...], rows: Sequence[Values]) -> None:
+    def put_many(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """COPY in binary, which takes half the CPU of INSERT on the server and a fifth of it here."""
-        listed = ", ".join(columns)
-        if (table, columns) not in _TYPES:
+        names = tuple(columns)
+        listed = ", ".join(names)
+        if (table, names) not in _TYPES:
             described = _ask(self._connections, self._connection, f"SELECT {listed} FROM {table} LIMIT 0", None)  # noqa: S608
-            _TYPES[table, columns] = [column.type_code for column in described.description or ()]
+            _TYPES[table, names] = [column.type_code for column in described.description or ()]
         cursor = psycopg.Cursor(self._connection)
         statement = f"COPY {table} ({listed}) FROM STDIN (FORMAT BINARY)".encode()
         with self._connections.asking(self._connection), cursor.copy(statement) as copy:
-            copy.set_types(_TYPES[table, columns])
+            copy.set_types(_TYPES[table, names])
             for row in rows:
-                copy.write_row([row[name] for name in columns])
+                copy.write_row(row)
 
 
 class PostgresDatabase:
