@@ -113,13 +113,14 @@ class Intake:
             push=pushes.row_of(self._vault, received, answer),
             people=people,
             intent=None,
+            audit=self._audit.row(record, "ok"),
         )
         with self._database.write() as writer:
             reserve(writer, self._vault, reservation)
             if push.status is CaseStatus.ACCEPTED:
                 # Naming people in an open case makes them visible, so it counts like looking them up.
                 seen.count_people(writer, received.at, received.client, None, case.parties, self._settings)
-            self._audit.write(writer, record, "ok")
+        record.written = True
         return answer
 
     def _note(self, received: Received, before: CaseRecord, record: Record) -> dict[str, Any]:

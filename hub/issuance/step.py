@@ -102,11 +102,12 @@ class Issuance:
             number_rows=tuple(plan.number_rows),
             successions=tuple(plan.successions),
             unchanged=tuple(plan.unchanged),
+            audit=self._audit.row(record, "ok"),
         )
         self._at_step("reserve")
         with self._database.write() as writer:
             reserve(writer, self._vault, reservation)
-            self._audit.write(writer, record, "ok")
+        record.written = True
         self._at_step("reserved")
         return Reserved(intent, case)
 
@@ -168,8 +169,7 @@ class Issuance:
         self._at_step("publish")
         try:
             with self._database.write() as writer:
-                key_store.require_current(writer, self._vault)
-                done = publish(writer, intent, changes, case_row, sealed_reply)
+                done = publish(writer, self._vault, intent, changes, case_row, sealed_reply)
         except KeyRetired:
             self._keyring.refresh()
             done = False

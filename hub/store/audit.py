@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from hub.clock import Clock
 from hub.domain.dates import SHANGHAI, to_micros
@@ -64,26 +65,27 @@ class Audit:
 
     def write(self, writer: Writer, record: Record, outcome: str) -> None:
         """Add the row to an open transaction: the answer and its record are kept together or not at all."""
-        now = self._clock.now()
-        writer.insert(
-            "audit",
-            {
-                "month": month_of(now),
-                "id": record.id,
-                "at": to_micros(now),
-                "client": record.client,
-                "clerk": record.clerk,
-                "action": record.action,
-                "outcome": outcome,
-                "source": record.source,
-                "case_number": record.case_number,
-                "party": record.party,
-                "home": record.home,
-                "certificate": record.certificate,
-                "request": record.request,
-            },
-        )
+        writer.insert("audit", self.row(record, outcome))
         record.written = True
+
+    def row(self, record: Record, outcome: str) -> dict[str, Any]:
+        """The row alone, for whoever inserts it with others and then says that the record is written."""
+        now = self._clock.now()
+        return {
+            "month": month_of(now),
+            "id": record.id,
+            "at": to_micros(now),
+            "client": record.client,
+            "clerk": record.clerk,
+            "action": record.action,
+            "outcome": outcome,
+            "source": record.source,
+            "case_number": record.case_number,
+            "party": record.party,
+            "home": record.home,
+            "certificate": record.certificate,
+            "request": record.request,
+        }
 
 
 def month_of(moment: datetime) -> int:

@@ -10,6 +10,13 @@ from hub.store.database import Reader, Writer
 from hub.store.sealing import seal, unseal
 from hub.vault import Vault
 
+REPLACED = (
+    "UPDATE cases SET accepted_by = :accepted_by, status = :status, amendment = :amendment,"
+    " accepted_at = :accepted_at, completed_at = :completed_at, revision = :revision, sealed = :sealed"
+    " WHERE source = :source AND case_number = :case_number AND revision = :revision - 1"
+)
+"""The next revision in place of the one before; it changes nothing where somebody else has changed the case."""
+
 
 @dataclass(frozen=True, slots=True)
 class CaseRecord:
@@ -119,15 +126,7 @@ def put(writer: Writer, row: dict[str, Any]) -> bool:
             )
             == 1
         )
-    return (
-        writer.run(
-            "UPDATE cases SET accepted_by = :accepted_by, status = :status, amendment = :amendment,"
-            " accepted_at = :accepted_at, completed_at = :completed_at, revision = :revision, sealed = :sealed"
-            " WHERE source = :source AND case_number = :case_number AND revision = :revision - 1",
-            row,
-        )
-        == 1
-    )
+    return writer.run(REPLACED, row) == 1
 
 
 def with_certificates(case: CaseRecord, certificates: tuple[tuple[int, int, int], ...]) -> CaseRecord:

@@ -4,7 +4,7 @@ A change carries the revision that it was prepared from; when the certificate ha
 and the step does its work again. Each change leaves one act and one outbox entry with the ledger leaf.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -145,6 +145,17 @@ def apply(writer: Writer, change: Change) -> None:
             _put_holding(writer, row)
     writer.insert("acts", change.act)
     writer.insert("outbox", change.outbox)
+
+
+def rows_of_new(new: Sequence[Change]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """(table, rows) of all that new certificates are; nothing of it can exist already."""
+    return [
+        ("certificates", [change.certificate for change in new]),
+        ("versions", [change.version for change in new if change.version is not None]),
+        ("holdings", [{**row, "ended": 0} for change in new for row in change.holdings]),
+        ("acts", [change.act for change in new]),
+        ("outbox", [change.outbox for change in new]),
+    ]
 
 
 def _apply_move(writer: Writer, change: Change) -> None:

@@ -1,5 +1,26 @@
 """The few statements that are not one text for both engines, and why."""
 
+from hub.store import cases, intents, pushes
+from hub.store.guarded import Guard
+
+KEYS_CURRENT = Guard(
+    "keys_current",
+    "SELECT 1 WHERE (SELECT string_agg(number || ':' || state, ' ' ORDER BY number) FROM data_keys) = :mark",
+)
+INTENT_GONE = Guard("intent_gone", f"{intents.GONE} AND {{before}} RETURNING 1")
+CASE_REPLACED = Guard("case_replaced", f"{cases.REPLACED} AND {{before}} RETURNING 1")
+PUSH_REPLIED = Guard("push_replied", f"{pushes.REPLIED} AND {{before}} RETURNING 1")
+"""PostgreSQL: the guards of reserve and publish, which are one statement each (hub.store.guarded)."""
+KEYS_SIGN = "keys_sign"
+
+
+def keys_sign(count: int) -> Guard:
+    """The guard that finds all of `:kid_0` and so on, `count` of them, and none of them retired."""
+    kids = ", ".join(f":kid_{n}" for n in range(count))
+    found = f"(SELECT COUNT(*) FROM signing_keys WHERE kid IN ({kids}) AND state <> 3)"  # noqa: S608
+    return Guard(KEYS_SIGN, f"SELECT 1 WHERE {{before}} AND {found} = {count}")
+
+
 SEQUENCE = (
     "WITH chosen AS (SELECT o.entry FROM outbox o WHERE NOT EXISTS (SELECT 1 FROM outbox b WHERE b.home = o.home"
     " AND b.certificate = o.certificate AND b.revision < o.revision) ORDER BY o.entry LIMIT :limit),"

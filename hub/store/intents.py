@@ -14,6 +14,9 @@ from hub.vault import Vault
 
 _PLANNED = tuple(f.name for f in fields(Planned))
 
+GONE = "DELETE FROM intents WHERE source = :source AND case_number = :case_number AND intent = :intent AND voided = 0"
+"""The end of an open intent; it finds nothing where somebody else has done or voided it."""
+
 
 def open_intent(reader: Reader, vault: Vault, source: str, case_number: str) -> Intent | None:
     """The case's intent that is neither published nor voided, or None."""
@@ -96,14 +99,7 @@ def put_off(writer: Writer, source: str, case_number: str, until: datetime) -> N
 
 def delete(writer: Writer, intent: Intent) -> bool:
     """Take the intent away; False when somebody else has done or voided it: then nothing else may be written."""
-    return (
-        writer.run(
-            "DELETE FROM intents WHERE source = :source AND case_number = :case_number AND intent = :intent"
-            " AND voided = 0",
-            _key(intent),
-        )
-        == 1
-    )
+    return writer.run(GONE, _key(intent)) == 1
 
 
 def void(writer: Writer, intent: Intent) -> bool:

@@ -53,6 +53,11 @@ def require_current(reader: Reader, vault: Vault) -> None:
         raise StaleKeys
 
 
+def mark_text(vault: Vault) -> str:
+    """`number:state` of every data key that the vault knows, as a statement can compare it."""
+    return " ".join(f"{number}:{state}" for number, state in vault.mark)
+
+
 def add_data_key(writer: Writer, key: WrappedKey, at: int) -> None:
     """Record a new data key."""
     writer.insert(

@@ -54,12 +54,16 @@ def resolve(reader: Reader, vault: Vault, people: tuple[Person, ...]) -> tuple[R
 
 def insert(writer: Writer, resolved: tuple[Resolved, ...]) -> None:
     """Insert the new parties; raises Duplicate when somebody was faster (resolve again)."""
-    fresh = {item.party: item for item in resolved if item.row is not None}
+    for blind, row in rows_of_new(resolved):
+        writer.insert_many("blind_index", blind)
+        writer.insert("parties", row)
+
+
+def rows_of_new(resolved: tuple[Resolved, ...]) -> list[tuple[tuple[dict[str, object], ...], dict[str, object]]]:
+    """(rows of blind_index, row of parties) of each new party once, in the order in which they must be inserted."""
+    fresh = {item.party: (item.blind, item.row) for item in resolved if item.row is not None}
     # By their hashes: two pushes that bring the same people in another order would wait for each other.
-    for item in sorted(fresh.values(), key=lambda one: [str(row["hash"]) for row in one.blind]):
-        if item.row is not None:
-            writer.insert_many("blind_index", item.blind)
-            writer.insert("parties", item.row)
+    return sorted(fresh.values(), key=lambda new: [str(row["hash"]) for row in new[0]])
 
 
 def blind_rows(vault: Vault, kind: int, text: str, target: int, home: int) -> tuple[dict[str, object], ...]:

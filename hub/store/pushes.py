@@ -14,6 +14,12 @@ from hub.store.database import Duplicate, Raced, Reader, Writer
 from hub.store.sealing import key_text, seal, unseal
 from hub.vault import Vault
 
+REPLIED = (
+    "UPDATE pushes SET reply = :reply WHERE month = :month AND source = :source AND case_number = :case_number"
+    " AND digest = :digest AND reply IS NULL"
+)
+"""The reply, once."""
+
 
 @dataclass(frozen=True, slots=True)
 class SeenPush:
@@ -123,8 +129,7 @@ def set_reply(writer: Writer, key: tuple[int, str, str, bytes], sealed: bytes) -
     """Keep the reply that an equal push gets for ever."""
     month, source, case_number, digest = key
     writer.run(
-        "UPDATE pushes SET reply = :reply WHERE month = :month AND source = :source AND case_number = :case_number"
-        " AND digest = :digest AND reply IS NULL",
+        REPLIED,
         {"month": month, "source": source, "case_number": case_number, "digest": digest, "reply": sealed},
     )
 

@@ -1,0 +1,133 @@
+"""PostgreSQL: a whole write as one statement, all of it or nothing.
+
+Parts of such a statement see one moment, not each other, and fail silently: who loses an ON CONFLICT gets no row, and
+an UPDATE or DELETE that finds nothing lets what stands beside it be written. So every part hangs on what the guard
+before it has returned, the counts come back, and the first part that falls short is named.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from hub.store.database import Values, Writer
+
+MAY_BE_NULL = {
+    "certificates": {"valid_until": "INTEGER", "superseded_on": "INTEGER", "organisation": "TEXT"},
+    "versions": {"valid_until": "INTEGER", "superseded_on": "INTEGER"},
+    "holdings": {"valid_until": "INTEGER", "superseded_on": "INTEGER"},
+    "acts": {"subkind": "TEXT"},
+    "handles": {"receipt": "TEXT"},
+    "cases": {"completed_at": "BIGINT"},
+    "pushes": {"reply": "BYTEA"},
+    "audit": {
+        **dict.fromkeys(("clerk", "source", "case_number", "request"), "TEXT"),
+        **dict.fromkeys(("party", "home", "certificate"), "BIGINT"),
+    },
+}
+"""The type of a column whose first value may be NULL, which does not say what it would be."""
+_MOST = 30_000
+"""Values of one statement; the protocol has room for 65,535."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A part that must return one row; `{before}` in its text says that the guard before it has held."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Rows that share one set of columns; none is fine.
+
+    guards: rows that exist already are left out and not an error, and what follows is written only where none was.
+    """
+
+    table: str
+    rows: Sequence[Values]
+    name: str = ""
+    guards: bool = False
+
+    @property
+    def shape(self) -> "Shape":
+        """What of it is seen in the text."""
+        return Shape(self.name or self.table, self.table, tuple(self.rows[0]), len(self.rows), self.guards)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """An Insert without its values; `name` says what it is in the answer."""
+
+    name: str
+    table: str
+    columns: tuple[str, ...]
+    rows: int
+    guards: bool
+
+    @property
+    def marks(self) -> Iterator[list[str]]:
+        """The names of the values, row by row."""
+        return ([f"{self.name}_{n}_{column}" for column in self.columns] for n in range(self.rows))
+
+
+def suits(writer: Writer, rows: int) -> bool:
+    """Whether as many rows of any table may be written in this way."""
+    return writer.engine == "postgresql" and rows * 20 < _MOST
+
+
+def write(writer: Writer, parts: Sequence[Guard | Insert], values: Values) -> str | None:
+    """Write all parts in order; the name of the first that fell short, and then the transaction must be left.
+
+    values: those of the guards. Raises Duplicate for an Insert that is no guard.
+    """
+    used = [part for part in parts if isinstance(part, Guard) or part.rows]
+    text, wanted = _statement(tuple(part if isinstance(part, Guard) else part.shape for part in used))
+    given = dict(values)
+    for part in used:
+        if isinstance(part, Insert):
+            given.update(_named(part))
+    found = writer.one(text, given)
+    if found is None:
+        raise RuntimeError("a statement that counts has returned nothing")
+    return next((name for name, count in wanted.items() if found[name] != count), None)
+
+
+def _named(part: Insert) -> Iterator[tuple[str, Any]]:
+    shape = part.shape
+    for names, row in zip(_names(shape), part.rows, strict=True):
+        yield from zip(names, (row[column] for column in shape.columns), strict=True)
+
+
+@lru_cache(maxsize=1024)
+def _names(shape: Shape) -> list[list[str]]:
+    return list(shape.marks)
+
+
+@lru_cache(maxsize=1024)
+def _statement(parts: tuple[Guard | Shape, ...]) -> tuple[str, Mapping[str, int]]:
+    """The text, and how many rows each part must return."""
+    before, texts, wanted = "TRUE", [], {}
+    for part in parts:
+        text = part.text if isinstance(part, Guard) else _insertion(part)
+        wanted[part.name] = count = 1 if isinstance(part, Guard) else part.rows
+        texts.append(f"{part.name}_done AS ({text.replace('{before}', before)})")
+        if isinstance(part, Guard) or part.guards:
+            before = f"(SELECT COUNT(*) FROM {part.name}_done) = {count}"  # noqa: S608 (names are ours)
+    counts = ", ".join(f"(SELECT COUNT(*) FROM {name}_done) AS {name}" for name in wanted)  # noqa: S608
+    return f"WITH {', '.join(texts)} SELECT {counts}", wanted
+
+
+def _insertion(shape: Shape) -> str:
+    types = MAY_BE_NULL.get(shape.table, {})
+    rows = [[f":{name}" for name in names] for names in shape.marks]
+    rows[0] = [
+        f"CAST({mark} AS {types[column]})" if column in types else mark
+        for mark, column in zip(rows[0], shape.columns, strict=True)
+    ]
+    values, columns = ", ".join(f"({', '.join(row)})" for row in rows), ", ".join(shape.columns)
+    return (
+        f"INSERT INTO {shape.table} ({columns}) SELECT * FROM (VALUES {values}) AS v WHERE {{before}}"  # noqa: S608
+        f"{' ON CONFLICT DO NOTHING' if shape.guards else ''} RETURNING 1"
+    )
