@@ -21,7 +21,6 @@ def keys_sign(count: int) -> Guard:
     return Guard(KEYS_SIGN, f"SELECT 1 WHERE {{before}} AND {found} = {count}")
 
 
-
 SEQUENCE = (
     "WITH chosen AS (SELECT o.entry FROM outbox o WHERE NOT EXISTS (SELECT 1 FROM outbox b WHERE b.home = o.home"
     " AND b.certificate = o.certificate AND b.revision < o.revision) ORDER BY o.entry LIMIT :limit),"

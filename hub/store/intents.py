@@ -14,9 +14,7 @@ from hub.vault import Vault
 
 _PLANNED = tuple(f.name for f in fields(Planned))
 
-GONE = (
-    "DELETE FROM intents WHERE source = :source AND case_number = :case_number AND intent = :intent AND voided = 0"
-)
+GONE = "DELETE FROM intents WHERE source = :source AND case_number = :case_number AND intent = :intent AND voided = 0"
 """The end of an open intent; it finds nothing where somebody else has done or voided it."""
 
 
