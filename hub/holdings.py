@@ -1,7 +1,8 @@
 """Which certificates a party holds: asked of the directory, answered by the repository.
 
 Both ways give the same answer at any moment. The order of reads makes it so: first how far the directory has come, then
-what has changed since, then the directory itself. Whatever it names is read anew, and dropped where it does not hold.
+what has changed since and what it has refused, then the directory itself. Whatever it names is read anew, and dropped
+where it does not hold.
 """
 
 import time

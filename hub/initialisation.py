@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub import indexes
-from hub.backup import NotPossible
-from hub.backup.place import is_unfinished
 from hub.clock import Clock
 from hub.directory import Busy, Directory
 from hub.domain.dates import to_micros
-from hub.parts import keys_folder
+from hub.parts import keys_folder, require_whole
 from hub.settings import Settings
 from hub.signing_keys import SigningKeys, Wanted, base_keys
 from hub.store import catalogue as catalogue_store
@@ -45,18 +43,13 @@ class Initialised:
 def initialise(settings: Settings, clock: Clock | None = None) -> Initialised:
     """Create or complete the data directory, the database and all keys.
 
-    Raises VaultError when the master key is missing or not the one that this database was made with, NotPossible where
-    a restore was interrupted, and DatabaseUnavailable.
+    Raises VaultError when the master key is missing or not the one that this database was made with, WrongDatabase
+    where a restore or a move to a server was interrupted, and DatabaseUnavailable.
     """
     clock = clock or Clock()
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _lock(settings.data_dir / ".init.lock"):
-        if engines.is_embedded(settings) and is_unfinished(settings.data_dir, engines.embedded_path(settings)):
-            raise NotPossible(
-                "这里有一次没有做完的恢复:请再次运行 hub restore,或清空数据目录。",
-                "A restore into this data directory was interrupted: run `hub restore` again, or empty it.",
-                is_setting=True,
-            )
+        require_whole(settings)
         place = engines.place_of(settings)
         migrated = schema.migrate(place)
         database = engines.opened_as_owner(place)

@@ -8,6 +8,7 @@ from pathlib import Path
 from hub import indexes
 from hub.access import Access
 from hub.backup import Backup, Restore, Target
+from hub.backup.place import RESTORING, is_unfinished
 from hub.clock import Clock
 from hub.directory import Directory
 from hub.holdings import Holdings
@@ -24,12 +25,13 @@ from hub.retrieval import Retrieval
 from hub.rotation import Rotation
 from hub.settings import Settings
 from hub.signing_keys import SigningKeys
-from hub.store import engines, schema
+from hub.store import engines, moved, schema
 from hub.store import keys as key_store
 from hub.store.audit import Audit
 from hub.store.catalogue import CatalogueCache
-from hub.store.database import Database
+from hub.store.database import Database, WrongDatabase
 from hub.store.documents import Documents
+from hub.store.filling import blank
 from hub.store.ids import Ids
 from hub.vault import MasterKey, Vault
 from hub.verification import Verification
@@ -83,15 +85,28 @@ def documents_folder(settings: Settings) -> Path:
 
 
 def restore_into(settings: Settings, at_step: Callable[[str], None] = lambda _: None) -> Restore:
-    """What puts a backup back where these settings say; nothing needs to be there, but for the master key."""
+    """What puts a backup back where these settings say; nothing needs to be there, but for the master key, and on a
+    server an empty database. Raises WrongDatabase where the settings cannot be read as a place.
+    """
     target = Target(
         data_dir=settings.data_dir,
-        database=engines.embedded_path(settings),
+        database=blank(engines.place_of(settings), settings.data_dir / RESTORING),
         keys=keys_folder(settings),
         documents=documents_folder(settings),
         master_key=settings.master_key_path,
     )
     return Restore(target, at_step)
+
+
+def require_whole(settings: Settings) -> None:
+    """Raise WrongDatabase where a restore or a move to a server was begun and has not come to its end."""
+    embedded = engines.embedded_path(settings)
+    moved.require_finished(embedded)
+    if is_unfinished(settings.data_dir, embedded if engines.is_embedded(settings) else None):
+        raise WrongDatabase(
+            "这里有一次没有做完的恢复:请再次运行 hub restore,或清空数据目录。",
+            "A restore into this data directory was interrupted: run `hub restore` again, or empty it",
+        )
 
 
 @contextmanager
@@ -108,7 +123,9 @@ def open_parts(
     server's may not. Raises schema.WrongSchema before `hub init` or `hub migrate`, VaultError for a missing or another
     master key, WrongDatabase and DatabaseUnavailable, WrongServer for the directory's server.
     """
-    database = engines.opened(engines.place_of(settings, patient=patient))
+    place = engines.place_of(settings, patient=patient)
+    require_whole(settings)
+    database = engines.opened(place)
     checkers = Checkers(settings.files_at_once, settings.file_deadline_s)
     try:
         schema.require(database)
@@ -141,6 +158,8 @@ class _Ground:
 def _ground(
     settings: Settings, clock: Clock, database: Database, index: DirectoryEngine, at_step: Callable[[str], None]
 ) -> _Ground:
+    if not key_store.data_keys(database.reader):
+        raise schema.WrongSchema("the database has no keys yet: run `hub init`")
     vault = Vault(MasterKey.read(settings.master_key_path), lambda: key_store.data_keys(database.reader))
     folder = KeyFolder(keys_folder(settings), vault.key_files_passphrase)
     ids = Ids(database)

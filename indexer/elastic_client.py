@@ -66,8 +66,8 @@ class Client:
 
     @contextmanager
     def writing(self) -> Iterator[Elasticsearch]:
-        """For work that may take its time, and that tries whatever happened before."""
-        with self._watched(self._circuit.failures):
+        """For work that may take its time. A server that takes no writes may answer well: the circuit is no matter."""
+        with faults():
             yield self._writing
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ class Client:
         try:
             with faults():
                 yield
-        except DirectoryBroken:
+        except (DirectoryBroken, _Declined):
             self._circuit.answered()
             raise
         except DirectoryUnavailable:
@@ -162,7 +162,8 @@ def fault_of(status: int, kind: str) -> DirectoryUnavailable:
             f"HUB_INDEX_URL 处的服务器版本不对,请改用 Elasticsearch {MAJOR}.x。",
             f"The server at HUB_INDEX_URL does not speak our protocol: use Elasticsearch release {MAJOR}",
         )
-    return DirectoryUnavailable(f"{status} {kind}" if kind.replace("_", "").isalnum() else str(status))
+    text = f"{status} {kind}" if kind.replace("_", "").isalnum() else str(status)
+    return _Declined(text) if status in {400, 404, 405, 409} else DirectoryUnavailable(text)
 
 
 def _tls_fault(error: TlsError) -> DirectoryUnavailable:
@@ -192,6 +193,10 @@ def _require_whole(answer: dict[str, Any]) -> None:
         raise DirectoryUnavailable("only a part of the index has answered")
 
 
+class _Declined(DirectoryUnavailable):
+    """The server is well, and will not do this one thing."""
+
+
 class _Circuit:
     """Whether the server is taken to be down, by the monotonic clock.
 
@@ -202,7 +207,7 @@ class _Circuit:
         self._lock = threading.Lock()
         self._until = 0.0
         self._pause_s = 0.0
-        self.failures = 0
+        self._failures = 0
 
     def enter(self) -> int:
         """How many failures there have been; raises DirectoryUnavailable while the server is taken to be down."""
@@ -212,14 +217,14 @@ class _Circuit:
                 if now < self._until:
                     raise DirectoryUnavailable("it has failed a moment ago")
                 self._until = now + self._pause_s  # this one tries; the others wait for what becomes of it
-            return self.failures
+            return self._failures
 
     def failed(self, failures: int) -> None:
         """Take the server to be down, for longer where it was tried again; `failures` is what `enter` has said."""
         with self._lock:
-            if failures != self.failures:
+            if failures != self._failures:
                 return
-            self.failures += 1
+            self._failures += 1
             self._pause_s = min(self._pause_s * 2 or _DOWN_S, _DOWN_AT_MOST_S)
             self._until = time.monotonic() + self._pause_s
 

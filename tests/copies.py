@@ -36,8 +36,8 @@ def settings_of(data: Path, master: Path, **more: Any) -> Settings:
     return Settings(data_dir=data, master_key_file=master, public_url=c.URL, **more)
 
 
-def restored(folder: Path, data: Path, master: Path, keys: Path | None = None) -> Settings:
-    settings = settings_of(data, master)
+def restored(folder: Path, data: Path, master: Path, keys: Path | None = None, **more: Any) -> Settings:
+    settings = settings_of(data, master, **more)
     restore_into(settings).run(Place(folder, keys))
     return settings
 
@@ -47,8 +47,12 @@ def rows_of(parts: Parts) -> dict[str, list[copying.Row]]:
     return {s.name: [row for some in copying.batches(reader, s) for row in some] for s in copying.shapes()}
 
 
-def hub(*args: object, data: Path, master: Path | None = None) -> subprocess.CompletedProcess[str]:
+def hub(
+    *args: object, data: Path, master: Path | None = None, url: str | None = None
+) -> subprocess.CompletedProcess[str]:
     env = {"PATH": os.environ["PATH"], "HUB_DATA_DIR": str(data)}
+    if url is not None:
+        env["HUB_DATABASE_URL"] = url
     if master is not None:
         env["HUB_MASTER_KEY_FILE"] = str(master)
     return subprocess.run([*HUB, *map(str, args)], env=env, capture_output=True, text=True, check=False)

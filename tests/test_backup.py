@@ -183,7 +183,7 @@ def test_numbers_given_out_after_the_backup_are_not_given_again(town: Town, tmp_
     made = tmp_path / "copy"
     town.parts.backup.run(Place(made))
     lost = [town.issue(f"C-{n}", grant(f"许-{n}"))[0] for n in range(2, 9)]
-    with open_parts(Settings(data_dir=town.folder, public_url=t.URL)) as other:
+    with open_parts(town.parts.settings) as other:
         assert all(other.ids.take(name) for name in ids.NAMES)
     reached = {row["name"]: row["next"] for row in town.rows("id_blocks")}
     settings = restored(made, tmp_path / "new", town.folder / "master.key")

@@ -1,17 +1,24 @@
-"""Where a backup lies, and where one is put back: what may be there before, and what is taken away when it fails."""
+"""Where a backup lies, and where one is put back: what may be there before, and what is taken away when it fails.
+
+A backup is put back into a data directory (keys and documents) and a database: the file in it, or one of a server.
+"""
 
 import fcntl
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from hub.backup import manifest
+from hub.store.database import DatabaseUnavailable
+from hub.store.filling import Blank
 
 RESTORING = ".restoring"
 _LOCK = ".init.lock"
+_MARK = "mark"
 _SYNC_AT_ONCE = 64
 _README = """\
 电子证照共享平台的备份。 A backup of a certificate hub.
@@ -159,46 +166,50 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The data directory that a backup is put back into. Until the database has its name, `.restoring` lies beside."""
+    """Where a backup is put back. From the first change to the last, `.restoring` lies in the data directory.
+
+    It says into which database, and has a mark that the database will have when it is filled.
+    """
 
     data_dir: Path
-    database: Path
+    database: Blank
     keys: Path
     documents: Path
     master_key: Path
 
     @property
     def staging(self) -> Path:
-        """Where the database is made; there from the first change to the last."""
+        """There until everything is; a new file of the embedded database is made in it."""
         return self.data_dir / RESTORING
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether the database has been put in place: the last thing that a restore does."""
-        return self.database.exists()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """One restore at a time, and no `hub init` beside it; raises NotPossible."""
-        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(self.data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise NotPossible(
-                    "另一个命令正在使用这个数据目录。", "Another command is at work on this data directory."
-                ) from None
-            yield
-        finally:
-            os.close(handle)
+        return alone(self.data_dir)
 
-    def begin(self) -> None:
-        """Make the staging folder; raises NotPossible where more is there than the master key.
+    def is_complete(self) -> bool:
+        """Whether a restore was begun here and its database filled: then only `.restoring` has to go.
+
+        Raises NotPossible where it was begun into another database, DatabaseUnavailable where nobody can tell.
+        """
+        name, mark = self._begun()
+        if not mark:
+            return self.staging.exists() and self.database.is_filled("")
+        if name != self.database.name:
+            raise NotPossible(
+                f"这里有一次没有做完的恢复,数据库是 {name}:请用同样的设置再次运行 hub restore,或清空数据目录。",
+                f"A restore into {name} was interrupted here: run it again with that setting, or empty the data"
+                " directory.",
+                is_setting=True,
+            )
+        return self.database.is_filled(mark)
+
+    def begin(self) -> str:
+        """Make the staging folder: the mark of this attempt. Raises NotPossible and WrongDatabase where more is there
+        than the master key and empty tables.
 
         What a restore left that was killed before its end is taken away first.
         """
-        if self.staging.exists() and not self.is_complete:
+        if self.staging.exists():
             self.clear()
         others = sorted(entry.name for entry in self.data_dir.iterdir() if not self._may_be_there(entry))
         if others:
@@ -207,14 +218,34 @@ class Target:
                 "The data directory is not empty: a backup is put back into an empty one (HUB_DATA_DIR).",
                 is_setting=True,
             )
+        self.database.require_empty()
+        mark = secrets.token_hex(16)
         self.staging.mkdir(mode=0o700)
+        writing = Writing()
+        with writing.whole():
+            writing.write(self.staging / _MARK, f"{self.database.name}\n{mark}\n".encode())
         sync_folder(self.data_dir)
+        return mark
+
+    def _begun(self) -> tuple[str, str]:
+        """The database and the mark of the attempt that has begun; empty without one."""
+        try:
+            name, mark = (self.staging / _MARK).read_text(encoding="utf-8").splitlines()
+        except (FileNotFoundError, ValueError):
+            return "", ""
+        return name, mark
 
     def _may_be_there(self, entry: Path) -> bool:
         if entry.name == _LOCK or entry == self.master_key or entry.name.startswith(f"{self.master_key.name}.former-"):
             return True
         mounted = {self.keys.name, self.documents.name, "lost+found"}  # other media, mounted before
         return entry.name in mounted and entry.is_dir() and not any(entry.iterdir())
+
+    def give_up(self, mark: str) -> None:
+        """After a fault: take away what was written, unless the database is filled or nobody can tell."""
+        with suppress(OSError, DatabaseUnavailable):
+            if not self.database.is_filled(mark):
+                self.clear()
 
     def clear(self) -> None:
         """Take away what an attempt has written; the staging folder last, for it says that there was one."""
@@ -227,20 +258,37 @@ class Target:
         self.documents.with_name(f"{self.documents.name}.lock").unlink(missing_ok=True)
         shutil.rmtree(self.staging)
 
-    def publish(self, database: Path) -> None:
-        """Give the finished database its name, which makes the hub complete, and take the staging folder away."""
+    def sync(self) -> None:
+        """Everything but the database is on the disk."""
         for folder in (self.keys, self.documents, self.staging):
             sync_folder(folder)
-        database.rename(self.database)
-        sync_folder(self.data_dir)
-        self.leave()
 
     def leave(self) -> None:
-        """Take the staging folder of a finished restore away."""
-        shutil.rmtree(self.staging)
+        """The database is filled: take the staging folder away, under another name, for its mark must not go first."""
         sync_folder(self.data_dir)
+        done = self.staging.with_name(f"{RESTORING}.done")
+        self.staging.rename(done)
+        sync_folder(self.data_dir)
+        shutil.rmtree(done)
 
 
-def is_unfinished(data_dir: Path, database: Path) -> bool:
-    """Whether a restore into this data directory was begun and did not come to its end."""
-    return (data_dir / RESTORING).exists() and not database.exists()
+@contextmanager
+def alone(data_dir: Path) -> Iterator[None]:
+    """No other command that makes or replaces a data directory is at work on it; raises NotPossible."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NotPossible(
+                "另一个命令正在使用这个数据目录。", "Another command is at work on this data directory."
+            ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def is_unfinished(data_dir: Path, database: Path | None) -> bool:
+    """Whether a restore into this data directory was begun and did not come to its end. database: an embedded one."""
+    return (data_dir / RESTORING).exists() and (database is None or not database.exists())

@@ -1,14 +1,13 @@
-"""Put a backup back into an empty data directory, whole or not at all.
+"""Put a backup back into an empty data directory and an empty database, whole or not at all.
 
-Everything is made beside its place, and compared with what the backup says; the database gets its name last. Killed
-before that, the next attempt takes away what is there and begins anew; after it, the hub is complete.
+Everything is made beside its place, and compared with what the backup says; the database is there last: a file gets its
+name, a server's transaction is kept. Killed before that, the next attempt takes away what is there and begins anew;
+after it, the hub is complete.
 """
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import cbor2
 
@@ -17,11 +16,12 @@ from hub.backup.making import KEPT_APART, Progress
 from hub.backup.manifest import Manifest, TableFile
 from hub.backup.place import NotPossible, Place, Target, Writing
 from hub.backup.rows import Damaged, read_rows
-from hub.store import copying, documents, engines, feed, ids, schema
+from hub.store import copying, documents, feed, ids, schema
 from hub.store import keys as key_store
 from hub.store.copying import Row, Shape
-from hub.store.database import Database
-from hub.store.documents import DocumentDamaged, Documents
+from hub.store.database import Reader
+from hub.store.documents import DocumentDamaged, Files
+from hub.store.filling import Filling, load
 from hub.vault import MasterKey, Vault
 from signing.errors import KeyMissing
 from signing.keys import KeyFolder, Purpose
@@ -50,30 +50,29 @@ class Restore:
     def run(self, place: Place, progress: Progress = lambda _done, _total: None) -> Manifest:
         """What was put back. `progress` is told rows and files so far, and all of them.
 
-        Raises NotPossible, VaultError for another master key, Damaged, DatabaseUnavailable, OSError; then the data
-        directory is as it was before.
+        Raises NotPossible, VaultError for another master key, Damaged, WrongDatabase, DatabaseUnavailable, OSError;
+        then everything is as it was before, but for what a server that went away may have kept: the restore is run
+        again, and finds out.
         """
         opened = self._open(place)
         target = self._target
         with target.alone():
-            if target.is_complete and target.staging.exists():
+            if target.is_complete():
                 target.leave()  # killed after its last step but one
                 return opened.manifest
-            target.begin()
+            mark = target.begin()
             self._at_step("begun")
             try:
-                self._fill(opened, progress)
+                with target.database.filling(mark) as filling:
+                    self._fill(filling, opened, progress)
+                    target.sync()
+                    self._at_step("filled")
             except BaseException:
-                with suppress(OSError):
-                    target.clear()
+                target.give_up(mark)
                 raise
-            self._at_step("filled")
-            target.publish(self._database_path)
+            self._at_step("kept")
+            target.leave()
         return opened.manifest
-
-    @property
-    def _database_path(self) -> Path:
-        return self._target.staging / self._target.database.name
 
     # --- before anything is written -----------------------------------------------------------------------------------
 
@@ -107,21 +106,15 @@ class Restore:
 
     # --- the copy -----------------------------------------------------------------------------------------------------
 
-    def _fill(self, opened: _Opened, progress: Progress) -> None:
-        schema.migrate(self._database_path)
-        database = engines.opened(self._database_path)
-        try:
-            self._load(database, opened, progress)
-            self._at_step("rows")
-            vault = Vault(opened.master, lambda: key_store.data_keys(database.reader))
-            self._write_keys(opened, vault)
-            self._at_step("keys")
-            self._write_documents(database, opened, vault, progress)
-        finally:
-            database.close()
-        copying.require_whole(self._database_path)
+    def _fill(self, filling: Filling, opened: _Opened, progress: Progress) -> None:
+        self._load(filling, opened, progress)
+        self._at_step("rows")
+        vault = Vault(opened.master, lambda: key_store.data_keys(filling.reader))
+        self._write_keys(opened, vault)
+        self._at_step("keys")
+        self._write_documents(filling.reader, opened, vault, progress)
 
-    def _load(self, database: Database, opened: _Opened, progress: Progress) -> None:
+    def _load(self, filling: Filling, opened: _Opened, progress: Progress) -> None:
         total = _total(opened)
         done = 0
 
@@ -131,8 +124,8 @@ class Restore:
             progress(done, total)
             self._at_step("some rows")
 
-        copying.load(database, self._tables(opened), told)
-        with database.write() as writer:
+        load(filling, self._tables(opened), told)
+        with filling.write() as writer:
             ids.skip_ahead(writer)
             for generation in feed.consumers(writer, feed.OF_DIRECTORY):
                 feed.forget(writer, generation)
@@ -160,17 +153,17 @@ class Restore:
             except KeyMissing:
                 raise Damaged(name) from None
 
-    def _write_documents(self, database: Database, opened: _Opened, vault: Vault, progress: Progress) -> None:
+    def _write_documents(self, reader: Reader, opened: _Opened, vault: Vault, progress: Progress) -> None:
         """Every file that a row names, opened and compared with the row's digest before it is written."""
         target = self._target.documents
         target.mkdir(mode=0o700, exist_ok=True)
-        checking = Documents(database, vault, opened.place.documents)
+        checking = Files(vault, opened.place.documents)
         shape = next(shape for shape in copying.shapes() if shape.name == documents.LABEL)
         total = _total(opened)
         done = total - opened.manifest.documents
         writing = Writing()
         with writing.whole():
-            for batch in copying.batches(database.reader, shape):
+            for batch in copying.batches(reader, shape):
                 for row in batch:
                     document = documents.of_row(dict(zip(shape.columns, row, strict=True)))
                     try:

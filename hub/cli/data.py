@@ -22,7 +22,10 @@ def register(app: typer.Typer) -> None:
     app.command(
         help="建立或补全数据目录、数据库和密钥;可重复运行。 Create or complete data directory, database and keys."
     )(init)
-    app.command(help="升级数据库,同 init。 Upgrade the database; the same as init.")(migrate)
+    app.command(
+        help="升级数据库,同 init;--to 把内嵌数据库迁到 PostgreSQL。"
+        " Upgrade the database, the same as init; --to moves an embedded one to PostgreSQL."
+    )(migrate)
     catalogue = typer.Typer(
         help="目录:机构、证照类型、事项。 Authorities, certificate types, matters.", no_args_is_help=True
     )
@@ -60,9 +63,52 @@ def init() -> None:
         common.say("一切就绪,没有改动。", "All was there; nothing changed.")
 
 
-def migrate() -> None:
-    """Bring the data directory to this release."""
-    init()
+def migrate(
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="URL",
+            help="空的 PostgreSQL 数据库,用户为其所有者。 An empty database, as its owner: postgresql+psycopg://user@host/db",
+        ),
+    ] = None,
+) -> None:
+    """Bring the data directory to this release, or its database to a server."""
+    if to is None:
+        init()
+    else:
+        _move(to)
+
+
+def _move(url: str) -> None:
+    from hub.cli.serve import alone
+    from hub.moving import Differs, move
+
+    settings = common.settings()
+    try:
+        with alone(settings), common.progress("迁移 moving") as progress:
+            done = move(settings, url, progress)
+    except Differs as found:
+        raise Stop(
+            Exit.FAILED,
+            f"读回的数据与原数据不一致({found.table}),没有迁移。",
+            "What was read back differs from the embedded database: nothing was moved.",
+        ) from None
+    if done.rows:
+        common.emit_table(("table", "rows"), list(done.rows.items()))
+        common.say("全部数据已迁移,逐表核对一致。", "Everything was moved, and every table compared.")
+    else:
+        common.say("此前已经迁移完毕。", "It had been moved before.")
+    common.say(
+        f"请设置 HUB_DATABASE_URL,指向 {done.to}(服务用的用户);HUB_DATA_DIR 和主密钥不变,其中有密钥和文件。",
+        "Set HUB_DATABASE_URL to that database, as the user of the service; data directory and master key stay: keys"
+        " and files lie there.",
+    )
+    common.say(
+        "然后运行 hub check,启动 hub serve 和 hub work。原来的 hub.db 不再能用,核对后可删除,请保留 hub.db.moved。",
+        "Then run `hub check`, and start `hub serve` and `hub work`. The former hub.db is of no more use: delete it"
+        " when all is well, and keep hub.db.moved.",
+    )
 
 
 def load(file: _File, as_json: _Json = False) -> None:

@@ -105,7 +105,8 @@ class Searching:
         )
 
     def _read(self, search: Search) -> tuple[list[tuple[int, int]], Page]:
-        """What has changed past the generation's position, then its page: in this order nothing falls between them."""
+        """What has changed past the generation's position and what it has refused, then its page: in this order
+        nothing falls between them."""
         directory = self._writing.directory
         generation = directory.current()
         if generation is None:

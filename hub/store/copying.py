@@ -5,12 +5,14 @@ Rows are tuples of integers, texts, bytes and None in the order of the columns, 
 inside one `snapshot()` all of them are of one moment.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-from hub.store.database import Database, Reader, StorageFull, Writer
+import cbor2
+
+from hub.store.database import Reader, Writer
 from hub.store.sealing import SEALED
 
 Value = int | str | bytes | None
@@ -92,24 +94,32 @@ def _how_many(sizes: Sequence[int]) -> int:
 
 def put(writer: Writer, shape: Shape, rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
     """Insert rows as they are; raises Duplicate where one is there. columns: the order that the rows have."""
-    names = columns or shape.columns
-    writer.insert_many(shape.name, [dict(zip(names, row, strict=True)) for row in rows])
+    writer.put_many(shape.name, columns or shape.columns, rows)
 
 
-def load(
-    database: Database,
-    tables: Iterator[tuple[Shape, Sequence[str], Iterator[list[Row]]]],
-    told: Callable[[int], None],
-) -> None:
-    """Fill empty tables, a commit for every batch: for a database that nobody uses yet. told: how many rows it had."""
-    for shape, columns, rows in tables:
-        for some in rows:
-            with database.write() as writer:
-                put(writer, shape, some, columns)
-            told(len(some))
+class Digest:
+    """How many rows a table has and what is in them, in the order of their keys: the same on both engines."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._hash = hashlib.sha256()
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """The next rows."""
+        for row in rows:
+            self._hash.update(cbor2.dumps(list(row)))
+        self.rows += len(rows)
+
+    @property
+    def value(self) -> tuple[int, str]:
+        """To be compared."""
+        return self.rows, self._hash.hexdigest()
 
 
-def require_whole(path: Path) -> None:
-    """After the file was closed: everything is in it, and nothing in a log beside it; raises StorageFull."""
-    if path.with_name(f"{path.name}-wal").exists():
-        raise StorageFull("the database's log could not be moved into its file")
+def digest(reader: Reader, shape: Shape, told: Callable[[int], None]) -> tuple[int, str]:
+    """Of a whole table. told: how many rows more were read."""
+    found = Digest()
+    for rows in batches(reader, shape):
+        found.add(rows)
+        told(len(rows))
+    return found.value

@@ -6,7 +6,7 @@ many do, so that whatever is decided inside a `write()` must hang on what its ow
 RETURNING, Duplicate), on a row that is `held`, or must be a `write(alone=True)`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any, Literal, Protocol
@@ -104,6 +104,10 @@ class Writer(Reader, Protocol):
 
     def insert_many(self, table: str, rows: Sequence[Values]) -> None:
         """Insert rows that share one set of columns; raises as `insert`, and then has inserted none."""
+        ...
+
+    def put_many(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """The same for very many rows, in the fastest way that the engine has."""
         ...
 
 

@@ -15,7 +15,7 @@ def put(writer: Writer, party: int, key: Key, revision: int, reason: str, at: in
     """Note that an entry was refused; `at`, µs UTC, stays that of the first time."""
     writer.run(
         "INSERT INTO index_dead (home, certificate, party, revision, reason, at)"
-        " VALUES (:home, :certificate, :party, :revision, :reason, :at) ON CONFLICT (home, certificate, party)"
+        " VALUES (:home, :certificate, :party, :revision, :reason, :at) ON CONFLICT (party, home, certificate)"
         " DO UPDATE SET revision = excluded.revision, reason = excluded.reason",
         {"home": key[0], "certificate": key[1], "party": party, "revision": revision, "reason": reason, "at": at},
     )

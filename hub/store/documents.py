@@ -141,17 +141,55 @@ def _document(row: Row | Mapping[str, Any]) -> Document:
     )
 
 
-class Documents:
+class Files:
+    """The files of one folder, read by what their rows say."""
+
+    def __init__(self, vault: Vault, folder: Path) -> None:
+        self._vault = vault
+        self._folder = folder
+
+    def opened(self, document: Document) -> bytes:
+        """What a document's file holds; raises DocumentDamaged, and DatabaseUnavailable where it cannot be read."""
+        return self._opened(document, self._read(document))
+
+    def sealed(self, document: Document) -> bytes:
+        """The bytes of a document's file as they lie there, after a look inside; raises as `opened`."""
+        content = self._read(document)
+        self.check(document, content)
+        return content
+
+    def check(self, document: Document, sealed: bytes) -> None:
+        """Raise DocumentDamaged unless these are the bytes of the document's file."""
+        self._opened(document, sealed)
+
+    def _read(self, document: Document) -> bytes:
+        try:
+            return (self._folder / document.file).read_bytes()
+        except FileNotFoundError:
+            raise DocumentDamaged("a document's file is gone") from None
+        except OSError as error:
+            raise DatabaseUnavailable(f"a document cannot be read: {_name_of(error)}") from None
+
+    def _opened(self, document: Document, sealed: bytes) -> bytes:
+        try:
+            content = self._vault.open(LABEL, _bound_to(document.key), sealed)
+        except VaultError:
+            raise DocumentDamaged("a document's file does not open") from None
+        if len(content) != document.size or hashlib.sha256(content).digest() != document.sha256:
+            raise DocumentDamaged("a document's file holds something else than its row says")
+        return content
+
+
+class Documents(Files):
     """The files of one folder and their rows. Every fault of the disk is a StorageFull or a DatabaseUnavailable."""
 
     def __init__(
         self, database: Database, vault: Vault, folder: Path, at_step: Callable[[str], None] = lambda _: None
     ) -> None:
         """at_step: told `written` between file and row, for crash tests."""
+        super().__init__(vault, folder)
         self._database = database
         self._at_step = at_step
-        self._vault = vault
-        self._folder = folder
         self._swept = 0
 
     def read(self, document: Document) -> bytes:
@@ -160,12 +198,12 @@ class Documents:
         A file that a rotation of keys has put another in place of, meanwhile, is looked up once more.
         """
         try:
-            return self._open(document)
+            return self.opened(document)
         except DocumentDamaged:
             now = find(self._database.reader, document.key)
             if now is None or now.file == document.file:
                 raise
-            return self._open(now)
+            return self.opened(now)
 
     def keep(self, key: Key, content: bytes, at: datetime) -> bytes:
         """Store a document, unless somebody was faster; the bytes that are stored, which are the only ones to give out.
@@ -201,7 +239,7 @@ class Documents:
     def reseal(self, document: Document) -> bool:
         """Put a file that the present data key seals in place of a former one's; False where it does not open."""
         try:
-            content = self._open(document)
+            content = self.opened(document)
         except DocumentDamaged:
             return find(self._database.reader, document.key) != document
         file, number = self._write(document.key, content)
@@ -251,37 +289,7 @@ class Documents:
         with self._lock(fcntl.LOCK_SH):
             yield
 
-    def sealed(self, document: Document) -> bytes:
-        """The bytes of a document's file as they lie there, after a look inside; raises DocumentDamaged."""
-        content = self._read(document)
-        self.check(document, content)
-        return content
-
-    def check(self, document: Document, sealed: bytes) -> None:
-        """Raise DocumentDamaged unless these are the bytes of the document's file."""
-        self._opened(document, sealed)
-
     # --- files -------------------------------------------------------------------------------------------------------
-
-    def _open(self, document: Document) -> bytes:
-        return self._opened(document, self._read(document))
-
-    def _read(self, document: Document) -> bytes:
-        try:
-            return (self._folder / document.file).read_bytes()
-        except FileNotFoundError:
-            raise DocumentDamaged("a document's file is gone") from None
-        except OSError as error:
-            raise DatabaseUnavailable(f"a document cannot be read: {_name_of(error)}") from None
-
-    def _opened(self, document: Document, sealed: bytes) -> bytes:
-        try:
-            content = self._vault.open(LABEL, _bound_to(document.key), sealed)
-        except VaultError:
-            raise DocumentDamaged("a document's file does not open") from None
-        if len(content) != document.size or hashlib.sha256(content).digest() != document.sha256:
-            raise DocumentDamaged("a document's file holds something else than its row says")
-        return content
 
     def _write(self, key: Key, content: bytes) -> tuple[str, int]:
         """A whole file on the disk, sealed for this document; its name and its data key."""

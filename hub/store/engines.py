@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hub.settings import Settings
+from hub.store import moved
 from hub.store.database import Database
 from hub.store.sqlite import SqliteDatabase
 
@@ -28,9 +29,10 @@ def embedded_path(settings: Settings) -> Path:
 def place_of(settings: Settings, *, patient: bool = True) -> "Path | Address":
     """Where the database is. patient: statements may take minutes; a server's requests may not.
 
-    Raises WrongDatabase where the settings cannot be read as a place.
+    Raises WrongDatabase where the settings cannot be read as a place, and for a file that was moved to a server.
     """
     if settings.database_url is None:
+        moved.require_not(embedded_path(settings))
         return embedded_path(settings)
     from hub.store import server
     from hub.store.connections import Limits

@@ -1,5 +1,6 @@
 """People and bodies: found by the keyed hash of their identity number, known by a random permanent key."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hub.domain import numbers
@@ -11,6 +12,7 @@ from hub.vault import Vault, VaultError
 
 PARTY = 1
 NUMBER = 2
+_AT_ONCE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +32,23 @@ def text_of(person: Person) -> str:
 
 def find(reader: Reader, vault: Vault, person: Person) -> int | None:
     """The party key of a person, by identity number alone (names are spelt in many ways)."""
-    row = _lookup(reader, vault, PARTY, text_of(person))
-    return int(row["target"]) if row else None
+    text = text_of(person)
+    row = _rows_of(reader, vault, PARTY, [text]).get(text)
+    return None if row is None else int(row["target"])
 
 
 def resolve(reader: Reader, vault: Vault, people: tuple[Person, ...]) -> tuple[Resolved, ...]:
-    """Party keys for all people, new ones prepared; two with one number share a party."""
+    """Party keys for all people, new ones prepared; two with one number share a party. Few statements for many."""
+    known = _rows_of(reader, vault, PARTY, map(text_of, people))
     made: dict[str, Resolved] = {}
     found = []
     for person in people:
         text = text_of(person)
         if text not in made:
-            party = find(reader, vault, person)
-            made[text] = _new(vault, person, text) if party is None else Resolved(person, party, None, ())
-        known = made[text]
-        found.append(Resolved(person, known.party, known.row, known.blind))
+            row = known.get(text)
+            made[text] = _new(vault, person, text) if row is None else Resolved(person, int(row["target"]), None, ())
+        first = made[text]
+        found.append(Resolved(person, first.party, first.row, first.blind))
     return tuple(found)
 
 
@@ -72,29 +76,41 @@ def blind_rows(vault: Vault, kind: int, text: str, target: int, home: int) -> tu
 
 def holder_of_number(reader: Reader, vault: Vault, text: str) -> tuple[int, int] | None:
     """(home, certificate) that has a printed number, or None."""
-    row = _lookup(reader, vault, NUMBER, text)
-    return (int(row["home"]), int(row["target"])) if row else None
+    return holders_of_numbers(reader, vault, [text]).get(text)
 
 
-def _lookup(reader: Reader, vault: Vault, kind: int, text: str) -> Row | None:
-    """The row of a text under the key that is read now, which the same statement tells.
+def holders_of_numbers(reader: Reader, vault: Vault, texts: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """(home, certificate) by number, for those that a certificate has. Few statements for many."""
+    found = _rows_of(reader, vault, NUMBER, texts)
+    return {text: (int(row["home"]), int(row["target"])) for text, row in found.items()}
+
+
+def _rows_of(reader: Reader, vault: Vault, kind: int, texts: Iterable[str]) -> Mapping[str, Row]:
+    """The rows of some texts under the key that is read now, which the same statement tells.
 
     A vault that has not heard of a rotation asks under the wrong key; it then learns the right one here and asks again,
     so that nothing is missed between two readings of the keys.
     """
-    number = vault.reading_key
-    while True:
-        row = reader.one(
-            "SELECT k.number AS active, b.target, b.home FROM data_keys k LEFT JOIN blind_index b"
-            " ON b.kind = :kind AND b.key_number = :number AND b.hash = :hash"
+    wanted = list(dict.fromkeys(texts))
+    number, place = vault.reading_key, 0
+    found: dict[str, Row] = {}
+    while place < len(wanted):
+        hashes = {vault.blind(number, text): text for text in wanted[place : place + _AT_ONCE]}
+        marks = ", ".join(f":hash{n}" for n in range(len(hashes)))
+        rows = reader.all(
+            "SELECT k.number AS active, b.hash, b.target, b.home FROM data_keys k LEFT JOIN blind_index b"  # noqa: S608
+            f" ON b.kind = :kind AND b.key_number = :number AND b.hash IN ({marks})"
             " WHERE k.purpose = 'blind' AND k.state = 2",
-            {"kind": kind, "number": number, "hash": vault.blind(number, text)},
+            {"kind": kind, "number": number, **{f"hash{n}": digest for n, digest in enumerate(hashes)}},
         )
-        if row is None:
+        if not rows:
             raise VaultError("there is no active blind key")
-        if row["active"] == number:
-            return None if row["target"] is None else row
-        number = row["active"]
+        if rows[0]["active"] != number:
+            number, place, found = rows[0]["active"], 0, {}
+            continue
+        found |= {hashes[bytes(row["hash"])]: row for row in rows if row["target"] is not None}
+        place += _AT_ONCE
+    return found
 
 
 def _new(vault: Vault, person: Person, text: str) -> Resolved:

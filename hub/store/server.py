@@ -4,7 +4,7 @@
 works as the service role, of which the login is a member, or which it is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from hub.store.connections import Limits, in_our_words
-from hub.store.database import DatabaseUnavailable, WrongDatabase
+from hub.store.database import DatabaseUnavailable, Writer, WrongDatabase
 from hub.store.postgres import LOCKS, PostgresDatabase
 from hub.store.rights import MISSING, fitting, grants
 
@@ -50,6 +50,12 @@ class Address:
 
     def __repr__(self) -> str:
         return "Address(...)"
+
+    @property
+    def name(self) -> str:
+        """Host, port and database, for people and for comparing."""
+        parts = conninfo_to_dict(self.conninfo)
+        return f"{parts.get('host') or 'localhost'}:{parts.get('port') or 5432}/{parts['dbname']}"
 
 
 def address(url: str, password_file: Path | None, service_role: str, limits: Limits) -> Address:
@@ -231,3 +237,67 @@ def give_rights(connection: "psycopg.Connection[Any]", role: str) -> bool:
 
 def _exists(connection: "psycopg.Connection[Any]", role: str) -> bool:
     return connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None
+
+
+# --- an empty database that is filled ---------------------------------------------------------------------------------
+
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename"
+
+
+def require_empty(place: Address, head: str, tables: Sequence[str]) -> None:
+    """Raise WrongDatabase unless there are no tables, or these of revision `head` without a row."""
+    with connected(place) as connection:
+        found = [str(row[0]) for row in connection.execute(_TABLES).fetchall()]
+        if not found:
+            return
+        has = revision(connection)
+        if has and has != head:
+            raise WrongDatabase(
+                f"数据库的结构属于另一版本({has}),只能用空的数据库。",
+                f"The database has the schema of another release ({has}): name an empty one",
+            )
+        if set(found) - {*tables, "alembic_version"} or not has:
+            raise _occupied()
+        try:
+            for table in found:
+                if table in tables and connection.execute(_any_row(table)).fetchone():
+                    raise _occupied()
+        except errors.InsufficientPrivilege as error:
+            tell(error)
+
+
+def require_no_rows(writer: Writer, tables: Sequence[str]) -> None:
+    """The same, inside the transaction that is to fill them."""
+    if any(writer.one(_any_row(table).decode()) for table in tables):
+        raise _occupied()
+
+
+def _any_row(table: str) -> bytes:
+    return f"SELECT 1 FROM {table} LIMIT 1".encode()  # noqa: S608
+
+
+def _occupied() -> WrongDatabase:
+    return WrongDatabase(
+        "HUB_DATABASE_URL 或 --to 所指的数据库不是空的,不会覆盖:请新建一个。",
+        "The database is not empty and is not overwritten: create a new one (HUB_DATABASE_URL, or --to)",
+    )
+
+
+def leave_mark(writer: Writer, mark: str) -> None:
+    """Who has filled the database, kept with what is in it."""
+    writer.run(f"COMMENT ON TABLE alembic_version IS 'filled {mark}'")
+
+
+def mark_of(place: Address) -> str:
+    """Who has filled it, empty for nobody. Waits for an open filling; raises DatabaseUnavailable where that goes on."""
+    with connected(place) as connection, connection.transaction():
+        connection.execute(f"SET LOCAL lock_timeout = {round(place.limits.connect_s * 1000)}")
+        connection.execute("SELECT pg_advisory_xact_lock_shared(%s, 1)", [LOCKS])
+        row = connection.execute("SELECT obj_description(to_regclass('alembic_version'), 'pg_class')").fetchone()
+        return str(row[0]).removeprefix("filled ") if row and row[0] else ""
+
+
+def analyse(place: Address) -> None:
+    """Let the planner know what is in the tables."""
+    with connected(place) as connection:
+        connection.execute("ANALYZE")

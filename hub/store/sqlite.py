@@ -11,11 +11,12 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from hub.store import moved
 from hub.store.database import DatabaseUnavailable, Duplicate, StorageFull, Values, insertion
 
 _BUSY_S = 5.0
@@ -108,6 +109,15 @@ class SqliteWriter(SqliteReader):
             with _FAULTS:
                 self._connection.executemany(insertion(table, tuple(rows[0])), rows)
 
+    def put_many(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Insert very many rows."""
+        marks = ", ".join("?" * len(columns))
+        with _FAULTS:
+            self._connection.executemany(
+                f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608
+                rows,
+            )
+
 
 _Inode = tuple[int, int] | None
 
@@ -127,8 +137,10 @@ class SqliteDatabase:
     and by readers within a second. Otherwise the engine would go on, and acknowledge what is lost with the process.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, being_moved: bool = False) -> None:
+        """being_moved: for whoever moves it to a server, and for nobody else."""
         self.path = path
+        self._moved = None if being_moved else str(moved.path_of(path))
         self._local = threading.local()
         self._writing = threading.Lock()
         self._writing_thread = 0
@@ -221,6 +233,8 @@ class SqliteDatabase:
         return connection
 
     def _require_file(self) -> None:
+        if self._moved is not None and os.path.exists(self._moved):  # noqa: PTH110 (at every write)
+            moved.require_not(self.path)
         found = _inode(self._file_path)
         self._file = self._file or found
         if found is None or found != self._file:

@@ -262,9 +262,9 @@ cursors = Table("cursors", metadata, _key("consumer", Text), _must("position"))
 index_dead = Table(  # entries that the directory's engine has refused; derived, like the directory itself
     "index_dead",
     metadata,
+    _key("party"),
     _key("home"),
     _key("certificate"),
-    _key("party"),
     _must("revision", Integer),
     _must("reason", Text),
     _must("at"),

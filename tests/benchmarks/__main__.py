@@ -6,19 +6,16 @@
 
 import argparse
 import json
-import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import jwt
 
 from hub.parts import open_parts
 from tests.benchmarks import city, client, directory, files, floors, server
+from tests.benchmarks.access import token
 
 DOCUMENT = server.ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- figures begin -->", "<!-- figures end -->"
@@ -38,30 +35,13 @@ class Row:
     wanted: str
 
 
-def token(folder: Path, port: int, key: str) -> str:
-    """An access token from the running hub."""
-    now = int(time.time())
-    with open_parts(city.settings(folder)) as parts:
-        from hub.store import keys as key_store
-
-        audience = key_store.public_urls(parts.database.reader)[0]
-    claims: dict[str, Any] = {"iss": city.CLIENT, "sub": city.CLIENT, "aud": audience, "iat": now, "exp": now + 60}
-    assertion = jwt.encode({**claims, "jti": os.urandom(12).hex()}, key, algorithm="ES256")
-    kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer"
-    form = f"grant_type=client_credentials&client_assertion_type={kind}&client_assertion={assertion}".encode()
-    head = f"POST /oauth/token HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(form)}\r\n"
-    raw = head.encode() + b"Content-Type: application/x-www-form-urlencoded\r\n\r\n" + form
-    answer = client.run(port, [raw], 1, keep=True)
-    return str(json.loads(answer.bodies[0])["access_token"])
-
-
 def measure(large: bool) -> list[Row]:
     """Every row of the table."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         key = city.found(folder / "hub")
         with server.hub(folder / "hub") as (port, pid), server.empty() as (bare_port, _):
-            access = token(folder / "hub", port, key)
+            access = token(city.settings(folder / "hub"), city.CLIENT, port, key)
             rounds = [measure_round(n, folder, port, pid, bare_port, access) for n in range(ROUNDS)]
             rows = summarised(rounds)
             rows += memory(port, pid, access, already=ROUNDS * ISSUED)
@@ -189,7 +169,7 @@ def counter(folder: Path, key: str, offset: int) -> dict[str, float]:
     """Median milliseconds of a lookup and a retrieval, one at a time, each for another person."""
     people = [20_000 + n for n in range(200)]
     with server.hub(folder / "hub") as (port, _):
-        access = token(folder / "hub", port, key)
+        access = token(city.settings(folder / "hub"), city.CLIENT, port, key)
         opened = []
         for n in people:
             body = {"matter_code": "B-1", "status": "accepted", "applicants": [city.person(n)]}

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TICKS = os.sysconf("SC_CLK_TCK")
+HUB = (sys.executable, "-m", "hub")
 
 
 def free_port() -> int:
@@ -34,34 +35,40 @@ def rss_mb(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
+def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """For a process of the hub on a data directory, with limits out of the way."""
+    limits = {f"HUB_PEOPLE_A_DAY{suffix}": "10000000" for suffix in ("", "_PER_CLERK", "_PER_CLIENT")}
+    return {**os.environ, **limits, "HUB_DATA_DIR": str(folder), "HUB_LOG_LEVEL": "warning", **(more or {})}
+
+
 @contextmanager
-def hub(folder: Path) -> Iterator[tuple[int, int]]:
-    """(port, pid) of `hub serve` on a data directory."""
-    many = "10000000"
-    limits = {f"HUB_PEOPLE_A_DAY{suffix}": many for suffix in ("", "_PER_CLERK", "_PER_CLIENT")}
-    environment = {**os.environ, **limits, "HUB_DATA_DIR": str(folder), "HUB_LOG_LEVEL": "warning"}
+def hub(folder: Path, more: Mapping[str, str] | None = None, workers: int = 1) -> Iterator[tuple[int, int]]:
+    """(port, pid) of `hub serve` on a data directory. more: of the environment."""
     port = free_port()
-    command = [sys.executable, "-m", "hub", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    with _running(command, environment, f"http://127.0.0.1:{port}/readyz") as pid:
+    command = [*HUB, "serve", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", str(workers)] if workers > 1 else []
+    with running(command, environment(folder, more), f"http://127.0.0.1:{port}/readyz") as pid:
         yield port, pid
 
 
 @contextmanager
-def empty() -> Iterator[tuple[int, int]]:
+def empty(workers: int = 1) -> Iterator[tuple[int, int]]:
     """(port, pid) of the empty route under uvicorn with the hub's options."""
     port = free_port()
     options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    options += ["--workers", str(workers)]
     command = [sys.executable, "-m", "uvicorn", "tests.benchmarks.floors:empty", "--port", str(port), *options]
-    with _running(command, dict(os.environ), f"http://127.0.0.1:{port}/empty") as pid:
+    with running(command, dict(os.environ), f"http://127.0.0.1:{port}/empty") as pid:
         yield port, pid
 
 
 @contextmanager
-def _running(command: list[str], environment: dict[str, str], ready: str) -> Iterator[int]:
+def running(command: list[str], environment: dict[str, str], ready: str | None) -> Iterator[int]:
+    """The pid of a process, which is `ready` when that address answers."""
     process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 30
-        while True:
+        while ready is not None:
             try:
                 urllib.request.urlopen(ready, timeout=2).close()
                 break

@@ -20,6 +20,7 @@ from typing import Any
 from hub.backup import Place
 from hub.domain.errors import Refusal
 from hub.initialisation import initialise
+from hub.moving import move
 from hub.parts import Parts, open_parts, restore_into
 from hub.settings import Settings
 from hub.store.database import DatabaseUnavailable, Writer
@@ -117,9 +118,14 @@ def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
             initialise(settings)
             return {"value": None, "points": points.seen}
         if order["act"] == "restore":
-            into = Settings(data_dir=settings.data_dir, master_key_file=Path(order["master"]))
+            into = Settings(
+                data_dir=settings.data_dir, master_key_file=Path(order["master"]), database_url=order.get("url")
+            )
             made = restore_into(into, _step(points, order.get("hold"))).run(Place(Path(order["with"]["folder"])))
             return {"value": made.backup, "points": points.seen}
+        if order["act"] == "move":
+            done = move(settings, order["url"], at_step=_step(points, order.get("hold")))
+            return {"value": done.rows, "points": points.seen}
         with _opened(settings, _step(points, order.get("hold")), order.get("patience_s", 0.0)) as parts:
             points.seen.clear()
             meet()

@@ -205,13 +205,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "index_dead",
+        sa.Column("party", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("home", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("certificate", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("party", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("reason", TEXT, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("home", "certificate", "party"),
+        sa.PrimaryKeyConstraint("party", "home", "certificate"),
     )
     op.create_table(
         "intents",

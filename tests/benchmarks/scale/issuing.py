@@ -1,0 +1,139 @@
+"""Issuing over HTTP into a city that is full already, beside what it cannot exceed; and when it can be searched."""
+
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from hub.settings import Settings
+from tests.benchmarks import access, client, floors, server
+from tests.benchmarks.scale import plausible, repository
+from tests.benchmarks.scale.city import GRANT
+from tests.benchmarks.scale.loading import CLIENT
+from tests.benchmarks.scale.plausible import Plausible, Stage
+
+CONNECTIONS = 16
+ISSUED = 20
+"""The numbers of stages that are issued one by one begin here; there are ten."""
+Searchable = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Issuing:
+    """Certificates a second over HTTP; what bounds them: requests, commits, signatures and artefacts a second."""
+
+    rate: float
+    requests: float
+    commits: float
+    signatures: float
+    artefacts: float
+    p50: float
+    p99: float
+
+    @property
+    def ceiling(self) -> float:
+        """One signature, one artefact, two commits and two passes through a web server, one after the other."""
+        return 1 / (1 / self.signatures + 1 / self.artefacts + 2 / self.commits + 2 / self.requests)
+
+    @property
+    def ratio(self) -> float:
+        """Of the ceiling."""
+        return self.rate / self.ceiling
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What tells a process where the engines are."""
+    names = [name for name in Settings.model_fields if name.startswith(("database_", "index_"))]
+    found = {name: getattr(settings, name) for name in names}
+    return {f"HUB_{name.upper()}": str(value) for name, value in found.items() if value not in {None, ""}}
+
+
+@contextmanager
+def service(settings: Settings, workers: int) -> Iterator[int]:
+    """The port of a running hub, its worker beside it."""
+    more = environment(settings)
+    with ExitStack() as stack:
+        port, _ = stack.enter_context(server.hub(settings.data_dir, more, workers))
+        if settings.database_url is not None:
+            own = server.environment(settings.data_dir, more)
+            stack.enter_context(server.running([*server.HUB, "work"], own, None))
+        yield port
+
+
+def issuing(settings: Settings, key: str, seed: int, rounds: int, each: int) -> Issuing:
+    """Rounds of cases with one certificate each, between measurements of what bounds them."""
+    workers = 1 if settings.database_url is None else 2
+    database = repository.bare(settings)
+    made = []
+    with service(settings, workers) as port, server.empty(workers) as (bare_port, _):
+        token = access.token(settings, CLIENT, port, key)
+        for number in range(rounds):
+            commits = database.commits(2.0)
+            requests = [_request(item, token) for item in _items(seed, number, each)]
+            load = client.run(port, requests, CONNECTIONS)
+            if load.statuses != {201: len(requests)}:
+                raise RuntimeError(f"issuing was answered with {load.statuses}")
+            empty = client.run(bare_port, [client.request("GET", "/empty")] * each * 4, CONNECTIONS)
+            made.append(
+                Issuing(
+                    load.rate,
+                    empty.rate,
+                    commits,
+                    floors.signatures(0.3),
+                    floors.artefacts(0.3),
+                    load.percentile(0.5),
+                    load.percentile(0.99),
+                )
+            )
+    return sorted(made, key=lambda one: one.ratio)[len(made) // 2]
+
+
+def _items(seed: int, number: int, count: int) -> list[Plausible]:
+    """Certificates of nobody who has any yet."""
+    return list(plausible.certificates(seed, Stage(ISSUED + number, count * plausible.PARTS), 0))
+
+
+def _request(item: Plausible, token: str) -> bytes:
+    pushed = item.pushed
+    people = [{"name": p.name, "id_type": p.id_type, "id_number": p.id_number} for p in pushed.holders]
+    certificate = {
+        "type_code": pushed.type_code,
+        "number": pushed.number,
+        "holders": people,
+        "fields": dict(pushed.fields),
+        "issued_on": pushed.issued_on.isoformat(),
+        "valid_until": pushed.valid_until.isoformat() if pushed.valid_until else None,
+    }
+    body = {
+        "matter_code": GRANT,
+        "status": "completed",
+        "applicants": people,
+        "accepted_at": f"{pushed.issued_on}T01:00:00Z",
+        "completed_at": f"{pushed.issued_on}T02:00:00Z",
+        "certificates": [certificate],
+    }
+    path = f"/api/v1/cases/H-{item.case_number.rpartition('-')[2]}"
+    return client.request("PUT", path, token=token, body=json.dumps(body, ensure_ascii=False).encode())
+
+
+def searchable(settings: Settings, key: str, seed: int, count: int, is_there: Searchable) -> tuple[float, float]:
+    """Milliseconds, p50 and p99, from the answer of a push until the directory alone has the certificate."""
+    found = []
+    rng = random.Random(seed)
+    with service(settings, 1) as port:
+        token = access.token(settings, CLIENT, port, key)
+        for item in _items(seed, 9, count):
+            reply = client.run(port, [_request(item, token)], 1, keep=True)
+            begun = time.perf_counter()
+            identifier = json.loads(reply.bodies[0])["certificates"][0]["identifier"]
+            while not is_there(identifier):
+                if time.perf_counter() - begun > 30:
+                    raise RuntimeError("a certificate did not reach the directory")
+                time.sleep(0.002)
+            found.append((time.perf_counter() - begun) * 1000)
+            time.sleep(rng.random() * 0.05)
+    ordered = sorted(found)
+    return statistics.median(ordered), ordered[min(len(ordered) - 1, int(count * 0.99))]

@@ -1,0 +1,203 @@
+"""From a plausible certificate to rows, signed and sealed as in earnest, and into the repository by its bulk path."""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from hub.attempts import attempt
+from hub.domain import numbers
+from hub.domain.case import CaseStatus
+from hub.domain.certificate import ActKind, Standing
+from hub.domain.issuing import Ending, Signed
+from hub.issuance.drafting import Draft, Drafting
+from hub.parts import Parts, open_parts
+from hub.settings import Settings
+from hub.store import bulk, cases, certificates, changes, parties
+from hub.store.cases import CaseRecord
+from hub.store.changes import Act, Change
+from signing import codes, identifier
+from tests.benchmarks.scale import plausible
+from tests.benchmarks.scale.city import GRANT
+from tests.benchmarks.scale.plausible import PARTS, Fate, Plausible, Stage
+
+BATCH = 1000
+CLIENT = "scale"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a part came to: how many certificates are new, seconds of one process, and some of their public codes.
+
+    preparing_s: looking for people and numbers, signing and sealing. writing_s: the bulk path's transactions.
+    """
+
+    certificates: int = 0
+    preparing_s: float = 0.0
+    writing_s: float = 0.0
+    codes: tuple[str, ...] = ()
+
+
+class Loader:
+    """Makes batches and inserts them; of what is there already nothing is made again."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._drafting = Drafting(parts.database, parts.vault, parts.keyring, parts.catalogue)
+
+    def missing(self, items: Iterable[Plausible]) -> list[Plausible]:
+        """Those that have not arrived."""
+        texts = {_number_text(item): item for item in items}
+        there = parties.holders_of_numbers(self._parts.database.reader, self._parts.vault, texts)
+        return [item for text, item in texts.items() if text not in there]
+
+    def prepared(self, items: list[Plausible]) -> bulk.Batch:
+        """The rows of new certificates, one in each case."""
+        people = tuple(holder for item in items for holder in item.pushed.holders)
+        resolved = parties.resolve(self._parts.database.reader, self._parts.vault, people)
+        by_text = {parties.text_of(one.person): one.party for one in resolved}
+        made = [self._arrival(item, by_text) for item in items]
+        return bulk.Batch(resolved, tuple(arrival for arrival, _ in made), tuple(case for _, case in made))
+
+    def insert(self, batch: bulk.Batch) -> None:
+        """In one transaction."""
+        with self._parts.database.write() as writer:
+            bulk.insert(writer, self._parts.vault, batch)
+
+    def _arrival(self, item: Plausible, by_text: dict[str, int]) -> tuple[bulk.Arrival, dict[str, object]]:
+        holders = tuple(by_text[parties.text_of(holder)] for holder in item.pushed.holders)
+        home, certificate = holders[0], self._parts.ids.take("certificate")
+        now = self._parts.clock.now()
+        draft = Draft(ActKind.ISSUED, home, certificate, 1, identifier.new_serial(), holders, ())
+        signed = self._signed(item, draft, now)
+        number = parties.blind_rows(self._parts.vault, parties.NUMBER, _number_text(item), certificate, home)
+        act = Act(ActKind.ISSUED, Standing.ACTIVE, item.pushed.issued_on, now, CLIENT)
+        place = (item.authority, item.case_number)
+        change = changes.first_version(self._parts.vault, self._parts.ids, signed, act, *place)
+        return bulk.Arrival(change, number), cases.row_of(
+            self._parts.vault, _case(item, holders, (home, certificate, 1)), now
+        )
+
+    def _signed(self, item: Plausible, draft: Draft, now: datetime) -> Signed:
+        planned = self._drafting.draft(
+            draft,
+            item.pushed,
+            authority=item.authority,
+            version_key=self._parts.ids.take("version"),
+            code=codes.new_code(),
+            at=now,
+            pointer="",
+        )
+        return self._parts.issuance._sign(planned)
+
+    # --- what becomes of them -----------------------------------------------------------------------------------------
+
+    def live_on(self, items: Iterable[Plausible]) -> None:
+        """Suspend, revoke and renew those whose fate it is and to whom nothing has happened yet, in one transaction."""
+        reader = self._parts.database.reader
+        fated = {_number_text(item): item for item in items if item.fate is not Fate.NONE}
+        keys = parties.holders_of_numbers(reader, self._parts.vault, fated)
+        happened = [
+            self._happens(fated[text], key) for text, key in keys.items() if certificates.revision(reader, *key) == 1
+        ]
+        with self._parts.database.write() as writer:
+            for change, case in happened:
+                changes.apply(writer, change)
+                writer.insert_many("handles", bulk.handles_of(change))
+                writer.insert_many("cases", case)
+
+    def _happens(self, item: Plausible, key: tuple[int, int]) -> tuple[Change, list[dict[str, object]]]:
+        """What changes, and the case that it happens in, where it is one of its own."""
+        before = certificates.versions_of(self._parts.database.reader, self._parts.vault, *key)[-1]
+        now, day = self._parts.clock.now(), self._parts.clock.today()
+        if item.fate is Fate.RENEWED:
+            pushed = replace(item.pushed, issued_on=day, valid_from=day, valid_until=None)
+            renewed = replace(item, pushed=pushed, case_number=f"{item.case_number}-2")
+            own = Ending(*key, 1, before.version_key, before.identifier, day, same_certificate=True)
+            draft = Draft(ActKind.RENEWED, *key, 2, before.serial, before.parties, (own,))
+            act = Act(ActKind.RENEWED, Standing.ACTIVE, day, now, CLIENT)
+            signed, place = self._signed(renewed, draft, now), (renewed.authority, renewed.case_number)
+            change = changes.next_version(self._parts.vault, self._parts.ids, before, signed, act, *place)
+            case = _case(renewed, before.parties, (*key, 2))
+            return change, [cases.row_of(self._parts.vault, case, now)]
+        suspended = item.fate is Fate.SUSPENDED
+        kind = ActKind.SUSPENDED if suspended else ActKind.REVOKED
+        act = Act(kind, Standing.SUSPENDED if suspended else Standing.REVOKED, day, now, CLIENT, "other", {})
+        return changes.move(self._parts.vault, self._parts.ids, before, act), []
+
+
+def _number_text(item: Plausible) -> str:
+    return numbers.number_text(item.authority, item.pushed.type_code, item.pushed.number)
+
+
+def _case(item: Plausible, holders: tuple[int, ...], key: tuple[int, int, int]) -> CaseRecord:
+    at = datetime(*item.pushed.issued_on.timetuple()[:3], 2, tzinfo=UTC)
+    return CaseRecord(
+        source=item.authority,
+        case_number=item.case_number,
+        authority=item.authority,
+        accepted_by=item.authority,
+        status=CaseStatus.COMPLETED,
+        amendment=0,
+        matter=GRANT,
+        accepted_at=at - timedelta(days=3),
+        completed_at=at,
+        revision=1,
+        people=tuple(replace(holder, role="applicant") for holder in item.pushed.holders),
+        parties=holders,
+        certificates=(key,),
+    )
+
+
+# --- the work of processes --------------------------------------------------------------------------------------------
+
+
+def load(settings: Settings, seed: int, stage: Stage, processes: int, tell: Callable[[int], None]) -> list[Loaded]:
+    """A whole stage, in so many processes; `tell` hears how many certificates there are so far.
+
+    May be killed at any time and run again: what has arrived is left alone.
+    """
+    if processes == 1:
+        return [load_part(settings, seed, stage, part) for part in range(PARTS)]
+    found: list[Loaded] = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        futures = [pool.submit(load_part, settings, seed, stage, part) for part in range(PARTS)]
+        for future in as_completed(futures):
+            found.append(future.result())
+            tell(sum(one.certificates for one in found))
+    return found
+
+
+def load_part(settings: Settings, seed: int, stage: Stage, part: int, size: int = BATCH) -> Loaded:
+    """One part of a stage, batch by batch."""
+    found = Loaded()
+    with open_parts(settings) as parts:
+        loader = Loader(parts)
+        for items in batches(plausible.certificates(seed, stage, part), size):
+            found = attempt(parts.vault, lambda before=found, some=items: _arrive(loader, before, some))
+            attempt(parts.vault, lambda some=items: loader.live_on(some))
+    return found
+
+
+def _arrive(loader: Loader, before: Loaded, items: list[Plausible]) -> Loaded:
+    begun = time.perf_counter()
+    batch = loader.prepared(loader.missing(items))
+    between = time.perf_counter()
+    loader.insert(batch)
+    made = [arrival.change.version["code"] for arrival in batch.arrivals if arrival.change.version]
+    return Loaded(
+        before.certificates + len(made),
+        before.preparing_s + between - begun,
+        before.writing_s + time.perf_counter() - between,
+        (*before.codes, *made[:: max(1, len(made) // 20)]),
+    )
+
+
+def batches(items: Iterator[Plausible], size: int = BATCH) -> Iterator[list[Plausible]]:
+    """As many as go into one transaction."""
+    while some := list(islice(items, size)):
+        yield some
