@@ -5,7 +5,7 @@ documents of their own kind in the same index, and no question ever sees them.
 """
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 from indexer import tokens
@@ -84,7 +84,11 @@ def mark_id(mark: str) -> str:
 
 def document(entry: Entry) -> dict[str, Any]:
     """An entry as it is sent."""
-    sent = asdict(entry) | {"kind": "entry", "ord": entry.order, "within": _within(entry.region)}
+    sent = {name: getattr(entry, name) for name in _NAMES} | {
+        "kind": "entry",
+        "ord": entry.order,
+        "within": _within(entry.region),
+    }
     sent["listed"] = entry.primary and not entry.ended
     if not entry.ended:
         sent["text"] = phrase(tokens.tokens(entry.text))

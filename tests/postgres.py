@@ -66,10 +66,11 @@ def _user() -> str | None:
 class Cluster:
     """One server on loopback, with trust for everybody who reaches it."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, within: Path | None = None, **settings: Any) -> None:
+        """within: a folder on whose file system it lies; settings: lines of postgresql.conf, which win over ours."""
         self._bin = require()
         self._user = _user()
-        self.folder = Path(mkdtemp(prefix="hub-pg-", dir="/tmp"))
+        self.folder = Path(mkdtemp(prefix="hub-pg-", dir=within or "/tmp"))
         self._settings = {**_SERVER, **settings}
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as probe:
@@ -158,6 +159,10 @@ class Cluster:
             self._process.wait(_START_S)
             self._process = None
             time.sleep(0.05)
+
+    def has_ended(self) -> bool:
+        """Whether it has stopped by itself."""
+        return self._process is not None and self._process.poll() is not None
 
     def freeze(self, number: signal.Signals = signal.SIGSTOP) -> None:
         """Every process of it stands still, and its connections with them; SIGCONT lets them go on."""

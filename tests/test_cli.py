@@ -56,6 +56,7 @@ COMMANDS = {
     "index rebuild",
     "index compare",
     "index explain",
+    "index retry",
 }
 
 

@@ -42,7 +42,7 @@ class City:
         with cluster.connect(self.name) as connection:
             partitions.partition(connection)
         cluster.drop(plain)
-        self.identifiers = s._fill(self.settings)
+        self.identifiers = s.fill(self.settings)
 
     def connect(self) -> Any:
         return postgres.shared().connect(self.name)

@@ -116,10 +116,14 @@ def forget(writer: Writer, consumer: str) -> None:
 
 
 def pending(reader: Reader, position: int, limit: int) -> list[Key]:
-    """Up to `limit` certificates with a change that has no position yet or one past `position`; one snapshot."""
+    """Up to `limit` certificates that a directory may not have as they are now; one snapshot.
+
+    Those with a change that has no position yet or one past `position`, and those of which the engine has refused an
+    entry: its position speaks of them as well.
+    """
     rows = reader.all(
         "SELECT home, certificate FROM outbox UNION SELECT home, certificate FROM ledger WHERE position > :position"
-        " LIMIT :limit",
+        " UNION SELECT home, certificate FROM index_dead LIMIT :limit",
         {"position": position, "limit": limit},
     )
     return [(row["home"], row["certificate"]) for row in rows]
@@ -135,14 +139,16 @@ def pending_of_party(reader: Reader, position: int, party: int, type_codes: Sequ
         f"SELECT h.home, h.certificate FROM holdings h WHERE h.party = :party AND h.type IN ({marks})"  # noqa: S608
         " AND (EXISTS (SELECT 1 FROM outbox o WHERE o.home = h.home AND o.certificate = h.certificate)"
         " OR EXISTS (SELECT 1 FROM ledger l WHERE l.home = h.home AND l.certificate = h.certificate"
-        " AND l.position > :position))",
+        " AND l.position > :position)"
+        " OR EXISTS (SELECT 1 FROM index_dead d WHERE d.home = h.home AND d.certificate = h.certificate"
+        " AND d.party = h.party))",
         {"party": party, "position": position, **{f"type{n}": code for n, code in enumerate(type_codes)}},
     )
     return [(row["home"], row["certificate"]) for row in rows]
 
 
 def pending_among(reader: Reader, position: int, keys: Sequence[Key]) -> set[Key]:
-    """Those of some certificates that `pending` would name."""
+    """Those of some certificates whose change is still on its way."""
     found = set()
     for home, certificate in keys:
         row = reader.one(

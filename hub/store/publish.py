@@ -4,9 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hub.domain.issuing import Intent
-from hub.store import cases, changes, intents, pushes
+from hub.store import cases, changes, differing, guarded, intents, keys, pushes
 from hub.store.changes import Change
 from hub.store.database import Raced, Writer
+from hub.store.guarded import Insert
+from hub.vault import StaleKeys, Vault
 
 
 class KeyRetired(Exception):  # noqa: N818
@@ -14,12 +16,22 @@ class KeyRetired(Exception):  # noqa: N818
 
 
 def publish(
-    writer: Writer, intent: Intent, all_changes: Sequence[Change], case_row: dict[str, Any], sealed_reply: bytes
+    writer: Writer,
+    vault: Vault,
+    intent: Intent,
+    all_changes: Sequence[Change],
+    case_row: dict[str, Any],
+    sealed_reply: bytes,
 ) -> bool:
-    """Write everything; False when somebody else has finished this intent. Raises Raced or KeyRetired."""
+    """Write everything; False when somebody else has finished this intent. Raises Raced, StaleKeys or KeyRetired."""
+    kids = sorted({planned.kid for planned in intent.planned if planned.kind is not None})
+    rows = sum(4 + len(change.holdings) for change in all_changes)
+    if kids and all(change.before is None for change in all_changes) and guarded.suits(writer, rows):
+        return _publish_new(writer, vault, intent, kids, all_changes, case_row, sealed_reply)
+    keys.require_current(writer, vault)
     if not intents.delete(writer, intent):
         return False
-    require_in_use(writer, (planned.kid for planned in intent.planned if planned.kind is not None))
+    require_in_use(writer, kids)
     for change in all_changes:
         changes.apply(writer, change)
     if not cases.put(writer, case_row):
@@ -34,3 +46,43 @@ def require_in_use(writer: Writer, kids: Iterable[str]) -> None:
         row = writer.one("SELECT state FROM signing_keys WHERE kid = :kid", {"kid": kid})
         if row is None or row["state"] == 3:
             raise KeyRetired
+
+
+def _publish_new(
+    writer: Writer,
+    vault: Vault,
+    intent: Intent,
+    kids: Sequence[str],
+    all_changes: Sequence[Change],
+    case_row: dict[str, Any],
+    sealed_reply: bytes,
+) -> bool:
+    """New certificates only, as one statement."""
+    month, _, _, digest = intent.push_key
+    missing = guarded.write(
+        writer,
+        (
+            differing.KEYS_CURRENT,
+            differing.keys_sign(len(kids)),
+            differing.INTENT_GONE,
+            differing.CASE_REPLACED,
+            *(Insert(table, rows) for table, rows in changes.rows_of_new(all_changes)),
+            differing.PUSH_REPLIED,
+        ),
+        {
+            **case_row,
+            **{f"kid_{n}": kid for n, kid in enumerate(kids)},
+            "mark": keys.mark_text(vault),
+            "intent": intent.intent,
+            "month": month,
+            "digest": digest,
+            "reply": sealed_reply,
+        },
+    )
+    if missing == differing.KEYS_CURRENT.name:
+        raise StaleKeys
+    if missing == differing.KEYS_SIGN:
+        raise KeyRetired
+    if missing not in (None, differing.INTENT_GONE.name):
+        raise Raced
+    return missing is None

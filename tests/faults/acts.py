@@ -12,6 +12,7 @@ import yaml
 
 from hub.api import cases
 from hub.backup import Place
+from hub.directory import Busy
 from hub.domain.errors import Refusal
 from hub.domain.numbers import citizen_check_character, uscc_check_character
 from hub.lookup import LookupBody
@@ -19,6 +20,7 @@ from hub.parts import Parts
 from hub.retrieval import RetrievalBody
 from hub.signing_keys import Wanted
 from hub.store.database import DatabaseUnavailable
+from hub.vault import KeyPurpose
 from signing.keys import Purpose
 from tests import city as c
 
@@ -176,6 +178,20 @@ def backup(parts: Parts, folder: str) -> str:
     return parts.backup.run(Place(Path(folder))).backup
 
 
+def rebuild(parts: Parts) -> str:
+    """A new generation of the directory; where another is being built, the next step of it."""
+    try:
+        return parts.directory.rebuild()
+    except Busy:
+        return ""
+
+
+def rotate(parts: Parts, purpose: str) -> int:
+    """A new data key and everything under it, or what is left of the last rotation; how many rows."""
+    parts.rotation.begin(KeyPurpose(purpose))
+    return sum(parts.rotation.run())
+
+
 def nothing(parts: Parts) -> None:
     pass
 
@@ -194,6 +210,8 @@ ACTS: dict[str, Callable[..., Any]] = {
         replace_key,
         load_catalogue,
         backup,
+        rebuild,
+        rotate,
         nothing,
     )
 }

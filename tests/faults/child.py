@@ -2,7 +2,9 @@
 
 An order is a dictionary: `data` (the data directory), `act` (a name in `acts.ACTS`) with its values in `with`, and
 `kill_at` (the number of the point at which it is killed), `kill_step` (the name of a step), `hold` (a step to stop
-before until a file appears), `limit_file` (RLIMIT_FSIZE), `pages` (PRAGMA max_page_count), `user` (be another one), `seeded` (a planted bug).
+before until a file appears), `limit_file` (RLIMIT_FSIZE), `pages` (PRAGMA max_page_count), `clock` (a file that says by
+how many seconds its clock is wrong), `patience_s` (how long a server is waited for), `user` (be another one), `seeded`
+(a planted bug).
 """
 
 import os
@@ -14,10 +16,12 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from hub.backup import Place
+from hub.clock import Clock
 from hub.domain.errors import Refusal
 from hub.initialisation import initialise
 from hub.moving import move
@@ -47,6 +51,17 @@ class Points:
         self.seen.append(point)
         if len(self.seen) == self._kill_at or point == self._kill_step:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Stepped(Clock):
+    """The machine's clock, put forward or back by as many seconds as a file says at the moment."""
+
+    def __init__(self, file: str) -> None:
+        self._file = Path(file)
+
+    def now(self) -> datetime:
+        """That time."""
+        return super().now() + timedelta(seconds=float(self._file.read_text() or 0))
 
 
 def _trace(points: Points, pages: int | None) -> None:
@@ -126,7 +141,7 @@ def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
         if order["act"] == "move":
             done = move(settings, order["url"], at_step=_step(points, order.get("hold")))
             return {"value": done.rows, "points": points.seen}
-        with _opened(settings, _step(points, order.get("hold")), order.get("patience_s", 0.0)) as parts:
+        with _opened(settings, _step(points, order.get("hold")), order) as parts:
             points.seen.clear()
             meet()
             found = {"value": (acts.ACTS | journal.ACTS)[order["act"]](parts, **order.get("with", {}))}
@@ -136,13 +151,14 @@ def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(settings: Settings, at_step: Callable[[str], None], patience_s: float) -> Iterator[Parts]:
+def _opened(settings: Settings, at_step: Callable[[str], None], order: dict[str, Any]) -> Iterator[Parts]:
     """The hub's parts; with patience, a server that is away is waited for."""
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + order.get("patience_s", 0.0)
+    clock = Stepped(order["clock"]) if "clock" in order else None
     with ExitStack() as stack:
         while True:
             try:
-                parts = stack.enter_context(open_parts(settings, at_step=at_step))
+                parts = stack.enter_context(open_parts(settings, clock=clock, at_step=at_step))
                 break
             except DatabaseUnavailable:
                 if time.monotonic() > deadline:

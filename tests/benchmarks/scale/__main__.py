@@ -1,5 +1,5 @@
 """Fill a city with plausible certificates, measure it beside the bare engines, print the tables and, with --write, put
-them into docs/performance.md.
+them into docs/performance.md and docs/scale.md.
 
 .venv/bin/python -m tests.benchmarks.scale --certificates 2000        the embedded engines, a minute
 .venv/bin/python -m tests.benchmarks.scale --certificates 1000000 --database-url temporary --index-url temporary
@@ -20,17 +20,17 @@ from hub.initialisation import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
 from tests.benchmarks import city as benchmark
-from tests.benchmarks.scale import asking, entries, issuing, plausible, repository, stages, table
+from tests.benchmarks.scale import asking, entries, issuing, plausible, reckoning, repository, stages, table
 from tests.benchmarks.scale.city import PLATFORM, catalogue
 from tests.benchmarks.scale.entries import Watch
+from tests.benchmarks.scale.issuing import IssuingPlan
 from tests.benchmarks.scale.loading import CLIENT
 from tests.benchmarks.scale.stages import Plan
-from tests.benchmarks.scale.table import Run, Sizes
+from tests.benchmarks.scale.table import Run
 
 SCOPES = ("cases:write", "certificates:lookup", "certificates:retrieve", "certificates:manage", "directory:search")
 TEMPORARY = "temporary"
 INDEX = {"index_replicas": 0, "index_timeout_s": 10.0, "index_write_timeout_s": 60.0, "index_prefix": "hub-scale"}
-PUSHED = ("pushes", "intents", "audit")
 
 
 def found(settings: Settings) -> str:
@@ -46,32 +46,22 @@ def found(settings: Settings) -> str:
     return key.decode()
 
 
-def run(settings: Settings, certificates: int, plan: Plan, issued: int) -> Run:
-    """Everything, from an empty city to the tables; `issued` certificates go over HTTP at the end."""
+def run(settings: Settings, certificates: int, plan: Plan, over_http: IssuingPlan) -> Run:
+    """Everything, from an empty city to the tables."""
     key = found(settings)
     growing = plausible.stages(certificates)
     codes: list[str] = []
     figures = [
         stages.grow(settings, plan, growing[: place + 1], codes, stages.to_stderr) for place in range(len(growing))
     ]
-    database, sizes = repository.bare(settings), Sizes()
+    database, sizes = repository.bare(settings), figures[-1].sizes
     with open_parts(settings) as parts, entries.bare(settings) as engine, indexes.opened(settings) as index:
-        sizes.directory, sizes.entries = engine.size()
-        row = parts.database.reader.one("SELECT COUNT(*) AS n FROM certificates")
-        sizes.certificates = row["n"] if row else 0
-        sizes.tables = database.sizes()
+        before = database.sizes()
         stages.to_stderr("issuing over HTTP")
-        rounds = min(5, max(1, issued // 100))
-        made = issuing.issuing(settings, key, plan.seed, rounds, issued // rounds)
+        made, soon = issuing.measure(settings, key, over_http, Watch(parts, index).is_there)
         database.settle()
-        sizes.pushed, sizes.beside_push = issued // rounds * rounds, _grown(sizes.tables, database.sizes())
-        stages.to_stderr("waiting for the directory")
-        soon = issuing.searchable(settings, key, plan.seed, max(issued // 8, 10), Watch(parts, index).is_there)
+        sizes.note_pushes(over_http.issued, before, database.sizes())
         return Run(database.engine, engine.engine, database.name, engine.name, figures, sizes, made, soon)
-
-
-def _grown(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> dict[str, int]:
-    return {name: max(0, sum(after[name]) - sum(before[name])) for name in PUSHED if name in after}
 
 
 @contextmanager
@@ -101,7 +91,7 @@ def main(words: Sequence[str] | None = None) -> str:
     parser.add_argument("--data-dir", type=Path, help="kept; without: a temporary one")
     parser.add_argument("--processes", type=int, default=2, help="that make certificates")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into both documents")
     wanted = parser.parse_args(words)
     short = wanted.certificates < 10_000
     plan = Plan(
@@ -111,13 +101,16 @@ def main(words: Sequence[str] | None = None) -> str:
         questions=max(100, min(1000, wanted.certificates // 10)),
         processes=wanted.processes,
     )
+    over_http = IssuingPlan(wanted.seed, 1, 60, 10, 0.05) if short else IssuingPlan(wanted.seed, 5, 400, 250, 0.4)
     with tempfile.TemporaryDirectory(prefix="hub-scale-") as temporary:
         folder = wanted.data_dir or Path(temporary)
         with engines(folder / "hub", wanted.database_url, wanted.index_url) as settings:
-            text = table.tables(run(settings, wanted.certificates, plan, issued=100 if short else 2000))
-    print(text)
+            found_out = run(settings, wanted.certificates, plan, over_http)
+    text, values = table.tables(found_out), reckoning.measured(found_out)
+    print(text, *reckoning.tables(values), sep="\n\n")
     if wanted.write:
         table.write(text)
+        reckoning.write(values)
     return text
 
 

@@ -113,9 +113,11 @@ def _wanted(rng: random.Random, seed: int, stages: Sequence[Stage]) -> Wanted:
 
 
 def _bodies(seed: int, stage: Stage) -> list[str]:
+    """The numbers of some bodies."""
     key = (seed, stage.number, stage.count)
-    if key not in _KNOWN:
-        _KNOWN[key] = [p.id_number for p, _ in plausible.holders(seed, stage, 0) if p.id_type == "001"]
+    for part in range(plausible.PARTS):
+        if not _KNOWN.get(key):
+            _KNOWN[key] = [p.id_number for p, _ in plausible.holders(seed, stage, part) if p.id_type == "001"]
     return _KNOWN[key]
 
 

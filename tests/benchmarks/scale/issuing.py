@@ -18,6 +18,9 @@ from tests.benchmarks.scale.plausible import Plausible, Stage
 CONNECTIONS = 16
 ISSUED = 20
 """The numbers of stages that are issued one by one begin here; there are ten."""
+ROUNDS = 9
+"""At most; the stage after theirs is the one that is watched."""
+LONGEST_S = 30.0
 Searchable = Callable[[str], bool]
 
 
@@ -44,6 +47,22 @@ class Issuing:
         return self.rate / self.ceiling
 
 
+@dataclass(frozen=True, slots=True)
+class IssuingPlan:
+    """How many rounds of how many cases, how many that are watched on their way, and how long a floor is measured."""
+
+    seed: int
+    rounds: int
+    each: int
+    watched: int
+    floors_s: float
+
+    @property
+    def issued(self) -> int:
+        """In all."""
+        return self.rounds * self.each + self.watched
+
+
 def environment(settings: Settings) -> dict[str, str]:
     """What tells a process where the engines are."""
     names = [name for name in Settings.model_fields if name.startswith(("database_", "index_"))]
@@ -63,32 +82,31 @@ def service(settings: Settings, workers: int) -> Iterator[int]:
         yield port
 
 
-def issuing(settings: Settings, key: str, seed: int, rounds: int, each: int) -> Issuing:
-    """Rounds of cases with one certificate each, between measurements of what bounds them."""
+def measure(
+    settings: Settings, key: str, plan: IssuingPlan, is_there: Searchable
+) -> tuple[Issuing, tuple[float, float]]:
+    """Rounds of cases with one certificate each, between measurements of what bounds them; then, one after another,
+    milliseconds (p50, p99) from the answer of a push until the directory alone has the certificate."""
     workers = 1 if settings.database_url is None else 2
     database = repository.bare(settings)
-    made = []
-    with service(settings, workers) as port, server.empty(workers) as (bare_port, _):
+    with service(settings, workers) as port:
         token = access.token(settings, CLIENT, port, key)
-        for number in range(rounds):
-            commits = database.commits(2.0)
-            requests = [_request(item, token) for item in _items(seed, number, each)]
-            load = client.run(port, requests, CONNECTIONS)
-            if load.statuses != {201: len(requests)}:
-                raise RuntimeError(f"issuing was answered with {load.statuses}")
-            empty = client.run(bare_port, [client.request("GET", "/empty")] * each * 4, CONNECTIONS)
-            made.append(
-                Issuing(
-                    load.rate,
-                    empty.rate,
-                    commits,
-                    floors.signatures(0.3),
-                    floors.artefacts(0.3),
-                    load.percentile(0.5),
-                    load.percentile(0.99),
-                )
-            )
-    return sorted(made, key=lambda one: one.ratio)[len(made) // 2]
+        with server.empty(workers) as (bare_port, _):
+            made = [_round(database, plan, number, token, port, bare_port) for number in range(plan.rounds)]
+        soon = _searchable(plan, token, port, is_there)
+    return sorted(made, key=lambda one: one.ratio)[len(made) // 2], soon
+
+
+def _round(database: repository.Bare, plan: IssuingPlan, number: int, token: str, port: int, bare_port: int) -> Issuing:
+    commits = database.commits(plan.floors_s * 5)
+    requests = [_request(item, token) for item in _items(plan.seed, number, plan.each)]
+    load = client.run(port, requests, CONNECTIONS)
+    if load.statuses != {201: len(requests)}:
+        raise RuntimeError(f"issuing was answered with {load.statuses}")
+    empty = client.run(bare_port, [client.request("GET", "/empty")] * plan.each * 4, CONNECTIONS)
+    signatures, artefacts = floors.signatures(plan.floors_s), floors.artefacts(plan.floors_s)
+    p50, p99 = load.percentile(0.5), load.percentile(0.99)
+    return Issuing(load.rate, empty.rate, commits, signatures, artefacts, p50, p99)
 
 
 def _items(seed: int, number: int, count: int) -> list[Plausible]:
@@ -119,21 +137,18 @@ def _request(item: Plausible, token: str) -> bytes:
     return client.request("PUT", path, token=token, body=json.dumps(body, ensure_ascii=False).encode())
 
 
-def searchable(settings: Settings, key: str, seed: int, count: int, is_there: Searchable) -> tuple[float, float]:
-    """Milliseconds, p50 and p99, from the answer of a push until the directory alone has the certificate."""
+def _searchable(plan: IssuingPlan, token: str, port: int, is_there: Searchable) -> tuple[float, float]:
     found = []
-    rng = random.Random(seed)
-    with service(settings, 1) as port:
-        token = access.token(settings, CLIENT, port, key)
-        for item in _items(seed, 9, count):
-            reply = client.run(port, [_request(item, token)], 1, keep=True)
-            begun = time.perf_counter()
-            identifier = json.loads(reply.bodies[0])["certificates"][0]["identifier"]
-            while not is_there(identifier):
-                if time.perf_counter() - begun > 30:
-                    raise RuntimeError("a certificate did not reach the directory")
-                time.sleep(0.002)
-            found.append((time.perf_counter() - begun) * 1000)
-            time.sleep(rng.random() * 0.05)
+    rng = random.Random(plan.seed)
+    for item in _items(plan.seed, ROUNDS, plan.watched):
+        reply = client.run(port, [_request(item, token)], 1, keep=True)
+        begun = time.perf_counter()
+        identifier = json.loads(reply.bodies[0])["certificates"][0]["identifier"]
+        while not is_there(identifier):
+            if time.perf_counter() - begun > LONGEST_S:
+                raise RuntimeError("a certificate did not reach the directory")
+            time.sleep(0.002)
+        found.append((time.perf_counter() - begun) * 1000)
+        time.sleep(rng.random() * 0.05)
     ordered = sorted(found)
-    return statistics.median(ordered), ordered[min(len(ordered) - 1, int(count * 0.99))]
+    return statistics.median(ordered), ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]

@@ -18,6 +18,7 @@ SIZES = (20_000_000, 5_000_000_000)
 DOCUMENT_BYTES = 60_000
 
 MEANINGS = {
+    "certificates": "certificates in the city that was measured",
     "certificate_bytes": "bytes of a certificate in the repository, rows and indexes",
     "push_bytes": "bytes that a push leaves beside it: its body, its reply, the record",
     "document_bytes": "bytes of a PDF file, sealed",
@@ -45,6 +46,7 @@ def measured(run: Run) -> dict[str, float]:
     """The values that the page reckons with."""
     last = run.figures[-1]
     return {
+        "certificates": last.certificates,
         "certificate_bytes": run.sizes.a_certificate,
         "push_bytes": run.sizes.a_push,
         "document_bytes": DOCUMENT_BYTES,

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from hub import indexes
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
-from hub.store import bulk
+from hub.store import bulk, walk
 from tests.benchmarks.scale import asking, entries, loading, plausible, repository
 from tests.benchmarks.scale.asking import Times
 from tests.benchmarks.scale.plausible import Stage
+from tests.benchmarks.scale.sizes import Sizes
 
 BESIDE = 12
 """The numbers of stages that are loaded beside the city's own begin here."""
@@ -42,6 +43,7 @@ class Figures:
     rebuilt: Rates
     fed_per_s: float
     times: dict[str, Times]
+    sizes: Sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,9 @@ def grow(settings: Settings, plan: Plan, stages: list[Stage], codes: list[str], 
         tell("giving positions")
         sequenced = sequence(parts)
         database.settle()
+        sizes = Sizes(walk.count_certificates(parts.database.reader), database.sizes())
         tell("rebuilding the directory")
-        rebuilt = _rebuild(parts)
+        rebuilt = _rebuild(parts, sizes)
         tell("the bulk path beside the bare engine")
         rows, each, more = _bulk(parts, database, plan, stage)
         sequence(parts)
@@ -89,6 +92,7 @@ def grow(settings: Settings, plan: Plan, stages: list[Stage], codes: list[str], 
         rebuilt=rebuilt,
         fed_per_s=fed,
         times=times,
+        sizes=sizes,
     )
 
 
@@ -108,7 +112,7 @@ def _feed(parts: Parts) -> float:
     return done / (time.perf_counter() - begun)
 
 
-def _rebuild(parts: Parts) -> Rates:
+def _rebuild(parts: Parts, sizes: Sizes) -> Rates:
     """New generations from the repository, and loads of the same entries without the hub, in turn."""
     ours, bare = [], []
     with indexes.opened(parts.settings) as engine, entries.bare(parts.settings) as alone:
@@ -118,6 +122,7 @@ def _rebuild(parts: Parts) -> Rates:
             bare.append(alone.load(entries.all_of(engine)))
             if count > TWICE or len(ours) == 2:
                 break
+        sizes.directory, sizes.entries = alone.size()
     return Rates(count / min(ours), count / min(bare), min(bare) / min(ours))
 
 

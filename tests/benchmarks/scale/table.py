@@ -1,44 +1,18 @@
 """What was measured, as the tables of docs/performance.md and the numbers that docs/scale.md reckons with."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.scale.issuing import Issuing
 from tests.benchmarks.scale.repository import WITHIN
+from tests.benchmarks.scale.sizes import Sizes
 from tests.benchmarks.scale.stages import Figures, Rates
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- scale begin -->", "<!-- scale end -->"
 FLAT = 1.5
-
-
-@dataclass(slots=True)
-class Sizes:
-    """Bytes: by table (rows, indexes), of the directory, and of what a push leaves beside its certificate."""
-
-    certificates: int = 0
-    tables: dict[str, tuple[int, int]] = field(default_factory=dict)
-    entries: int = 0
-    directory: int = 0
-    pushed: int = 0
-    beside_push: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def a_certificate(self) -> float:
-        """Rows and indexes of what every certificate has."""
-        return sum(sum(self.tables.get(name, (0, 0))) for name in (*WITHIN, "hub.db")) / max(self.certificates, 1)
-
-    @property
-    def an_entry(self) -> float:
-        """In the directory."""
-        return self.directory / max(self.entries, 1)
-
-    @property
-    def a_push(self) -> float:
-        """What an issued certificate has beside a collected one: the push, its reply, the record."""
-        return sum(self.beside_push.values()) / max(self.pushed, 1)
 
 
 @dataclass(frozen=True, slots=True)

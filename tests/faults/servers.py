@@ -1,0 +1,191 @@
+"""A database server and a search cluster of one's own, each behind a proxy, and what must hold after their faults."""
+
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hub.check import check
+from hub.parts import Parts, open_parts
+from hub.settings import Settings
+from hub.store.database import DatabaseUnavailable
+from hub.worker import finish_due
+from indexer.faults import DirectoryUnavailable
+from tests import elastic, engines, netproxy
+from tests.faults import scene as s
+from tests.faults.child import settings_of
+from tests.postgres import Cluster
+from tests.test_faults_journal import Told
+
+AWAY_S = (0.1, 2.5)
+DRAINED_S = 60.0
+Fault = Callable[[], None]
+
+
+@dataclass
+class Servers:
+    """One database server and the nodes of one search cluster, every connection to them through a proxy of ours."""
+
+    database: Cluster
+    nodes: elastic.Cluster
+    to_database: netproxy.Proxy
+    to_nodes: list[netproxy.Proxy]
+
+    @property
+    def index(self) -> elastic.Server:
+        """The node, where there is one."""
+        return self.nodes.nodes[0]
+
+    @property
+    def to_index(self) -> netproxy.Proxy:
+        """The way to the node, where there is one."""
+        return self.to_nodes[0]
+
+    def hub(self, data: Path) -> None:
+        """A new hub in a database of its own, with indexes of its own, for every process of these tests."""
+        url = self.database.url(self.database.create())
+        index = {
+            "index_url": ",".join(f"http://127.0.0.1:{proxy.port}" for proxy in self.to_nodes),
+            "index_prefix": f"{elastic.PREFIX}{data.parent.name.replace('_', '-')}"[:60].lower(),
+            "index_replicas": min(1, len(self.nodes.nodes) - 1),
+        }
+        engines.on_servers(data, url.replace(f":{self.database.port}/", f":{self.to_database.port}/"), index)
+        s.fill(settings_of(data))
+
+    def environment(self, settings: Settings) -> dict[str, str]:
+        """For `hub serve` and `hub work` on such a hub."""
+        return {
+            **engines.environment(settings),
+            "HUB_INDEX_URL": str(settings.index_url),
+            "HUB_INDEX_PREFIX": settings.index_prefix,
+            "HUB_INDEX_REPLICAS": str(settings.index_replicas),
+        }
+
+    def mend(self) -> None:
+        """Everything passes again."""
+        for proxy in (self.to_database, *self.to_nodes):
+            proxy.pass_()
+
+
+@contextmanager
+def servers(folder: Path, *, nodes: int = 1, **database: Any) -> Iterator[Servers]:
+    """Started; removed at the end. `database`: as `Cluster` takes it."""
+    with ExitStack() as stack:
+        held = Cluster(**database)
+        stack.callback(held.remove)
+        if nodes == 1:
+            found = elastic.Cluster([elastic.server(folder / "index")])
+        else:
+            found = elastic.cluster(folder / "index", nodes)
+        stack.callback(found.remove)
+        to_database = stack.enter_context(netproxy.Proxy(held.port))
+        to_nodes = [stack.enter_context(netproxy.Proxy(node.port)) for node in found.nodes]
+        yield Servers(held, found, to_database, to_nodes)
+
+
+# --- faults -----------------------------------------------------------------------------------------------------------
+
+
+def away(stop: Fault, start: Fault) -> Fault:
+    """Gone for a moment."""
+
+    def fault() -> None:
+        stop()
+        time.sleep(random.uniform(*AWAY_S))
+        start()
+
+    return fault
+
+
+def database_faults(found: Servers) -> dict[str, Fault]:
+    """What befalls the database and the way to it."""
+    server, way = found.database, found.to_database
+    return {
+        "database server killed": away(server.kill, server.start),
+        "database server stopped in order": away(server.stop, server.start),
+        "database connections cut": way.cut,
+        "database connections cut in an answer": lambda: way.cut(random.randrange(1, 4000)),
+        "database unreachable": away(way.refuse, way.pass_),
+        "database silent": away(way.blackhole, way.pass_),
+    }
+
+
+def directory_faults(found: Servers) -> dict[str, Fault]:
+    """What befalls a single node and the way to it."""
+    node, way = found.index, found.to_index
+    return {
+        "directory node killed": away(node.kill, node.start),
+        "directory connections cut in an answer": lambda: way.cut(random.randrange(1, 4000)),
+        "directory unreachable": away(way.refuse, way.pass_),
+        "directory silent": away(way.blackhole, way.pass_),
+        "directory slow": away(lambda: way.delay(2.0), way.pass_),
+    }
+
+
+def cluster_faults(found: Servers) -> dict[str, Fault]:
+    """Nodes of three that are lost: each comes back."""
+    nodes = found.nodes
+
+    def lose(*lost: elastic.Server) -> None:
+        for node in lost:
+            node.kill()
+        time.sleep(random.uniform(*AWAY_S))
+        for node in lost:
+            node.start(wait=False)
+        for node in lost:
+            node.wait(len(nodes.nodes))
+
+    def master_and_others() -> tuple[elastic.Server, list[elastic.Server]]:
+        master = nodes.master()
+        return master, [node for node in nodes.nodes if node is not master]
+
+    def freeze_master() -> None:
+        master = nodes.master()
+        master.freeze()
+        time.sleep(random.uniform(*AWAY_S))
+        master.freeze(signal.SIGCONT)
+
+    return {
+        "the master of three lost": lambda: lose(nodes.master()),
+        "a data node of three lost": lambda: lose(random.choice(master_and_others()[1])),
+        "the majority lost, its master with it": lambda: lose(nodes.master(), master_and_others()[1][0]),
+        "the majority lost, the master alone": lambda: lose(*master_and_others()[1]),
+        "the master of three stands still": freeze_master,
+    }
+
+
+# --- the oracle -------------------------------------------------------------------------------------------------------
+
+
+def hold(data: Path, told: Told, *, least: int = 10, clock: Any = None) -> None:
+    """Whatever the journals say that was acknowledged is there, once, in its state, in every form; nothing else is."""
+    with open_parts(settings_of(data), clock=clock or s.Later()) as parts:
+        assert finish_due(parts) == 0  # every push was answered in the end, so nothing waits
+        assert told.answers >= least, f"only {told.answers} answers"
+        drained(parts)
+        told.hold(parts)
+        in_directory(parts)
+
+
+def drained(parts: Parts) -> None:
+    """The directory knows everything, without anybody having asked for it but the worker's own steps."""
+    deadline = time.monotonic() + DRAINED_S
+    while True:
+        with suppress(DirectoryUnavailable, DatabaseUnavailable):
+            if parts.directory.sequence() + parts.directory.feed() == 0 and parts.directory.lag().changes == 0:
+                return
+        assert time.monotonic() < deadline, "the directory does not catch up"
+        time.sleep(0.05)
+
+
+def in_directory(parts: Parts) -> None:
+    """Every version's certificate can be found there as its rows say, and nothing else can; all checks are green."""
+    report = parts.directory.compare()
+    assert report is not None
+    assert report.differences == [], report.differences[:3]
+    findings = check(parts).findings
+    assert findings == [], findings[:3]
