@@ -155,12 +155,6 @@ def test_a_case_that_has_moved_on_keeps_all_else_away(town: Town, monkeypatch: p
     assert len(town.issue("T-1", *TWO["certificates"])) == 2
 
 
-def test_of_two_equal_numbers_in_one_push_the_second_is_refused(town: Town) -> None:
-    found = t.refusal(town.push, "T-1", body(grant("N-1"), grant("N-1", BERT)))
-    assert found.code in ("number.taken", "schema.invalid")
-    assert town.rows("cases") == []
-
-
 # --- others meanwhile ------------------------------------------------------------------------------------------------
 
 
