@@ -151,7 +151,7 @@ class Site:
 
     def environment(self, service: str) -> dict[str, str]:
         """Of one service; the settings of an engine that this site has not got are left out."""
-        found = {name: self.mapped(value) for name, value in compose()["services"][service]["environment"].items()}
+        found = {name: self.mapped(str(value)) for name, value in compose()["services"][service]["environment"].items()}
         for engine, place in (("database", "@postgres:5432"), ("index", "//elasticsearch:9200")):
             url = f"HUB_{engine.upper()}_URL"
             assert place in found[url]
