@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     writes_waiting: int = Field(64, ge=0)
     reads_at_once: int = Field(8, ge=1)
     reads_waiting: int = Field(128, ge=0)
-    public_at_once: int = Field(4, ge=1)
+    public_at_once: int = Field(2, ge=1)
     public_waiting: int = Field(128, ge=0)
     files_at_once: int = Field(2, ge=1)
     files_waiting: int = Field(8, ge=0)

@@ -101,6 +101,7 @@ def measure_round(number: int, folder: Path, port: int, pid: int, bare_port: int
         raise RuntimeError(f"issuing was answered with {load.statuses}")
     answers = [json.loads(body)["certificates"][0]["links"]["verify"] for body in load.bodies]
     codes = [answer.partition("#")[0].rpartition("/")[2] for answer in answers]
+    server.quiet(pid)  # what follows is not about the PDF files that the worker draws after a mass issue
     rates = []
     for wanted in ("text/html", "application/json", ""):
         asked = [

@@ -29,6 +29,17 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def quiet(pid: int, limit_s: float = 60.0) -> None:
+    """Wait until the children of a process, the worker among them, have nothing left to do."""
+    children = [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        before = sum(map(cpu_s, children))
+        time.sleep(0.5)
+        if sum(map(cpu_s, children)) - before < 0.05:
+            return
+
+
 def rss_mb(pid: int) -> float:
     """Resident memory in MB."""
     line = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("VmRSS"))
