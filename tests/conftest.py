@@ -44,6 +44,15 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> copies.Copied:
     return copies.make(tmp_path_factory.mktemp("backup"))
 
 
+@pytest.fixture
+def url() -> Iterator[str]:
+    """An empty database on a server."""
+    cluster = postgres.shared()
+    name = cluster.create()
+    yield cluster.url(name)
+    cluster.drop(name)
+
+
 @pytest.fixture(scope="session")
 def elasticsearch() -> elastic.Server:
     """The Elasticsearch of this run, started when the first test asks for it."""

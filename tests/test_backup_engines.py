@@ -29,15 +29,6 @@ def theatre() -> Iterator[Stage]:
         yield found
 
 
-@pytest.fixture
-def url() -> Iterator[str]:
-    """An empty database on a server."""
-    cluster = postgres.shared()
-    name = cluster.create()
-    yield cluster.url(name)
-    cluster.drop(name)
-
-
 def name_in(url: str) -> str:
     return url.rpartition("/")[2]
 

@@ -105,7 +105,7 @@ def test_every_name_of_the_environment_is_a_setting() -> None:
     named = {n for s in SERVICES.values() for n in s.get("environment", {}) if n.startswith("HUB_")}
     for file in [*UNITS, ROOT / "docs/operations/systemd/hub.env", ROOT / "Dockerfile"]:
         named |= set(re.findall(r"\bHUB_[A-Z_]+\b", file.read_text(encoding="utf-8")))
-    assert {name for name in named - VARIABLES if not name.startswith("HUB_INDEX_")} == set()
+    assert named - VARIABLES == set()
 
 
 # --- secrets ----------------------------------------------------------------------------------------------------------

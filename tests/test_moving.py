@@ -35,15 +35,6 @@ def theatre() -> Iterator[Stage]:
 
 
 @pytest.fixture
-def url() -> Iterator[str]:
-    """An empty database on a server."""
-    cluster = postgres.shared()
-    name = cluster.create()
-    yield cluster.url(name)
-    cluster.drop(name)
-
-
-@pytest.fixture
 def settings(copied: Copied, tmp_path: Path) -> Settings:
     """An embedded hub of one's own, with files, and its master key beside it."""
     folder = tmp_path / "city"

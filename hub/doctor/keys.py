@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from hub.backup import manifest
 from hub.doctor.report import Finding, note, ok, problem
 from hub.domain.dates import from_micros
 from hub.initialisation import document_keys
@@ -24,7 +25,7 @@ SERVICE_EXPIRES_SOON = timedelta(days=30)
 LISTS_GOOD_FOR = timedelta(days=1)
 _AUTHORITIES = (Purpose.ROOT, Purpose.ISSUING)
 _NAMED_AT_MOST = 3
-_BACKUP = Path("data/manifest.json")
+_BACKUP = Path("data", manifest.NAME)
 
 
 def master(settings: Settings, now: datetime) -> Iterator[Finding]:

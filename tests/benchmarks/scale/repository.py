@@ -70,7 +70,6 @@ class BareSqlite:
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA cache_size=-16000")
-        connection.execute("PRAGMA wal_autocheckpoint=10000")
         return connection
 
     def insert(self, tables: Tables) -> float:
