@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from hub.durable import sync_folder
+
 _NONCE = 12
 _SALT = 16
 _NAME = 4
@@ -128,11 +130,7 @@ class MasterKey:
                 path.hardlink_to(temporary)
         finally:
             temporary.unlink(missing_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
         return cls.read(path)
 
     def new_key(self, number: int, purpose: KeyPurpose, state: KeyState) -> WrappedKey:

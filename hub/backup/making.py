@@ -18,9 +18,10 @@ import cbor2
 from hub import __version__
 from hub.backup import manifest
 from hub.backup.manifest import Manifest, TableFile
-from hub.backup.place import NotPossible, Place, Writing, sync_folder
+from hub.backup.place import NotPossible, Place, Writing
 from hub.backup.rows import RowsWriter, read_rows
 from hub.clock import Clock
+from hub.durable import sync_folder
 from hub.keyring import Keyring
 from hub.store import copying, documents, feed, schema
 from hub.store import keys as key_store

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub.backup import manifest
+from hub.durable import sync_folder
 from hub.store.database import DatabaseUnavailable
 from hub.store.filling import Blank
 
@@ -46,15 +47,6 @@ class NotPossible(Exception):  # noqa: N818 (an answer to the operator)
         self.message = message
         self.message_en = message_en
         self.is_setting = is_setting
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's names to the disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class Writing:

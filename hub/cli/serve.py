@@ -181,19 +181,17 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
 @contextmanager
 def alone(settings: "Settings") -> Iterator[None]:
     """Hold the data directory's lock for this process's life; ends the command when another one has it."""
-    import fcntl
+    from hub import serving
 
-    path = settings.data_dir / "serve.lock"
     if not settings.data_dir.is_dir():
         raise Stop(
             Exit.CONFIGURATION,
             "数据目录尚未建立,请先运行 hub init。",
             "There is no data directory: run `hub init` first.",
         )
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(serving.held(settings.data_dir))
         except BlockingIOError:
             raise Stop(
                 Exit.CONFIGURATION,
@@ -201,5 +199,3 @@ def alone(settings: "Settings") -> Iterator[None]:
                 "Another `hub serve` is using this data directory.",
             ) from None
         yield
-    finally:
-        os.close(lock)

@@ -1,11 +1,9 @@
 """Database, directory and worker: whether they answer, which they are, and what waits in them."""
 
-import fcntl
-import os
 from collections.abc import Iterator
 from datetime import datetime
 
-from hub import heartbeat
+from hub import heartbeat, serving
 from hub.doctor.report import Finding, down, note, ok, problem
 from hub.domain.dates import from_micros, to_micros
 from hub.parts import Parts
@@ -107,24 +105,9 @@ def _alive(settings: Settings, silent_s: float | None) -> Finding:
         "启动 hub serve(内嵌数据库)或 hub work。",
         "Start `hub serve` (embedded database) or `hub work`.",
     )
-    if is_embedded(settings) and not _is_served(settings):
+    if is_embedded(settings) and not serving.is_held(settings.data_dir):
         return note("worker", f"服务没有运行;{text}", "The hub is not running.", *fix)
     return problem("worker", text, "The worker shows no sign of life.", *fix)
-
-
-def _is_served(settings: Settings) -> bool:
-    """Whether a `hub serve` on this machine holds the data directory."""
-    try:
-        lock = os.open(settings.data_dir / "serve.lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
 
 
 def feed(parts: Parts) -> Iterator[Finding]:

@@ -246,9 +246,8 @@ class Planner:
             pointer=item.at,
         )
         self._plan.planned.append(planned)
-        place = {"home": planned.home, "certificate": planned.certificate, "version": planned.version}
-        self._plan.handles.append({"kind": certificates.IDENTIFIER, "value": planned.identifier, **place})
-        self._plan.handles.append({"kind": certificates.CODE, "value": planned.code, **place})
+        place = (planned.home, planned.certificate, planned.version)
+        self._plan.handles += certificates.handles(planned.identifier, planned.code, *place)
 
 
 def _as_pushed(record: VersionRecord) -> PushedCertificate:

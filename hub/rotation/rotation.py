@@ -16,6 +16,7 @@ from pathlib import Path
 from hub.attempts import attempt
 from hub.clock import Clock
 from hub.domain.dates import from_micros, to_micros
+from hub.durable import sync_folder
 from hub.keyring import Keyring
 from hub.rotation.walks import Walks
 from hub.settings import Settings
@@ -251,7 +252,7 @@ class Rotation:
         with suppress(FileExistsError):
             former.hardlink_to(self._master_path)
         coming.replace(self._master_path)
-        _sync(self._master_path.parent)
+        sync_folder(self._master_path.parent)
         return former
 
     @contextmanager
@@ -322,11 +323,3 @@ class Rotation:
             if not key_store.revoke_x509(writer, kid, to_micros(self._clock.now())):
                 raise CannotRotate("此密钥的 X.509 证书早已吊销。", "Its X.509 certificate was revoked before.")
         return found.public
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

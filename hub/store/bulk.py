@@ -8,11 +8,11 @@ batch all is there or nothing. What it spares are statements: one for each table
 Whoever is interrupted begins again: `parties.holders_of_numbers` tells which numbers have arrived.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hub.store import certificates, keys
+from hub.store import certificates, changes, keys, parties
 from hub.store.changes import Change
 from hub.store.database import Duplicate, Raced, Writer
 from hub.store.parties import Resolved
@@ -51,7 +51,8 @@ def insert(writer: Writer, vault: Vault, batch: Batch) -> None:
     if any(arrival.change.before is not None for arrival in batch.arrivals):
         raise ValueError("a batch has new certificates only")
     keys.require_current(writer, vault)
-    require_in_use(writer, (row["kid"] for row in _each(batch, lambda change: (change.version,))))
+    versions = (arrival.change.version for arrival in batch.arrivals)
+    require_in_use(writer, (row["kid"] for row in versions if row is not None))
     try:
         for table, rows in tables(batch):
             writer.insert_many(table, rows)
@@ -61,31 +62,20 @@ def insert(writer: Writer, vault: Vault, batch: Batch) -> None:
 
 def tables(batch: Batch) -> Iterator[tuple[str, Rows]]:
     """The rows of a batch by table; what two batches may both want comes first, in an order that all of them share."""
-    fresh = {one.party: one for one in batch.people if one.row is not None}
-    blind: Rows = [row for one in fresh.values() for row in one.blind]
+    people = parties.rows_of_new(batch.people)
+    blind: Rows = [row for hashes, _ in people for row in hashes]
     blind += [row for arrival in batch.arrivals for row in arrival.number]
     yield "blind_index", sorted(blind, key=lambda row: (row["kind"], row["key_number"], row["hash"]))
-    yield "parties", [dict(one.row) for one in fresh.values() if one.row is not None]
+    yield "parties", [row for _, row in people]
     yield "cases", sorted(batch.cases, key=lambda row: (row["source"], row["case_number"]))
-    yield "handles", sorted(_each(batch, handles_of), key=lambda row: (row["kind"], row["value"]))
-    yield "certificates", _each(batch, lambda change: (change.certificate,))
-    yield "versions", _each(batch, lambda change: (change.version,))
-    yield "holdings", _each(batch, lambda change: [{**row, "ended": 0} for row in change.holdings])
-    yield "acts", _each(batch, lambda change: (change.act,))
-    yield "outbox", _each(batch, lambda change: (change.outbox,))
-
-
-def _each(batch: Batch, of: Callable[[Change], Sequence[dict[str, Any] | None]]) -> Rows:
-    return [row for arrival in batch.arrivals for row in of(arrival.change) if row is not None]
+    handles = [handle for arrival in batch.arrivals for handle in handles_of(arrival.change)]
+    yield "handles", sorted(handles, key=lambda row: (row["kind"], row["value"]))
+    yield from changes.rows_of_new([arrival.change for arrival in batch.arrivals])
 
 
 def handles_of(change: Change) -> Rows:
-    """What leads to a change's version, where it brings one: its identifier and its public code."""
+    """What leads to a change's version, where it brings one."""
     row = change.version
     if row is None:
         return []
-    place = {"home": row["home"], "certificate": row["certificate"], "version": row["version"]}
-    return [
-        {"kind": certificates.IDENTIFIER, "value": row["identifier"], **place},
-        {"kind": certificates.CODE, "value": row["code"], **place},
-    ]
+    return certificates.handles(row["identifier"], row["code"], row["home"], row["certificate"], row["version"])

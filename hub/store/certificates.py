@@ -20,6 +20,13 @@ COPY = 3
 ISSUED = 1
 COLLECTED = 2
 
+
+def handles(name: str, code: str, home: int, certificate: int, version: int) -> list[dict[str, Any]]:
+    """What leads to a version: its identifier and its public code."""
+    place = {"home": home, "certificate": certificate, "version": version}
+    return [{"kind": IDENTIFIER, "value": name, **place}, {"kind": CODE, "value": code, **place}]
+
+
 _JOINED = (
     "SELECT v.*, c.type, c.authority, c.serial, c.origin, c.standing AS certificate_standing,"
     " c.revision AS certificate_revision, c.version AS current_version, c.organisation"

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.domain.dates import from_micros, to_micros
+from hub.durable import sync_folder
 from hub.store.database import Database, DatabaseUnavailable, Duplicate, Reader, Row, StorageFull
 from hub.store.keys import require_current
 from hub.store.sealing import key_text
@@ -308,7 +309,7 @@ class Documents(Files):
         if not path.parent.is_dir():
             for folder in (self._folder, path.parent):
                 folder.mkdir(mode=0o700, exist_ok=True)
-                _sync(folder.parent)
+                sync_folder(folder.parent)
         temporary = path.with_name(f".{path.name}")
         try:
             with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as f:
@@ -316,7 +317,7 @@ class Documents(Files):
                 f.flush()
                 os.fsync(f.fileno())
             temporary.replace(path)
-            _sync(path.parent)
+            sync_folder(path.parent)
         except BaseException:
             for left in (temporary, path):
                 with suppress(OSError):
@@ -368,11 +369,3 @@ def _name_of(error: OSError) -> str:
 
 def _bound_to(key: Key) -> str:
     return key_text(tuple(key.values().values()))
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from hub.durable import sync_folder
 from hub.store.database import WrongDatabase
 
 
@@ -53,7 +54,7 @@ def finish(database: Path, mark: Mark) -> Mark:
 def give_up(database: Path) -> None:
     """Nothing came of it: the file is as good as before."""
     path_of(database).unlink(missing_ok=True)
-    _sync(database.parent)
+    sync_folder(database.parent)
 
 
 def require_not(database: Path) -> None:
@@ -94,13 +95,5 @@ def _write(database: Path, mark: Mark) -> Mark:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    sync_folder(path.parent)
     return mark
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
