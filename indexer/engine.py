@@ -44,6 +44,13 @@ class DirectoryEngine(Protocol):
     def current(self) -> str | None:
         """The generation that answers, None before the first."""
 
+    def answering(self, mark: str) -> tuple[str, Mark] | None:
+        """The generation that answers and one of its marks, perhaps as they were a second ago; None without either.
+
+        For who looks beside it at everything past that mark: what is older than this moment costs him no completeness,
+        for a generation only learns, and the former one stays after a swap.
+        """
+
     def names(self) -> list[str]:
         """Every generation, oldest first."""
 
@@ -58,6 +65,12 @@ class DirectoryEngine(Protocol):
 
     def examine(self, name: str) -> None:
         """Look closely at a generation; raises DirectoryBroken when it is not sound."""
+
+    def require_whole(self, name: str) -> None:
+        """Raise DirectoryBroken where a generation has lost a part and answers all the same; costs one question.
+
+        `of_party` and `search` do so by themselves.
+        """
 
     def write(
         self,

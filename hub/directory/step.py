@@ -1,5 +1,6 @@
 """Everything about the directory in one place: fed, rebuilt, compared, explained, searched."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +25,8 @@ from indexer.faults import DirectoryBroken, DirectoryUnavailable
 
 SEQUENCED_AT_ONCE = 500
 CLEANED_EVERY = timedelta(hours=1)
+WHOLE_EVERY_S = 5.0
+"""How often the feeder asks whether the generation still has all of its parts."""
 Progress = Callable[[int], None]
 
 
@@ -76,6 +79,7 @@ class Directory:
         self._builder = Builder(self._writing)
         self._searching = Searching(self._writing, clock)
         self._examined: str | None = None
+        self._whole_until = 0.0
         self._clock = clock
         self._cleaned_at: datetime | None = None
 
@@ -111,11 +115,18 @@ class Directory:
             if generation != self._examined:
                 self._directory.examine(generation)
                 self._examined = generation
+            self._require_whole(generation)
             done = self._writing.feed(generation)
             return done, self._is_of_now(generation)
         except DirectoryBroken:
             self._examined = None
             return 0, False
+
+    def _require_whole(self, generation: str) -> None:
+        now = time.monotonic()
+        if now >= self._whole_until:
+            self._directory.require_whole(generation)
+            self._whole_until = now + WHOLE_EVERY_S
 
     def _is_of_now(self, generation: str) -> bool:
         same_format = self._directory.mark(generation, marks.FORMAT_OF) == FORMAT
@@ -169,10 +180,12 @@ class Directory:
         return tried, self.set_aside()
 
     def lag(self) -> Lag:
-        """What the generation that answers does not know yet; raises DirectoryUnavailable where none answers."""
+        """What the generation that answers does not know yet; raises DirectoryUnavailable where none answers, or one
+        that has lost a part."""
         generation = self._directory.current()
         if generation is None:
             raise DirectoryUnavailable("there is no generation yet")
+        self._directory.require_whole(generation)
         return feed.lag(self._database.reader, self._writing.position(generation))
 
     def explain(self, identifier: str) -> Explained:
