@@ -30,7 +30,7 @@ _ANSWERING = {"refresh_interval": "1s"}
 _FORGETTING, _FORGETTING_S = 10, 0.15
 _KNOWN_S = 1.0
 _UNKNOWN_S = 1.5
-"""How long after a swap somebody may ask the former: an index that is deleted under a question answers as a sick server."""
+"""How long after a swap the former may be asked: an index that is deleted under a question answers as a sick server."""
 
 
 @dataclass(frozen=True, slots=True)
