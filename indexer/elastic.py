@@ -14,11 +14,11 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from indexer import elastic_mapping, elastic_search, elastic_whole
+from indexer import elastic_mapping, elastic_search, elastic_state, elastic_whole
 from indexer.elastic_bulk import Bulk, Outcome, put_entries, put_marks, refresh, take_out
 from indexer.elastic_client import Access, Client
 from indexer.elastic_mapping import MARKS, VERSION, entry_id, entry_of, mark_id, mark_of
-from indexer.engine import Aside, Key, Mark, refuse
+from indexer.engine import Aside, Key, Mark, ServerState, refuse
 from indexer.entry import Entry
 from indexer.faults import DirectoryBroken
 from indexer.query import Page, Search
@@ -60,6 +60,11 @@ class ElasticDirectory:
     def require_usable(self) -> None:
         """Raise WrongServer where an operator has to act before this can work, DirectoryUnavailable where not."""
         self._client.require_usable()
+
+    def server(self) -> ServerState:
+        """How the cluster and the disks under it are; may take as long as a write."""
+        with self._client.writing() as server:
+            return elastic_state.state(server, f"{self._shape.prefix}-g*")
 
     def close(self) -> None:
         """Close all connections."""

@@ -180,6 +180,9 @@ class EmbeddedDirectory:
         with _faults():
             return int(self._reader(name).execute("SELECT COUNT(*) FROM entries").fetchone()[0])
 
+    def server(self) -> None:
+        """There is no server."""
+
     # --- connections --------------------------------------------------------------------------------------------------
 
     def _reader(self, name: str) -> sqlite3.Connection:

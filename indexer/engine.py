@@ -22,6 +22,22 @@ class SetAside:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """The servers behind an engine.
+
+    versions: of all nodes. status: green, yellow, red; unassigned: copies of shards that no node has. clocks: ms UTC by
+    node. full: nodes whose disk gets no more shards. is_closed: an index of ours takes no writes.
+    """
+
+    versions: tuple[str, ...]
+    status: str
+    unassigned: int
+    clocks: Mapping[str, int]
+    full: tuple[str, ...]
+    is_closed: bool
+
+
 Aside = Callable[[Sequence[SetAside]], None]
 """Puts entries on record that were set aside; called before any mark that counts them as written."""
 
@@ -105,3 +121,6 @@ class DirectoryEngine(Protocol):
 
     def count(self, name: str) -> int:
         """How many entries a generation has, ended ones too."""
+
+    def server(self) -> ServerState | None:
+        """How the servers behind the engine are; None where there are none."""

@@ -19,7 +19,7 @@ from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database
 from hub.store.feed import Lag
 from hub.vault import Vault
-from indexer.engine import DirectoryEngine
+from indexer.engine import DirectoryEngine, ServerState
 from indexer.entry import Entry
 from indexer.faults import DirectoryBroken, DirectoryUnavailable
 
@@ -160,6 +160,10 @@ class Directory:
         others = tuple(name for name in self._directory.names() if name != generation)
         head, lag = feed.head(self._database.reader), feed.lag(self._database.reader, position)
         return Status(generation, entries, position, head, lag, others, self.set_aside())
+
+    def server(self) -> ServerState | None:
+        """How the servers behind it are; None where it is a file. Raises DirectoryUnavailable."""
+        return self._directory.server()
 
     def set_aside(self) -> int:
         """How many entries the engine has refused; what they stand for is found in the repository alone."""
