@@ -59,7 +59,7 @@ class ElasticDirectory:
 
     def require_usable(self) -> None:
         """Raise WrongServer where an operator has to act before this can work, DirectoryUnavailable where not."""
-        self._client.require_usable()
+        self._client.require_usable(f"{self._shape.prefix}*")
 
     def server(self) -> ServerState:
         """How the cluster and the disks under it are; may take as long as a write."""
