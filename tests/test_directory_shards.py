@@ -1,18 +1,26 @@
-"""Shards that are away, and shards that the server gives back empty: lookups lose nothing, searches do not pretend."""
+"""Shards that are away, and shards that the server gives back empty: lookups lose nothing, searches do not pretend; and a
+node that is lost of three, whose shards have copies elsewhere.
+"""
 
+import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hub.api.health import _directory
+from hub.domain.errors import Refusal
 from indexer.elastic_mapping import MARKS
+from indexer.faults import DirectoryBroken, DirectoryUnavailable
 from tests import city as c
 from tests import elastic
 from tests.city import City, open_copy
-from tests.test_directory import CASE, all_entries, engine, found, settle
+from tests.test_directory import CASE, all_entries, engine, found, push, settle
 
 SHARDS = 4
 INDEX = f"{elastic.PREFIX}emptied"
@@ -25,13 +33,19 @@ def server(tmp_path: Path) -> Iterator[elastic.Server]:
     one.remove()
 
 
+@contextmanager
+def city_on(folder: Path, urls: list[str], replicas: int, **more: Any) -> Iterator[City]:
+    """A city with its directory on these servers."""
+    c.load_city(folder / "template")
+    own: dict[str, Any] = {"index_url": ",".join(urls), "index_prefix": INDEX, "index_shards": SHARDS}
+    with open_copy(folder / "template", folder / "data", **own, index_replicas=replicas, **more) as city:
+        settle(city.parts)
+        yield city
+
+
 @pytest.fixture
 def fed(server: elastic.Server, tmp_path: Path) -> Iterator[City]:
-    c.load_city(tmp_path / "template")
-    own: dict[str, Any] = {"index_url": server.url, "index_prefix": INDEX, "index_shards": SHARDS, "index_replicas": 0}
-    own |= {"index_timeout_s": 10.0, "index_write_timeout_s": 30.0}
-    with open_copy(tmp_path / "template", tmp_path / "data", **own) as city:
-        settle(city.parts)
+    with city_on(tmp_path, [server.url], 0, index_timeout_s=10.0, index_write_timeout_s=30.0) as city:
         yield city
 
 
@@ -99,9 +113,60 @@ def test_half_of_its_shards_gone_and_given_back_empty(server: elastic.Server, fe
     ask_anew(fed)
     assert len(all_entries(fed)) < 92
     same()
+    with pytest.raises(DirectoryBroken, match="has lost its entries"):
+        fed.parts.directory.status()
     settle(fed.parts)
     assert engine(fed).current() == "g2"
     assert len(all_entries(fed)) == 92
     assert answers(fed, asked) == expected
     assert _directory(fed.parts).state == "ok"
     assert found(fed, text="闽屿").hits
+
+
+def soon(holds: Callable[[], bool], seconds: float = 60.0) -> float:
+    """After how many seconds it holds; what is not available now is asked again."""
+    began = time.monotonic()
+    while True:
+        with suppress(DirectoryUnavailable, Refusal):
+            if holds():
+                return time.monotonic() - began
+        assert time.monotonic() - began < seconds
+        time.sleep(0.2)
+
+
+def is_fed(city: City) -> bool:
+    """Whether the directory knows every change, after what can be done now."""
+    city.parts.directory.sequence()
+    city.parts.directory.feed()
+    return not city.parts.directory.lag().changes
+
+
+def is_found(city: City, identifier: str) -> bool:
+    """Whether a certificate is in the directory itself, and found by a search."""
+    hits = {hit.entry.identifier for hit in found(city, text="无犯罪记录").hits}
+    return identifier in hits and identifier in {entry.identifier for entry in all_entries(city)}
+
+
+@pytest.mark.skipif(not os.environ.get("HUB_LONG"), reason="three nodes take a minute: HUB_LONG=1")
+def test_of_three_nodes_one_is_lost_and_searches_and_feeding_go_on(tmp_path: Path) -> None:
+    """While it is away: lookups at once, searches and the feed as soon as the cluster has noticed."""
+    nodes = elastic.cluster(tmp_path / "nodes")
+    try:
+        with city_on(tmp_path, nodes.urls, 1) as city:
+            nodes.nodes[0].wait(3, "green")
+            asked, of_case = holders(city), held(city)
+            expected = answers(city, asked)
+            master = nodes.master()
+            for number, lost in enumerate((next(node for node in nodes.nodes if node is not master), master), start=1):
+                lost.kill()
+                assert held(city) == of_case
+                assert answers(city, asked) == expected
+                new = push(city, f"D-{number}", [c.MINYU])
+                soon(partial(is_fed, city))
+                soon(partial(is_found, city, new))
+                assert answers(city, asked) == expected
+                assert engine(city).current() == "g1"
+                lost.start(wait=False)
+                lost.wait(3, "green")
+    finally:
+        nodes.remove()

@@ -153,8 +153,11 @@ class Directory:
         )
 
     def status(self) -> Status:
-        """Where it stands; raises DirectoryUnavailable when the generation that should answer cannot be read."""
+        """Where it stands; raises DirectoryUnavailable when the generation that should answer cannot be read, or has lost
+        a part."""
         generation = self._directory.current()
+        if generation is not None:
+            self._directory.require_whole(generation)
         position = 0 if generation is None else self._writing.position(generation)
         entries = 0 if generation is None else self._directory.count(generation)
         others = tuple(name for name in self._directory.names() if name != generation)
