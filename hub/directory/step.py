@@ -115,6 +115,7 @@ class Directory:
             if generation != self._examined:
                 self._directory.examine(generation)
                 self._examined = generation
+                self._settle()
             self._require_whole(generation)
             done = self._writing.feed(generation)
             return done, self._is_of_now(generation)
@@ -137,7 +138,14 @@ class Directory:
 
         Raises Busy while another is being built, and DirectoryUnavailable.
         """
-        return self._builder.rebuild(progress)
+        name = self._builder.rebuild(progress)
+        self._settle()
+        return name
+
+    def _settle(self) -> None:
+        """What a former generation has refused and this one may have taken when it was built."""
+        if self.set_aside():
+            self.retry()
 
     # --- looking at it ------------------------------------------------------------------------------------------------
 
@@ -153,8 +161,8 @@ class Directory:
         )
 
     def status(self) -> Status:
-        """Where it stands; raises DirectoryUnavailable when the generation that should answer cannot be read, or has lost
-        a part."""
+        """Where it stands; raises DirectoryUnavailable when the generation that should answer cannot be read or has
+        lost a part."""
         generation = self._directory.current()
         if generation is not None:
             self._directory.require_whole(generation)
