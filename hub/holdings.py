@@ -42,9 +42,11 @@ class Holdings:
         if time.monotonic() < self._down_until:
             return None
         try:
-            generation = self._directory.current()
-            position = None if generation is None else self._directory.mark(generation, POSITION)
-            if generation is None or not isinstance(position, int):
+            answering = self._directory.answering(POSITION)
+            if answering is None:
+                return None
+            generation, position = answering
+            if not isinstance(position, int):
                 return None
             reader = self._database.reader
             if position > feed.head(reader):

@@ -43,6 +43,8 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(_LEVELS[level], logging.WARNING))
+    # Without its values, which are not for a log, it says nothing; what has failed is told by who asked.
+    logging.getLogger("elastic_transport").setLevel(logging.ERROR)
 
 
 class _Stderr:

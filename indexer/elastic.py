@@ -14,11 +14,11 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from indexer import elastic_mapping, elastic_search
+from indexer import elastic_mapping, elastic_search, elastic_state, elastic_whole
 from indexer.elastic_bulk import Bulk, Outcome, put_entries, put_marks, refresh, take_out
 from indexer.elastic_client import Access, Client
 from indexer.elastic_mapping import MARKS, VERSION, entry_id, entry_of, mark_id, mark_of
-from indexer.engine import Aside, Key, Mark, refuse
+from indexer.engine import Aside, Key, Mark, ServerState, refuse
 from indexer.entry import Entry
 from indexer.faults import DirectoryBroken
 from indexer.query import Page, Search
@@ -28,6 +28,9 @@ __all__ = ["Access", "ElasticDirectory", "Shape"]
 _NAME = re.compile(r"g[0-9]{1,12}")
 _ANSWERING = {"refresh_interval": "1s"}
 _FORGETTING, _FORGETTING_S = 10, 0.15
+_KNOWN_S = 1.0
+_UNKNOWN_S = 1.5
+"""How long after a swap the former may be asked: an index that is deleted under a question answers as a sick server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,17 @@ class ElasticDirectory:
         self._client = Client(access)
         self._fitting: set[str] = set()
         self._answering: set[str] = set()
+        self._swapped_at = -_UNKNOWN_S
+        self._known: tuple[str, float, tuple[str, Mark] | None] = ("", 0.0, None)
 
     def require_usable(self) -> None:
         """Raise WrongServer where an operator has to act before this can work, DirectoryUnavailable where not."""
-        self._client.require_usable()
+        self._client.require_usable(f"{self._shape.prefix}*")
+
+    def server(self) -> ServerState:
+        """How the cluster and the disks under it are; may take as long as a write."""
+        with self._client.writing() as server:
+            return elastic_state.state(server, f"{self._shape.prefix}-g*")
 
     def close(self) -> None:
         """Close all connections."""
@@ -69,6 +79,17 @@ class ElasticDirectory:
         fitting = {name for index, version in found.items() if version == VERSION and (name := self._name(index))}
         self._fitting = fitting | (self._fitting - {str(self._name(index)) for index in found})
         return max(fitting, key=_number, default=None)
+
+    def answering(self, mark: str) -> tuple[str, Mark] | None:
+        """The generation that answers and one of its marks, as they were at most a second ago; None without either."""
+        known, until, found = self._known
+        if known != mark or time.monotonic() > until:
+            until = time.monotonic() + _KNOWN_S
+            name = self.current()
+            value = None if name is None else self.mark(name, mark)
+            found = None if name is None or value is None else (name, value)
+            self._known = (mark, until, found)
+        return found
 
     def names(self) -> list[str]:
         """Every generation of this prefix, oldest first."""
@@ -88,6 +109,9 @@ class ElasticDirectory:
                 settings=elastic_mapping.settings(shape.shards, shape.replicas),
                 aliases={self._writable(name): {}},
             )
+            whole = list(elastic_whole.marks(server, self._index(name)))
+        with self._writing(name) as bulk:
+            bulk.send(whole)
         self.write(name, (), marks)
         return name
 
@@ -104,11 +128,13 @@ class ElasticDirectory:
                 ]
             )
         self._answering.add(name)
+        self._swapped_at = time.monotonic()
 
     def drop(self, name: str) -> None:
         """Delete a generation that does not answer."""
         if name == self.current():
             raise ValueError("the generation in use cannot be dropped")
+        time.sleep(max(0.0, self._swapped_at + _UNKNOWN_S - time.monotonic()))
         with self._client.writing() as server:
             server.options(ignore_status=404).indices.delete(index=self._index(name))
         self._fitting.discard(name)
@@ -127,9 +153,14 @@ class ElasticDirectory:
             raise DirectoryBroken("the index cannot be written")
         if answering:
             raise DirectoryBroken("several indexes answer")
+        self.require_whole(name)
         if int(found["settings"]["index"]["number_of_replicas"]) != shape.replicas:
             with self._client.writing() as server:
                 server.indices.put_settings(index=index, settings={"number_of_replicas": shape.replicas})
+
+    def require_whole(self, name: str) -> None:
+        """Raise DirectoryBroken where a shard was lost and is there again without its entries."""
+        self._whole_hits(name, [])
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -210,7 +241,7 @@ class ElasticDirectory:
         before: int | None = None
         while True:
             body = elastic_search.party_body(party, type_codes, today, before)
-            hits = self._hits(name, [body], party)[0]
+            hits = self._whole_hits(name, [body], party)[0]
             found += elastic_search.entries_of(hits)
             if len(hits) < elastic_search.AT_ONCE:
                 return found
@@ -220,7 +251,7 @@ class ElasticDirectory:
         """One page; facets on the first page only."""
         if search.text and not search.tokens:
             return Page((), None)
-        hits, *edge = self._hits(name, elastic_search.page_bodies(search), search.party)
+        hits, *edge = self._whole_hits(name, elastic_search.page_bodies(search), search.party)
         page = elastic_search.page_of(search, hits)
         if not edge:
             return page
@@ -230,7 +261,8 @@ class ElasticDirectory:
 
     def walk(self, name: str, after: Key, limit: int) -> list[Entry]:
         """The next entries of a generation in the order of their keys."""
-        return elastic_search.entries_of(self._hits(name, [elastic_search.walk_body(after, limit)])[0])
+        (answer,) = self._search(name, [elastic_search.walk_body(after, limit)])
+        return elastic_search.entries_of(answer["hits"]["hits"])
 
     def find(self, name: str, key: Key) -> Entry | None:
         """One entry of a generation."""
@@ -246,8 +278,11 @@ class ElasticDirectory:
         self._require_fitting(name)
         return self._client.search(self._index(name), bodies, routing)
 
-    def _hits(self, name: str, bodies: Sequence[Any], routing: int | None = None) -> list[Any]:
-        return [answer["hits"]["hits"] for answer in self._search(name, bodies, routing)]
+    def _whole_hits(self, name: str, bodies: Sequence[Any], routing: int | None = None) -> list[Any]:
+        """What is found where nothing may be missing."""
+        whole, *answers = self._search(name, [elastic_whole.body(), *bodies], routing)
+        elastic_whole.require(whole)
+        return [answer["hits"]["hits"] for answer in answers]
 
     def _documents(self, name: str, wanted: Sequence[tuple[str, str]]) -> list[dict[str, Any] | None]:
         self._require_fitting(name)

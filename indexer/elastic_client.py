@@ -5,6 +5,7 @@ tries while all others still fail at once. So a server that is away or slow cost
 travel in bodies only: addresses end up in the logs of proxies.
 """
 
+import socket
 import ssl
 import threading
 import time
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import urllib3
 from elastic_transport import NodeConfig, TlsError, TransportError, Urllib3HttpNode
@@ -22,6 +24,8 @@ from urllib3.exceptions import ReadTimeoutError
 from indexer.faults import DirectoryBroken, DirectoryUnavailable, WrongServer
 
 MAJOR = 8
+RIGHTS = ("manage", "read", "write")
+"""What the user may do with the indexes; `monitor` on the cluster is tried by asking how it is."""
 _DOWN_S, _DOWN_AT_MOST_S = 3.0, 24.0
 _CONNECTIONS = 32
 _PIECE = 65_536
@@ -53,6 +57,7 @@ class Client:
     def __init__(self, access: Access) -> None:
         self.write_timeout_s = access.write_timeout_s
         self._ask_timeout_s = access.timeout_s
+        self._access = access
         raw = _connect(access)
         self._asking = raw.options(request_timeout=access.timeout_s)
         self._writing = raw.options(request_timeout=access.write_timeout_s)
@@ -97,11 +102,21 @@ class Client:
                     raise fault_of(one.get("status", 0), str(one["error"]["type"]))
         return [one["_source"] if one["found"] else None for one in found]
 
-    def require_usable(self) -> None:
-        """Raise WrongServer where an operator has to act, DirectoryUnavailable where waiting may help."""
-        with self.writing() as server:
-            status = server.cluster.health(filter_path="status").body["status"]
-            nodes = server.nodes.info(node_id="_all", metric="process", filter_path="nodes.*.version").body["nodes"]
+    def require_usable(self, indexes: str) -> None:
+        """Raise WrongServer where an operator has to act, DirectoryUnavailable where waiting may help.
+
+        indexes: the pattern of those that are to be made, written and read.
+        """
+        try:
+            with self.writing() as server:
+                status = server.cluster.health(filter_path="status").body["status"]
+                nodes = server.nodes.info(node_id="_all", metric="process", filter_path="nodes.*.version").body["nodes"]
+                self._require_rights(server, indexes)
+        except WrongServer:
+            raise
+        except DirectoryUnavailable:
+            self._require_plain()
+            raise
         versions = sorted({str(node["version"]) for node in nodes.values()})
         if any(not version.startswith(f"{MAJOR}.") for version in versions):
             raise WrongServer(
@@ -110,6 +125,22 @@ class Client:
             )
         if status == "red":
             raise DirectoryUnavailable("the cluster's state is red")
+
+    def _require_rights(self, server: Elasticsearch, indexes: str) -> None:
+        """A server without users gives every right, and is not asked."""
+        if self._access.user or self._access.api_key:
+            wanted = [{"names": [indexes], "privileges": list(RIGHTS)}]
+            if not server.security.has_privileges(index=wanted).body["has_all_requested"]:
+                raise _lacks_rights()
+
+    def _require_plain(self) -> None:
+        """Servers with TLS hang up on who speaks none, and say nothing."""
+        for url in self._access.urls:
+            if url.startswith("http:") and _speaks_tls(url, self._access.connect_timeout_s):
+                raise WrongServer(
+                    "HUB_INDEX_URL 处的服务器使用 TLS,请改用 https://。",
+                    "The server at HUB_INDEX_URL speaks TLS: write https://",
+                )
 
     @contextmanager
     def _watched(self, failures: int) -> Iterator[None]:
@@ -153,10 +184,7 @@ def fault_of(status: int, kind: str) -> DirectoryUnavailable:
             "Elasticsearch refuses the credentials: correct HUB_INDEX_USER and its password file, or the API key file",
         )
     if status == 403 and kind == "security_exception":
-        return WrongServer(
-            "Elasticsearch 用户的权限不足,请按 docs/operations.md 授予。",
-            "The Elasticsearch user lacks rights: grant those that docs/operations.md lists",
-        )
+        return _lacks_rights()
     if status == 406 or kind in {"media_type_header_exception", "content_type_header_exception"}:
         return WrongServer(
             f"HUB_INDEX_URL 处的服务器版本不对,请改用 Elasticsearch {MAJOR}.x。",
@@ -164,6 +192,29 @@ def fault_of(status: int, kind: str) -> DirectoryUnavailable:
         )
     text = f"{status} {kind}" if kind.replace("_", "").isalnum() else str(status)
     return _Declined(text) if status in {400, 404, 405, 409} else DirectoryUnavailable(text)
+
+
+def _lacks_rights() -> WrongServer:
+    return WrongServer(
+        "Elasticsearch 用户的权限不足,请按 docs/operations.md 授予。",
+        "The Elasticsearch user lacks rights: grant those that docs/operations.md lists",
+    )
+
+
+def _speaks_tls(url: str, timeout_s: float) -> bool:
+    """Whether a handshake with whoever listens there begins; nothing is said to him and nothing believed."""
+    place = urlsplit(url)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((place.hostname, place.port or 80), timeout_s) as plain,
+            context.wrap_socket(plain, server_hostname=place.hostname),
+        ):
+            return True
+    except OSError:
+        return False
 
 
 def _tls_fault(error: TlsError) -> DirectoryUnavailable:

@@ -14,7 +14,7 @@ from indexer import tokens
 from indexer.engine import Key, Mark
 from indexer.entry import Entry
 
-VERSION = 1
+VERSION = 2
 """Bumped whenever the mapping or the meaning of a field changes: an index of another version answers nothing."""
 MARKS = "marks"
 """The routing of all marks of an index."""

@@ -50,6 +50,12 @@ class EmbeddedDirectory:
             raise DirectoryUnavailable(str(error)) from None
         return name if _NAME.fullmatch(name) else None
 
+    def answering(self, mark: str) -> tuple[str, Mark] | None:
+        """The generation that answers and one of its marks, as they are now; None without either."""
+        name = self.current()
+        value = None if name is None else self.mark(name, mark)
+        return None if name is None or value is None else (name, value)
+
     def names(self) -> list[str]:
         """Every generation on disk, oldest first."""
         if not self.folder.is_dir():
@@ -104,6 +110,9 @@ class EmbeddedDirectory:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise DirectoryBroken("the file is damaged")
+
+    def require_whole(self, name: str) -> None:
+        """A file is there or it is not."""
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -170,6 +179,9 @@ class EmbeddedDirectory:
         """How many entries a generation has, ended ones too."""
         with _faults():
             return int(self._reader(name).execute("SELECT COUNT(*) FROM entries").fetchone()[0])
+
+    def server(self) -> None:
+        """There is no server."""
 
     # --- connections --------------------------------------------------------------------------------------------------
 

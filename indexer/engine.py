@@ -22,6 +22,22 @@ class SetAside:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """The servers behind an engine.
+
+    versions: of all nodes. status: green, yellow, red; unassigned: copies of shards that no node has. clocks: ms UTC by
+    node. full: nodes whose disk gets no more shards. is_closed: an index of ours takes no writes.
+    """
+
+    versions: tuple[str, ...]
+    status: str
+    unassigned: int
+    clocks: Mapping[str, int]
+    full: tuple[str, ...]
+    is_closed: bool
+
+
 Aside = Callable[[Sequence[SetAside]], None]
 """Puts entries on record that were set aside; called before any mark that counts them as written."""
 
@@ -44,6 +60,13 @@ class DirectoryEngine(Protocol):
     def current(self) -> str | None:
         """The generation that answers, None before the first."""
 
+    def answering(self, mark: str) -> tuple[str, Mark] | None:
+        """The generation that answers and one of its marks, perhaps as they were a second ago; None without either.
+
+        For who looks beside it at everything past that mark: what is older than this moment costs him no completeness,
+        for a generation only learns, and the former one stays after a swap.
+        """
+
     def names(self) -> list[str]:
         """Every generation, oldest first."""
 
@@ -58,6 +81,12 @@ class DirectoryEngine(Protocol):
 
     def examine(self, name: str) -> None:
         """Look closely at a generation; raises DirectoryBroken when it is not sound."""
+
+    def require_whole(self, name: str) -> None:
+        """Raise DirectoryBroken where a generation has lost a part and answers all the same; costs one question.
+
+        `of_party` and `search` do so by themselves.
+        """
 
     def write(
         self,
@@ -92,3 +121,6 @@ class DirectoryEngine(Protocol):
 
     def count(self, name: str) -> int:
         """How many entries a generation has, ended ones too."""
+
+    def server(self) -> ServerState | None:
+        """How the servers behind the engine are; None where there are none."""

@@ -1,4 +1,5 @@
-"""The deployment as it runs: migration, API, worker and proxy by their own commands, seen from outside over TLS."""
+"""The deployment as it runs: both engines, migration, API, worker and proxy by their own commands and files, seen from
+outside over TLS."""
 
 import json
 import os
@@ -25,7 +26,8 @@ import yaml
 from hub.doctor import State, examine, verdict
 from hub.settings import Settings
 from tests import town as t
-from tests.deployed import HOST, Site, compose, may_become, may_mount, user_of
+from tests.deployed import HOST, Site, compose, may_become, may_mount, program, user_of
+from tests.deployed_elastic import ElasticService
 from tests.test_doctor import Later
 from tests.test_process_serve import children, wait_for
 
@@ -38,6 +40,8 @@ class Deployment:
 
     def __init__(self, site: Site) -> None:
         self.site = site
+        self.index = ElasticService(site)
+        site.ports["index"] = self.index.server.port
         self.processes: dict[str, Process] = {}
         self.tls = ssl.create_default_context(cafile=str(site.secrets / "ca.crt"))
         self.client = httpx.Client(verify=self.tls, timeout=30)
@@ -91,9 +95,11 @@ class Deployment:
         words = compose()["services"][service]["healthcheck"]["test"]
         inside = {"api": ("127.0.0.1:8080", f"127.0.0.1:{self.site.ports['api']}")}
         inside["proxy"] = ("127.0.0.1:8443", f"127.0.0.1:{self.site.ports['proxy']}")
+        inside["elasticsearch"] = ("localhost:9200", f"localhost:{self.site.ports['index']}")
         words = [self.site.mapped(str(word)).replace(*inside.get(service, ("-", "-"))) for word in words]
         command = words[1:] if words[0] == "CMD" else ["sh", "-c", words[1]]
-        return subprocess.run(command, check=False, capture_output=True, timeout=10).returncode == 0
+        place = self.index.server.home if service == "elasticsearch" else None
+        return subprocess.run(command, check=False, capture_output=True, timeout=10, cwd=place).returncode == 0
 
     def wait(self, service: str) -> None:
         """Until it is healthy; what it said where it never is."""
@@ -116,10 +122,12 @@ class Deployment:
 
 @pytest.fixture(scope="module")
 def deployment() -> Iterator[Deployment]:
+    program("nginx", "nginx")
     folder = Path(mkdtemp(prefix="hub-site-", dir="/tmp"))
     folder.chmod(0o755)
     found = Deployment(Site(folder))
     try:
+        assert found.is_healthy("elasticsearch")
         found.hub("migrate")
         assert found.processes.pop("migrate").wait(60) == 0, found.log("migrate")
         found.hub("api")
@@ -130,6 +138,7 @@ def deployment() -> Iterator[Deployment]:
         yield found
     finally:
         found.close()
+        found.index.server.remove()
         found.site.database.cluster.remove()
         subprocess.run(["rm", "-rf", str(folder)], check=False)
 
@@ -218,7 +227,8 @@ def test_a_case_is_pushed_through_it_and_verified(deployment: Deployment) -> Non
     catalogue.write_text(yaml.safe_dump(t.CATALOGUE, allow_unicode=True))
     deployment.run("catalogue", "load", str(catalogue))
     key = str(folder / "client.pem")
-    words = f"clients add trade --authority {t.TRADE} --scope cases:write --scope certificates:manage --generate"
+    words = f"clients add trade --authority {t.TRADE} --scope cases:write --scope certificates:manage"
+    words += " --scope directory:search --generate"
     deployment.run(*shlex.split(words), key)
     token = deployment.run("token", "--client", "trade", "--key", key)
     # At the proxy's own address, where the token's audience is the public one.
@@ -231,8 +241,30 @@ def test_a_case_is_pushed_through_it_and_verified(deployment: Deployment) -> Non
     assert deployment.ask("POST", "/api/v1/verifications", json={"code": code}).json()["state"] == "valid"
     file = f"/api/v1/certificates/{certificate['identifier']}/document.pdf"
     assert deployment.ask("GET", file, headers=bearer).content.startswith(b"%PDF-")
+
+    def searched() -> httpx.Response:
+        return deployment.ask("GET", "/api/v1/directory?q=摊位许可", headers=bearer)
+
+    def is_found() -> bool:
+        answer = searched()
+        return answer.status_code == 200 and certificate["identifier"] in answer.text
+
+    wait_for(is_found)
+    index = deployment.index.server
+    wait_for(lambda: f'"{certificate["identifier"]}"' in index.request("GET", "/hub-directory/_search?size=100").text)
+    index.freeze()
+    try:
+        wait_for(lambda: searched().status_code == 503)
+        assert problem(searched()) == "index.unavailable"
+        again = deployment.ask("PUT", "/api/v1/cases/P-3", json=t.body(t.grant("P-3")), headers=bearer)
+        assert again.status_code == 201  # nobody waits for the directory
+        assert deployment.is_healthy("api")
+    finally:
+        index.freeze(signal.SIGCONT)
+    (certificate,) = again.json()["certificates"]
+    wait_for(is_found, 60)
     found = json.loads(deployment.run("doctor", "--json"))
-    assert found["state"] == "ok"
+    assert found["state"] == "ok", found
 
 
 def test_bodies_are_bounded_twice(deployment: Deployment) -> None:

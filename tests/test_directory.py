@@ -151,7 +151,8 @@ def test_no_entry_holds_anything_personal(fed: City) -> None:
     holders = [holder for version in versions for holder in version.holders]
     people = {h.name for h in holders if h.id_type not in numbers.ORGANISATION_TYPES}
     secret = people | {h.id_number for h in holders} | {version.number for version in versions}
-    secret |= {str(value) for version in versions for value in version.fields.values() if len(str(value)) > 5}
+    # Not an area such as 100.00, which a random serial and the ".00…" of an identifier make up now and then.
+    secret |= {str(value) for version in versions for value in version.fields.values() if len(str(value)) > 6}
     bodies = {h.name for h in holders if h.id_type in numbers.ORGANISATION_TYPES}
     entries = all_entries(fed)
     assert len(entries) == 92

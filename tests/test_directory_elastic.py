@@ -1,6 +1,7 @@
 """The hub with Elasticsearch as its directory: what the server refuses, forgets or loses hides nothing from anybody."""
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +15,7 @@ from hub.directory import marks
 from hub.directory.entries import FORMAT
 from hub.domain import numbers
 from hub.store import dead, feed
-from indexer import elastic_mapping
+from indexer import elastic_mapping, elastic_whole
 from indexer.elastic import Access, ElasticDirectory, Shape
 from indexer.faults import DirectoryBroken, DirectoryUnavailable
 from indexer.query import Search
@@ -58,11 +59,13 @@ def lay_in_its_place(city: City, **mapping: Any) -> None:
     kept = {name: engine(city).mark("g1", name) for name in (marks.POSITION, marks.NAMES, marks.FORMAT_OF)}
     body = {
         "mappings": elastic_mapping.mappings(directories.SHARDS) | mapping,
-        "settings": {"number_of_replicas": 0},
+        "settings": {"number_of_shards": directories.SHARDS, "number_of_replicas": 0},
         "aliases": {prefix: {}, f"{index}-w": {}},
     }
     request("DELETE", f"/{index}")
     request("PUT", f"/{index}", body)
+    with engine(city)._writing("g1") as bulk:
+        bulk.send(list(elastic_whole.marks(engine(city)._client._writing, index)))
     if not mapping.get("_meta"):
         engine(city).write("g1", (), {name: value for name, value in kept.items() if value is not None})
 
@@ -285,3 +288,52 @@ def test_secrets_are_not_shown() -> None:
     access = Access(("https://es.example:9200",), user="hub", password="Geheim-1", api_key="Geheim-2")
     assert "Geheim" not in repr(access)
     assert Search(20261124).tokens == []
+
+
+# --- what a lookup costs ----------------------------------------------------------------------------------------------
+
+
+def requests_taken() -> dict[str, int]:
+    """How many requests the server has had so far, by route."""
+    (node,) = request("GET", "/_nodes/stats/http")["nodes"].values()
+    return {route: found["requests"]["count"] for route, found in node["http"]["routes"].items()}
+
+
+def test_a_lookup_is_one_request(fed: City) -> None:
+    """Besides two a second for all of them together: which generation answers, and how far it has come."""
+    held(fed)
+    before, began = requests_taken(), time.monotonic()
+    for _ in range(20):
+        held(fed)
+    seconds, after = time.monotonic() - began, requests_taken()
+    taken = {route: count - before.get(route, 0) for route, count in after.items() if count != before.get(route)}
+    taken.pop("/_nodes/stats/{metric}", None)
+    assert taken.pop("/_msearch") == 20
+    assert sum(taken.values()) <= 2 * (seconds + 1), taken
+
+
+def test_a_lookup_that_began_with_the_former_generation_lacks_nothing(fed: City) -> None:
+    expected = held(fed)
+    asked = engine(fed).answering(marks.POSITION)
+    fed.parts.directory.rebuild()
+    new = push(fed, "D-1", [c.LIN])
+    fed.parts.directory.sequence()
+    fed.parts.directory.feed()  # into the new one alone
+    engine(fed)._known = (marks.POSITION, time.monotonic() + 60, asked)  # type: ignore[attr-defined]
+    assert asked is not None
+    assert asked[0] == "g1" != engine(fed).current()
+    party = parties_of(fed, new)
+    today = fed.clock.today()
+    holdings = fed.parts.lookup._holdings
+    found_now = {v.identifier for v in holdings.of_party(party, (c.CLEAN_RECORD,), today)}
+    assert new in found_now
+    assert held(fed) == expected
+    assert not holdings._down_until
+    engine(fed).drop("g1")
+    assert held(fed) == expected  # the one that was known is gone: the repository answers
+    assert holdings._down_until
+
+
+def parties_of(city: City, identifier: str) -> int:
+    """The first holder of a certificate."""
+    return next(entry.party for entry in all_entries(city) if entry.identifier == identifier)

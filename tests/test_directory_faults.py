@@ -192,6 +192,27 @@ def test_an_entry_that_the_engine_has_refused_hides_nothing(fed: City) -> None:
     assert held(fed) == expected
 
 
+def test_what_was_refused_stays_on_record_until_what_has_taken_it_answers(fed: City) -> None:
+    """A generation in the making takes it: the one that answers still lacks it."""
+    expected = held(fed)
+    name = engine(fed).current()
+    assert name
+    refused = [entry for entry in all_entries(fed) if entry.identifier in expected]
+    engine(fed).write(name, [], instead_of=refused)
+    with fed.parts.database.write() as writer:
+        for entry in refused:
+            dead.put(writer, entry.party, entry.key[1:], entry.revision, "refused", 1)
+    steps = 0
+    while engine(fed).current() == name:
+        assert held(fed) == expected
+        steps += fed.parts.directory._builder.step()
+    assert steps > len(refused)
+    assert held(fed) == expected
+    settle(fed.parts)
+    assert not dead.is_any(fed.parts.database.reader)
+    assert held(fed) == expected
+
+
 def test_what_bodies_hold_is_found_though_the_engine_has_refused_it(fed: City) -> None:
     expected = [hit.entry.identifier for hit in found(fed, text="闽屿").hits]
     name = engine(fed).current()

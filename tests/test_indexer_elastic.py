@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from hub import indexes
+from hub.initialisation import initialise
 from hub.settings import Settings
 from indexer.elastic import Access, ElasticDirectory, Shape
 from indexer.faults import DirectoryUnavailable, WrongServer
@@ -123,9 +124,7 @@ def test_wrong_credentials_and_certificates_are_told_apart(secured: elastic.Serv
     assert "HUB_INDEX_CA_FILE" in refusal(settings(tmp_path, secured, index_ca_file=None))
     assert "HUB_INDEX_CA_FILE" in refusal(settings(tmp_path, secured, index_ca_file=tmp_path / "none.pem"))
     assert "HUB_INDEX_CA_FILE" in refusal(settings(tmp_path, secured, index_ca_file=wrong))
-    elsewhere = indexes.opened(settings(tmp_path, secured, index_prefix="elsewhere"))
-    with elsewhere as directory, pytest.raises(WrongServer, match="lacks rights"):
-        directory.create()
+    assert "lacks rights" in refusal(settings(tmp_path, secured, index_prefix="elsewhere"))
 
 
 def test_settings_that_do_not_fit_together(secured: elastic.Server, tmp_path: Path) -> None:
@@ -156,21 +155,78 @@ def test_a_server_of_another_kind_stops_the_start(
         assert told in refusal(Settings(data_dir=tmp_path, index_url=url))
 
 
-def test_the_commands_end_with_status_4(tmp_path: Path) -> None:
-    def run(**environment: str) -> tuple[int, str]:
-        words = [sys.executable, "-m", "hub", "init"]
-        variables = {"PATH": "/usr/bin:/bin", "HUB_DATA_DIR": str(tmp_path / "data"), **environment}
-        ended = subprocess.run(words, capture_output=True, text=True, env=variables, cwd=elastic.ROOT, check=False)
-        return ended.returncode, ended.stderr
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hub with its directory in a file, to be started with other settings."""
+    folder = tmp_path_factory.mktemp("made") / "data"
+    initialise(Settings(data_dir=folder))
+    return folder
 
-    code, said = run(HUB_INDEX_URL="elasticsearch:9200")
-    assert (code, "HUB_INDEX_URL" in said) == (4, True), said
-    with answering(200, nodes("9.0.1"), PRODUCT) as url:
-        code, said = run(HUB_INDEX_URL=url)
-    assert (code, said.count("\n")) == (4, 1), said
-    assert "9.0.1" in said
-    code, said = run(HUB_INDEX_URL="http://127.0.0.1:9", HUB_INDEX_CONNECT_TIMEOUT_S="0.2")
-    assert code == 0, said  # a server that is away may come later
+
+def hub(folder: Path, *words: str, **environment: str) -> tuple[int, str]:
+    """The exit code and what was said of one command."""
+    variables = {"PATH": "/usr/bin:/bin", "HUB_DATA_DIR": str(folder), **environment}
+    command = [sys.executable, "-m", "hub", *words]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, env=variables, cwd=elastic.ROOT, check=False, timeout=60
+    )
+    return ended.returncode, ended.stderr
+
+
+WRONG: dict[str, tuple[dict[str, str], str]] = {
+    "no scheme": ({"HUB_INDEX_URL": "elasticsearch:9200"}, "HUB_INDEX_URL"),
+    "another scheme": ({"HUB_INDEX_URL": "ftp://127.0.0.1:9200"}, "HUB_INDEX_URL"),
+    "no TLS to a server with TLS": ({"HUB_INDEX_URL": "http://127.0.0.1:{port}"}, "write https://"),
+    "TLS to a server without": ({"HUB_INDEX_URL": "https://127.0.0.1:{plain}"}, "write http://"),
+    "a CA that cannot be read": ({"HUB_INDEX_CA_FILE": "/nowhere/ca.pem"}, "HUB_INDEX_CA_FILE"),
+    "a CA that is none": ({"HUB_INDEX_CA_FILE": "{password}"}, "HUB_INDEX_CA_FILE"),
+    "another CA": ({"HUB_INDEX_CA_FILE": ""}, "not trusted"),
+    "a wrong password": ({"HUB_INDEX_PASSWORD_FILE": "{ca}"}, "correct HUB_INDEX_USER"),
+    "no such user": ({"HUB_INDEX_USER": "somebody"}, "correct HUB_INDEX_USER"),
+    "a password that is not there": ({"HUB_INDEX_PASSWORD_FILE": "/nowhere/password"}, "HUB_INDEX_PASSWORD_FILE"),
+    "a user without a password": ({"HUB_INDEX_PASSWORD_FILE": ""}, "go together"),
+    "no rights on these indexes": ({"HUB_INDEX_PREFIX": "elsewhere"}, "lacks rights"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_settings_stop_the_start_with_one_sentence(
+    secured: elastic.Server, made: Path, tmp_path: Path, name: str
+) -> None:
+    changed, told = WRONG[name]
+    assert secured.hub
+    assert secured.ca_file
+    secret = tmp_path / "password"
+    secret.write_text(secured.hub.password)
+    places = {
+        "port": secured.port,
+        "plain": elastic.shared().port,
+        "password": secret,
+        "ca": secured.ca_file,
+    }
+    right = {
+        "HUB_INDEX_URL": secured.url,
+        "HUB_INDEX_CA_FILE": str(secured.ca_file),
+        "HUB_INDEX_USER": secured.hub.name,
+        "HUB_INDEX_PASSWORD_FILE": str(secret),
+    }
+    environment = right | {key: value.format(**places) for key, value in changed.items()}
+    for command in (("serve", "--port", "0"), ("work",)):
+        code, said = hub(made, *command, **environment)
+        assert (code, said.count("\n")) == (4, 1), said
+        assert told in said
+        assert secured.hub.password not in said
+
+
+def test_a_server_of_another_release_stops_the_start_and_one_that_is_away_does_not(tmp_path: Path) -> None:
+    """A server that only says that it is another, as real ones of 7.17.29 and 9.2.0 were seen to."""
+    for version in ("9.0.1", "7.17.29"):
+        with answering(200, nodes(version), PRODUCT) as url:
+            code, said = hub(tmp_path / "data", "init", HUB_INDEX_URL=url)
+        assert (code, said.count("\n")) == (4, 1), said
+        assert version in said
+    code, said = hub(tmp_path / "data", "init", HUB_INDEX_URL="http://127.0.0.1:9", HUB_INDEX_CONNECT_TIMEOUT_S="0.2")
+    assert code == 0, said
 
 
 # --- away and slow ----------------------------------------------------------------------------------------------------

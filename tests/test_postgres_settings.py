@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from hub.doctor import State, examine
 from hub.initialisation import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
@@ -129,6 +130,16 @@ def test_who_lacks_rights_does_not_start(made: Settings, command: tuple[str, ...
     code, said = hub(made.data_dir, str(as_user(made, OUTSIDER).database_url), *command)
     assert (code, said.count("\n")) == (4, 1), said
     assert "hub_service" in said
+
+
+def test_the_doctor_tells_who_may_change_what_only_grows(made: Settings) -> None:
+    found = {f.name: f for f in examine(made)}
+    assert found["database role"].state is State.PROBLEM
+    assert "acts, audit, ledger" in found["database role"].message
+    assert "GRANT hub_service" in found["database role"].fix
+    assert found["database"].message_en.startswith("PostgreSQL 1")
+    found = {f.name: f for f in examine(as_user(made, LOGIN))}
+    assert found["database role"].state is State.OK
 
 
 def test_a_right_that_was_taken_is_missed_and_given_again(cluster: Cluster, made: Settings) -> None:

@@ -1,5 +1,6 @@
 """Everything about the directory in one place: fed, rebuilt, compared, explained, searched."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,12 +19,14 @@ from hub.store.catalogue import CatalogueCache
 from hub.store.database import Database
 from hub.store.feed import Lag
 from hub.vault import Vault
-from indexer.engine import DirectoryEngine
+from indexer.engine import DirectoryEngine, ServerState
 from indexer.entry import Entry
 from indexer.faults import DirectoryBroken, DirectoryUnavailable
 
 SEQUENCED_AT_ONCE = 500
 CLEANED_EVERY = timedelta(hours=1)
+WHOLE_EVERY_S = 5.0
+"""How often the feeder asks whether the generation still has all of its parts."""
 Progress = Callable[[int], None]
 
 
@@ -76,6 +79,7 @@ class Directory:
         self._builder = Builder(self._writing)
         self._searching = Searching(self._writing, clock)
         self._examined: str | None = None
+        self._whole_until = 0.0
         self._clock = clock
         self._cleaned_at: datetime | None = None
 
@@ -111,11 +115,19 @@ class Directory:
             if generation != self._examined:
                 self._directory.examine(generation)
                 self._examined = generation
+                self._settle()
+            self._require_whole(generation)
             done = self._writing.feed(generation)
             return done, self._is_of_now(generation)
         except DirectoryBroken:
             self._examined = None
             return 0, False
+
+    def _require_whole(self, generation: str) -> None:
+        now = time.monotonic()
+        if now >= self._whole_until:
+            self._directory.require_whole(generation)
+            self._whole_until = now + WHOLE_EVERY_S
 
     def _is_of_now(self, generation: str) -> bool:
         same_format = self._directory.mark(generation, marks.FORMAT_OF) == FORMAT
@@ -126,7 +138,14 @@ class Directory:
 
         Raises Busy while another is being built, and DirectoryUnavailable.
         """
-        return self._builder.rebuild(progress)
+        name = self._builder.rebuild(progress)
+        self._settle()
+        return name
+
+    def _settle(self) -> None:
+        """What a former generation has refused and this one may have taken when it was built."""
+        if self.set_aside():
+            self.retry()
 
     # --- looking at it ------------------------------------------------------------------------------------------------
 
@@ -142,13 +161,20 @@ class Directory:
         )
 
     def status(self) -> Status:
-        """Where it stands; raises DirectoryUnavailable when the generation that should answer cannot be read."""
+        """Where it stands; raises DirectoryUnavailable when the generation that should answer cannot be read or has
+        lost a part."""
         generation = self._directory.current()
+        if generation is not None:
+            self._directory.require_whole(generation)
         position = 0 if generation is None else self._writing.position(generation)
         entries = 0 if generation is None else self._directory.count(generation)
         others = tuple(name for name in self._directory.names() if name != generation)
         head, lag = feed.head(self._database.reader), feed.lag(self._database.reader, position)
         return Status(generation, entries, position, head, lag, others, self.set_aside())
+
+    def server(self) -> ServerState | None:
+        """How the servers behind it are; None where it is a file. Raises DirectoryUnavailable."""
+        return self._directory.server()
 
     def set_aside(self) -> int:
         """How many entries the engine has refused; what they stand for is found in the repository alone."""
@@ -169,10 +195,12 @@ class Directory:
         return tried, self.set_aside()
 
     def lag(self) -> Lag:
-        """What the generation that answers does not know yet; raises DirectoryUnavailable where none answers."""
+        """What the generation that answers does not know yet; raises DirectoryUnavailable where none answers, or one
+        that has lost a part."""
         generation = self._directory.current()
         if generation is None:
             raise DirectoryUnavailable("there is no generation yet")
+        self._directory.require_whole(generation)
         return feed.lag(self._database.reader, self._writing.position(generation))
 
     def explain(self, identifier: str) -> Explained:

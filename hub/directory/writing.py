@@ -83,7 +83,7 @@ class Writing:
             self._put_on_record(found)
 
         count = self.directory.write(generation, entries, more, instead_of, aside)
-        self._settle(listed, refused)
+        self._settle(generation, listed, refused)
         return count
 
     def _put_on_record(self, refused: Sequence[SetAside]) -> None:
@@ -94,9 +94,9 @@ class Writing:
                 entry = one.entry
                 dead.put(writer, entry.party, (entry.home, entry.certificate), entry.revision, one.reason, now)
 
-    def _settle(self, listed: Sequence[Listed], refused: Sequence[SetAside]) -> None:
-        """What was refused before and has been taken now is no longer set aside."""
-        if not listed or not dead.is_any(self.database.reader):
+    def _settle(self, generation: str, listed: Sequence[Listed], refused: Sequence[SetAside]) -> None:
+        """What was refused before and has been taken now is no longer set aside; one in the making answers nobody."""
+        if not listed or not dead.is_any(self.database.reader) or generation != self.directory.current():
             return
         with self.database.write() as writer:
             for one in listed:

@@ -48,7 +48,24 @@ def database(parts: Parts) -> Iterator[Finding]:
         )
     else:
         yield ok("database", f"数据库是 {name} {version}。", f"{name} {version} with this release's schema.")
+    if not embedded:
+        yield _role(parts)
     yield _time(parts, embedded=embedded)
+
+
+def _role(parts: Parts) -> Finding:
+    changeable = health.changeable(parts.database.reader)
+    if changeable:
+        role = parts.settings.database_service_role
+        return problem(
+            "database role",
+            f"服务的数据库用户可以改写只增不改的表:{', '.join(changeable)}。",
+            f"The login may change what should only grow: {', '.join(changeable)}.",
+            f"HUB_DATABASE_URL 应使用服务角色的用户,不是表的所有者:GRANT {role} TO 该用户,再用所有者运行 hub init。",
+            f"Let HUB_DATABASE_URL name a member of {role}, not the owner: `GRANT {role} TO` that login, and run"
+            " `hub init` as the owner.",
+        )
+    return ok("database role", "服务不能改写只增不改的表。", "The service cannot change what only grows.")
 
 
 def _time(parts: Parts, *, embedded: bool) -> Finding:
@@ -119,6 +136,7 @@ def feed(parts: Parts) -> Iterator[Finding]:
         yield _no_directory(str(error))
     else:
         yield _no_directory("") if status.generation is None else _late("index", status.lag, now, INDEX_LATE_S)
+    yield _set_aside(parts.directory.set_aside())
     waiting = health.outbox_size(parts.database.reader)
     if waiting > MOST_WAITING:
         yield problem(
@@ -131,6 +149,18 @@ def feed(parts: Parts) -> Iterator[Finding]:
     else:
         yield ok("outbox", f"等待编号的变更 {waiting} 条。", f"{waiting} changes wait for their position.")
     yield _late("documents", parts.rendering.lag(), now, RENDERING_LATE_S)
+
+
+def _set_aside(refused: int) -> Finding:
+    if refused:
+        return problem(
+            "set aside",
+            f"目录拒绝了 {refused} 条;检索仍会找到它们。",
+            f"The directory has refused {refused} entries; lookups find them all the same.",
+            "原因见后台日志(set aside);改正后运行 hub index retry。",
+            "The worker's log says why (`set aside`); when that is mended, `hub index retry`.",
+        )
+    return ok("set aside", "目录没有拒绝任何条目。", "The directory has refused nothing.")
 
 
 def _no_directory(why: str) -> Finding:

@@ -3,21 +3,22 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from hub.clock import Clock
-from hub.doctor import engines, keys, machine
+from hub.doctor import elastic, engines, keys, machine
 from hub.doctor.report import Finding, down, problem
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.store.database import DatabaseUnavailable, WrongDatabase
 from hub.store.schema import WrongSchema
 from hub.vault import VaultError
+from indexer.faults import WrongServer
 
 _Look = Callable[[Parts], Iterable[Finding]]
 _LOOKS: tuple[tuple[str, _Look], ...] = (
     ("database", engines.database),
     ("keys", keys.look),
     ("worker", engines.worker),
-    ("index", engines.feed),
 )
+_OF_DIRECTORY: tuple[tuple[str, _Look], ...] = (("index", elastic.look), ("index", engines.feed))
 
 
 def examine(settings: Settings, *, clock: Clock | None = None, unknown: Iterable[str] = ()) -> list[Finding]:
@@ -35,9 +36,17 @@ def examine(settings: Settings, *, clock: Clock | None = None, unknown: Iterable
 
 def _inside(settings: Settings, clock: Clock) -> Iterator[Finding]:
     try:
-        with open_parts(settings, clock=clock) as parts:
-            for name, look in _LOOKS:
-                yield from _guarded(name, look, parts)
+        try:
+            yield from _looks(settings, clock, _LOOKS + _OF_DIRECTORY)
+        except WrongServer as error:
+            yield problem(
+                "index",
+                "目录的服务器不能用;这样的设置下服务不会启动。",
+                f"{error}.",
+                error.message,
+                "Change what this says, and see docs/settings.md.",
+            )
+            yield from _looks(settings.model_copy(update={"index_url": None}), clock, _LOOKS)
     except WrongSchema:
         yield problem(
             "database",
@@ -72,6 +81,12 @@ def _inside(settings: Settings, clock: Clock) -> Iterator[Finding]:
             f"核对 {settings.data_dir} 的属主和权限。",
             "Check owner and rights of the data directory.",
         )
+
+
+def _looks(settings: Settings, clock: Clock, looks: tuple[tuple[str, _Look], ...]) -> Iterator[Finding]:
+    with open_parts(settings, clock=clock) as parts:
+        for name, look in looks:
+            yield from _guarded(name, look, parts)
 
 
 def _guarded(name: str, look: _Look, parts: Parts) -> Iterator[Finding]:
