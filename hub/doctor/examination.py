@@ -8,7 +8,7 @@ from hub.doctor.report import Finding, down, problem
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.store.database import DatabaseUnavailable, WrongDatabase
-from hub.store.schema import WrongSchema
+from hub.store.schema import NewerSchema, WrongSchema
 from hub.vault import VaultError
 
 _Look = Callable[[Parts], Iterable[Finding]]
@@ -38,6 +38,14 @@ def _inside(settings: Settings, clock: Clock) -> Iterator[Finding]:
         with open_parts(settings, clock=clock) as parts:
             for name, look in _LOOKS:
                 yield from _guarded(name, look, parts)
+    except NewerSchema:
+        yield problem(
+            "database",
+            "数据库已由更新的版本升级。",
+            "A newer release has upgraded the database.",
+            "在这台机器上也安装那个版本。",
+            "Install that release on this machine too.",
+        )
     except WrongSchema:
         yield problem(
             "database",

@@ -4,6 +4,7 @@
 works as the service role, of which the login is a member, or which it is.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from hub.store.postgres import LOCKS, PostgresDatabase
 from hub.store.rights import MISSING, fitting, grants
 
 OLDEST = 15
+_ASK_AGAIN_S = 0.1
 _SCHEMES = ("postgresql+psycopg://", "postgresql://")
 _PASSING = (
     "refused",
@@ -183,9 +185,14 @@ def _has_tables(connection: "psycopg.Connection[Any]") -> bool:
 
 @contextmanager
 def alone(place: Address) -> Iterator["psycopg.Connection[Any]"]:
-    """A connection that nobody else has in this way: two migrations at once do the work once."""
+    """A connection that nobody else has in this way: two migrations at once do the work once.
+
+    Who waits asks again and again: a statement that waits for this lock would be waited for by an index that is made
+    concurrently, and neither would end.
+    """
     with connected(place) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s, 3)", [LOCKS])
+        while connection.execute("SELECT pg_try_advisory_lock(%s, 3)", [LOCKS]).fetchone() != (True,):
+            time.sleep(_ASK_AGAIN_S)
         yield connection
 
 
@@ -195,6 +202,11 @@ def revision(connection: "psycopg.Connection[Any]") -> str:
         return ""
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else ""
+
+
+def is_in_use(error: BaseException | None) -> bool:
+    """Whether a fault of the driver says that somebody else held a table for too long."""
+    return isinstance(error, errors.LockNotAvailable)
 
 
 def tell(error: BaseException | None) -> None:
