@@ -126,6 +126,26 @@ def _expected(text: str) -> str:
     return text.removeprefix("Value error, ").replace("Input should", "should").replace("String should", "should")
 
 
+def say_of_rights(settings: "Settings") -> None:
+    """For whoever serves: where the service may do more in the database than it must, say what to do, and go on."""
+    from hub.store import engines
+
+    if engines.beyond_need(engines.place_of(settings)):
+        say_how_to_limit(settings)
+
+
+def say_how_to_limit(settings: "Settings") -> None:
+    """How the service gets the rights that it needs, and no others."""
+    role = settings.database_service_role
+    say(
+        f"提醒:服务在数据库里的权限超出所需,能改表,也能删改记录。请由管理员执行 CREATE ROLE {role} NOLOGIN; 和"
+        f" CREATE ROLE hub LOGIN IN ROLE {role}; 再运行 hub init,让服务用 hub 登录(见 docs/operations.md)。",
+        "Note: the service may do more in the database than it must: alter tables, change what is on record. As an"
+        f" administrator make the role {role} and a login that is its member, run `hub init` again, and let the service"
+        " log in as that member.",
+    )
+
+
 @contextmanager
 def opened() -> Iterator["Parts"]:
     """The parts of this environment's data directory; what they raise becomes an exit code in `tell`."""

@@ -77,6 +77,7 @@ def _serve_server(settings: "Settings", host: str, port: int, workers: int) -> N
     with bound(host, port) as sock:
         logs.configure(settings.log_level)
         with open_parts(settings, patient=False) as parts:
+            common.say_of_rights(settings)
             if workers == 1:
                 from hub.server import run
 
@@ -145,6 +146,7 @@ def work(
         threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
     logs.configure(settings.log_level)
     with open_parts(settings) as parts:
+        common.say_of_rights(settings)
         Worker(parts, stop).run()
 
 

@@ -9,7 +9,7 @@ from hub.domain.dates import from_micros, to_micros
 from hub.parts import Parts
 from hub.settings import Settings
 from hub.store import health
-from hub.store.engines import is_embedded
+from hub.store.engines import beyond_need, is_embedded, place_of
 from hub.store.feed import Lag
 from indexer.faults import DirectoryUnavailable
 
@@ -49,6 +49,24 @@ def database(parts: Parts) -> Iterator[Finding]:
     else:
         yield ok("database", f"数据库是 {name} {version}。", f"{name} {version} with this release's schema.")
     yield _time(parts, embedded=embedded)
+    if not embedded:
+        yield _rights(parts.settings)
+
+
+def _rights(settings: Settings) -> Finding:
+    role = settings.database_service_role
+    if not beyond_need(place_of(settings)):
+        return ok(
+            "database rights", "服务在数据库里只有所需的权限。", "The service may do in the database what it must."
+        )
+    return problem(
+        "database rights",
+        "服务在数据库里的权限超出所需。",
+        "The service may alter tables and change what is on record.",
+        f"由管理员建立角色 {role} 和属于它的登录用户,再运行 hub init(见 docs/operations.md)。",
+        f"As an administrator make the role {role} and a login that is its member, then run `hub init` again and let "
+        "the service log in as that member.",
+    )
 
 
 def _time(parts: Parts, *, embedded: bool) -> Finding:
