@@ -1,6 +1,8 @@
 """Migrations beside the release before: whoever serves goes on, and a migration is done as a whole or not at all."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from hub.parts import open_parts
 from hub.settings import Settings
 from hub.store import engines as store_engines
 from hub.store import schema
+from hub.store.database import DatabaseUnavailable
 from hub.store.schema import NewerSchema, TablesInUse
 from tests import city as c
 from tests import engines, later_release, postgres
@@ -96,6 +99,42 @@ def test_a_release_works_on_its_own_schema_and_on_newer_ones_that_say_so() -> No
     assert schema.works_on("0017_0001")
     for other in ("", "0002", "0003_0002", "c0ffee", "0002_x"):
         assert not schema.works_on(other), other
+
+
+def test_every_migration_is_named_by_its_number_and_who_works_beside_it() -> None:
+    names = [str(path.name) for path in sorted((schema._MIGRATIONS / "versions").glob("[0-9]*.py"))]
+    found = [re.match(r"(\d{4})(?:_(\d{4}))?_[a-z]", name) for name in names]
+    assert all(found), names
+    numbers = [(int(name[1]), int(name[2] or name[1])) for name in found if name]
+    assert [number for number, _ in numbers] == list(range(1, len(numbers) + 1))
+    assert all(oldest <= number for number, oldest in numbers)
+
+
+def test_a_new_migration_is_named_so(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(schema._MIGRATIONS, tmp_path / "migrations")
+    monkeypatch.setattr(schema, "_MIGRATIONS", tmp_path / "migrations")
+    schema.new_revision(store_engines.place_of(settings), "nothing new")
+    made = (tmp_path / "migrations" / "versions" / "0002_0001_nothing_new.py").read_text(encoding="utf-8")
+    assert "revision = '0002_0001'" in made
+    assert "op." not in made.partition("def upgrade")[2], "the tables are what the migrations make"
+
+
+def test_plans_from_before_a_migration_are_made_anew(settings: Settings, tmp_path: Path) -> None:
+    """Whoever has asked before is told once for each connection that the tables have just changed, and no more."""
+    with open_parts(settings) as parts:
+        for _ in range(5):
+            assert check(parts).findings == []
+        assert later(settings, upto(tmp_path / "later", INDEX), INDEX, "migrate")[0] == 0
+        refused = 0
+        while True:
+            try:
+                assert check(parts).findings == []
+                break
+            except DatabaseUnavailable:
+                refused += 1
+        assert refused <= (0 if settings.database_url is None else settings.database_connections)
+        with parts.database.write() as writer:
+            assert writer.run("UPDATE certificates SET note = NULL WHERE note = 1") == 0
 
 
 def test_the_former_release_serves_and_leaves_to_the_new_one_what_it_cannot_know(

@@ -235,5 +235,7 @@ def new_revision(place: "Path | Address", message: str) -> None:
     """Write a migration from the difference between the database and `tables.py`; to be read before use."""
     from alembic import command
 
+    number = _numbers(HEAD)[0]
+    name = f"{number + 1:04}_{number:04}"
     with _connection(place) as connection:
-        command.revision(_config(connection), message=message, autogenerate=True)
+        command.revision(_config(connection), message=message, autogenerate=True, rev_id=name)
