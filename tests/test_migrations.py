@@ -19,6 +19,7 @@ import pytest
 
 from hub.backup import Place
 from hub.check import check
+from hub.doctor import State, examine
 from hub.parts import open_parts
 from hub.settings import Settings
 from hub.store import engines as store_engines
@@ -147,6 +148,8 @@ def test_the_former_release_serves_and_leaves_to_the_new_one_what_it_cannot_know
         assert check(parts).findings == []
         with pytest.raises(NewerSchema):
             parts.backup.run(Place(tmp_path / "copy"))
+    found = next(finding for finding in examine(settings) if finding.name == "database")
+    assert (found.state, "newer release" in found.message_en) == (State.NOTE, True)
     code, said = now(settings, "backup", str(tmp_path / "copy"))
     assert (code, said.count("\n")) == (4, 1), said
     assert "newer release" in said

@@ -8,7 +8,7 @@ from hub.doctor.report import Finding, down, note, ok, problem
 from hub.domain.dates import from_micros, to_micros
 from hub.parts import Parts
 from hub.settings import Settings
-from hub.store import health
+from hub.store import health, schema
 from hub.store.engines import beyond_need, is_embedded, place_of
 from hub.store.feed import Lag
 from indexer.faults import DirectoryUnavailable
@@ -45,6 +45,14 @@ def database(parts: Parts) -> Iterator[Finding]:
             f"{why[:1].upper()}{why[1:]}.",
             "核对数据库文件的权限,或数据库是否是只读的备库。",
             "Check the rights of the database's file, or whether the server is a read-only standby.",
+        )
+    elif parts.database.revision() != schema.HEAD:
+        yield note(
+            "database",
+            f"数据库({name} {version})已由更新的版本升级,本版本照常工作。",
+            f"{name} {version}; a newer release has upgraded it, and this one works on.",
+            "把这里也换成那个版本;备份由新版本做。",
+            "Install that release here too; backups are for it to make.",
         )
     else:
         yield ok("database", f"数据库是 {name} {version}。", f"{name} {version} with this release's schema.")
