@@ -128,7 +128,7 @@ def open_parts(
     database = engines.opened(place)
     checkers = Checkers(settings.files_at_once, settings.file_deadline_s)
     try:
-        schema.require(database)
+        schema.require_usable(database)
         with indexes.opened(settings) as index:
             yield _parts(_ground(settings, clock or Clock(), database, index, at_step), checkers, at_step)
     finally:

@@ -2,6 +2,10 @@
 
 Whoever is first makes it, the worker or a reader; of two at once the store decides. What leaves is what is stored. A
 change of fonts, templates or names in the catalogue touches nothing that was made before.
+
+Drawn again it is the same to the last byte, whenever and by whichever process, as long as release, catalogue and keys
+are the same: moment and address are those of the version's credential or of the receipt, never of the drawing. So a hub
+that was restored from a backup draws the very files that its predecessor has given out since.
 """
 
 import threading
@@ -33,9 +37,10 @@ if TYPE_CHECKING:  # half a second and 20 MB that commands which draw nothing ca
 
 @dataclass(frozen=True, slots=True)
 class _Chain:
-    """DER of a document key's X.509 certificate, its issuing CA's and its root's; and when the first of them ends."""
+    """DER of a document key's X.509 certificate, its issuing CA's and its root's; from when until when all are good."""
 
     certificates: tuple[bytes, ...]
+    begins: datetime
     ends: datetime
 
 
@@ -78,15 +83,15 @@ class Rendition:
     def of_version(self, version: VersionRecord) -> bytes:
         """The PDF of a version."""
         key = Key(version.home, version.certificate, version.version)
-        return self._stored(key, lambda at: self._render(version, at))
+        return self._stored(key, lambda: self._render(version))
 
     def of_copy(self, receipt: Receipt) -> bytes:
         """The annotated copy (加注件) that a receipt stands for: only what its matter may see is in it."""
         taking = receipt.taking
         key = Key(taking.home, taking.certificate, taking.version, Kind.COPY, receipt.number)
-        return self._stored(key, lambda at: self._render_copy(receipt, at))
+        return self._stored(key, lambda: self._render_copy(receipt))
 
-    def _stored(self, key: Key, make: Callable[[datetime], bytes]) -> bytes:
+    def _stored(self, key: Key, make: Callable[[], bytes]) -> bytes:
         known = documents.find(self._database.reader, key)
         if known is not None:
             return self._documents.read(known)
@@ -97,24 +102,25 @@ class Rendition:
                 known = documents.find(self._database.reader, key)
                 if known is not None:
                     return self._documents.read(known)
-                at = self._clock.now()
-                content = make(at)
-                return attempt(self._vault, lambda: self._documents.keep(key, content, at))
+                content = make()
+                return attempt(self._vault, lambda: self._documents.keep(key, content, self._clock.now()))
         finally:
             with self._lock:
                 self._making.pop(key, None)
 
     # --- drawing -----------------------------------------------------------------------------------------------------
 
-    def _render(self, version: VersionRecord, at: datetime) -> bytes:
+    def _render(self, version: VersionRecord) -> bytes:
         from hub import sheets
         from signing.pdf import rendition
 
-        text = qr.text(self._public_url(), version.code, version.digits)
+        said = credential.read(version.credential).claims
+        text = qr.text(said.issuer, version.code, version.digits)
         face = sheets.sheet(version, self._template(version), version.code, text)
-        return rendition.render(face, version.credential, self._seal(version.authority), at)
+        seal, at = self._seal(version.authority, from_micros(said.iat * 1_000_000))
+        return rendition.render(face, version.credential, seal, at)
 
-    def _render_copy(self, receipt: Receipt, at: datetime) -> bytes:
+    def _render_copy(self, receipt: Receipt) -> bytes:
         from hub import sheets
         from signing.pdf import rendition
 
@@ -127,7 +133,8 @@ class Rendition:
         text = qr.text(self._public_url(), receipt.code, self._digits(version, receipt.code))
         face = sheets.sheet_of_copy(version, self._template(version), receipt, text)
         shown = credential.present(version.credential, None if seen is None else frozenset(seen))
-        return rendition.render_copy(face, sheets.annotation(receipt), shown, self._seal(version.authority), at)
+        seal, at = self._seal(version.authority, receipt.at)
+        return rendition.render_copy(face, sheets.annotation(receipt), shown, seal, at)
 
     def _template(self, version: VersionRecord) -> "Template":
         from hub.sheets import Template
@@ -150,7 +157,11 @@ class Rendition:
 
     # --- sealing -----------------------------------------------------------------------------------------------------
 
-    def _seal(self, authority: str) -> "SealKey":
+    def _seal(self, authority: str, at: datetime) -> "tuple[SealKey, datetime]":
+        """With what an authority seals now, and the moment that the seal says: `at`, or when its key began to be good.
+
+        A seal that says an earlier moment than its X.509 certificate is refused by every validator.
+        """
         from signing.pdf.signature import SealKey
 
         key = self._keyring.active(Purpose.DOCUMENT, authority)
@@ -159,7 +170,7 @@ class Rendition:
             chain = self._chains[key.kid] = self._find_chain(key)
         if self._clock.now() >= chain.ends:
             raise KeyMissing(key.kid, "its X.509 certificate has ended: run `hub keys rotate document`")
-        return SealKey(self._keyring.folder, key, chain.certificates)
+        return SealKey(self._keyring.folder, key, chain.certificates), max(at, chain.begins)
 
     def _find_chain(self, key: PublicKey) -> _Chain:
         """The X.509 certificates of a document key, its issuing CA and its root, which never change."""
@@ -170,4 +181,8 @@ class Rendition:
             chain += above[-1:]
         if len(chain) != 3:
             raise KeyMissing(key.kid, "its X.509 certificates are not on record: run `hub init`")
-        return _Chain(tuple(record.der for record in chain), from_micros(min(record.not_after for record in chain)))
+        return _Chain(
+            tuple(record.der for record in chain),
+            from_micros(max(record.not_before for record in chain)),
+            from_micros(min(record.not_after for record in chain)),
+        )

@@ -226,12 +226,14 @@ def test_what_was_decided_and_not_signed_is_issued_as_promised(town: Town, tmp_p
     settings = restored_of(town, tmp_path)
     done = town.push("C-1", content)  # what the former hub did after the backup
     was = [town.version(identifier) for identifier in identifiers(done.reply)]
+    papers = [town.parts.rendition.of_version(version) for version in was]
     town.clock.at += timedelta(hours=3)
     with open_parts(settings, clock=town.clock) as parts:
         assert check(parts).findings != [], "waits too long"
         assert finish_due(parts) == 1
         again = Town(tmp_path / "new", parts, town.clock)
         assert again.push("C-1", content).reply == done.reply, "to the last digit of its signatures: it may be printed"
+        assert [parts.rendition.of_version(again.version(version.identifier)) for version in was] == papers
         for version in was:
             assert parts.verification.verify_credential(version.credential).state is VerdictState.VALID
             assert (

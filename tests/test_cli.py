@@ -19,7 +19,7 @@ from hub.cli import common
 from hub.cli.common import Exit, Stop
 from hub.domain.errors import TITLES, FieldError, Refusal
 from hub.store.database import DatabaseUnavailable, StorageFull
-from hub.store.schema import WrongSchema
+from hub.store.schema import NewerSchema, TablesInUse, WrongSchema
 from hub.vault import VaultError
 from signing.errors import KeyMissing
 
@@ -130,6 +130,8 @@ def test_the_program_runs_as_installed_and_as_a_module(tmp_path: Path) -> None:
         (Refusal("number.taken"), 1, "number.taken: " + TITLES["number.taken"][0]),
         (Refusal("schema.invalid", errors=(FieldError("/a", "id.length", "短了", "short"),)), 1, "/a  短了 short"),
         (WrongSchema("x"), 4, "hub init"),
+        (NewerSchema("x"), 4, "install that release"),
+        (TablesInUse("x"), 5, "Run it again"),
         (VaultError("the master key file is missing"), 4, "HUB_MASTER_KEY_FILE"),
         (StorageFull("x"), 5, "存储空间不足"),
         (OSError(errno.ENOSPC, "No space left"), 5, "存储空间不足"),

@@ -137,6 +137,8 @@ def test_a_database_that_is_away_or_broken_is_down(settings: Settings, folder: P
 
 def test_another_schema(settings: Settings, folder: Path) -> None:
     change(folder, "UPDATE alembic_version SET version_num = '9999'")
+    assert "that release" in look(settings)["database"].fix_en
+    change(folder, "UPDATE alembic_version SET version_num = '0000'")
     assert "hub migrate" in look(settings)["database"].fix
 
 

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from hub import heartbeat
 from hub.check import check
 from hub.initialisation import initialise
 from hub.parts import open_parts
@@ -217,6 +219,30 @@ def test_everybody_is_told_in_time_and_it_is_found_again(service: Service, name:
     wait_for(lambda: service.get("/api/v1/cases/L-ONE").status_code == 200, BACK_S)
     wait_for(lambda: ask(1)[1].status_code in {200, 201}, BACK_S)
     assert children(service.process.pid) == processes
+    wait_for(lambda: service.get("/readyz").status_code == 200, BACK_S)
+
+
+@pytest.mark.parametrize("end", ["goes on", "is killed"])
+def test_the_worker_goes_on_as_soon_as_a_server_that_stood_still_does(service: Service, end: str) -> None:
+    """Its statements may take minutes, so it waits; but for no longer than the server stands still."""
+
+    def beat() -> datetime | None:
+        return heartbeat.last(service.settings.data_dir)
+
+    service.cluster.freeze()
+    try:
+        time.sleep(heartbeat.EVERY_S + 1)
+        last = beat()
+        time.sleep(heartbeat.EVERY_S + 1)
+        assert beat() == last, "it is not said to be alive while it can do nothing"
+    finally:
+        if end == "is killed":
+            service.cluster.kill()
+            service.cluster.start()
+        else:
+            service.cluster.freeze(signal.SIGCONT)
+    wait_for(lambda: beat() != last, BACK_S)
+    assert service.push(f"L-STILL-{len(end)}", body(f"L-STILL-{len(end)}")).status_code == 201
     wait_for(lambda: service.get("/readyz").status_code == 200, BACK_S)
 
 

@@ -21,16 +21,17 @@ from hub.store.tables import metadata
 from tests import postgres
 from tests import town as t
 from tests.postgres import Cluster
+from tests.test_process_serve import wait_for
 
 DENIED = psycopg.errors.InsufficientPrivilege
-LOGIN, OUTSIDER, OWNER = "hub_test_login", "hub_test_outsider", "hub_test_owner"
+LOGIN, OUTSIDER, OWNER, SINGLE = "hub_test_login", "hub_test_outsider", "hub_test_owner", "hub_test_single"
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Cluster:
     found = postgres.shared()
     with found.connect() as connection:
-        for role in (LOGIN, OUTSIDER, OWNER):
+        for role in (LOGIN, OUTSIDER, OWNER, SINGLE):
             with suppress(psycopg.errors.DuplicateObject):
                 connection.execute(f"CREATE ROLE {role} LOGIN")
     return found
@@ -107,6 +108,31 @@ def test_an_encoding_that_loses_characters_is_refused(cluster: Cluster, tmp_path
     cluster.drop("ascii")
 
 
+AN_OLDER_SERVER = """
+import sys
+import psycopg
+psycopg.ConnectionInfo.server_version = property(lambda _: 140_019)
+from hub.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("words", [("init",), ("serve", "--port", "0"), ("work",), ("check",)])
+def test_a_server_that_is_too_old_is_refused(made: Settings, words: tuple[str, ...]) -> None:
+    """No older one is at hand: the driver tells another number, and everything else is as it is."""
+    environment = {"PATH": os.environ["PATH"], "HUB_DATA_DIR": str(made.data_dir)}
+    done = subprocess.run(
+        [sys.executable, "-c", AN_OLDER_SERVER, *words],
+        env={**environment, "HUB_DATABASE_URL": str(made.database_url)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1), done.stderr
+    assert "The server is PostgreSQL 14: version 15 or later is needed" in done.stderr
+
+
 def test_a_password_may_lie_in_a_file(cluster: Cluster, made: Settings, tmp_path: Path) -> None:
     """The server trusts everybody here; what cannot be read is told."""
     code, said = hub(made.data_dir, str(made.database_url), "init", HUB_DATABASE_PASSWORD_FILE=str(tmp_path / "none"))
@@ -134,12 +160,14 @@ def test_who_lacks_rights_does_not_start(made: Settings, command: tuple[str, ...
 
 def test_the_doctor_tells_who_may_change_what_only_grows(made: Settings) -> None:
     found = {f.name: f for f in examine(made)}
-    assert found["database role"].state is State.PROBLEM
-    assert "acts, audit, ledger" in found["database role"].message
-    assert "GRANT hub_service" in found["database role"].fix
+    assert found["database rights"].state is State.PROBLEM
+    assert {"acts", "audit", "ledger"} <= set(
+        found["database rights"].message_en.rstrip(".").replace(":", ",").split(", ")
+    )
+    assert "log in as that member" in found["database rights"].fix_en
     assert found["database"].message_en.startswith("PostgreSQL 1")
     found = {f.name: f for f in examine(as_user(made, LOGIN))}
-    assert found["database role"].state is State.OK
+    assert found["database rights"].state is State.OK
 
 
 def test_a_right_that_was_taken_is_missed_and_given_again(cluster: Cluster, made: Settings) -> None:
@@ -151,6 +179,74 @@ def test_a_right_that_was_taken_is_missed_and_given_again(cluster: Cluster, made
     assert hub(made.data_dir, made.database_url, "migrate")[0] == 0
     with open_parts(as_user(made, LOGIN)) as parts:
         assert parts.database.revision() == schema.HEAD
+
+
+EXTRA = {
+    "GRANT DELETE ON audit TO hub_service": ("REVOKE DELETE ON audit FROM hub_service", True),
+    "GRANT UPDATE ON ledger TO hub_service": ("REVOKE UPDATE ON ledger FROM hub_service", True),
+    "GRANT TRUNCATE ON parties TO hub_service": ("REVOKE TRUNCATE ON parties FROM hub_service", True),
+    "GRANT DELETE ON acts TO PUBLIC": ("REVOKE DELETE ON acts FROM PUBLIC", False),
+    f"GRANT {OWNER} TO hub_service": (f"REVOKE {OWNER} FROM hub_service", False),
+    "GRANT pg_write_all_data TO hub_service": ("REVOKE pg_write_all_data FROM hub_service", False),
+}
+
+
+@pytest.mark.parametrize("statement", EXTRA)
+def test_a_service_role_that_may_do_more_does_not_start(cluster: Cluster, made: Settings, statement: str) -> None:
+    """`hub init` takes away what was granted on the tables themselves; the rest is for who has granted it."""
+    assert made.database_url is not None
+    undo, is_undone_by_init = EXTRA[statement]
+    login = str(as_user(made, LOGIN).database_url)
+    with cluster.connect(made.database_url.rpartition("/")[2]) as connection:
+        connection.execute(statement)
+        try:
+            for words in (["work"], ["serve", "--port", "0"]):
+                code, said = hub(made.data_dir, login, *words)
+                assert (code, said.count("\n")) == (4, 1), said
+                assert "may do more than it should" in said
+            assert hub(made.data_dir, made.database_url, "init")[0] == 0
+            assert (hub(made.data_dir, login, "keys", "list")[0] == 0) is is_undone_by_init
+        finally:
+            connection.execute(undo)
+    assert hub(made.data_dir, login, "keys", "list")[0] == 0
+
+
+def test_who_serves_as_the_owner_is_told(cluster: Cluster, tmp_path: Path) -> None:
+    """A single login that may not make roles: it works, and is told at every start what would be better."""
+    name = cluster.create()
+    with cluster.connect() as connection:
+        connection.execute(f'ALTER DATABASE "{name}" OWNER TO {SINGLE}')
+    url, role = cluster.url(name, SINGLE), {"HUB_DATABASE_SERVICE_ROLE": "hub_test_service"}
+    code, said = hub(tmp_path / "data", url, "init", **role)
+    assert code == 0
+    assert "CREATE ROLE hub_test_service NOLOGIN" in said
+    assert "log in as that member" in said
+    assert "more in the database than it must" in started(tmp_path / "data", url, "work", **role)
+    assert "more in the database than it must" in started(tmp_path / "data", url, "serve", "--port", "0", **role)
+    settings = Settings(data_dir=tmp_path / "data", database_url=url, database_service_role="hub_test_service")
+    assert {f.name: f.state for f in examine(settings)}["database rights"] is State.PROBLEM
+    with cluster.connect() as connection:  # what it is told to do
+        connection.execute("CREATE ROLE hub_test_service NOLOGIN")
+        connection.execute(f"GRANT hub_test_service TO {LOGIN}")
+    code, said = hub(tmp_path / "data", url, "init", **role)
+    assert (code, "more in the database" in said) == (0, False)
+    assert "more in the database" in started(tmp_path / "data", url, "work", **role), "it is still the owner's login"
+    better = {**role, "HUB_DATABASE_URL": cluster.url(name, LOGIN)}
+    assert "more in the database" not in started(tmp_path / "data", cluster.url(name, LOGIN), "work", **role)
+    found = examine(settings.model_copy(update={"database_url": better["HUB_DATABASE_URL"]}))
+    assert {f.name: f.state for f in found}["database rights"] is State.OK
+
+
+def started(folder: Path, url: str, *words: str, **more: str) -> str:
+    """What a process says that was started and stopped again; it ends well."""
+    environment = {"PATH": os.environ["PATH"], "HUB_DATA_DIR": str(folder), "HUB_DATABASE_URL": url, **more}
+    log = folder.with_suffix(".log")
+    with log.open("wb") as sink:
+        process = subprocess.Popen([sys.executable, "-m", "hub", *words], env=environment, stderr=sink)
+    wait_for(lambda: process.poll() is not None or b'"level"' in log.read_bytes(), 30)
+    process.terminate()
+    assert process.wait(30) == 0, log.read_text()
+    return log.read_text()
 
 
 @pytest.fixture

@@ -127,8 +127,8 @@ def _database(parts: Parts) -> str | None:
 
 
 def _schema(parts: Parts) -> str | None:
-    same = health.revision(parts.database.reader) == schema.HEAD
-    return None if same else "the database has not the schema of this release: run `hub migrate`"
+    works = schema.works_on(health.revision(parts.database.reader))
+    return None if works else "the database has not the schema of this release: run `hub migrate`"
 
 
 def _storage(parts: Parts) -> str | None:

@@ -97,6 +97,7 @@ class Backup:
         secret, name = secrets.token_bytes(32), secrets.token_hex(16)
         with self._documents.held():
             with self._database.snapshot() as reader:
+                schema.require(self._database)  # of a newer one we would leave out what we do not know
                 rows = self._rows(reader, place, secret, name, progress)
             self._at_step("rows")
             done = sum(table.rows for table in rows.tables)

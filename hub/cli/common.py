@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hub.parts import Parts
     from hub.settings import Settings
     from hub.store.documents import DocumentDamaged
+    from hub.store.schema import TablesInUse, WrongSchema
 
 Progress = Callable[[int, int], None]
 _PIPE_WIDTH = 400
@@ -126,6 +127,26 @@ def _expected(text: str) -> str:
     return text.removeprefix("Value error, ").replace("Input should", "should").replace("String should", "should")
 
 
+def say_of_rights(settings: "Settings") -> None:
+    """For whoever serves: where the service may do more in the database than it must, say what to do, and go on."""
+    from hub.store import engines
+
+    if engines.beyond_need(engines.place_of(settings)):
+        say_how_to_limit(settings)
+
+
+def say_how_to_limit(settings: "Settings") -> None:
+    """How the service gets the rights that it needs, and no others."""
+    role = settings.database_service_role
+    say(
+        f"提醒:服务在数据库里的权限超出所需,能改表,也能删改记录。请由管理员执行 CREATE ROLE {role} NOLOGIN; 和"
+        f" CREATE ROLE hub LOGIN IN ROLE {role}; 再运行 hub init,让服务用 hub 登录(见 docs/operations.md)。",
+        "Note: the service may do more in the database than it must: alter tables, change what is on record. As an"
+        f" administrator make the role {role} and a login that is its member, run `hub init` again, and let the service"
+        " log in as that member.",
+    )
+
+
 @contextmanager
 def opened() -> Iterator["Parts"]:
     """The parts of this environment's data directory; what they raise becomes an exit code in `tell`."""
@@ -142,7 +163,7 @@ def tell(error: Exception) -> int:
     from hub.domain.errors import TITLES, Refusal
     from hub.store.database import DatabaseUnavailable, StorageFull, WrongDatabase
     from hub.store.documents import DocumentDamaged
-    from hub.store.schema import WrongSchema
+    from hub.store.schema import TablesInUse, WrongSchema
     from hub.vault import VaultError
     from indexer.faults import WrongServer
     from signing.errors import KeyMissing
@@ -154,12 +175,8 @@ def tell(error: Exception) -> int:
             say(error.line)
         case Refusal():
             _say_refusal(error, *TITLES[error.code])
-        case WrongSchema():
-            code = Exit.CONFIGURATION
-            say(
-                "数据库尚未建立或不是本版本的,请先运行 hub init。",
-                "Not this release's database: run `hub init`.",
-            )
+        case WrongSchema() | TablesInUse():
+            code = _say_of_schema(error)
         case WrongDatabase():
             code = Exit.CONFIGURATION
             say(error.message, f"{error}.")
@@ -192,6 +209,26 @@ def _say_refusal(error: Any, title: str, title_en: str) -> None:
     say(f"{error.code}: {error.detail or title}。", f"{title_en}.")
     for item in error.errors:
         say(f"  {item.pointer or '/'}  {item.message}", item.message_en)
+
+
+def _say_of_schema(error: "WrongSchema | TablesInUse") -> Exit:
+    from hub.store.schema import NewerSchema, TablesInUse
+
+    if isinstance(error, TablesInUse):
+        say(
+            "数据库表一直被占用,升级没有完成,服务不受影响:等备份、hub check 等长时间的操作结束后再运行一次。",
+            "A table was in use all the time: the upgrade is not complete, and the service goes on. Run it again when"
+            " backups, `hub check` and other long work have ended.",
+        )
+        return Exit.DEPENDENCY
+    if isinstance(error, NewerSchema):
+        say(
+            "数据库已由更新的版本升级,本版本不能使用:请在这台机器上也安装那个版本。",
+            "A newer release has upgraded the database: install that release on this machine too.",
+        )
+    else:
+        say("数据库尚未建立或不是本版本的,请先运行 hub init。", "Not this release's database: run `hub init`.")
+    return Exit.CONFIGURATION
 
 
 def _say_of_copying(error: "NotPossible | Damaged | DocumentDamaged") -> Exit:

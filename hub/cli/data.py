@@ -41,6 +41,7 @@ def register(app: typer.Typer) -> None:
 def init() -> None:
     """Create what is missing and say what was made."""
     from hub.initialisation import initialise
+    from hub.store import engines
 
     settings = common.settings()
     done = initialise(settings)
@@ -61,6 +62,8 @@ def init() -> None:
         )
     if not (done.migrated or done.data_keys_made or done.signing_keys_made or done.master_key_made):
         common.say("一切就绪,没有改动。", "All was there; nothing changed.")
+    if engines.lacks_service_role(engines.place_of(settings)):
+        common.say_how_to_limit(settings)
 
 
 def migrate(

@@ -78,6 +78,7 @@ def _serve_server(settings: "Settings", host: str, port: int, workers: int) -> N
     with bound(host, port) as sock:
         logs.configure(settings.log_level)
         with open_parts(settings, patient=False) as parts:
+            common.say_of_rights(settings)
             if workers == 1:
                 from hub.server import run
 
@@ -146,6 +147,7 @@ def work(
         threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
     logs.configure(settings.log_level)
     with open_parts(settings) as parts:
+        common.say_of_rights(settings)
         gc.freeze()  # what was imported and built stays: it need not be looked through for garbage again and again
         Worker(parts, stop).run()
 

@@ -8,8 +8,8 @@ from hub.doctor.report import Finding, down, note, ok, problem
 from hub.domain.dates import from_micros, to_micros
 from hub.parts import Parts
 from hub.settings import Settings
-from hub.store import health
-from hub.store.engines import is_embedded
+from hub.store import health, schema
+from hub.store.engines import beyond_need, is_embedded, place_of
 from hub.store.feed import Lag
 from indexer.faults import DirectoryUnavailable
 
@@ -46,26 +46,35 @@ def database(parts: Parts) -> Iterator[Finding]:
             "核对数据库文件的权限,或数据库是否是只读的备库。",
             "Check the rights of the database's file, or whether the server is a read-only standby.",
         )
+    elif parts.database.revision() != schema.HEAD:
+        yield note(
+            "database",
+            f"数据库({name} {version})已由更新的版本升级,本版本照常工作。",
+            f"{name} {version}; a newer release has upgraded it, and this one works on.",
+            "把这里也换成那个版本;备份由新版本做。",
+            "Install that release here too; backups are for it to make.",
+        )
     else:
         yield ok("database", f"数据库是 {name} {version}。", f"{name} {version} with this release's schema.")
-    if not embedded:
-        yield _role(parts)
     yield _time(parts, embedded=embedded)
+    if not embedded:
+        yield _rights(parts.settings)
 
 
-def _role(parts: Parts) -> Finding:
-    changeable = health.changeable(parts.database.reader)
-    if changeable:
-        role = parts.settings.database_service_role
-        return problem(
-            "database role",
-            f"服务的数据库用户可以改写只增不改的表:{', '.join(changeable)}。",
-            f"The login may change what should only grow: {', '.join(changeable)}.",
-            f"HUB_DATABASE_URL 应使用服务角色的用户,不是表的所有者:GRANT {role} TO 该用户,再用所有者运行 hub init。",
-            f"Let HUB_DATABASE_URL name a member of {role}, not the owner: `GRANT {role} TO` that login, and run"
-            " `hub init` as the owner.",
+def _rights(settings: Settings) -> Finding:
+    role, beyond = settings.database_service_role, ", ".join(beyond_need(place_of(settings)))
+    if not beyond:
+        return ok(
+            "database rights", "服务在数据库里只有所需的权限。", "The service may do in the database what it must."
         )
-    return ok("database role", "服务不能改写只增不改的表。", "The service cannot change what only grows.")
+    return problem(
+        "database rights",
+        f"服务在数据库里的权限超出所需:{beyond}。",
+        f"The service may do more than it must with: {beyond}.",
+        f"由管理员建立角色 {role} 和属于它的登录用户,再运行 hub init(见 docs/operations.md)。",
+        f"As an administrator make the role {role} and a login that is its member, then run `hub init` again and let "
+        "the service log in as that member.",
+    )
 
 
 def _time(parts: Parts, *, embedded: bool) -> Finding:

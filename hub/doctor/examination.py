@@ -8,7 +8,7 @@ from hub.doctor.report import Finding, down, problem
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.store.database import DatabaseUnavailable, WrongDatabase
-from hub.store.schema import WrongSchema
+from hub.store.schema import NewerSchema, WrongSchema
 from hub.vault import VaultError
 from indexer.faults import WrongServer
 
@@ -47,6 +47,14 @@ def _inside(settings: Settings, clock: Clock) -> Iterator[Finding]:
                 "Change what this says, and see docs/settings.md.",
             )
             yield from _looks(settings.model_copy(update={"index_url": None}), clock, _LOOKS)
+    except NewerSchema:
+        yield problem(
+            "database",
+            "数据库已由更新的版本升级。",
+            "A newer release has upgraded the database.",
+            "在这台机器上也安装那个版本。",
+            "Install that release on this machine too.",
+        )
     except WrongSchema:
         yield problem(
             "database",

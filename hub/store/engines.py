@@ -67,3 +67,21 @@ def opened_as_owner(place: "Path | Address") -> Database:
     from hub.store import server
 
     return server.opened_as_owner(place)
+
+
+def beyond_need(place: "Path | Address") -> list[str]:
+    """Tables on which whoever serves may do more than it must; none for a file."""
+    if isinstance(place, Path):
+        return []
+    from hub.store import server
+
+    return server.beyond_need(place)
+
+
+def lacks_service_role(place: "Path | Address") -> bool:
+    """Whether a server has no role that the service could work as, so that it works as the owner of the tables."""
+    if isinstance(place, Path):
+        return False
+    from hub.store import server
+
+    return server.lacks_service_role(place)

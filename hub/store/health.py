@@ -45,16 +45,6 @@ def engine_version(reader: Reader, *, embedded: bool) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(".") if part.isdigit())
 
 
-def changeable(reader: Reader) -> list[str]:
-    """Which tables that only grow whoever reads could change or empty on PostgreSQL; none for the service's role."""
-    rows = reader.all(
-        "SELECT name FROM unnest(ARRAY['acts', 'audit', 'ledger']) AS grown(name)"
-        " WHERE has_table_privilege(current_user, name, 'UPDATE') OR has_table_privilege(current_user, name, 'DELETE')"
-        " OR has_table_privilege(current_user, name, 'TRUNCATE') ORDER BY name"
-    )
-    return [str(row["name"]) for row in rows]
-
-
 def server_clock(reader: Reader) -> int:
     """What time a PostgreSQL server has (µs UTC)."""
     row = reader.one("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS now")

@@ -54,13 +54,22 @@ DELETED = frozenset(
 )
 READ_ONLY = "alembic_version"
 
-MISSING = (
+_LINES = (
     "SELECT t.name FROM unnest(%s::text[]) AS w(line), LATERAL (SELECT split_part(w.line, ' ', 1) AS name,"
-    " split_part(w.line, ' ', 2) AS rights) t WHERE to_regclass(t.name) IS NOT NULL AND EXISTS"
-    " (SELECT 1 FROM unnest(string_to_array(t.rights, ',')) AS r(one)"
-    " WHERE NOT has_table_privilege(current_user, to_regclass(t.name), r.one)) ORDER BY t.name"
+    " to_regclass(split_part(w.line, ' ', 1)) AS place, string_to_array(split_part(w.line, ' ', 2), ',') AS rights) t"
+    " WHERE t.place IS NOT NULL AND "
+)
+MISSING = (
+    _LINES + "EXISTS (SELECT 1 FROM unnest(t.rights) AS r(one)"  # noqa: S608 (constants)
+    " WHERE NOT has_table_privilege(current_user, t.place, r.one)) ORDER BY t.name"
 )
 """Of lines `table right,right`: on which tables whoever asks lacks a right. Those that are not there are passed."""
+BEYOND = (
+    _LINES + "(EXISTS (SELECT 1 FROM unnest(t.rights) AS r(one)"  # noqa: S608
+    " WHERE has_table_privilege(current_user, t.place, r.one))"
+    " OR pg_has_role(current_user, (SELECT relowner FROM pg_class WHERE oid = t.place), 'USAGE')) ORDER BY t.name"
+)
+"""Of such lines: on which tables whoever asks has a right of them, or is the owner, who may give himself any."""
 
 
 def rights_of(table: str) -> list[str]:
@@ -78,6 +87,14 @@ def rights_of(table: str) -> list[str]:
 def fitting(tables: frozenset[str] = UPDATED | ONLY_ADDED | {READ_ONLY}) -> list[str]:
     """Lines for MISSING."""
     return [f"{table} {','.join(rights_of(table))}" for table in sorted(tables)]
+
+
+def not_needed(tables: frozenset[str] = UPDATED | ONLY_ADDED | {READ_ONLY}) -> list[str]:
+    """Lines for BEYOND."""
+    writing = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
+    return [
+        f"{table} {','.join(right for right in writing if right not in rights_of(table))}" for table in sorted(tables)
+    ]
 
 
 def grants(schema: str, tables: list[str], role: str) -> list[sql.Composed]:

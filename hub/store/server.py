@@ -4,6 +4,7 @@
 works as the service role, of which the login is a member, or which it is.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from hub.store.connections import Limits, in_our_words
 from hub.store.database import DatabaseUnavailable, Writer, WrongDatabase
 from hub.store.postgres import LOCKS, PostgresDatabase
-from hub.store.rights import MISSING, fitting, grants
+from hub.store.rights import BEYOND, MISSING, fitting, grants, not_needed
 
 OLDEST = 15
+_ASK_AGAIN_S = 0.1
 _SCHEMES = ("postgresql+psycopg://", "postgresql://")
 _PASSING = (
     "refused",
@@ -143,22 +145,51 @@ def _require_server(connection: "psycopg.Connection[Any]") -> None:
 def opened(place: Address) -> PostgresDatabase:
     """The database, for whoever serves: as the service role where the login may be it.
 
-    Raises WrongDatabase where the rights do not suffice, and DatabaseUnavailable. A database without tables is opened:
-    what it lacks is its schema, which the caller looks at.
+    Raises WrongDatabase where the rights do not suffice, or the service role has others than it should, and
+    DatabaseUnavailable. A database without tables is opened: what it lacks is its schema, which the caller looks at.
     """
+    with _serving(place) as (connection, role):
+        missing = _named(connection, MISSING, fitting())
+        if missing:
+            raise WrongDatabase(
+                f"数据库用户权限不足(表 {missing[0]} 等):请用表的所有者运行 hub init。",
+                f"The database user lacks rights (on {missing[0]}): run `hub init` as the owner of the tables, "
+                f"and make this user a member of {place.service_role}",
+            )
+        beyond = _named(connection, BEYOND, not_needed()) if role is not None else []
+        if beyond:
+            raise WrongDatabase(
+                f"服务角色 {role} 的权限过多(表 {beyond[0]} 等):请用表的所有者运行 hub init,并收回另外授予它的权限。",
+                f"The service role {role} may do more than it should (on {beyond[0]}): run `hub init` as the owner of "
+                "the tables, and take away what else it was granted",
+            )
+    return PostgresDatabase(place.conninfo, place.limits, role)
+
+
+def beyond_need(place: Address) -> list[str]:
+    """The tables on which whoever serves may do more than it must: all of them where there is no service role."""
+    with _serving(place) as (connection, _):
+        return _named(connection, BEYOND, not_needed())
+
+
+def lacks_service_role(place: Address) -> bool:
+    """Whether there is no such role: the user of `hub init` might not make it."""
+    with connected(place) as connection:
+        return not _exists(connection, place.service_role)
+
+
+@contextmanager
+def _serving(place: Address) -> Iterator["tuple[psycopg.Connection[Any], str | None]"]:
+    """A connection that may do what the service may; and the role that it has taken, if it may be it."""
     with connected(place) as connection:
         role = place.service_role if _may_be(connection, place.service_role) else None
         if role is not None:
             connection.execute("SELECT set_config('role', %s, false)", [role])
-        if _has_tables(connection):
-            missing = [row[0] for row in connection.execute(MISSING, [fitting()]).fetchall()]
-            if missing:
-                raise WrongDatabase(
-                    f"数据库用户权限不足(表 {missing[0]} 等):请用表的所有者运行 hub init。",
-                    f"The database user lacks rights (on {missing[0]}): run `hub init` as the owner of the tables, "
-                    f"and make this user a member of {place.service_role}",
-                )
-    return PostgresDatabase(place.conninfo, place.limits, role)
+        yield connection, role
+
+
+def _named(connection: "psycopg.Connection[Any]", question: str, lines: list[str]) -> list[str]:
+    return [str(row[0]) for row in connection.execute(question, [lines]).fetchall()]
 
 
 def opened_as_owner(place: Address) -> PostgresDatabase:
@@ -183,9 +214,14 @@ def _has_tables(connection: "psycopg.Connection[Any]") -> bool:
 
 @contextmanager
 def alone(place: Address) -> Iterator["psycopg.Connection[Any]"]:
-    """A connection that nobody else has in this way: two migrations at once do the work once."""
+    """A connection that nobody else has in this way: two migrations at once do the work once.
+
+    Who waits asks again and again: a statement that waits for this lock would be waited for by an index that is made
+    concurrently, and neither would end.
+    """
     with connected(place) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s, 3)", [LOCKS])
+        while connection.execute("SELECT pg_try_advisory_lock(%s, 3)", [LOCKS]).fetchone() != (True,):
+            time.sleep(_ASK_AGAIN_S)
         yield connection
 
 
@@ -195,6 +231,11 @@ def revision(connection: "psycopg.Connection[Any]") -> str:
         return ""
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else ""
+
+
+def is_in_use(error: BaseException | None) -> bool:
+    """Whether a fault of the driver says that somebody else held a table for too long."""
+    return isinstance(error, errors.LockNotAvailable)
 
 
 def tell(error: BaseException | None) -> None:
