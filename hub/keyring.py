@@ -1,4 +1,5 @@
-"""Signing keys as the hub uses them: which one signs for a purpose now, and every public key that ever did.
+"""Signing keys as the hub uses them: which one signs for a purpose now, and every public key that ever did; and the
+address that is signed and printed with them.
 
 Private parts are files (`signing.keys.KeyFolder`); what counts is the public part on record in the repository. A
 signature is checked with the key on record, never with one derived from the private file.
@@ -25,25 +26,36 @@ class Keyring:
         self._read_at = float("-inf")
         self._keys: dict[str, SigningKey] = {}
         self._active: dict[tuple[Purpose, str], str] = {}
+        self._url = ""
         self.folder = folder
 
     def refresh(self) -> None:
         """Read the keys on record now."""
         found = key_store.signing_keys(self._database.reader)
+        urls = key_store.public_urls(self._database.reader)
         active = {(k.public.purpose, k.public.authority or ""): k.public.kid for k in found if _signs(k)}
         with self._lock:
             self._keys = {key.public.kid: key for key in found}
             self._active = active
+            self._url = urls[0] if urls else ""
             self._read_at = time.monotonic()
 
     def active(self, purpose: Purpose, authority: str = "") -> PublicKey:
         """The key that signs now; raises KeyMissing when there is none."""
-        if time.monotonic() - self._read_at > REFRESH_S:
-            self.refresh()
+        self._read_again()
         kid = self._active.get((purpose, authority))
         if kid is None:
             raise KeyMissing(f"no active {purpose.value} key")
         return self._keys[kid].public
+
+    def public_url(self) -> str:
+        """The address that is printed and signed now. One that was replaced a moment ago stays ours for ever."""
+        self._read_again()
+        return self._url
+
+    def _read_again(self) -> None:
+        if time.monotonic() - self._read_at > REFRESH_S:
+            self.refresh()
 
     def find(self, kid: str) -> SigningKey | None:
         """Any key that was ever on record; one that was made a moment ago by another process too."""

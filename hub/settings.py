@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(15.0, gt=0)
     max_people_a_case: int = Field(20, ge=1, le=100)
 
-    writes_at_once: int = Field(1, ge=1)
+    writes_at_once: int | None = Field(None, ge=1)
     writes_waiting: int = Field(64, ge=0)
     reads_at_once: int = Field(8, ge=1)
     reads_waiting: int = Field(128, ge=0)
@@ -84,6 +84,11 @@ class Settings(BaseSettings):
     copy_days: int = Field(30, ge=1, le=3650)
 
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+    @property
+    def writers(self) -> int:
+        """How many writing requests one process handles at once: SQLite has one writer, a server many."""
+        return self.writes_at_once or (1 if self.database_url is None else 4)
 
     @property
     def master_key_path(self) -> Path:

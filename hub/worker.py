@@ -25,10 +25,11 @@ FEED_S = 0.05
 """How often an idle worker looks for changes: two small reads."""
 RENDER_S = 0.1
 RUSH = 30
-"""So many changes within `RUSH_S` are a mass issue: drawing then leaves the machine to those who push."""
+"""So many changes within `RUSH_S` are a mass issue: drawing and feeding then leave the machine to those who push."""
 RUSH_S = 1.0
 RUSH_REST = 4.0
-"""How long drawing rests in a rush, in times of what it took: whoever wants a file at once makes it by asking."""
+"""How long they rest in a rush, in times of what they took. Whoever wants a file at once makes it by asking, and a
+lookup reads what the directory has not yet; a search finds it half a second later."""
 MAX_BACK_OFF_S = 30.0
 HOUSEKEEPING_S = 60.0
 BATCH = 50
@@ -86,7 +87,7 @@ class Worker:
         )
         self._feeding = (
             _Chore("sequence", FEED_S, self._sequence, is_frequent=True),
-            _Chore("feed", FEED_S, parts.directory.feed, is_frequent=True),
+            _Chore("feed", FEED_S, parts.directory.feed, is_frequent=True, rest=self._rest),
         )
         self._rendering = (_Chore("render", RENDER_S, parts.rendering.step, is_frequent=True, rest=self._rest),)
         self._came: deque[tuple[float, int]] = deque()
@@ -143,7 +144,7 @@ class Worker:
         return moved
 
     def _rest(self) -> float:
-        """Rests while changes come faster than they are drawn, so that a mass issue has the processor."""
+        """Rests while changes come fast, so that a mass issue has the processor."""
         since = time.monotonic() - RUSH_S
         while self._came and self._came[0][0] < since:
             self._came.popleft()

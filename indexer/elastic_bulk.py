@@ -7,7 +7,9 @@ back; a request that is too large goes in halves.
 
 import json
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -21,9 +23,12 @@ from indexer.entry import Entry
 from indexer.faults import DirectoryUnavailable
 
 AT_ONCE = 1_000
+IN_FLIGHT = 2
+"""Requests of one load that are on their way at the same time, while the next one is made."""
 TOO_LARGE = "too_large"
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _ANSWER = "items.*.status,items.*.error.type"
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Operation:
         """As they are sent."""
         for part in (self.action, self.source):
             if part is not None:
-                yield json.dumps(part, ensure_ascii=False, separators=(",", ":")).encode()
+                yield _encode(part).encode()
 
 
 @dataclass(slots=True)
@@ -86,16 +91,33 @@ class Bulk:
         self._deadline = deadline
 
     def send(self, operations: Iterable[Operation]) -> Outcome:
-        """All of them; raises DirectoryUnavailable when the time is up, and what the client raises."""
-        outcome = Outcome(0, 0, [])
+        """All of them, in no certain order beyond `AT_ONCE`; raises DirectoryUnavailable when the time is up, and what
+        the client raises."""
         remaining = iter(operations)
-        while batch := list(islice(remaining, AT_ONCE)):
-            pause = _FIRST_PAUSE_S
-            while batch := self._once(batch, outcome):
-                if time.monotonic() + pause > self._deadline:
-                    raise DirectoryUnavailable("the server takes no writes")
-                time.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_S)
+        batch = list(islice(remaining, AT_ONCE))
+        following = list(islice(remaining, AT_ONCE))
+        outcome = Outcome(0, 0, [])
+        if not following:
+            return self._whole(batch)
+        under_way: deque[Future[Outcome]] = deque()
+        with ThreadPoolExecutor(IN_FLIGHT) as senders:
+            while batch:
+                if len(under_way) == IN_FLIGHT:
+                    outcome = outcome.and_also(under_way.popleft().result())
+                under_way.append(senders.submit(self._whole, batch))
+                batch, following = following, list(islice(remaining, AT_ONCE))
+            for sent in under_way:
+                outcome = outcome.and_also(sent.result())
+        return outcome
+
+    def _whole(self, batch: Sequence[Operation]) -> Outcome:
+        """Send a batch until nothing of it has to be sent again."""
+        outcome, pause = Outcome(0, 0, []), _FIRST_PAUSE_S
+        while batch and (batch := self._once(batch, outcome)):
+            if time.monotonic() + pause > self._deadline:
+                raise DirectoryUnavailable("the server takes no writes")
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
         return outcome
 
     def refresh(self) -> None:

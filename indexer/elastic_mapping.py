@@ -6,6 +6,8 @@ documents of their own kind in the same index, and no question ever sees them.
 
 import json
 from dataclasses import fields
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from indexer import tokens
@@ -19,6 +21,7 @@ MARKS = "marks"
 
 _MAX_TOKEN = 200  # the whitespace analyzer splits what is longer than 255
 _NAMES = tuple(field.name for field in fields(Entry))
+_values = attrgetter(*_NAMES)
 _SHOWN = {"type": "keyword", "index": False, "doc_values": False}
 _FLAG = {"type": "boolean", "doc_values": False}
 _DAY = {"type": "integer"}
@@ -84,14 +87,13 @@ def mark_id(mark: str) -> str:
 
 def document(entry: Entry) -> dict[str, Any]:
     """An entry as it is sent."""
-    sent = {name: getattr(entry, name) for name in _NAMES} | {
-        "kind": "entry",
-        "ord": entry.order,
-        "within": _within(entry.region),
-    }
+    sent = dict(zip(_NAMES, _values(entry), strict=True))
+    sent["kind"] = "entry"
+    sent["ord"] = entry.order
+    sent["within"] = _within(entry.region)
     sent["listed"] = entry.primary and not entry.ended
     if not entry.ended:
-        sent["text"] = phrase(tokens.tokens(entry.text))
+        sent["text"] = _searched(entry.text)
     return sent
 
 
@@ -116,6 +118,13 @@ def phrase(words: list[str]) -> str:
     return " ".join(word if len(word) <= _MAX_TOKEN else f"{word[:_MAX_TOKEN]}…" for word in words)
 
 
+@lru_cache(maxsize=4096)
+def _searched(text: str) -> str:
+    """What free search finds an entry by; what people hold has its type's name alone, which is one of few."""
+    return phrase(tokens.tokens(text))
+
+
+@lru_cache(maxsize=4096)
 def _within(region: str) -> list[str]:
     """Everything that a search for this region or one around it may ask for."""
     return [region[:length] for length in range(1, len(region) + 1)]

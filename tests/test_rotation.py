@@ -272,7 +272,7 @@ def test_a_blind_walk_may_be_abandoned_after_any_batch(city: City, small_batches
                 steps += 1
             for batch in range(0, len(everybody), 10):
                 kind, text = everybody[batch]
-                assert parties._rows_of(parts.database.reader, parts.vault, kind, [text])
+                assert parties._rows_of(parts.database.reader, parts.vault, [(kind, text)])
             if parts.rotation.is_complete():
                 break
     assert steps > 5

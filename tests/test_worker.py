@@ -128,9 +128,10 @@ def test_a_case_that_cannot_be_finished_does_not_stand_before_the_others(city):
     assert intents.due(city.parts.database.reader, city.clock.now(), 10) == []
 
 
-def test_drawing_rests_while_changes_rush_in_and_only_then(city):
-    """What it would draw meanwhile is drawn after; a push must not wait for it."""
+def test_drawing_and_feeding_rest_while_changes_rush_in_and_only_then(city):
+    """What it would draw meanwhile is drawn after, and feeding rests as well; a push must not wait for them."""
     worker = Worker(city.parts, threading.Event())
+    assert {c.name for c in (*worker._rendering, *worker._feeding) if c.rest == worker._rest} == {"render", "feed"}
     assert worker._rest() == 0
     caller = c.caller("fz-public-security")
     numbers = [f"FZGA-2026-R-{n:04d}" for n in range(RUSH + 1)]
@@ -141,7 +142,7 @@ def test_drawing_rests_while_changes_rush_in_and_only_then(city):
     assert worker._rest() > 0
     wait_for(lambda: worker._rest() == 0)
     with working(city):
-        wait_for(lambda: city.parts.rendering.lag().changes == 0)
+        wait_for(lambda: city.parts.rendering.lag().changes == 0, 60)
 
 
 @pytest.mark.sqlite

@@ -54,7 +54,7 @@ Lanes = Mapping[Lane, Limit]
 def open_lanes(settings: Settings) -> Lanes:
     """Every lane that has threads, as the settings say."""
     sizes = {
-        Lane.WRITE: (settings.writes_at_once, settings.writes_waiting),
+        Lane.WRITE: (settings.writers, settings.writes_waiting),
         Lane.READ: (settings.reads_at_once, settings.reads_waiting),
         Lane.PUBLIC: (settings.public_at_once, settings.public_waiting),
         Lane.FILE: (settings.files_at_once, settings.files_waiting),

@@ -1,6 +1,7 @@
 """What all commands share: opening the parts, exit codes, messages, tables, progress."""
 
 import errno
+import gc
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -131,6 +132,7 @@ def opened() -> Iterator["Parts"]:
     from hub.parts import open_parts
 
     with open_parts(settings()) as parts:
+        gc.freeze()  # what was imported and built stays: it need not be looked through for garbage again and again
         yield parts
 
 

@@ -1,5 +1,6 @@
 """`hub serve` and `hub work`: the service and its background worker, which `serve` starts on the embedded database."""
 
+import gc
 import os
 import signal
 import socket
@@ -145,6 +146,7 @@ def work(
         threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
     logs.configure(settings.log_level)
     with open_parts(settings) as parts:
+        gc.freeze()  # what was imported and built stays: it need not be looked through for garbage again and again
         Worker(parts, stop).run()
 
 

@@ -8,17 +8,21 @@ ledger's head, and whatever changes later has a later position.
 import fcntl
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from typing import Self
 
 from hub.directory import marks
 from hub.directory.entries import FORMAT, names_in, names_text
 from hub.directory.writing import BATCH, Writing
 from hub.domain.dates import from_micros, to_micros
 from hub.store import feed, listing
+from hub.store.listing import Key, Listed
 from indexer.faults import DirectoryBroken, DirectoryUnavailable
 
 Progress = Callable[[int], None]
+_Read = Callable[[Key], list[Listed]]
 _WALK_BATCH = 5000
 _KEPT = timedelta(days=1)
 
@@ -69,9 +73,10 @@ class Builder:
             self._drop_all_but(self._directory.current())
             name = self._begin()
             written = 0
-            while self._directory.current() != name:
-                written += self._advance(name)
-                progress(written)
+            with _Ahead(self._read) as ahead:
+                while self._directory.current() != name:
+                    written += self._advance(name, ahead)
+                    progress(written)
             return name
 
     def _begin(self) -> str:
@@ -101,20 +106,22 @@ class Builder:
         self._drop_all_but(current)
         return None
 
-    def _advance(self, name: str) -> int:
+    def _advance(self, name: str, read: _Read | None = None) -> int:
         """Walk on, or catch up, or swap; how many entries or changes, at least 1 while there is something to do."""
         walked = self._directory.mark(name, marks.WALKED)
         if not isinstance(walked, str):
             raise DirectoryBroken("the generation does not say how far it was built")
         if walked != marks.DONE:
-            return self._walk(name, marks.key_of(walked))
+            return self._walk(name, (read or self._read)(marks.key_of(walked)))
         done = self._writing.feed(name)
         if done < BATCH:
             self._swap(name)
         return max(done, 1)
 
-    def _walk(self, name: str, after: tuple[int, int]) -> int:
-        listed = listing.between(self._writing.database.reader, self._writing.vault, after, _WALK_BATCH)
+    def _read(self, after: Key) -> list[Listed]:
+        return listing.between(self._writing.database.reader, self._writing.vault, after, _WALK_BATCH)
+
+    def _walk(self, name: str, listed: list[Listed]) -> int:
         walked = marks.key_text(listed[-1].key) if listed else marks.DONE
         return max(self._writing.write(name, listed, {marks.WALKED: walked}), 1)
 
@@ -181,6 +188,32 @@ class Builder:
             yield True
         finally:
             os.close(handle)
+
+
+class _Ahead:
+    """Reads what comes next in one build while what it has read is written.
+
+    Only within one build: what was read before its beginning would be older than the position that it catches up from.
+    """
+
+    def __init__(self, read: _Read) -> None:
+        self._read = read
+        self._reader = ThreadPoolExecutor(1, "read-ahead")
+        self._next: tuple[Key, Future[list[Listed]]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.shutdown(cancel_futures=True)
+
+    def __call__(self, after: Key) -> list[Listed]:
+        """The certificates after a key."""
+        ready = self._next
+        listed = ready[1].result() if ready is not None and ready[0] == after else self._read(after)
+        key = listed[-1].key if listed else after
+        self._next = (key, self._reader.submit(self._read, key)) if listed else None
+        return listed
 
 
 def _number(name: str) -> int:

@@ -70,7 +70,8 @@ class Intake:
         before = cases.find(reader, self._vault, named, number)
         authority, accepted_by = _entitled(caller, named, before, body, catalogue.matters.get(body.matter_code))
         digest = pushes.digest_of(self._vault, named, number, canonical(value, body))
-        found = pushes.find(reader, self._vault, named, number, digest)
+        # A push comes with its case, in one commit: where there is no case there was no push.
+        found = None if before is None else pushes.find(reader, self._vault, named, number, digest)
         if found is not None:
             return found
         granted = self._granted_editions(before, body)

@@ -12,9 +12,7 @@ from hub.domain.errors import Refusal
 from hub.domain.issuing import Ending, Planned
 from hub.domain.values import Value
 from hub.keyring import Keyring
-from hub.store import keys as key_store
 from hub.store.catalogue import CatalogueCache
-from hub.store.database import Database
 from hub.vault import Vault
 from signing import credential, identifier, qr, status
 from signing.compact_json import JSON
@@ -39,8 +37,7 @@ class Draft:
 class Drafting:
     """Builds what will be signed."""
 
-    def __init__(self, database: Database, vault: Vault, keyring: Keyring, catalogue: CatalogueCache) -> None:
-        self._database = database
+    def __init__(self, vault: Vault, keyring: Keyring, catalogue: CatalogueCache) -> None:
         self._vault = vault
         self._keyring = keyring
         self._catalogue = catalogue
@@ -95,7 +92,7 @@ class Drafting:
         kid = self._keyring.active(Purpose.CREDENTIAL).kid
         status_list, status_index = status.index_of(planned.version_key, self._vault.status_key)
         claims = credential.Claims(
-            issuer=key_store.public_urls(self._database.reader)[0],
+            issuer=self._keyring.public_url(),
             type_code=planned.type_code,
             edition=planned.edition,
             iat=to_micros(at) // 1_000_000,

@@ -9,9 +9,9 @@ from hub.domain.case import CaseStatus, reply
 from hub.domain.certificate import ActKind, Standing
 from hub.domain.dates import day_of
 from hub.domain.issuing import Ending, Intent, Planned, Signed
+from hub.keyring import Keyring
 from hub.links import links
 from hub.store import cases, certificates, changes
-from hub.store import keys as key_store
 from hub.store.cases import CaseRecord
 from hub.store.certificates import VersionRecord
 from hub.store.changes import Act, Change
@@ -23,11 +23,12 @@ from hub.vault import Vault
 class Outcome:
     """Prepares the second commit; reads only."""
 
-    def __init__(self, database: Database, vault: Vault, clock: Clock, ids: Ids) -> None:
+    def __init__(self, database: Database, vault: Vault, clock: Clock, ids: Ids, keyring: Keyring) -> None:
         self._database = database
         self._vault = vault
         self._clock = clock
         self._ids = ids
+        self._keyring = keyring
 
     def case(self, intent: Intent, before: CaseRecord | None) -> CaseRecord:
         """The case with its certificates, from `before` or else from what is on record; Raced where it is gone."""
@@ -78,7 +79,7 @@ class Outcome:
 
     def reply(self, intent: Intent, status: CaseStatus) -> dict[str, Any]:
         """What the push caused, in pushed order."""
-        url = self._url()
+        url = self._keyring.public_url()
         granted = [
             {
                 "identifier": planned.identifier,
@@ -93,7 +94,7 @@ class Outcome:
 
     def live(self, case: CaseRecord) -> list[dict[str, Any]]:
         """The certificates of a case with the state that they have today."""
-        url, today = self._url(), self._clock.today()
+        url, today = self._keyring.public_url(), self._clock.today()
         found = []
         for home, certificate, version in case.certificates:
             record = certificates.by_key(self._database.reader, self._vault, home, certificate, version)
@@ -110,9 +111,6 @@ class Outcome:
                 }
             )
         return found
-
-    def _url(self) -> str:
-        return key_store.public_urls(self._database.reader)[0]
 
 
 def _standing_after(kind: ActKind, before: Standing) -> Standing:

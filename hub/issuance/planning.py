@@ -3,7 +3,7 @@
 Reads only. Everything that must be unique is prepared as rows, so that the reserve commit decides every race.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -69,7 +69,8 @@ class Plan:
 
 
 class Planner:
-    """Plans one push. `resolved` are the parties of the case's people and of every holder."""
+    """Plans one push. resolved: the parties of the case's people and of every holder; owners: who has which of its
+    certificates' numbers, by the text of each (`numbers.number_text`)."""
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class Planner:
         drafting: Drafting,
         received: Received,
         resolved: Iterable[parties.Resolved],
+        owners: Mapping[str, Key],
     ) -> None:
         self._reader = reader
         self._vault = vault
@@ -87,6 +89,7 @@ class Planner:
         self._received = received
         self._today = day_of(received.at)
         self._parties = {parties.text_of(item.person): item.party for item in resolved}
+        self._owners = owners
         self._ended: set[int] = set()
         self._begins: dict[int, date] = {}
         self._plan = Plan()
@@ -113,7 +116,7 @@ class Planner:
         return self._plan
 
     def _item(self, pushed: PushedCertificate, mine: dict[Key, VersionRecord], at: str) -> Item:
-        owner = parties.holder_of_number(self._reader, self._vault, self._number_text(pushed))
+        owner = self._owners.get(self._number_text(pushed))
         return Item(pushed, at, owner, self._named(pushed, mine, at))
 
     def _look_ahead(self, items: list[Item]) -> None:

@@ -6,12 +6,15 @@ by every equal push that meets the intent, and by the worker; who deletes no int
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from hub.attempts import attempt
 from hub.clock import Clock
+from hub.domain import numbers
+from hub.domain.errors import Refusal
 from hub.domain.issuing import Intent, Planned, Signed
 from hub.issuance.drafting import Drafting
 from hub.issuance.outcome import Outcome
@@ -73,8 +76,8 @@ class Issuance:
         self._ids = ids
         self._audit = audit
         self._keyring = keyring
-        self._drafting = Drafting(database, vault, keyring, catalogue)
-        self._outcome = Outcome(database, vault, clock, ids)
+        self._drafting = Drafting(vault, keyring, catalogue)
+        self._outcome = Outcome(database, vault, clock, ids, keyring)
         self._at_step = at_step
 
     def reserve(self, received: Received, record: Record) -> Reserved:
@@ -83,14 +86,7 @@ class Issuance:
         Raises the refusals of planning, KeyMissing, Raced and StaleKeys (receive it again).
         """
         push = received.push
-        holders = tuple(holder for pushed in push.certificates for holder in pushed.holders)
-        with self._database.snapshot() as reader:
-            # What was reserved since `received` was read would look like somebody else's: an equal push's own numbers.
-            before = 0 if received.before is None else received.before.revision
-            if cases.revision(reader, push.source, push.case_number) != before:
-                raise Raced
-            resolved = parties.resolve(reader, self._vault, (*push.people, *holders))
-            plan = Planner(reader, self._vault, self._ids, self._drafting, received, resolved).plan()
+        plan, resolved = self._plan(received)
         case = received.case(tuple(item.party for item in resolved[: len(push.people)]))
         intent = self._intent(received, plan)
         reservation = Reservation(
@@ -110,6 +106,27 @@ class Issuance:
         record.written = True
         self._at_step("reserved")
         return Reserved(intent, case)
+
+    def _plan(self, received: Received) -> tuple[Plan, tuple[parties.Resolved, ...]]:
+        """What the push means, and everybody whom it names: its people first. All of it is read at one moment; what a
+        new case that replaces nothing needs is one statement."""
+        push = received.push
+        holders = tuple(holder for pushed in push.certificates for holder in pushed.holders)
+        texts = tuple(
+            numbers.number_text(received.authority, pushed.type_code, pushed.number) for pushed in push.certificates
+        )
+        is_new = received.before is None and not any(pushed.supersedes for pushed in push.certificates)
+        with nullcontext(self._database.reader) if is_new else self._database.snapshot() as reader:
+            resolved, owners = parties.resolve_with_numbers(reader, self._vault, (*push.people, *holders), texts)
+            planner = Planner(reader, self._vault, self._ids, self._drafting, received, resolved, owners)
+            try:
+                return planner.plan(), resolved
+            except Refusal:
+                # What was reserved since `received` was read looks like somebody else's: an equal push's own numbers.
+                before = 0 if received.before is None else received.before.revision
+                if cases.revision(reader, push.source, push.case_number) != before:
+                    raise Raced from None
+                raise
 
     def _intent(self, received: Received, plan: Plan) -> Intent:
         push = received.push

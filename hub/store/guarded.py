@@ -8,7 +8,6 @@ before it has returned, the counts come back, and the first part that falls shor
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from hub.store.database import Values, Writer
 
@@ -83,21 +82,17 @@ def write(writer: Writer, parts: Sequence[Guard | Insert], values: Values) -> st
     values: those of the guards. Raises Duplicate for an Insert that is no guard.
     """
     used = [part for part in parts if isinstance(part, Guard) or part.rows]
-    text, wanted = _statement(tuple(part if isinstance(part, Guard) else part.shape for part in used))
+    shapes = tuple(part if isinstance(part, Guard) else part.shape for part in used)
+    text, wanted = _statement(shapes)
     given = dict(values)
-    for part in used:
-        if isinstance(part, Insert):
-            given.update(_named(part))
+    for part, shape in zip(used, shapes, strict=True):
+        if isinstance(part, Insert) and isinstance(shape, Shape):
+            for names, row in zip(_names(shape), part.rows, strict=True):
+                given.update(zip(names, map(row.__getitem__, shape.columns), strict=True))
     found = writer.one(text, given)
     if found is None:
         raise RuntimeError("a statement that counts has returned nothing")
     return next((name for name, count in wanted.items() if found[name] != count), None)
-
-
-def _named(part: Insert) -> Iterator[tuple[str, Any]]:
-    shape = part.shape
-    for names, row in zip(_names(shape), part.rows, strict=True):
-        yield from zip(names, (row[column] for column in shape.columns), strict=True)
 
 
 @lru_cache(maxsize=1024)

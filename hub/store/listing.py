@@ -138,15 +138,7 @@ def _listed(row: Row, versions: Sequence[Held]) -> Listed:
 
 
 def _held(vault: Vault, row: Row) -> Held:
-    key = (row["home"], row["certificate"], row["version"])
-    inside: Mapping[str, Any] = unseal(vault, "versions", key, row["sealed"])
-    return Held(
-        version=row["version"],
-        identifier=row["identifier"],
-        standing=row["standing"],
-        issued_on=row["issued_on"],
-        valid_from=row["valid_from"],
-        valid_until=row["valid_until"],
-        superseded_on=row["superseded_on"],
-        holders=tuple(Holder(item[0], item[1], item[3]) for item in inside["holders"]),
-    )
+    home, certificate, _, _, _, version, identifier, standing, issued_on, begins, ends, superseded_on, sealed = row
+    inside: Mapping[str, Any] = unseal(vault, "versions", (home, certificate, version), sealed)
+    holders = tuple(Holder(item[0], item[1], item[3]) for item in inside["holders"])
+    return Held(version, identifier, standing, issued_on, begins, ends, superseded_on, holders)

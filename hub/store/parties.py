@@ -13,6 +13,8 @@ from hub.vault import Vault, VaultError
 PARTY = 1
 NUMBER = 2
 _AT_ONCE = 300
+Wanted = tuple[int, str]
+"""A kind, and a text that is hashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +34,31 @@ def text_of(person: Person) -> str:
 
 def find(reader: Reader, vault: Vault, person: Person) -> int | None:
     """The party key of a person, by identity number alone (names are spelt in many ways)."""
-    text = text_of(person)
-    row = _rows_of(reader, vault, PARTY, [text]).get(text)
+    wanted = (PARTY, text_of(person))
+    row = _rows_of(reader, vault, [wanted]).get(wanted)
     return None if row is None else int(row["target"])
 
 
 def resolve(reader: Reader, vault: Vault, people: tuple[Person, ...]) -> tuple[Resolved, ...]:
     """Party keys for all people, new ones prepared; two with one number share a party. Few statements for many."""
-    known = _rows_of(reader, vault, PARTY, map(text_of, people))
+    return resolve_with_numbers(reader, vault, people, ())[0]
+
+
+def resolve_with_numbers(
+    reader: Reader, vault: Vault, people: tuple[Person, ...], texts: tuple[str, ...]
+) -> tuple[tuple[Resolved, ...], dict[str, tuple[int, int]]]:
+    """What `resolve` and `holders_of_numbers` answer, in one."""
+    known = _rows_of(reader, vault, [*((PARTY, text_of(person)) for person in people), *((NUMBER, t) for t in texts)])
+    return _resolved(vault, people, known), _owners(known)
+
+
+def _resolved(vault: Vault, people: tuple[Person, ...], known: Mapping[Wanted, Row]) -> tuple[Resolved, ...]:
     made: dict[str, Resolved] = {}
     found = []
     for person in people:
         text = text_of(person)
         if text not in made:
-            row = known.get(text)
+            row = known.get((PARTY, text))
             made[text] = _new(vault, person, text) if row is None else Resolved(person, int(row["target"]), None, ())
         first = made[text]
         found.append(Resolved(person, first.party, first.row, first.blind))
@@ -81,11 +94,14 @@ def holder_of_number(reader: Reader, vault: Vault, text: str) -> tuple[int, int]
 
 def holders_of_numbers(reader: Reader, vault: Vault, texts: Iterable[str]) -> dict[str, tuple[int, int]]:
     """(home, certificate) by number, for those that a certificate has. Few statements for many."""
-    found = _rows_of(reader, vault, NUMBER, texts)
-    return {text: (int(row["home"]), int(row["target"])) for text, row in found.items()}
+    return _owners(_rows_of(reader, vault, [(NUMBER, text) for text in texts]))
 
 
-def _rows_of(reader: Reader, vault: Vault, kind: int, texts: Iterable[str]) -> Mapping[str, Row]:
+def _owners(known: Mapping[Wanted, Row]) -> dict[str, tuple[int, int]]:
+    return {text: (int(row["home"]), int(row["target"])) for (kind, text), row in known.items() if kind == NUMBER}
+
+
+def _rows_of(reader: Reader, vault: Vault, texts: Iterable[Wanted]) -> Mapping[Wanted, Row]:
     """The rows of some texts under the key that is read now, which the same statement tells.
 
     A vault that has not heard of a rotation asks under the wrong key; it then learns the right one here and asks again,
@@ -93,22 +109,23 @@ def _rows_of(reader: Reader, vault: Vault, kind: int, texts: Iterable[str]) -> M
     """
     wanted = list(dict.fromkeys(texts))
     number, place = vault.reading_key, 0
-    found: dict[str, Row] = {}
+    found: dict[Wanted, Row] = {}
     while place < len(wanted):
-        hashes = {vault.blind(number, text): text for text in wanted[place : place + _AT_ONCE]}
-        marks = ", ".join(f":hash{n}" for n in range(len(hashes)))
+        hashes = {(kind, vault.blind(number, text)): (kind, text) for kind, text in wanted[place : place + _AT_ONCE]}
+        marks = ", ".join(f"({kind}, :hash{n})" for n, (kind, _) in enumerate(hashes))
         rows = reader.all(
-            "SELECT k.number AS active, b.hash, b.target, b.home FROM data_keys k LEFT JOIN blind_index b"  # noqa: S608
-            f" ON b.kind = :kind AND b.key_number = :number AND b.hash IN ({marks})"
+            f"WITH w (kind, hash) AS (VALUES {marks})"  # noqa: S608
+            " SELECT k.number AS active, w.kind, w.hash, b.target, b.home FROM data_keys k CROSS JOIN w"
+            " LEFT JOIN blind_index b ON b.kind = w.kind AND b.key_number = :number AND b.hash = w.hash"
             " WHERE k.purpose = 'blind' AND k.state = 2",
-            {"kind": kind, "number": number, **{f"hash{n}": digest for n, digest in enumerate(hashes)}},
+            {"number": number, **{f"hash{n}": digest for n, (_, digest) in enumerate(hashes)}},
         )
         if not rows:
             raise VaultError("there is no active blind key")
         if rows[0]["active"] != number:
             number, place, found = rows[0]["active"], 0, {}
             continue
-        found |= {hashes[bytes(row["hash"])]: row for row in rows if row["target"] is not None}
+        found |= {hashes[row["kind"], bytes(row["hash"])]: row for row in rows if row["target"] is not None}
         place += _AT_ONCE
     return found
 

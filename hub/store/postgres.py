@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 
 from hub.store.connections import Connection, Connections, Limits
 from hub.store.database import DatabaseUnavailable, Values, insertion
@@ -25,6 +25,7 @@ _COPIED = 40
 _TYPES: dict[tuple[str, tuple[str, ...]], list[int]] = {}
 """Of columns, by table; the engine's own numbers, which are the same in every database."""
 _JOBS = {"sequencer": 2, "migration": 3}
+_DONE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
 # --- statements and rows ----------------------------------------------------------------------------------------------
 
@@ -61,13 +62,13 @@ class PostgresRow(tuple[Any, ...]):
 
 
 @lru_cache(maxsize=1024)
-def _row_class(names: tuple[str, ...]) -> type[PostgresRow]:
-    return type("Row", (PostgresRow,), {"__slots__": (), "places": {name: n for n, name in enumerate(names)}})
+def _row_class(names: tuple[bytes, ...]) -> type[PostgresRow]:
+    return type("Row", (PostgresRow,), {"__slots__": (), "places": {name.decode(): n for n, name in enumerate(names)}})
 
 
 def _rows(cursor: Any) -> Callable[[Sequence[Any]], PostgresRow]:
-    columns = cursor.description
-    return _row_class(tuple(column.name for column in columns) if columns else ())
+    result = cursor.pgresult  # of which `description` would make an object a column
+    return _row_class(() if result is None else tuple(map(result.fname, range(result.nfields))))
 
 
 # --- the face ---------------------------------------------------------------------------------------------------------
@@ -228,9 +229,13 @@ class PostgresDatabase:
             raise RuntimeError("a statement had failed, and its transaction was gone on with")
 
     def _control(self, connection: Connection, text: str) -> str | None:
-        """What the server says was done last; without parameters several statements are one message."""
+        """What the server says was done last. Several statements are one message; no rows come back that matter, so
+        the protocol's own call does, in half the time of a cursor's."""
         with self._connections.asking(connection):
-            return psycopg.Cursor(connection).execute(text.encode(), prepare=False).statusmessage
+            result = connection.pgconn.exec_(text.encode())
+            if result.status not in _DONE:
+                raise psycopg.errors.error_from_result(result, connection.info.encoding)
+            return None if result.command_status is None else result.command_status.decode()
 
     def revision(self) -> str:
         """The migration that the database has, empty without tables; raises DatabaseUnavailable."""

@@ -28,7 +28,7 @@ Key = tuple[object, ...]
 
 def key_text(key: Key) -> str:
     """A primary key as the text that a sealed value is bound to."""
-    return "|".join(part.hex() if isinstance(part, bytes) else str(part) for part in key)
+    return "|".join([part.hex() if isinstance(part, bytes) else str(part) for part in key])
 
 
 def seal(vault: Vault, table: str, key: Key, value: Any) -> bytes:

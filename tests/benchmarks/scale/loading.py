@@ -47,7 +47,7 @@ class Loader:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._drafting = Drafting(parts.database, parts.vault, parts.keyring, parts.catalogue)
+        self._drafting = Drafting(parts.vault, parts.keyring, parts.catalogue)
 
     def missing(self, items: Iterable[Plausible]) -> list[Plausible]:
         """Those that have not arrived."""

@@ -1,5 +1,6 @@
 """One stage of a city: loaded, measured beside the bare engines, asked."""
 
+import gc
 import statistics
 import sys
 import time
@@ -68,6 +69,7 @@ def grow(settings: Settings, plan: Plan, stages: list[Stage], codes: list[str], 
     count = sum(one.certificates for one in loaded)
     codes += [code for one in loaded for code in one.codes]
     with open_parts(settings) as parts:
+        gc.freeze()  # as every command of the hub does
         database = repository.bare(settings)
         tell("giving positions")
         sequenced = sequence(parts)
