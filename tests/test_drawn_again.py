@@ -33,6 +33,7 @@ import hashlib, json, sys
 from datetime import timedelta
 from pathlib import Path
 from hub.parts import open_parts
+from hub.settings import Settings
 from hub.store import retrievals
 from tests.city import City, SetClock
 from tests.test_rendition import all_versions
