@@ -68,7 +68,8 @@ def _row_class(names: tuple[bytes, ...]) -> type[PostgresRow]:
 
 def _rows(cursor: Any) -> Callable[[Sequence[Any]], PostgresRow]:
     result = cursor.pgresult  # of which `description` would make an object a column
-    return _row_class(() if result is None else tuple(map(result.fname, range(result.nfields))))
+    names = () if result is None else tuple(map(result.fname, range(result.nfields)))
+    return _row_class(() if None in names else names)  # what is copied has columns without names
 
 
 # --- the face ---------------------------------------------------------------------------------------------------------
