@@ -15,6 +15,7 @@ from tests.faults.servers import Servers
 from tests.faults.stories import STORIES, Hub, Killed, Story, settle
 from tests.faults.sweeps import Choose, around_commits, every, noted, one, settled
 from tests.faults.trial import Trial
+from tests.test_faults_backup import verified
 
 
 def stories_everywhere(trial: Trial) -> None:
@@ -55,6 +56,8 @@ def _hub(trial: Trial, servers: Servers, name: str) -> Iterator[Hub]:
         acts.render(parts)
         parts.documents.sweep(s.Later().now(), everything=True)
         s.picture(parts)
+        for version in s.versions(parts):
+            verified(parts, version)  # its file among the other forms
         engines.in_directory(parts)
 
 
