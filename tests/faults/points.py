@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from hub.store.database import Writer
+from hub.store.postgres import PostgresDatabase
 from hub.store.sqlite import SqliteDatabase
 from indexer.elastic_client import _Node
 
@@ -69,12 +70,8 @@ def trace_file(points: Points, pages: int | None) -> None:
 
 def trace_servers(points: Points) -> None:
     """Let every statement and every request to a server be a point; a COMMIT and a request are three and two."""
-    execute, copy, commit, perform = (
-        psycopg.Cursor.execute,
-        psycopg.Cursor.copy,
-        psycopg.Connection.commit,
-        _Node.perform_request,
-    )
+    execute, copy, commit = psycopg.Cursor.execute, psycopg.Cursor.copy, psycopg.Connection.commit
+    control, perform = PostgresDatabase._control, _Node.perform_request
 
     def around(connection: Any, work: Callable[[], Any]) -> Any:
         points.reach(BEFORE_COMMIT)
@@ -84,11 +81,14 @@ def trace_servers(points: Points) -> None:
         return found
 
     def executed(self: Any, query: Any, *values: Any, **more: Any) -> Any:
-        text = query.decode() if isinstance(query, bytes) else str(query)
-        if text == "COMMIT":
-            return around(self.connection, lambda: execute(self, query, *values, **more))
-        points.reach(f"before {_verb(text)}")
+        points.reach(f"before {_verb(query.decode() if isinstance(query, bytes) else str(query))}")
         return execute(self, query, *values, **more)
+
+    def controlled(self: PostgresDatabase, connection: Any, text: str) -> Any:
+        if text == "COMMIT":
+            return around(connection, lambda: control(self, connection, text))
+        points.reach(f"before {_verb(text)}")
+        return control(self, connection, text)
 
     def copied(self: Any, statement: Any, *values: Any, **more: Any) -> Any:
         points.reach("before COPY")
@@ -106,6 +106,7 @@ def trace_servers(points: Points) -> None:
     psycopg.Cursor.execute = executed  # type: ignore[method-assign]
     psycopg.Cursor.copy = copied  # type: ignore[method-assign]
     psycopg.Connection.commit = committed  # type: ignore[method-assign]
+    PostgresDatabase._control = controlled  # type: ignore[method-assign]
     _Node.perform_request = performed  # type: ignore[method-assign]
 
 
