@@ -55,8 +55,8 @@ def test_what_was_acknowledged_is_there_whatever_failed(
     trial = Trial(theatre, tmp_path, row.long_s if LONG else row.short_s, running)
     row.work(trial)
     with capsys.disabled():
-        again = f"{trial.again} told to come again"
-        print(f"\n  {row.name}: {trial.answers} answers ({again}) held through {trial.tried.total()} faults:")
+        told = f"{trial.answers} answers ({trial.again} told to come again) " if trial.answers else ""
+        print(f"\n  {row.name}: {told}held through {trial.tried.total()} faults:")
         for name, times in sorted(trial.tried.items()):
             print(f"    {times:4} x {name}")
 
