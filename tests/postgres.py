@@ -152,13 +152,22 @@ class Cluster:
     def kill(self) -> None:
         """The whole server at once, as when the machine loses it: postmaster and every process of its own."""
         if self._process is not None:
-            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-            for pid in (self._process.pid, *map(int, children)):
+            for pid in self.processes():
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self._process.wait(_START_S)
             self._process = None
             time.sleep(0.05)
+
+    def processes(self) -> list[int]:
+        """The postmaster's process id, and those of its children as they are now."""
+        assert self._process is not None
+        pid = self._process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+    def panics(self) -> int:
+        """How often it has ended all its work at once, because what it relies on has failed."""
+        return (self.folder / "log").read_bytes().count(b"PANIC:")
 
     def has_ended(self) -> bool:
         """Whether it has stopped by itself."""
@@ -166,9 +175,7 @@ class Cluster:
 
     def freeze(self, number: signal.Signals = signal.SIGSTOP) -> None:
         """Every process of it stands still, and its connections with them; SIGCONT lets them go on."""
-        assert self._process is not None
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        for pid in (self._process.pid, *map(int, children)):
+        for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 

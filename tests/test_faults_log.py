@@ -5,13 +5,8 @@ This is what a kill inside COMMIT leaves, and what a power cut leaves where the 
 """
 
 import os
-import re
 import shutil
-import signal
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +19,7 @@ from tests.faults.child import settings_of
 from tests.faults.orders import Order, orders
 from tests.faults.scene import Picture, Scene
 from tests.faults.stage import Stage, stage
+from tests.faults.traced import traced
 
 FRAME = 24 + 4096
 HEADER = 32
@@ -94,29 +90,6 @@ def test_a_log_that_is_cut_anywhere(theatre: Stage, scene: Scene, tmp_path: Path
 # --- inside the system calls -----------------------------------------------------------------------------------------
 
 
-@contextmanager
-def traced(pid: int, *arguments: str) -> Iterator[None]:
-    """strace on a process and on everything that it forks from now on."""
-    command = ["strace", "-f", "-qq", "-p", str(pid), *arguments]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as tracer:
-        deadline = time.monotonic() + 10
-        while _tracer_of(pid) == 0:
-            if tracer.poll() is not None or time.monotonic() > deadline:
-                tracer.kill()
-                pytest.skip("this user may not trace")
-            time.sleep(0.001)
-        try:
-            yield
-        finally:
-            tracer.send_signal(signal.SIGINT)
-            tracer.wait(10)
-
-
-def _tracer_of(pid: int) -> int:
-    found = re.search(r"TracerPid:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    return int(found.group(1)) if found else 0
-
-
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 
 
@@ -132,7 +105,7 @@ def test_killed_inside_any_system_call_that_writes(theatre: Stage, scene: Scene,
     step = 1 if LONG or call == "fdatasync" else 14
     for number in range(1, 400, step):
         folder = scene.copy(tmp_path / f"data-{number}")
-        with traced(theatre.pid, "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}"):
+        with traced([theatre.pid], "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}"):
             ended = theatre.one(data=str(folder), **order.wire)
         states.append(recover(folder, order, before, after))
         if not ended.killed:
@@ -150,7 +123,7 @@ def test_a_disk_that_does_not_flush_is_not_answered_with_yes(theatre: Stage, sce
     told = []
     for number in range(1, 40):
         folder = scene.copy(tmp_path / f"data-{number}")
-        with traced(theatre.pid, "-e", "trace=fdatasync", "-e", f"inject=fdatasync:error=EIO:when={number}"):
+        with traced([theatre.pid], "-e", "trace=fdatasync", "-e", f"inject=fdatasync:error=EIO:when={number}"):
             ended = theatre.one(data=str(folder), **order.wire)
         assert ended.signal is None
         with open_parts(settings_of(folder)) as parts:
@@ -170,7 +143,7 @@ def test_what_is_answered_was_flushed(theatre: Stage, scene: Scene, tmp_path: Pa
     """Between the last write to the log and the answer lies a flush of the log."""
     trace = tmp_path / "trace"
     folder = scene.copy(tmp_path / "data")
-    with traced(theatre.pid, "-y", "-o", str(trace), "-e", "trace=pwrite64,fdatasync,fsync,write"):
+    with traced([theatre.pid], "-y", "-o", str(trace), "-e", "trace=pwrite64,fdatasync,fsync,write"):
         ended = theatre.one(data=str(folder), **orders(scene)["issue two"].wire)
     assert ended.value["value"]["status"] == 201
     calls = [

@@ -9,23 +9,23 @@ from pathlib import Path
 
 from _pytest.outcomes import Failed, Skipped
 
-from tests.faults.rows import AGAIN, ANSWERS, ROWS, Row, Tried
+from tests.faults.rows import ROWS, Row
 from tests.faults.stage import stage
+from tests.faults.trial import Trial
 
 
-def fault_of(row: Row, seconds: float, tried: Tried) -> str | None:
-    """Why a row does not hold; "" where it could not be tried."""
+def attempt(row: Row, seconds: float) -> tuple[Trial | None, str | None]:
+    """The trial of a row, and why it does not hold; no trial where it could not be tried."""
     with stage() as theatre, tempfile.TemporaryDirectory(prefix="hub-faults-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # where the servers' user gets at its files
+        trial = Trial(theatre, Path(name), seconds)
+        trial.folder.chmod(0o755)  # where the servers' user gets at its files
         try:
-            row.work(theatre, folder, seconds, tried)
+            row.work(trial)
         except Skipped as reason:
-            print(f"  skipped: {reason}", file=sys.stderr)
-            return ""
+            return None, f"skipped: {reason}"
         except (Exception, Failed):
-            return traceback.format_exc()
-        return None
+            return trial, traceback.format_exc()
+        return trial, None
 
 
 def main() -> int:
@@ -39,19 +39,26 @@ def main() -> int:
     held = 0
     print(f"{'row':52} {'tried':>6} {'held':>6}")
     for row in chosen:
-        began, tried = time.monotonic(), Tried()
-        fault = fault_of(row, given.seconds or (row.long_s if given.long else row.usual_s), tried)
-        answers, again = tried.pop(ANSWERS, 0), tried.pop(AGAIN, 0)
-        for name, times in sorted(tried.items()):
-            print(f"{name:52} {times:6} {0 if fault else times:6}")
-        verdict = "held" if fault is None else "not tried" if fault == "" else "NOT HELD"
-        told = f"{answers} answers, {again} {AGAIN}" if again else f"{answers} answers"
-        print(f"= {row.name}: {verdict}; {told}, {time.monotonic() - began:.0f} s", flush=True)
+        began = time.monotonic()
+        trial, fault = attempt(row, given.seconds or (row.long_s if given.long else row.usual_s))
+        if trial is not None:
+            tell(trial, fault)
+        verdict = "not tried" if trial is None else "held" if fault is None else "NOT HELD"
+        told = "" if trial is None or not trial.answers else f" {trial.answers} answers,"
+        again = "" if trial is None or not trial.again else f" {trial.again} told to come again,"
+        print(f"= {row.name}: {verdict};{told}{again} {time.monotonic() - began:.0f} s", flush=True)
         held += fault is None
         if fault:
             print(fault, file=sys.stderr)
     print(f"rows tried {len(chosen)}, rows held {held}")
     return 0 if held == len(chosen) else 1
+
+
+def tell(trial: Trial, fault: str | None) -> None:
+    """What was tried, a line each. What a row that does not hold has not counted itself, has not held."""
+    for name, times in sorted(trial.tried.items()):
+        failed = trial.failed[name] if fault is None or trial.failed else times
+        print(f"{name:52} {times:6} {times - failed:6}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the children do: everything that writes, by a name that a test can order. All people are invented."""
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable
@@ -153,6 +154,25 @@ def retrieve(parts: Parts, identifier: str) -> Body:
     return {"receipt": taken.receipt_number, "created": taken.created, "state": taken.state.value}
 
 
+def take(parts: Parts, identifier: str) -> Body:
+    """The retrieval, and the copy that comes with it."""
+    taken = retrieve(parts, identifier)
+    copy = parts.retrieval.copy(c.caller(COUNTER), taken["receipt"])
+    return {**taken, "copy": hashlib.sha256(copy).hexdigest()}
+
+
+def index(parts: Parts) -> None:
+    """What the worker does with changes: positions in the ledger, then entries in the directory."""
+    while parts.directory.sequence() + parts.directory.feed():
+        pass
+
+
+def render(parts: Parts) -> None:
+    """What the worker does with versions: a file each."""
+    while parts.rendering.step():
+        pass
+
+
 def replace_key(parts: Parts, purpose: str, authority: str = "", name: str = "") -> str:
     return parts.signing_keys.replace(Wanted(Purpose(purpose), authority, name)).kid
 
@@ -207,6 +227,9 @@ ACTS: dict[str, Callable[..., Any]] = {
         act,
         look_up,
         retrieve,
+        take,
+        index,
+        render,
         replace_key,
         load_catalogue,
         backup,

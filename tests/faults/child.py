@@ -1,17 +1,14 @@
 """What a child process does: it opens the hub as any process of it does, meets the fault that it is told to, and acts.
 
 An order is a dictionary: `data` (the data directory), `act` (a name in `acts.ACTS`) with its values in `with`, and
-`kill_at` (the number of the point at which it is killed), `kill_step` (the name of a step), `hold` (a step to stop
-before until a file appears), `limit_file` (RLIMIT_FSIZE), `pages` (PRAGMA max_page_count), `clock` (a file that says by
-how many seconds its clock is wrong), `patience_s` (how long a server is waited for), `user` (be another one), `seeded`
-(a planted bug).
+`kill_at` (the number of the point at which it is killed), `kill_step` (the name of a step), `servers` (what is sent to
+a server is a point too), `hold` (a step to stop before until a file appears), `limit_file` (RLIMIT_FSIZE), `pages`
+(PRAGMA max_page_count), `clock` (a file that says by how many seconds its clock is wrong), `patience_s` (how long a
+server is waited for), `user` (be another one), `seeded` (a planted bug).
 """
 
 import os
-import re
 import resource
-import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -27,30 +24,14 @@ from hub.initialisation import initialise
 from hub.moving import move
 from hub.parts import Parts, open_parts, restore_into
 from hub.settings import Settings
-from hub.store.database import DatabaseUnavailable, Writer
+from hub.store.database import DatabaseUnavailable
 from hub.store.schema import WrongSchema
-from hub.store.sqlite import SqliteDatabase
 from hub.vault import VaultError
 from signing.errors import KeyMissing
 from tests import city as c
 from tests import engines
 from tests.faults import acts, journal, seeded
-
-_VERB = re.compile(r"\s*(\w+(?: (?:INTO|FROM|IMMEDIATE))?(?: \w+)?)")
-
-
-class Points:
-    """Everywhere a process can be killed: before each statement of a write, after its commit, and at named steps."""
-
-    def __init__(self, kill_at: int | None, kill_step: str | None) -> None:
-        self.seen: list[str] = []
-        self._kill_at = kill_at
-        self._kill_step = kill_step
-
-    def reach(self, point: str) -> None:
-        self.seen.append(point)
-        if len(self.seen) == self._kill_at or point == self._kill_step:
-            os.kill(os.getpid(), signal.SIGKILL)
+from tests.faults.points import Points, trace_file, trace_servers
 
 
 class Stepped(Clock):
@@ -62,33 +43,6 @@ class Stepped(Clock):
     def now(self) -> datetime:
         """That time."""
         return super().now() + timedelta(seconds=float(self._file.read_text() or 0))
-
-
-def _trace(points: Points, pages: int | None) -> None:
-    """Let every statement of the writer's connection be a point, and every end of a write one too."""
-    connect, write = SqliteDatabase._connect, SqliteDatabase.write
-
-    def traced(self: SqliteDatabase) -> Any:
-        connection = connect(self)
-
-        def before(sql: str) -> None:
-            if self._writer is connection and self._writing_thread == threading.get_ident():
-                found = _VERB.match(sql)
-                points.reach(found.group(1) if found else sql[:20])
-
-        connection.set_trace_callback(before)
-        if pages is not None:
-            connection.execute(f"PRAGMA max_page_count={pages}")
-        return connection
-
-    @contextmanager
-    def written(self: SqliteDatabase, *, alone: bool = False) -> Iterator[Writer]:
-        with write(self, alone=alone) as writer:
-            yield writer
-        points.reach("after COMMIT")
-
-    SqliteDatabase._connect = traced  # type: ignore[method-assign]
-    SqliteDatabase.write = written  # type: ignore[method-assign]
 
 
 def _step(points: Points, hold: dict[str, str] | None) -> Callable[[str], None]:
@@ -115,10 +69,16 @@ def settings_of(folder: Path) -> Settings:
     )
 
 
+_WHOLE = ("initialise", "restore", "move")
+"""Acts that open what they need themselves, and can be killed from their first statement on."""
+
+
 def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
     """Do it; what came of it, faults in the program's own words included. `points` are all that were passed."""
     points = Points(order.get("kill_at"), order.get("kill_step"))
-    _trace(points, order.get("pages"))
+    trace_file(points, order.get("pages"))
+    if order.get("servers"):
+        trace_servers(points)
     for name in order.get("seeded", ()):
         seeded.plant(name)
     if "limit_file" in order:
@@ -129,6 +89,8 @@ def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
     settings = settings_of(Path(order["data"]))
     found: dict[str, Any]
     try:
+        if order["act"] in _WHOLE:
+            points.begin()
         if order["act"] == "initialise":
             initialise(settings)
             return {"value": None, "points": points.seen}
@@ -142,7 +104,7 @@ def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
             done = move(settings, order["url"], at_step=_step(points, order.get("hold")))
             return {"value": done.rows, "points": points.seen}
         with _opened(settings, _step(points, order.get("hold")), order) as parts:
-            points.seen.clear()
+            points.begin()
             meet()
             found = {"value": (acts.ACTS | journal.ACTS)[order["act"]](parts, **order.get("with", {}))}
     except Exception as error:

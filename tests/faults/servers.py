@@ -47,10 +47,11 @@ class Servers:
 
     def hub(self, data: Path) -> None:
         """A new hub in a database of its own, with indexes of its own, for every process of these tests."""
-        url = self.database.url(self.database.create())
+        base = self.database.create()
+        url = self.database.url(base)
         index = {
             "index_url": ",".join(f"http://127.0.0.1:{proxy.port}" for proxy in self.to_nodes),
-            "index_prefix": f"{elastic.PREFIX}{data.parent.name.replace('_', '-')}"[:60].lower(),
+            "index_prefix": f"{elastic.PREFIX}{base}",
             "index_replicas": min(1, len(self.nodes.nodes) - 1),
         }
         engines.on_servers(data, url.replace(f":{self.database.port}/", f":{self.to_database.port}/"), index)
@@ -72,19 +73,26 @@ class Servers:
 
 
 @contextmanager
-def servers(folder: Path, *, nodes: int = 1, **database: Any) -> Iterator[Servers]:
-    """Started; removed at the end. `database`: as `Cluster` takes it."""
+def servers(folder: Path, *, nodes: int = 1) -> Iterator[Servers]:
+    """Started; removed at the end."""
     with ExitStack() as stack:
-        held = Cluster(**database)
-        stack.callback(held.remove)
         if nodes == 1:
             found = elastic.Cluster([elastic.server(folder / "index")])
         else:
             found = elastic.cluster(folder / "index", nodes)
         stack.callback(found.remove)
+        yield stack.enter_context(with_database(found))
+
+
+@contextmanager
+def with_database(nodes: elastic.Cluster, **settings: Any) -> Iterator[Servers]:
+    """These nodes, and a database server that is started and removed; settings: as `postgres.Cluster` takes them."""
+    with ExitStack() as stack:
+        held = Cluster(**settings)
+        stack.callback(held.remove)
         to_database = stack.enter_context(netproxy.Proxy(held.port))
-        to_nodes = [stack.enter_context(netproxy.Proxy(node.port)) for node in found.nodes]
-        yield Servers(held, found, to_database, to_nodes)
+        to_nodes = [stack.enter_context(netproxy.Proxy(node.port)) for node in nodes.nodes]
+        yield Servers(held, nodes, to_database, to_nodes)
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ _SAME = (
     "tests/test_indexer_engines.py::test_a_lower_revision_changes_nothing_and_the_same_may_be_written_again[elastic]"
 )
 _COMMIT = "tests/test_faults_servers.py::test_a_commit_that_the_server_has_not_made_is_not_answered[versions]"
+_COMMITS = "tests/test_faults_servers.py::test_killed_around_every_commit"
 
 BUGS = (
     Bug(
@@ -136,6 +137,25 @@ BUGS = (
         "if certificates.held_revision(writer, version.home, version.certificate) != version.revision:",
         "if certificates.held_revision(writer, version.home, version.certificate) is None:",
         "tests/test_retrieval.py::test_a_revocation_that_is_committed_first_is_honoured",
+    ),
+    Bug(
+        "positions are given in one commit, and what waits is taken away in the next",
+        "hub/directory/step.py",
+        "            return feed.sequence(writer, SEQUENCED_AT_ONCE)\n",
+        "            done = writer.run(\n                'INSERT INTO ledger (position, home, certificate, revision, kind, leaf)'\n"
+        "                ' SELECT (SELECT COALESCE(MAX(position), 0) FROM ledger) + row_number() OVER (ORDER BY entry),'\n"
+        "                ' home, certificate, revision, kind, leaf FROM outbox'\n            )\n"
+        "        with self._database.write() as writer:\n            writer.run('DELETE FROM outbox')\n"
+        "        return done\n",
+        f"{_COMMITS}[index]",
+    ),
+    Bug(
+        "a receipt is committed before it is on record",
+        "hub/retrieval/step.py",
+        '            self._audit.write(writer, record, "ok")\n        if before is not None and again:',
+        '        with self._database.write() as writer:\n            self._audit.write(writer, record, "ok")\n'
+        "        if before is not None and again:",
+        f"{_COMMITS}[retrieve]",
     ),
 )
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ PATHS = {"suspend": "suspension", "restore": "restoration", "revoke": "revocatio
 COUNTER_CASE = "FZJT-2026-F-WEB"
 READY_S = 60.0
 PUSHERS = 2
+OFTEN = ("API process killed", "worker process killed", "API connection cut in an answer of the database")
 
 
 class Web:
@@ -124,10 +125,10 @@ class Web:
         self._workers[n].wait()
         self._workers[n] = self._start("work")
 
-    def trouble(self, seconds: float, tried: Counter[str]) -> None:
-        """Each fault once, then any until the time is up."""
+    def faults(self) -> dict[str, engines.Fault]:
+        """What befalls the service's processes, and the servers under them."""
         found = self._servers
-        faults: dict[str, engines.Fault] = {
+        return {
             "API process killed": self._kill_one,
             "API connection cut in an answer of the database": lambda: found.to_database.cut(random.randrange(1, 4000)),
             "worker process killed": self._kill_worker,
@@ -136,7 +137,11 @@ class Web:
             "database killed under HTTP clients": engines.away(found.database.kill, found.database.start),
             "directory unreachable under HTTP clients": engines.away(found.to_index.refuse, found.to_index.pass_),
         }
-        often = ["API process killed", "worker process killed", "API connection cut in an answer of the database"]
+
+    def trouble(
+        self, seconds: float, tried: Counter[str], faults: dict[str, engines.Fault], often: Sequence[str] = ()
+    ) -> None:
+        """Each fault once, then any until the time is up."""
         turn, until = list(faults), time.monotonic() + seconds
         while time.monotonic() < until or turn:
             name = turn.pop(0) if turn else random.choice([*faults, *often, *often])
@@ -304,11 +309,10 @@ class Web:
 
     # --- afterwards ---------------------------------------------------------------------------------------------------
 
-    def answers(self) -> dict[str, int]:
+    def answers(self) -> tuple[int, int]:
         """How much was acknowledged, and how often somebody was told to come again."""
         read = Counter(kind for entry in self._read.lines() for kind in entry if kind != "identifier")
-        told = Told(self.books, self._acted)
-        return {"answers": told.answers + read.total(), "told to come again": self._unavailable.total()}
+        return Told(self.books, self._acted).answers + read.total(), self._unavailable.total()
 
     def hold(self) -> None:
         """Every receipt that a counter was given is there, and every answer is on record."""

@@ -1,0 +1,132 @@
+"""Everywhere a process can be killed: before each statement, around each commit and each request, and at named steps."""
+
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from hub.store.database import Writer
+from hub.store.postgres import PostgresDatabase
+from hub.store.sqlite import SqliteDatabase
+from indexer.elastic_client import _Node
+
+BEFORE_COMMIT, IN_COMMIT, AFTER_COMMIT = "before COMMIT", "in COMMIT", "after COMMIT"
+_VERB = re.compile(r"\s*(\w+(?: (?:INTO|FROM|IMMEDIATE))?(?: \w+)?)")
+
+
+class Points:
+    """Counts what is passed from `begin` on, and kills the process at the point that it was told."""
+
+    def __init__(self, kill_at: int | None, kill_step: str | None) -> None:
+        self.seen: list[str] = []
+        self._kill_at = kill_at
+        self._kill_step = kill_step
+        self._begun = False
+
+    def begin(self) -> None:
+        """From now on it counts."""
+        self._begun = True
+
+    def reach(self, point: str, last: Callable[[], object] = lambda: None) -> None:
+        """Pass a point; `last`: what a process that is killed here does as the last thing."""
+        if not self._begun:
+            return
+        self.seen.append(point)
+        if len(self.seen) == self._kill_at or point == self._kill_step:
+            last()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def trace_file(points: Points, pages: int | None) -> None:
+    """Let every statement of the embedded writer's connection be a point, and every end of a write one too."""
+    connect, write = SqliteDatabase._connect, SqliteDatabase.write
+
+    def traced(self: SqliteDatabase) -> Any:
+        connection = connect(self)
+
+        def before(sql: str) -> None:
+            if self._writer is connection and self._writing_thread == threading.get_ident():
+                points.reach(_verb(sql))
+
+        connection.set_trace_callback(before)
+        if pages is not None:
+            connection.execute(f"PRAGMA max_page_count={pages}")
+        return connection
+
+    @contextmanager
+    def written(self: SqliteDatabase, *, alone: bool = False) -> Iterator[Writer]:
+        with write(self, alone=alone) as writer:
+            yield writer
+        points.reach(AFTER_COMMIT)
+
+    SqliteDatabase._connect = traced  # type: ignore[method-assign]
+    SqliteDatabase.write = written  # type: ignore[method-assign]
+
+
+def trace_servers(points: Points) -> None:
+    """Let every statement and every request to a server be a point; a COMMIT and a request are three and two."""
+    execute, copy, commit = psycopg.Cursor.execute, psycopg.Cursor.copy, psycopg.Connection.commit
+    control, perform = PostgresDatabase._control, _Node.perform_request
+
+    def around(connection: Any, work: Callable[[], Any]) -> Any:
+        points.reach(BEFORE_COMMIT)
+        points.reach(IN_COMMIT, lambda: _send_commit(connection.pgconn))
+        found = work()
+        points.reach(AFTER_COMMIT)
+        return found
+
+    def executed(self: Any, query: Any, *values: Any, **more: Any) -> Any:
+        points.reach(f"before {_verb(query.decode() if isinstance(query, bytes) else str(query))}")
+        return execute(self, query, *values, **more)
+
+    def controlled(self: PostgresDatabase, connection: Any, text: str) -> Any:
+        if text == "COMMIT":
+            return around(connection, lambda: control(self, connection, text))
+        points.reach(f"before {_verb(text)}")
+        return control(self, connection, text)
+
+    def copied(self: Any, statement: Any, *values: Any, **more: Any) -> Any:
+        points.reach("before COPY")
+        return copy(self, statement, *values, **more)
+
+    def committed(self: Any) -> Any:
+        return around(self, lambda: commit(self))
+
+    def performed(self: _Node, method: str, target: str, **more: Any) -> Any:
+        points.reach(f"before request {method} {target.partition('?')[0]}")
+        found = perform(self, method, target, **more)
+        points.reach(f"after request {method} {target.partition('?')[0]}")
+        return found
+
+    psycopg.Cursor.execute = executed  # type: ignore[method-assign]
+    psycopg.Cursor.copy = copied  # type: ignore[method-assign]
+    psycopg.Connection.commit = committed  # type: ignore[method-assign]
+    PostgresDatabase._control = controlled  # type: ignore[method-assign]
+    _Node.perform_request = performed  # type: ignore[method-assign]
+
+
+def _send_commit(connection: Any) -> None:
+    """The server has it, and nobody hears its answer."""
+    connection.send_query(b"COMMIT")
+    while connection.flush():
+        pass
+
+
+def _verb(sql: str) -> str:
+    found = _VERB.match(sql)
+    return found.group(1) if found else sql[:20]
+
+
+def kind_of(point: str) -> str:
+    """What a point is called in a table: what of it matters, without names of tables and indexes."""
+    if point in (BEFORE_COMMIT, IN_COMMIT, AFTER_COMMIT):
+        return point
+    for begins, kind in (("step", "between statements"), ("before request", ""), ("after request", "")):
+        if point.startswith(begins):
+            return kind or begins
+    return "before statement"

@@ -1,0 +1,89 @@
+"""Killed at every step: before each statement that a process sends to PostgreSQL, before, in and after each of its
+commits, before and after each request to Elasticsearch. Another process then does the rest.
+"""
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hub.parts import open_parts
+from hub.worker import finish_due
+from tests.faults import acts
+from tests.faults import scene as s
+from tests.faults import servers as engines
+from tests.faults.child import settings_of
+from tests.faults.servers import Servers
+from tests.faults.stories import STORIES, Hub, Killed, Story, settle
+from tests.faults.sweeps import Choose, around_commits, every, noted, one, settled
+from tests.faults.trial import Trial
+from tests.test_faults_backup import verified
+
+
+def stories_everywhere(trial: Trial) -> None:
+    """Each story at every step of it, in a hub of its own."""
+    with trial.servers() as servers:
+        for name in STORIES:
+            with _hub(trial, servers, f"hub-{name.replace(' ', '-')}") as hub:
+                _tell(trial, hub, name, every)
+    settled(trial)
+
+
+def stories_somewhere(trial: Trial) -> None:
+    """Stories in any order until the time is up, each at a step of it that is chosen by chance, all in one hub."""
+    with trial.servers() as servers, _hub(trial, servers, "hub") as hub:
+        until = time.monotonic() + trial.seconds
+        for name in random.sample(list(STORIES), len(STORIES)):
+            if time.monotonic() < until:
+                _tell(trial, hub, name, one)
+    settled(trial)
+
+
+def story_around_commits(trial: Trial, name: str) -> None:
+    """One story, before, in and after each of its commits."""
+    with trial.servers() as servers, _hub(trial, servers, "hub") as hub:
+        _tell(trial, hub, name, around_commits)
+    settled(trial)
+
+
+@contextmanager
+def _hub(trial: Trial, servers: Servers, name: str) -> Iterator[Hub]:
+    """A hub that must hold in everything when all is over."""
+    data = trial.folder / name / "data"
+    data.parent.mkdir()
+    servers.hub(data)
+    settings = settings_of(data)
+    with open_parts(settings) as parts, open_parts(settings, clock=s.Later()) as late:
+        yield Hub(trial.theatre, data, parts, late)
+        assert finish_due(late) == 0
+        engines.drained(parts)
+        acts.render(parts)
+        parts.documents.sweep(s.Later().now(), everything=True)
+        s.picture(parts)
+        for version in s.versions(parts):
+            verified(parts, version)  # its file among the other forms
+        engines.in_directory(parts)
+
+
+def _tell(trial: Trial, hub: Hub, name: str, choose: Choose) -> None:
+    prefix = name.replace(" ", "-").upper()
+
+    def begun(case: str) -> Story:
+        return STORIES[name](hub, f"K-{prefix}-{case}")
+
+    for case in ("FIRST", "SECOND"):  # what is only done once a day is not among the points
+        whole = begun(case)
+        ended = trial.theatre.one(data=str(hub.data), servers=True, **whole.order)
+        assert "value" in ended.value, ended
+        points = ended.value["points"]
+        whole.look(Killed(points, len(points)))
+        whole.end(by_worker=True)
+    for n in choose(points):
+        killed = Killed(points, n)
+        with noted(trial, name, killed):
+            story = begun(str(n))
+            ended = trial.theatre.one(data=str(hub.data), servers=True, kill_at=n, **story.order)
+            assert ended.killed, ended
+            settle(killed)
+            story.look(killed)
+            story.end(by_worker=n % 2 == 1)

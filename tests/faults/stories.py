@@ -1,0 +1,428 @@
+"""Stories in which a process is killed at a step: how each begins, what may be seen then, and how another ends it.
+
+A story is begun anew for every kill, with a case or a certificate of its own, in one hub that goes on; all its people
+are invented. It says itself what is known at a point: what had been committed, for a commit decides alone.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hub.parts import Parts
+from hub.store import certificates, documents
+from hub.store.certificates import VersionRecord
+from hub.worker import finish_due
+from tests import city as c
+from tests.faults import acts
+from tests.faults import scene as s
+from tests.faults.acts import Body, certificate, completed, somebody
+from tests.faults.points import AFTER_COMMIT, IN_COMMIT
+from tests.faults.stage import Stage
+from tests.test_faults_backup import verified
+
+SETTLED_S = 0.1
+_OK = "SELECT COUNT(*) AS n FROM audit WHERE action = :action AND outcome = 'ok'"
+
+
+@dataclass
+class Hub:
+    """One hub on servers, as a process sees it that nobody kills; `late` is the same at a time when intents are due."""
+
+    theatre: Stage
+    data: Path
+    parts: Parts
+    late: Parts
+
+    def one(self, sql: str, **values: Any) -> Any:
+        """The first column of the first row."""
+        row = self.parts.database.reader.one(sql, values)
+        return None if row is None else row[0]
+
+    def versions(self, case: str) -> list[VersionRecord]:
+        """Of one case, read beside all rules."""
+        reader = self.parts.database.reader
+        rows = reader.all("SELECT home, certificate, version FROM versions WHERE case_number = :case", {"case": case})
+        found = [certificates.by_key(reader, self.parts.vault, *tuple(row)) for row in rows]
+        return sorted((v for v in found if v is not None), key=lambda v: v.version_key)
+
+    def version(self, identifier: str) -> VersionRecord:
+        found = certificates.by_identifier(self.parts.database.reader, self.parts.vault, identifier)
+        assert found is not None
+        return found
+
+    def issue(self, case: str, *people: c.Person) -> str:
+        """A certificate, acknowledged; its identifier."""
+        answer = acts.push(self.parts, case, completed(certificate(number_of(case), *people)))
+        assert answer["status"] == 201
+        return str(answer["reply"]["certificates"][0]["identifier"])
+
+
+def number_of(case: str, more: str = "") -> str:
+    return f"试〔2026〕{case}{more}"
+
+
+@dataclass(frozen=True)
+class Killed:
+    """Where a process was killed: at the `at`th of the points that it would have passed."""
+
+    points: list[str]
+    at: int
+
+    def after(self, step: str) -> int:
+        """The first commit past a named step, by its place."""
+        return self.points.index(AFTER_COMMIT, self.points.index(f"step {step}"))
+
+    @property
+    def last(self) -> int:
+        """The last commit, by its place."""
+        return len(self.points) - 1 - self.points[::-1].index(AFTER_COMMIT)
+
+    def done(self, commit: int) -> bool | None:
+        """Whether a commit had been made; None where it was sent and nobody has heard the answer."""
+        if self.at - 1 == commit - 1:
+            assert self.points[commit - 1] == IN_COMMIT
+            return None
+        return self.at - 1 >= commit
+
+
+def _agrees(told: bool | None, seen: bool) -> bool:
+    return told is None or told == seen
+
+
+@dataclass
+class Story:
+    """One beginning of a story. `order` is what the process does that is killed."""
+
+    hub: Hub
+    case: str
+    order: Body = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.order = self.begin()
+
+    def begin(self) -> Body:
+        """Bring the hub to where the story begins."""
+        raise NotImplementedError
+
+    def look(self, killed: Killed) -> None:
+        """What may be seen after the kill, before anybody goes on."""
+        raise NotImplementedError
+
+    def end(self, *, by_worker: bool) -> None:
+        """Another process brings it to its end, and all is as if nobody had been killed."""
+        raise NotImplementedError
+
+    # --- shared -------------------------------------------------------------------------------------------------------
+
+    def is_whole(self, version: VersionRecord, state: str) -> None:
+        """It has its state in every form, and its rows agree."""
+        assert verified(self.hub.parts, version).value == state
+        key = {"home": version.home, "certificate": version.certificate}
+        where = "WHERE home = :home AND certificate = :certificate"
+        assert self.hub.one(f"SELECT revision FROM certificates {where}", **key) == version.revision
+        assert self.hub.one(f"SELECT COUNT(*) FROM acts {where}", **key) == version.revision
+        changes = f"SELECT (SELECT COUNT(*) FROM outbox {where}) + (SELECT COUNT(*) FROM ledger {where})"
+        assert self.hub.one(changes, **key) == version.revision
+        assert self.hub.one(f"SELECT COUNT(*) FROM holdings {where}", **key) == len(version.parties)
+
+
+class Push(Story):
+    """A push that decides certificates: nothing of it, or reserved, or all of it."""
+
+    expected: ClassVar[tuple[str, ...]] = ("valid", "valid")
+    former: str | None = None
+    pushed: Body
+    promised: list[str] | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.before = s.case(self.hub.parts, self.case)
+        self.was = self._seen()
+
+    def order_of(self, body: Body) -> Body:
+        """The push, which whoever comes next repeats."""
+        self.pushed = {"case": self.case, "body": body}
+        return {"act": "push", "with": self.pushed}
+
+    def _seen(self) -> list[tuple[str, str]]:
+        """Every version that the story is about, and its state, the same in every form."""
+        found = []
+        for case in (self.former, self.case):
+            for version in self.hub.versions(case) if case else ():
+                state = version.state(self.hub.parts.clock.today()).value
+                self.is_whole(version, state)
+                found.append((version.identifier, state))
+        return found
+
+    def look(self, killed: Killed) -> None:
+        hub = self.hub
+        now, self.promised = s.case(hub.parts, self.case), s.reserved(hub.parts, self.case)
+        published = now is not None and now != self.before and self.promised is None
+        reserved = killed.done(killed.after("reserve")) if "step reserve" in killed.points else True
+        assert _agrees(killed.done(killed.after("publish")), published), killed
+        if published:
+            assert now[2] == "done"
+            assert self._seen() != self.was
+            return
+        assert _agrees(reserved, self.promised is not None), killed
+        assert self._seen() == self.was, "half of it can be seen"
+        if self.promised is not None:
+            assert now is not None
+            assert now[2:] == ("pending", [] if self.before is None else self.before[3])
+        else:
+            assert now == self.before
+
+    def end(self, *, by_worker: bool) -> None:
+        if by_worker:
+            assert finish_due(self.hub.late) == (self.promised is not None)
+        answer = acts.push(self.hub.parts, **self.pushed)
+        granted = [item["identifier"] for item in answer["reply"]["certificates"]]
+        assert answer["reply"]["issuance"] == "done"
+        assert self.promised is None or granted == self.promised
+        assert acts.push(self.hub.parts, **self.pushed) == {**answer, "status": 200}
+        seen = dict(self._seen())
+        assert set(granted) <= seen.keys()
+        assert len(seen) == len(self.expected)
+        assert sorted(seen.values()) == sorted(self.expected)
+
+
+class Issue(Push):
+    """A new case with two certificates, of two people."""
+
+    def begin(self) -> Body:
+        one, two = somebody(3000), somebody(3001)
+        numbers = number_of(self.case), number_of(self.case, "乙")
+        return self.order_of(completed(certificate(numbers[0], one), certificate(numbers[1], one, two)))
+
+
+class Correct(Push):
+    """A finished case is corrected: one of its two certificates has a second version, the other stays."""
+
+    expected: ClassVar[tuple[str, ...]] = ("superseded", "valid", "valid")
+
+    def begin(self) -> Body:
+        def body(word: str, amendment: int) -> Body:
+            other = certificate(number_of(self.case, "乙"), somebody(3003))
+            return completed(certificate(number_of(self.case), somebody(3002), word=word), other, amendment=amendment)
+
+        assert acts.push(self.hub.parts, self.case, body("无", 0))["status"] == 201
+        return self.order_of(body("有", 1))
+
+
+class Renew(Push):
+    """A new case whose certificate takes the place of another's."""
+
+    expected: ClassVar[tuple[str, ...]] = ("superseded", "valid")
+
+    def begin(self) -> Body:
+        self.former = f"{self.case}-FORMER"
+        replaced = self.hub.issue(self.former, somebody(3004))
+        return self.order_of(completed(certificate(number_of(self.case), somebody(3004), supersedes=(replaced,))))
+
+
+class Finish(Push):
+    """A worker finishes what a killed process has reserved."""
+
+    def begin(self) -> Body:
+        hub = self.hub
+        numbers = number_of(self.case), number_of(self.case, "乙")
+        body = completed(*(certificate(number, somebody(3005)) for number in numbers))
+        pushed = self.order_of(body)
+        assert hub.theatre.one(data=str(hub.data), kill_step="step signed", **pushed).killed
+        return {"act": "finish", "with": {"case": self.case}}
+
+
+class Act(Story):
+    """A certificate is suspended, restored or revoked, or it is not."""
+
+    act: ClassVar[str] = "revoke"
+    former: ClassVar[str] = "valid"
+    becomes: ClassVar[str] = "revoked"
+
+    def begin(self) -> Body:
+        self.identifier = self.hub.issue(self.case, somebody(3006))
+        if self.former == "suspended":
+            acts.act(self.hub.parts, "suspend", self.identifier, kind="lost")
+        kind = {"revoke": {"kind": "cancelled"}, "suspend": {"kind": "other"}}.get(self.act, {})
+        return {"act": "act", "with": {"act": self.act, "identifier": self.identifier, **kind}}
+
+    def state(self) -> str:
+        version = self.hub.version(self.identifier)
+        found = version.state(self.hub.parts.clock.today()).value
+        self.is_whole(version, found)
+        return found
+
+    def look(self, killed: Killed) -> None:
+        found = self.state()
+        assert found in (self.former, self.becomes)
+        assert _agrees(killed.done(killed.last), found == self.becomes), killed
+
+    def end(self, *, by_worker: bool) -> None:
+        del by_worker  # a client asks again; the worker has no part in it
+        answer = acts.act(self.hub.parts, **self.order["with"])
+        assert answer["state"] == self.becomes
+        assert acts.act(self.hub.parts, **self.order["with"]) == answer
+        assert self.state() == self.becomes
+
+
+class Revoke(Act):
+    """For good."""
+
+
+class Suspend(Act):
+    """For a while."""
+
+    act: ClassVar[str] = "suspend"
+    becomes: ClassVar[str] = "suspended"
+
+
+class Restore(Act):
+    """In force again."""
+
+    act: ClassVar[str] = "restore"
+    former: ClassVar[str] = "suspended"
+    becomes: ClassVar[str] = "valid"
+
+
+class Index(Story):
+    """A change goes into the ledger and into the directory; lookups find it whatever the directory knows."""
+
+    rebuilds: ClassVar[bool] = False
+
+    def begin(self) -> Body:
+        acts.index(self.hub.parts)
+        self.identifier = self.hub.issue(self.case, s.ANNA)
+        return {"act": "rebuild"} if self.rebuilds else {"act": "index"}
+
+    def look(self, killed: Killed) -> None:
+        assert self.identifier in acts.look_up(self.hub.parts, list(s.ANNA))
+        hub = self.hub
+        head = hub.one("SELECT COALESCE(MAX(position), 0) FROM ledger")
+        assert hub.one("SELECT COUNT(*) FROM ledger") == head, "positions have gaps"
+        if not self.rebuilds:
+            sequenced = hub.one("SELECT COUNT(*) FROM outbox") == 0
+            assert _agrees(killed.done(killed.points.index(AFTER_COMMIT)), sequenced), killed
+
+    def end(self, *, by_worker: bool) -> None:
+        del by_worker  # it is the worker's in either case
+        acts.index(self.hub.parts)
+        found = self.hub.parts.directory.explain(self.identifier)
+        assert not found.pending
+        assert list(found.found) == list(found.expected) != []
+        assert self.hub.parts.directory.lag().changes == 0
+        assert self.identifier in acts.look_up(self.hub.parts, list(s.ANNA))
+
+
+class Rebuild(Index):
+    """Another generation of the directory is made and swapped in."""
+
+    rebuilds: ClassVar[bool] = True
+
+    def end(self, *, by_worker: bool) -> None:
+        if by_worker:
+            assert acts.rebuild(self.hub.parts)
+        super().end(by_worker=by_worker)
+
+
+class Render(Story):
+    """The worker draws a version: its file is there and on record, or it is drawn again."""
+
+    def begin(self) -> Body:
+        acts.index(self.hub.parts)
+        acts.render(self.hub.parts)
+        self.identifier = self.hub.issue(self.case, somebody(3007))
+        acts.index(self.hub.parts)
+        return {"act": "render"}
+
+    def _file(self) -> str | None:
+        """The digest of the file on record, which can be read and verifies."""
+        version, parts = self.hub.version(self.identifier), self.hub.parts
+        self.is_whole(version, "valid")
+        key = documents.Key(version.home, version.certificate, version.version)
+        found = documents.find(parts.database.reader, key)
+        return None if found is None else hashlib.sha256(parts.documents.read(found)).hexdigest()
+
+    def look(self, killed: Killed) -> None:
+        self.seen = self._file()
+        assert _agrees(killed.done(killed.after("written")), self.seen is not None), killed
+
+    def end(self, *, by_worker: bool) -> None:
+        if by_worker:
+            acts.render(self.hub.parts)
+        version = self.hub.version(self.identifier)
+        _, content = self.hub.parts.records.document(c.caller(acts.CLIENT), version.identifier)
+        digest = hashlib.sha256(content).hexdigest()
+        assert digest == self._file()
+        assert self.seen in (None, digest)
+
+
+class Take(Story):
+    """A counter takes a certificate and its copy: receipt, people and record together; then the copy, made once."""
+
+    def begin(self) -> Body:
+        self.identifier = self.hub.issue(self.case, s.ANNA)
+        self.given = self.hub.one(_OK, action="retrieval")
+        return {"act": "take", "with": {"identifier": self.identifier}}
+
+    def _receipts(self) -> int:
+        version = self.hub.version(self.identifier)
+        key = {"home": version.home, "certificate": version.certificate}
+        sql = "SELECT COUNT(*) FROM retrievals WHERE home = :home AND certificate = :certificate"
+        return int(self.hub.one(sql, **key))
+
+    def look(self, killed: Killed) -> None:
+        self.taken = self._receipts()
+        assert self.hub.one(_OK, action="retrieval") - self.given == self.taken
+        assert self.taken <= 1
+        receipt = killed.points.index("before INSERT INTO retrievals")
+        assert _agrees(killed.done(killed.points.index(AFTER_COMMIT, receipt)), self.taken == 1), killed
+
+    def end(self, *, by_worker: bool) -> None:
+        del by_worker
+        answer = acts.take(self.hub.parts, self.identifier)
+        assert answer["created"] is (self.taken == 0)
+        assert acts.take(self.hub.parts, self.identifier) == {**answer, "created": False}
+        assert self._receipts() == 1
+
+
+class LookUp(Story):
+    """A counter looks a person up: on record before the answer."""
+
+    def begin(self) -> Body:
+        self.identifier = self.hub.issue(self.case, s.ANNA)
+        self.given = self.hub.one(_OK, action="lookup")
+        return {"act": "look_up", "with": {"who": list(s.ANNA)}}
+
+    def look(self, killed: Killed) -> None:
+        assert _agrees(killed.done(killed.last), self.hub.one(_OK, action="lookup") - self.given == 1), killed
+
+    def end(self, *, by_worker: bool) -> None:
+        del by_worker
+        given = self.hub.one(_OK, action="lookup")
+        assert self.identifier in acts.look_up(self.hub.parts, list(s.ANNA))
+        assert self.hub.one(_OK, action="lookup") == given + 1
+
+
+STORIES: dict[str, Callable[[Hub, str], Story]] = {
+    "issue": Issue,
+    "correct": Correct,
+    "renew": Renew,
+    "finish": Finish,
+    "suspend": Suspend,
+    "restore": Restore,
+    "revoke": Revoke,
+    "index": Index,
+    "rebuild": Rebuild,
+    "render": Render,
+    "retrieve": Take,
+    "look up": LookUp,
+}
+
+
+def settle(killed: Killed) -> None:
+    """What was sent last has been done, or never will be."""
+    if killed.points[killed.at - 1] == IN_COMMIT:
+        time.sleep(SETTLED_S)

@@ -1,0 +1,111 @@
+"""The hub's processes and clients that are processes themselves: killed and started again while other things fail."""
+
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.faults import scene as s
+from tests.faults import servers as engines
+from tests.faults.servers import Fault
+from tests.faults.stage import Stage
+from tests.faults.trial import Trial
+from tests.test_faults_journal import PUSHERS, Told
+
+PATIENCE_S = 60.0
+
+
+@dataclass
+class Troupe:
+    """The hub's processes and clients that are processes themselves, and the faults that they meet."""
+
+    theatre: Stage
+    data: Path
+    more: dict[str, Any] = field(default_factory=dict)
+    workers: int = 2
+    pushers: int = PUSHERS
+    beside: list[dict[str, Any]] = field(default_factory=list)
+    tried: Counter[str] = field(default_factory=Counter)
+    orders: list[dict[str, Any]] = field(default_factory=list)
+    running: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        folder = self.data.parent
+        self.stop, self.acted = folder / "stop", folder / "journal-acts"
+        self.books = [str(folder / f"journal-{index}") for index in range(self.pushers)]
+        stop = str(self.stop)
+        parts: list[dict[str, Any]] = [
+            {"act": "pusher", "with": {"journal": book, "index": index, "stop": stop}}
+            for index, book in enumerate(self.books)
+        ]
+        parts.append({"act": "revoker", "with": {"journal": str(self.acted), "books": self.books, "stop": stop}})
+        parts += [{"act": "worker", "with": {"stop": stop}}] * self.workers + self.beside
+        shared = {"data": str(self.data), "patience_s": PATIENCE_S, **self.more}
+        self.orders = [{**shared, **part} for part in parts]
+        self.running = {n: self.theatre.start(**order) for n, order in enumerate(self.orders)}
+
+    def trouble(self, faults: dict[str, Fault], seconds: float, *, kills: int = 2) -> None:
+        """Each fault once, then any of them until the time is up; between them, processes are killed."""
+        until = time.monotonic() + seconds
+        turn = list(faults.items())
+        while time.monotonic() < until or turn:
+            name, fault = turn.pop(0) if turn else random.choice(list(faults.items()))
+            fault()
+            self.tried[name] += 1
+            for _ in range(random.randint(0, kills)):
+                self.kill(random.choice(list(self.running)))
+            time.sleep(random.uniform(0.2, 1.0))
+
+    def kill(self, n: int) -> None:
+        """One process, and start it again."""
+        with suppress(ProcessLookupError):
+            os.kill(self.running[n], 9)
+        ended = self.theatre.end(self.running[n])
+        if ended.killed or "value" not in ended.value:
+            assert ended.killed, ended
+            self.tried[f"{self.orders[n]['act']} killed"] += 1
+        self.running[n] = self.theatre.start(**self.orders[n])
+
+    def finish(self) -> Told:
+        """Everybody ends in order; what the clients were told."""
+        self.stop.touch()
+        for pid in self.running.values():
+            ended = self.theatre.end(pid)
+            assert ended.signal is None, ended
+            assert "value" in ended.value, ended.value
+        return self.told()
+
+    def told(self) -> Told:
+        return Told(self.books, self.acted)
+
+    def abandon(self) -> None:
+        """Nobody is left, whatever happened."""
+        self.stop.touch()
+        for pid in self.running.values():
+            with suppress(ProcessLookupError):
+                os.kill(pid, 9)
+
+
+def with_troupe(trial: Trial, data: Path, work: Callable[[Troupe], None], **more: Any) -> None:
+    troupe = Troupe(trial.theatre, data, tried=trial.tried, **more)
+    try:
+        work(troupe)
+        told = troupe.finish()
+    except BaseException:
+        troupe.abandon()
+        raise
+    engines.hold(data, told, clock=_Late() if "clock" in troupe.more else None)
+    trial.answers = told.answers
+
+
+class _Late(s.Later):
+    """So far ahead that what was put off under a wrong clock is due."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead *= 30
