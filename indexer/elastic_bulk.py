@@ -23,7 +23,7 @@ from indexer.entry import Entry
 from indexer.faults import DirectoryUnavailable
 
 AT_ONCE = 1_000
-IN_FLIGHT = 2
+IN_FLIGHT = 3
 """Requests of one load that are on their way at the same time, while the next one is made."""
 TOO_LARGE = "too_large"
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
@@ -33,17 +33,17 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circ
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One item: its two lines, and what came of it."""
+    """One item: its two lines, and the entry that it is about. action: of letters, digits and hyphens alone."""
 
-    action: dict[str, Any]
+    action: str
     source: dict[str, Any] | None = None
     entry: Entry | None = None
 
     def lines(self) -> Iterator[bytes]:
         """As they are sent."""
-        for part in (self.action, self.source):
-            if part is not None:
-                yield _encode(part).encode()
+        yield self.action.encode()
+        if self.source is not None:
+            yield _encode(self.source).encode()
 
 
 @dataclass(slots=True)
@@ -62,23 +62,19 @@ class Outcome:
 def put_entries(entries: Iterable[Entry]) -> Iterator[Operation]:
     """Each whole entry, unless a newer one is there."""
     for entry in entries:
-        place = {"_id": entry_id(entry.key), "routing": str(entry.party), **_version(entry.revision)}
-        yield Operation({"index": place}, document(entry), entry)
+        yield Operation(action("index", entry_id(entry.key), entry.party, entry.revision), document(entry), entry)
 
 
 def take_out(entry: Entry) -> Operation:
     """The removal of an entry that is there in exactly this revision; a newer one stays."""
-    place = {"_id": entry_id(entry.key), "routing": str(entry.party), **_version(entry.revision)}
-    return Operation({"delete": place})
+    return Operation(action("delete", entry_id(entry.key), entry.party, entry.revision))
 
 
 def put_marks(marks: Mapping[str, Mark]) -> Iterator[Operation]:
     """Each mark; the number is its own version, so it only grows."""
     for name, value in marks.items():
-        place: dict[str, Any] = {"_id": mark_id(name), "routing": MARKS}
-        if isinstance(value, int):
-            place |= _version(value)
-        yield Operation({"index": place}, mark_document(value))
+        version = value if isinstance(value, int) else None
+        yield Operation(action("index", mark_id(name), MARKS, version), mark_document(value))
 
 
 class Bulk:
@@ -179,5 +175,7 @@ def _refuse(operation: Operation, reason: str, outcome: Outcome) -> None:
     outcome.refused.append(SetAside(operation.entry, reason))
 
 
-def _version(revision: int) -> dict[str, Any]:
-    return {"version": revision, "version_type": "external_gte"}
+def action(verb: str, name: str, routing: int | str, version: int | None = None) -> str:
+    """Put together by hand, for there is one for every document."""
+    versioned = "" if version is None else f',"version":{version},"version_type":"external_gte"'
+    return f'{{"{verb}":{{"_id":"{name}","routing":"{routing}"{versioned}}}}}'

@@ -14,7 +14,7 @@ from indexer import tokens
 from indexer.engine import Key, Mark
 from indexer.entry import Entry
 
-VERSION = 2
+VERSION = 3
 """Bumped whenever the mapping or the meaning of a field changes: an index of another version answers nothing."""
 MARKS = "marks"
 """The routing of all marks of an index."""
@@ -70,9 +70,17 @@ def mappings(shards: int) -> dict[str, Any]:
 def settings(shards: int, replicas: int) -> dict[str, Any]:
     """Those of an index in the making, which nobody searches.
 
-    gc_deletes: only a repair deletes, and what it puts in the same place may have a lower revision.
+    gc_deletes: only a repair deletes, and what it puts in the same place may have a lower revision. sort: entries lie
+    in the order in which pages show them, so that a search ends with its page, however many match.
     """
-    return {"number_of_shards": shards, "number_of_replicas": replicas, "refresh_interval": "-1", "gc_deletes": "0s"}
+    return {
+        "number_of_shards": shards,
+        "number_of_replicas": replicas,
+        "refresh_interval": "-1",
+        "gc_deletes": "0s",
+        "sort.field": "ord",
+        "sort.order": "desc",
+    }
 
 
 def entry_id(key: Key) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from indexer.elastic_bulk import Operation
+from indexer.elastic_bulk import Operation, action
 from indexer.faults import DirectoryBroken, DirectoryUnavailable
 
 _KIND = "shard"
@@ -28,7 +28,7 @@ def marks(server: Elasticsearch, index: str) -> Iterator[Operation]:
         shard = copies[0]["shard"]
         if shard in left:
             left.remove(shard)
-            yield Operation({"index": {"_id": f"{_KIND}-{shard}", "routing": str(number)}}, {"kind": _KIND})
+            yield Operation(action("index", f"{_KIND}-{shard}", number), {"kind": _KIND})
 
 
 def body() -> dict[str, Any]:
