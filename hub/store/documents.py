@@ -227,8 +227,8 @@ class Documents(Files):
                 writer.insert("documents", row)
         except Duplicate:
             self._remove_unless_named(file)
-        except BaseException:
-            self._remove_unless_named(file)
+        except BaseException as error:
+            self._remove_unless_kept(file, error)
             raise
         else:
             return content
@@ -250,8 +250,8 @@ class Documents(Files):
                 require_current(writer, self._vault)
                 sql = "UPDATE documents SET file = :file, key_number = :number" + _WHERE + " AND file = :before"  # noqa: S608
                 swapped = writer.run(sql, values) == 1
-        except BaseException:
-            self._remove_unless_named(file)
+        except BaseException as error:
+            self._remove_unless_kept(file, error)
             raise
         if swapped:
             with suppress(OSError):
@@ -323,6 +323,11 @@ class Documents(Files):
                 with suppress(OSError):
                     left.unlink(missing_ok=True)
             raise
+
+    def _remove_unless_kept(self, file: str, error: BaseException) -> None:
+        """After a commit whose answer was lost the row may yet appear: the file is then left to the sweep."""
+        if not isinstance(error, DatabaseUnavailable) or isinstance(error, StorageFull):
+            self._remove_unless_named(file)
 
     def _remove_unless_named(self, file: str) -> None:
         """Delete a file of ours; where the database cannot say that nothing names it, the sweep will."""
