@@ -130,7 +130,7 @@ class Rendition:
         )
         if version is None:
             raise RuntimeError("a receipt for no version")
-        text = qr.text(self._public_url(), receipt.code, self._digits(version, receipt.code))
+        text = qr.text(self._keyring.public_url(), receipt.code, self._digits(version, receipt.code))
         face = sheets.sheet_of_copy(version, self._template(version), receipt, text)
         shown = credential.present(version.credential, None if seen is None else frozenset(seen))
         seal, at = self._seal(version.authority, receipt.at)
@@ -151,9 +151,6 @@ class Rendition:
         kid = self._keyring.active(Purpose.CREDENTIAL).kid
         prepared = qr.prepare(qr.read(version.digits).face, code, kid)
         return qr.assemble(prepared, self._keyring.sign(kid, Purpose.CREDENTIAL, prepared.to_be_signed))
-
-    def _public_url(self) -> str:
-        return key_store.public_urls(self._database.reader)[0]
 
     # --- sealing -----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
 """The web server of one process: uvicorn with uvloop and httptools on a socket that is already bound."""
 
-import gc
 import resource
 import signal
 import socket
@@ -72,7 +71,6 @@ def run(parts: Parts, sock: socket.socket) -> None:
     loading = threading.Timer(READY_AFTER_S, parts.rendition.get_ready)
     loading.daemon = True
     loading.start()
-    gc.freeze()  # what was imported and built stays: it need not be looked through for garbage again and again
     host, port = sock.getsockname()[:2]
     _log.info("serving", host=host, port=port)
     try:

@@ -172,7 +172,8 @@ class SigningKeys:
         if not marker.exists():
             return
         before = set(marker.read_text().splitlines())
-        on_record = key_store.kids(self._database.reader)
+        with self._database.write() as writer:  # waits for a maker whose commit is under way and was not answered
+            on_record = key_store.kids(writer)
         for name in self._files() - before:
             if name.startswith(".") or name.removesuffix(".pem").partition("-")[2] not in on_record:
                 (self._path / name).unlink(missing_ok=True)

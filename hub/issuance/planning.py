@@ -68,9 +68,14 @@ class Plan:
     unchanged: list[tuple[int, int, int]] = field(default_factory=list)
 
 
+def number_text(received: Received, pushed: PushedCertificate) -> str:
+    """The text by which a pushed certificate's number is found and kept unique."""
+    return numbers.number_text(received.authority, pushed.type_code, pushed.number)
+
+
 class Planner:
     """Plans one push. resolved: the parties of the case's people and of every holder; owners: who has which of its
-    certificates' numbers, by the text of each (`numbers.number_text`)."""
+    certificates' numbers, by `number_text`."""
 
     def __init__(
         self,
@@ -116,7 +121,7 @@ class Planner:
         return self._plan
 
     def _item(self, pushed: PushedCertificate, mine: dict[Key, VersionRecord], at: str) -> Item:
-        owner = self._owners.get(self._number_text(pushed))
+        owner = self._owners.get(number_text(self._received, pushed))
         return Item(pushed, at, owner, self._named(pushed, mine, at))
 
     def _look_ahead(self, items: list[Item]) -> None:
@@ -138,9 +143,6 @@ class Planner:
                 raise Raced
             found[home, certificate] = record
         return found
-
-    def _number_text(self, pushed: PushedCertificate) -> str:
-        return numbers.number_text(self._received.authority, pushed.type_code, pushed.number)
 
     # --- what it replaces ---------------------------------------------------------------------------------------------
 
@@ -225,7 +227,8 @@ class Planner:
     def _new(self, item: Item) -> None:
         holders = self._parties_of(item.pushed)
         key = (holders[0], self._ids.take("certificate"))
-        rows = parties.blind_rows(self._vault, parties.NUMBER, self._number_text(item.pushed), key[1], key[0])
+        text = number_text(self._received, item.pushed)
+        rows = parties.blind_rows(self._vault, parties.NUMBER, text, key[1], key[0])
         self._plan.number_rows.append((f"{item.at}/number", rows))
         self._add(Draft(ActKind.ISSUED, *key, 1, identifier.new_serial(), holders, self._endings(item)), item)
 

@@ -13,12 +13,11 @@ from typing import Any
 
 from hub.attempts import attempt
 from hub.clock import Clock
-from hub.domain import numbers
 from hub.domain.errors import Refusal
 from hub.domain.issuing import Intent, Planned, Signed
 from hub.issuance.drafting import Drafting
 from hub.issuance.outcome import Outcome
-from hub.issuance.planning import Plan, Planner
+from hub.issuance.planning import Plan, Planner, number_text
 from hub.keyring import Keyring
 from hub.store import cases, intents, parties, pushes
 from hub.store import keys as key_store
@@ -112,9 +111,7 @@ class Issuance:
         new case that replaces nothing needs is one statement."""
         push = received.push
         holders = tuple(holder for pushed in push.certificates for holder in pushed.holders)
-        texts = tuple(
-            numbers.number_text(received.authority, pushed.type_code, pushed.number) for pushed in push.certificates
-        )
+        texts = tuple(number_text(received, pushed) for pushed in push.certificates)
         is_new = received.before is None and not any(pushed.supersedes for pushed in push.certificates)
         with nullcontext(self._database.reader) if is_new else self._database.snapshot() as reader:
             resolved, owners = parties.resolve_with_numbers(reader, self._vault, (*push.people, *holders), texts)

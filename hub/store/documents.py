@@ -209,7 +209,8 @@ class Documents(Files):
     def keep(self, key: Key, content: bytes, at: datetime) -> bytes:
         """Store a document, unless somebody was faster; the bytes that are stored, which are the only ones to give out.
 
-        When it raises, nothing is on record and nothing was given out. Raises StaleKeys: see `hub.attempts`.
+        When it raises, nothing was given out, and nothing is on record but where a commit was not answered: then a row
+        that appears after all has its file. Raises StaleKeys: see `hub.attempts`.
         """
         file, number = self._write(key, content)
         self._at_step("written")

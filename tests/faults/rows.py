@@ -7,7 +7,7 @@ does not hold. The suite runs the short form of some, `python -m tests.faults` r
 import random
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,15 +41,7 @@ def api_processes(trial: Trial) -> None:
     with trial.servers() as found:
         data = trial.folder / "data"
         found.hub(data)
-        web = Web(found, data)
-        try:
-            web.trouble(trial.seconds, trial.tried, web.faults(), OFTEN)
-            told = web.finish()
-        finally:
-            web.close()
-        engines.hold(data, told)
-        web.hold()
-        trial.answers, trial.again = web.answers()
+        _with_web(trial, Web(found, data), data, often=OFTEN)
 
 
 def derived_and_keys(trial: Trial) -> None:
@@ -132,17 +124,8 @@ def slow_disk(trial: Trial) -> None:
 
             return fault
 
-        web = Web(found, data)
-        try:
-            web.trouble(
-                trial.seconds, trial.tried, {f"a flush takes {time_s} s": slow(time_s) for time_s in (0.3, 2.5)}
-            )
-            told = web.finish()
-        finally:
-            web.close()
-        engines.hold(data, told)
-        web.hold()
-        trial.answers, trial.again = web.answers()
+        faults = {f"a flush takes {time_s} s": slow(time_s) for time_s in (0.3, 2.5)}
+        _with_web(trial, Web(found, data), data, faults)
 
 
 def failing_flush(trial: Trial) -> None:
@@ -168,6 +151,20 @@ def failing_flush(trial: Trial) -> None:
         with_troupe(
             trial, data, lambda troupe: troupe.trouble({"a flush failed": fail}, trial.seconds, kills=1), pushers=2
         )
+
+
+def _with_web(
+    trial: Trial, web: Web, data: Path, faults: dict[str, Fault] | None = None, often: Sequence[str] = ()
+) -> None:
+    """Clients that speak HTTP meet faults, those of `Web.faults` where none are given, and what they were told holds."""
+    try:
+        web.trouble(trial.seconds, trial.tried, web.faults() if faults is None else faults, often)
+        told = web.finish()
+    finally:
+        web.close()
+    engines.hold(data, told)
+    web.hold()
+    trial.answers, trial.again = web.answers()
 
 
 def _for_everybody(place: str) -> Path:
