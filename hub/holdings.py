@@ -13,11 +13,8 @@ from hub.store import certificates, feed
 from hub.store.certificates import VersionRecord
 from hub.store.database import Database
 from hub.vault import Vault
-from indexer.engine import DirectoryEngine
+from indexer.engine import POSITION, DirectoryEngine
 from indexer.faults import DirectoryUnavailable
-
-POSITION = "position"
-"""The mark by which a generation says up to where in the ledger it knows every change."""
 
 DOWN_S = 3.0
 """For how long a directory that has failed is not asked again, so that it costs a lookup nothing."""

@@ -13,6 +13,9 @@ Mark = int | str
 Key = tuple[int, int, int]
 """(party, home, certificate)."""
 
+POSITION = "position"
+"""The mark that says up to which ledger position a generation knows every change."""
+
 
 @dataclass(frozen=True, slots=True)
 class SetAside:

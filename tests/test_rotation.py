@@ -18,6 +18,7 @@ import pytest
 from hub import check as checking
 from hub.api import cases
 from hub.attempts import attempt
+from hub.db.sealed_columns import SEALED
 from hub.domain.case import Person
 from hub.parts import Parts, open_parts
 from hub.rotation import CannotRotate
@@ -27,7 +28,6 @@ from hub.store import keys as key_store
 from hub.store import parties
 from hub.store import rotation as store
 from hub.store.database import DatabaseUnavailable
-from hub.store.sealing import SEALED
 from hub.vault import KeyPurpose, KeyState, MasterKey, StaleKeys, VaultError, next_master_key
 from signing.keys import Purpose
 from tests import city as c

@@ -3,9 +3,8 @@
 import json
 
 from hub.directory.entries import FORMAT
-from hub.holdings import POSITION
 from hub.store.feed import OF_DIRECTORY
-from indexer.engine import Mark
+from indexer.engine import POSITION, Mark
 
 FORMAT_OF = "format"
 NAMES = "names"

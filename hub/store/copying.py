@@ -12,8 +12,8 @@ from functools import cache
 
 import cbor2
 
+from hub.db.sealed_columns import SEALED
 from hub.store.database import Reader, Writer
-from hub.store.sealing import SEALED
 
 Value = int | str | bytes | None
 Row = tuple[Value, ...]

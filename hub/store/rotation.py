@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from hub.db.sealed_columns import SEALED
 from hub.domain.numbers import number_text, party_text
 from hub.store import differing, documents, intents
 from hub.store.database import Reader, Writer
 from hub.store.parties import NUMBER, PARTY
-from hub.store.sealing import SEALED, Key, key_text, unseal
+from hub.store.sealing import Key, key_text, unseal
 from hub.vault import KeyPurpose, KeyState, Vault, VaultError, WrappedKey
 
 BLIND_KINDS = (PARTY, NUMBER)
