@@ -13,11 +13,11 @@ from hub.domain import numbers
 from hub.domain.certificate import Standing
 from hub.domain.dates import from_micros, to_int, to_micros
 from hub.parts import Parts
-from hub.store import acts, cases, certificates, intents, parties, walk
+from hub.store import acts, cases, certificates, check_rows, intents, parties
 from hub.store import keys as key_store
 from hub.store.acts import ActRecord
 from hub.store.certificates import VersionRecord
-from hub.store.walk import CertificateRows
+from hub.store.check_rows import CertificateRows
 from hub.vault import VaultError
 from indexer.faults import DirectoryUnavailable
 from signing import credential, identifier, leaf, qr, status
@@ -63,7 +63,7 @@ def check(parts: Parts, progress: Progress = lambda _done, _total: None) -> Repo
     """Walk everything; `progress(done, total)` after each batch."""
     report = Report()
     reader = parts.database.reader
-    total = walk.count_certificates(reader)
+    total = check_rows.count_certificates(reader)
     after = (-1, -1)
     while batch := certificates.walk(reader, after, BATCH):
         for home, certificate in batch:
@@ -92,18 +92,18 @@ def _directory(parts: Parts) -> Iterator[Finding]:
 def _registries(parts: Parts, report: Report) -> Iterator[Finding]:
     reader = parts.database.reader
     reserved = set()
-    for source, number, reserved_at in walk.open_intents(reader):
+    for source, number, reserved_at in check_rows.open_intents(reader):
         report.waiting += 1
         intent = intents.open_intent(reader, parts.vault, source, number)
         reserved |= {value for p in (intent.planned if intent else ()) for value in (p.identifier, p.code)}
         if parts.clock.now() - from_micros(reserved_at) > STUCK_AFTER:
             yield Finding(source, "a decided case has waited for its signatures for more than ten minutes")
-    for _, value in walk.handles_without_version(reader):
+    for _, value in check_rows.handles_without_version(reader):
         if value not in reserved:
             yield Finding(value, "reserved, and neither issued nor waiting")
-    for source, _ in walk.unanswered_pushes(reader):
+    for source, _ in check_rows.unanswered_pushes(reader):
         yield Finding(source, "a push has no reply and nothing that would bring one")
-    lost = walk.parties_without_hash(reader)
+    lost = check_rows.parties_without_hash(reader)
     if lost:
         yield Finding("parties", f"{lost} parties cannot be found by their number")
 
@@ -122,7 +122,7 @@ class _Certificate:
                 versions = certificates.versions_of(reader, self._parts.vault, *self._key)
                 history = acts.acts_of(reader, self._parts.vault, *self._key)
                 people = [party for version in versions for party in version.parties]
-                rows = walk.certificate_rows(reader, *self._key, people)
+                rows = check_rows.certificate_rows(reader, *self._key, people)
                 found = [] if rows is None else list(self._all(rows, versions, history))
             except (VaultError, Malformed) as error:
                 return [Finding(f"certificate {self._key[1]}", f"cannot be read: {error}")]

@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hub.clock import Clock
+from hub.db.database import Database, Raced, Writer
 from hub.domain import permission
 from hub.domain.caller import Caller, Clerk
 from hub.domain.case_number import case_number as checked_case_number
@@ -19,11 +20,10 @@ from hub.domain.catalogue import Catalogue, Matter
 from hub.domain.dates import day_of
 from hub.domain.permission import CaseFacts
 from hub.settings import Settings
-from hub.store import cases, clients, seen
+from hub.store import cases, clients, people_seen
 from hub.store.audit import Record
 from hub.store.cases import CaseRecord
 from hub.store.catalogue import CatalogueCache
-from hub.store.database import Database, Raced, Writer
 from hub.vault import Vault
 from hub.wire import Body
 
@@ -120,7 +120,7 @@ class CounterGate:
 
     def count(self, writer: Writer, caller: Caller, passed: Passed, parties: Iterable[int]) -> None:
         """Count the people for clerk, client and everybody; raises `rate.limited` until midnight."""
-        seen.count_people(writer, passed.now, caller.client_id, passed.clerk_key, parties, self._settings)
+        people_seen.count_people(writer, passed.now, caller.client_id, passed.clerk_key, parties, self._settings)
 
 
 def _facts(case: CaseRecord) -> CaseFacts:

@@ -8,10 +8,10 @@ where it does not hold.
 import time
 from datetime import date
 
+from hub.db.database import Database
 from hub.domain.dates import to_int
-from hub.store import certificates, feed
+from hub.store import certificates, ledger
 from hub.store.certificates import VersionRecord
-from hub.store.database import Database
 from hub.vault import Vault
 from indexer.engine import POSITION, DirectoryEngine
 from indexer.faults import DirectoryUnavailable
@@ -46,9 +46,9 @@ class Holdings:
             if not isinstance(position, int):
                 return None
             reader = self._database.reader
-            if position > feed.head(reader):
+            if position > ledger.head(reader):
                 return None  # it knows another past than this repository, put back from a backup
-            changed = feed.pending_of_party(reader, position, party, type_codes)
+            changed = ledger.pending_of_party(reader, position, party, type_codes)
             entries = self._directory.of_party(generation, party, type_codes, to_int(today))
         except DirectoryUnavailable:
             self._down_until = time.monotonic() + DOWN_S

@@ -13,16 +13,16 @@ from pathlib import Path
 
 from hub import indexes
 from hub.clock import Clock
+from hub.db import engines, schema
+from hub.db.database import Database, Raced
 from hub.directory import Busy, Directory
 from hub.domain.dates import to_micros
 from hub.parts import keys_folder, require_whole
 from hub.settings import Settings
 from hub.signing_keys import SigningKeys, Wanted, base_keys
 from hub.store import catalogue as catalogue_store
-from hub.store import engines, schema
 from hub.store import keys as key_store
 from hub.store.catalogue import CatalogueCache
-from hub.store.database import Database, Raced
 from hub.vault import KeyPurpose, KeyState, MasterKey, Vault
 from indexer.faults import DirectoryUnavailable
 from signing.keys import KeyFolder, Purpose

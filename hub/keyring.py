@@ -8,8 +8,8 @@ signature is checked with the key on record, never with one derived from the pri
 import threading
 import time
 
+from hub.db.database import Database
 from hub.store import keys as key_store
-from hub.store.database import Database
 from hub.store.keys import SigningKey, SigningState
 from signing.errors import KeyMissing
 from signing.keys import KeyFolder, PublicKey, Purpose

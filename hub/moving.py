@@ -11,12 +11,12 @@ from pathlib import Path
 
 from hub.backup import NotPossible
 from hub.backup.place import alone
+from hub.db import engines, moved_marker, schema, table_copy
+from hub.db.database import Database, DatabaseUnavailable, Reader
+from hub.db.fill import BlankServer, Filling
+from hub.db.moved_marker import Mark
+from hub.db.sqlite import SqliteDatabase
 from hub.settings import Settings
-from hub.store import copying, engines, moved, schema
-from hub.store.database import Database, DatabaseUnavailable, Reader
-from hub.store.filling import BlankServer, Filling
-from hub.store.moved import Mark
-from hub.store.sqlite import SqliteDatabase
 
 Progress = Callable[[int, int], None]
 
@@ -67,15 +67,15 @@ def move(
             schema.require(source)
             if mark is None:
                 blank.require_empty()
-                mark = moved.begin(path, blank.name)
+                mark = moved_marker.begin(path, blank.name)
             at_step("begun")
             rows = {} if blank.is_filled(mark.mark) else _copy(source, path, blank, mark, _Watching(progress, at_step))
-        moved.finish(path, mark)
+        moved_marker.finish(path, mark)
     return Moved(mark.to, rows)
 
 
 def _begun(settings: Settings, path: Path, blank: BlankServer) -> Mark | None:
-    mark = moved.find(path)
+    mark = moved_marker.find(path)
     if not path.exists():
         raise NotPossible(
             f"数据目录 {settings.data_dir} 里没有可以迁移的内嵌数据库。",
@@ -85,9 +85,9 @@ def _begun(settings: Settings, path: Path, blank: BlankServer) -> Mark | None:
     if mark is not None and mark.to != blank.name:
         raise NotPossible(
             f"迁移的目标是 {mark.to}:请用同一目标再次运行;若要放弃,请确认那个数据库没有启用,"
-            f"再删除 {moved.path_of(path).name}。",
+            f"再删除 {moved_marker.path_of(path).name}。",
             f"It was moved to {mark.to}, or that was begun: name the same one again. To give that up, make sure that"
-            f" nobody uses that database, and remove {moved.path_of(path).name}.",
+            f" nobody uses that database, and remove {moved_marker.path_of(path).name}.",
             is_setting=True,
         )
     return mark
@@ -115,7 +115,7 @@ def _copy(source: Database, path: Path, blank: BlankServer, mark: Mark, watching
         with source.write():  # whoever was writing when the mark was made has come to an end
             pass
         with source.snapshot() as reader, blank.filling(mark.mark) as filling:
-            found = {shape.name: _table(reader, filling, shape, watching) for shape in copying.shapes()}
+            found = {shape.name: _table(reader, filling, shape, watching) for shape in table_copy.shapes()}
             watching.at_step("copied")
             watching.total = 2 * sum(rows for rows, _ in found.values())
             _compare(filling, found, watching)
@@ -123,21 +123,21 @@ def _copy(source: Database, path: Path, blank: BlankServer, mark: Mark, watching
     except BaseException:
         with suppress(DatabaseUnavailable, OSError):
             if not blank.is_filled(mark.mark):
-                moved.give_up(path)
+                moved_marker.give_up(path)
         raise
     watching.at_step("kept")
     return {name: rows for name, (rows, _) in found.items()}
 
 
 def _compare(filling: Filling, wanted: dict[str, tuple[int, str]], watching: _Watching) -> None:
-    for shape in copying.shapes():
-        if copying.digest(filling.reader, shape, watching.told) != wanted[shape.name]:
+    for shape in table_copy.shapes():
+        if table_copy.digest(filling.reader, shape, watching.told) != wanted[shape.name]:
             raise Differs(shape.name)
 
 
-def _table(reader: Reader, filling: Filling, shape: copying.Shape, watching: _Watching) -> tuple[int, str]:
-    digest = copying.Digest()
-    for rows in copying.batches(reader, shape):
+def _table(reader: Reader, filling: Filling, shape: table_copy.Shape, watching: _Watching) -> tuple[int, str]:
+    digest = table_copy.Digest()
+    for rows in table_copy.batches(reader, shape):
         filling.put(shape, rows)
         digest.add(rows)
         watching.told(len(rows))

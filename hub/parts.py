@@ -10,6 +10,9 @@ from hub.access import Access
 from hub.backup import Backup, Restore, Target
 from hub.backup.place import RESTORING, is_unfinished
 from hub.clock import Clock
+from hub.db import engines, moved_marker, schema
+from hub.db.database import Database, WrongDatabase
+from hub.db.fill import blank
 from hub.directory import Directory
 from hub.holdings import Holdings
 from hub.intake import Intake
@@ -25,13 +28,10 @@ from hub.retrieval import Retrieval
 from hub.rotation import Rotation
 from hub.settings import Settings
 from hub.signing_keys import SigningKeys
-from hub.store import engines, moved, schema
 from hub.store import keys as key_store
 from hub.store.audit import Audit
 from hub.store.catalogue import CatalogueCache
-from hub.store.database import Database, WrongDatabase
 from hub.store.documents import Documents
-from hub.store.filling import blank
 from hub.store.ids import Ids
 from hub.vault import MasterKey, Vault
 from hub.verification import Verification
@@ -101,7 +101,7 @@ def restore_into(settings: Settings, at_step: Callable[[str], None] = lambda _: 
 def require_whole(settings: Settings) -> None:
     """Raise WrongDatabase where a restore or a move to a server was begun and has not come to its end."""
     embedded = engines.embedded_path(settings)
-    moved.require_finished(embedded)
+    moved_marker.require_finished(embedded)
     if is_unfinished(settings.data_dir, embedded if engines.is_embedded(settings) else None):
         raise WrongDatabase(
             "这里有一次没有做完的恢复:请再次运行 hub restore,或清空数据目录。",

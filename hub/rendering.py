@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass
 
 from hub import logs
+from hub.db.database import Database
 from hub.rendition import Rendition
-from hub.store import certificates, documents, feed
-from hub.store.database import Database
+from hub.store import certificates, documents, ledger
 from hub.vault import Vault, VaultError
 from signing.errors import KeyMissing, Malformed
 
@@ -46,19 +46,19 @@ class Rendering:
         self._read_to: int | None = None
         self._noted = 0
         self._ready_at: float | None = None
-        self._waiting: dict[feed.Key, _Waiting] = {}
+        self._waiting: dict[ledger.Key, _Waiting] = {}
 
     def step(self) -> int:
         """A few versions; how much was done, 0 when nothing is left to do now. Raises DatabaseUnavailable."""
         reader = self._database.reader
         if self._read_to is None:
-            self._read_to = self._noted = feed.cursor(reader, CONSUMER)
+            self._read_to = self._noted = ledger.cursor(reader, CONSUMER)
             self._ready_at = time.monotonic() + READY_AFTER_S
         if self._ready_at is not None and time.monotonic() >= self._ready_at:
             self._rendition.get_ready()
             self._ready_at = None
         done = self._again()
-        entries = feed.after(reader, self._read_to, ENTRIES_AT_ONCE) if len(self._waiting) < MOST_WAITING else []
+        entries = ledger.after(reader, self._read_to, ENTRIES_AT_ONCE) if len(self._waiting) < MOST_WAITING else []
         for entry in entries:
             if done >= VERSIONS_AT_ONCE:
                 break
@@ -67,10 +67,10 @@ class Rendering:
         moved = self._note(self._read_to)
         return done + moved
 
-    def lag(self) -> feed.Lag:
+    def lag(self) -> ledger.Lag:
         """What has not been looked at, by the place on record: the same in every process."""
         reader = self._database.reader
-        return feed.lag(reader, feed.cursor(reader, CONSUMER))
+        return ledger.lag(reader, ledger.cursor(reader, CONSUMER))
 
     @property
     def waiting(self) -> int:
@@ -85,7 +85,7 @@ class Rendering:
                 return self._render(key, waiting.position)
         return 0
 
-    def _render(self, key: feed.Key, position: int) -> int:
+    def _render(self, key: ledger.Key, position: int) -> int:
         """Every version of a certificate that has no PDF; how many."""
         done = 0
         for number in documents.without_rendition(self._database.reader, *key):
@@ -97,7 +97,7 @@ class Rendering:
         self._waiting.pop(key, None)
         return done
 
-    def _render_version(self, key: feed.Key, number: int) -> int:
+    def _render_version(self, key: ledger.Key, number: int) -> int:
         try:
             version = certificates.by_key(self._database.reader, self._vault, *key, number)
             if version is None:
@@ -109,7 +109,7 @@ class Rendering:
             return 0
         return 1
 
-    def _wait(self, key: feed.Key, position: int) -> None:
+    def _wait(self, key: ledger.Key, position: int) -> None:
         before = self._waiting.pop(key, None)  # to the end of the line
         failed = 0 if before is None else before.failed + 1
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failed, 10))
@@ -124,6 +124,6 @@ class Rendering:
         if place <= self._noted:
             return 0
         with self._database.write() as writer:
-            feed.advance(writer, CONSUMER, place)
+            ledger.advance(writer, CONSUMER, place)
         self._noted = place
         return 1

@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from hub.attempts import attempt
 from hub.clock import Clock
+from hub.db.database import Database
 from hub.domain.dates import from_micros
 from hub.keyring import Keyring
 from hub.store import certificates, documents
 from hub.store import keys as key_store
 from hub.store.catalogue import CatalogueCache
 from hub.store.certificates import VersionRecord
-from hub.store.database import Database
 from hub.store.documents import Documents, Key, Kind
 from hub.store.retrievals import Receipt
+from hub.store.retry import attempt
 from hub.vault import Vault
 from signing import credential, qr, x509
 from signing.errors import KeyMissing

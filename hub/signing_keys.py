@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from hub.clock import Clock
+from hub.db.database import Database
 from hub.domain.dates import from_micros, to_micros
 from hub.store import keys as key_store
-from hub.store.database import Database
 from hub.store.keys import SigningState, X509Record
 from signing import x509
 from signing.errors import KeyMissing

@@ -14,9 +14,9 @@ from datetime import timedelta
 from threading import Event, Thread
 
 from hub import heartbeat, logs
+from hub.db.database import DatabaseUnavailable
 from hub.parts import Parts
-from hub.store import clients, intents, seen
-from hub.store.database import DatabaseUnavailable
+from hub.store import clients, intents, people_seen
 from indexer.faults import DirectoryUnavailable
 from signing.errors import KeyMissing
 
@@ -162,7 +162,7 @@ class Worker:
         parts = self._parts
         before = parts.clock.today() - timedelta(days=KEEP_DAYS)
         with parts.database.write() as writer:
-            seen.forget(writer, before)
+            people_seen.forget(writer, before)
             clients.forget_jtis(writer, parts.clock.now())
         return 0
 

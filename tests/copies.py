@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hub.backup import Manifest, Place
+from hub.db import table_copy
 from hub.parts import Parts, open_parts, restore_into
 from hub.settings import Settings
-from hub.store import copying
 from tests import city as c
 
 HUB = [sys.executable, "-m", "hub"]
@@ -42,9 +42,9 @@ def restored(folder: Path, data: Path, master: Path, keys: Path | None = None, *
     return settings
 
 
-def rows_of(parts: Parts) -> dict[str, list[copying.Row]]:
+def rows_of(parts: Parts) -> dict[str, list[table_copy.Row]]:
     reader = parts.database.reader
-    return {s.name: [row for some in copying.batches(reader, s) for row in some] for s in copying.shapes()}
+    return {s.name: [row for some in table_copy.batches(reader, s) for row in some] for s in table_copy.shapes()}
 
 
 def hub(

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hub.db import engines
+from hub.db.database import DatabaseUnavailable, Writer
 from hub.parts import Parts
 from hub.settings import Settings
-from hub.store import engines
-from hub.store.database import DatabaseUnavailable, Writer
 from tests import postgres
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"

@@ -15,11 +15,11 @@ from hub.access.assertion import sign_assertion
 from hub.api.endpoint import ANY_TOKEN, PUBLIC_ACCESS, Answer, Call, Lane, Routes
 from hub.app import _log as app_log
 from hub.app import build
+from hub.db.database import DatabaseUnavailable, StorageFull
 from hub.domain.errors import FieldError, Refusal
 from hub.initialisation import initialise
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
-from hub.store.database import DatabaseUnavailable, StorageFull
 from signing.errors import KeyMissing
 from tests.serving import served
 

@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from hub.store import schema
+from hub.db import schema
 
 COLUMN, INDEX = "0002_0001", "0003_0001"
 INCOMPATIBLE = "0004"

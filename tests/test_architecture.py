@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.store import tables
+from hub.db import tables
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("hub", "signing", "indexer")
@@ -57,16 +57,16 @@ def outside(*allowed: str) -> list[str]:
 
 def test_transactions_begin_and_end_in_the_engines():
     # Migrations run in Alembic's transaction; the embedded directory is a file of its own and commits by itself.
-    modules = outside(
-        "hub/store/sqlite.py", "hub/store/postgres.py", "hub/store/schema.py", "hub/store/migrations/", "indexer/"
-    )
+    modules = outside("hub/db/sqlite.py", "hub/db/postgres.py", "hub/db/schema.py", "hub/db/migrations/", "indexer/")
     found = [f"{m}:{n.lineno}" for m in modules for n in texts(m) if TRANSACTION.match(n.value)]
     found += [f"{m}:{line}" for m in modules for line, name in calls(m) if name.endswith((".commit", ".rollback"))]
     assert not found
 
 
 def test_sql_stands_in_the_store_and_the_embedded_directory_only():
-    found = [f"{m}:{n.lineno}" for m in outside("hub/store/", "indexer/") for n in texts(m) if SQL.match(n.value)]
+    found = [
+        f"{m}:{n.lineno}" for m in outside("hub/db/", "hub/store/", "indexer/") for n in texts(m) if SQL.match(n.value)
+    ]
     assert not found
 
 

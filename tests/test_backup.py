@@ -11,10 +11,11 @@ import pytest
 from hub.api import cases
 from hub.backup import Damaged, NotPossible, Place
 from hub.check import check
+from hub.db import table_copy
 from hub.initialisation import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
-from hub.store import copying, documents, ids, rotation
+from hub.store import documents, ids, reseal
 from hub.vault import KeyPurpose, MasterKey, VaultError
 from hub.verification import VerdictState
 from hub.worker import finish_due
@@ -80,8 +81,8 @@ def test_every_row_file_and_key_is_back_and_works(copied: Copied, tmp_path: Path
 
 
 def test_every_table_is_in_it(copied: Copied) -> None:
-    assert {table.name for table in copied.manifest.tables} | {"data_keys"} == {s.name for s in copying.shapes()}
-    for shape in copying.shapes():
+    assert {table.name for table in copied.manifest.tables} | {"data_keys"} == {s.name for s in table_copy.shapes()}
+    for shape in table_copy.shapes():
         assert shape.key
         assert set(shape.key) <= set(shape.columns)
 
@@ -89,16 +90,16 @@ def test_every_table_is_in_it(copied: Copied) -> None:
 def test_large_rows_are_read_a_few_at_a_time(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(7):
         town.issue(f"C-{n}", grant(f"许-{n}"))
-    versions = next(s for s in copying.shapes() if s.name == "versions")
-    whole = list(copying.batches(town.parts.database.reader, versions))
+    versions = next(s for s in table_copy.shapes() if s.name == "versions")
+    whole = list(table_copy.batches(town.parts.database.reader, versions))
     size = len(whole[0][0][versions.columns.index("sealed")])
-    monkeypatch.setattr(copying, "BYTES", 2 * size)
-    few = list(copying.batches(town.parts.database.reader, versions))
+    monkeypatch.setattr(table_copy, "BYTES", 2 * size)
+    few = list(table_copy.batches(town.parts.database.reader, versions))
     assert max(map(len, few)) <= 3
-    monkeypatch.setattr(copying, "ROWS", 1)
-    single = list(copying.batches(town.parts.database.reader, versions))
+    monkeypatch.setattr(table_copy, "ROWS", 1)
+    single = list(table_copy.batches(town.parts.database.reader, versions))
     assert [row for some in few for row in some] == [row for some in single for row in some] == whole[0]
-    assert copying.batch(town.parts.database.reader, versions, versions.key_of(whole[0][-1])) == []
+    assert table_copy.batch(town.parts.database.reader, versions, versions.key_of(whole[0][-1])) == []
 
 
 # --- apart, and telling nothing --------------------------------------------------------------------------------------
@@ -209,9 +210,9 @@ def test_a_gap_in_the_numbers_is_no_use_of_the_seal_key(town: Town, tmp_path: Pa
     with open_parts(settings, clock=town.clock) as parts:
         Town(tmp_path / "new", parts, town.clock).issue("C-2", grant("许-2"))
         reader = parts.database.reader
-        assert rotation.has_actions_after(reader, 202601, 2)
-        assert not rotation.has_actions_after(reader, 202601, 2**24)
-        assert not rotation.has_actions_after(reader, 202604, 1)
+        assert reseal.has_actions_after(reader, 202601, 2)
+        assert not reseal.has_actions_after(reader, 202601, 2**24)
+        assert not reseal.has_actions_after(reader, 202604, 1)
 
 
 def restored_of(town: Town, tmp_path: Path) -> Settings:

@@ -9,11 +9,11 @@ import pytest
 
 from hub.backup import Manifest, NotPossible, Place
 from hub.check import check
+from hub.db.database import DatabaseUnavailable, WrongDatabase
 from hub.initialisation import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
 from hub.store import documents
-from hub.store.database import DatabaseUnavailable, WrongDatabase
 from hub.verification.verdict import VerdictState
 from tests import city as c
 from tests import engines, postgres

@@ -17,9 +17,9 @@ import typer
 from hub import cli
 from hub.cli import common
 from hub.cli.common import Exit, Stop
+from hub.db.database import DatabaseUnavailable, StorageFull
+from hub.db.schema import NewerSchema, TablesInUse, WrongSchema
 from hub.domain.errors import TITLES, FieldError, Refusal
-from hub.store.database import DatabaseUnavailable, StorageFull
-from hub.store.schema import NewerSchema, TablesInUse, WrongSchema
 from hub.vault import VaultError
 from signing.errors import KeyMissing
 

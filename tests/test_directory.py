@@ -17,7 +17,7 @@ from hub.directory import Found, Kind, Wanted, search
 from hub.domain import numbers
 from hub.indexes import index_folder
 from hub.parts import Parts
-from hub.store import feed
+from hub.store import ledger
 from indexer.engine import DirectoryEngine
 from indexer.entry import Entry
 from indexer.faults import DirectoryUnavailable
@@ -111,7 +111,7 @@ def test_positions_have_no_gaps_and_follow_revisions(city: City) -> None:
         assert writer.run(f"UPDATE outbox SET entry = -entry WHERE entry = ({later})") == 1
     while True:
         with database.write() as writer:
-            if not feed.sequence(writer, 7):
+            if not ledger.sequence(writer, 7):
                 break
     rows = database.reader.all("SELECT position, home, certificate, revision FROM ledger ORDER BY position")
     assert [row["position"] for row in rows] == list(range(1, 105))
@@ -119,15 +119,15 @@ def test_positions_have_no_gaps_and_follow_revisions(city: City) -> None:
     for row in rows:
         assert row["revision"] == seen.get((row["home"], row["certificate"]), 0) + 1
         seen[row["home"], row["certificate"]] = row["revision"]
-    assert not feed.is_waiting(database.reader)
+    assert not ledger.is_waiting(database.reader)
 
 
 def test_cursors_never_go_back(city: City) -> None:
     with city.parts.database.write() as writer:
         for position in (5, 3, 9, 9):
-            feed.advance(writer, "someone", position)
-    assert feed.cursor(city.parts.database.reader, "someone") == 9
-    assert feed.cursor(city.parts.database.reader, "nobody") == 0
+            ledger.advance(writer, "someone", position)
+    assert ledger.cursor(city.parts.database.reader, "someone") == 9
+    assert ledger.cursor(city.parts.database.reader, "nobody") == 0
 
 
 def test_what_is_on_its_way_is_counted_with_its_age(city: City) -> None:
@@ -135,10 +135,10 @@ def test_what_is_on_its_way_is_counted_with_its_age(city: City) -> None:
     assert before.changes == 104
     assert before.oldest_at is not None
     settle(city.parts)
-    assert city.parts.directory.lag() == feed.Lag(0, None)
+    assert city.parts.directory.lag() == ledger.Lag(0, None)
     status = city.parts.directory.status()
     assert (status.entries, status.position, status.head) == (92, 104, 104)
-    assert feed.cursor(city.parts.database.reader, f"directory:{status.generation}") == 104
+    assert ledger.cursor(city.parts.database.reader, f"directory:{status.generation}") == 104
 
 
 # --- privacy ----------------------------------------------------------------------------------------------------------

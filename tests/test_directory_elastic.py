@@ -14,7 +14,7 @@ import pytest
 from hub.directory import marks
 from hub.directory.entries import FORMAT
 from hub.domain import numbers
-from hub.store import dead, feed
+from hub.store import index_rejects, ledger
 from indexer import elastic_mapping, elastic_whole
 from indexer.elastic import Access, ElasticDirectory, Shape
 from indexer.faults import DirectoryBroken, DirectoryUnavailable
@@ -144,7 +144,7 @@ def test_an_entry_that_was_refused_is_found_all_the_same_and_written_later(fed: 
     assert fed.parts.directory.retry() == (1, 1)
     lay_in_its_place(fed)
     assert fed.parts.directory.retry() == (1, 0)
-    assert not dead.is_any(reader)
+    assert not index_rejects.is_any(reader)
     assert {e.identifier for e in all_entries(fed)} == {new}
 
 
@@ -230,7 +230,7 @@ def test_a_directory_that_takes_no_writes_holds_nothing_up(fed: City) -> None:
     request("PUT", f"/{index_of(fed)}/_settings", {"index.blocks.read_only_allow_delete": None})
     assert new in {hit.entry.identifier for hit in found(fed, text="无犯罪记录").hits}
     settle(fed.parts)
-    assert feed.lag(fed.parts.database.reader, engine(fed).mark("g1", marks.POSITION) or 0).changes == 0
+    assert ledger.lag(fed.parts.database.reader, engine(fed).mark("g1", marks.POSITION) or 0).changes == 0
     assert new in {entry.identifier for entry in all_entries(fed)}
 
 

@@ -10,7 +10,7 @@ import pytest
 from hub.check import check
 from hub.directory.step import Directory
 from hub.indexes import index_folder
-from hub.store import dead, feed
+from hub.store import index_rejects, ledger
 from indexer.embedded import EmbeddedDirectory
 from indexer.faults import DirectoryUnavailable
 from tests import city as c
@@ -94,7 +94,7 @@ def test_lookups_do_not_care_and_the_worker_makes_it_good(fed: City, fault: Any)
     assert expected
     reader = fed.parts.database
     with reader.write() as writer:  # what follows is not hidden by an overlay
-        assert not feed.sequence(writer, 1)
+        assert not ledger.sequence(writer, 1)
     fault(index_folder(fed.parts.settings))
     assert held(fed) == expected
     settle(fed.parts)
@@ -185,10 +185,10 @@ def test_an_entry_that_the_engine_has_refused_hides_nothing(fed: City) -> None:
     assert held(fed) == []
     with fed.parts.database.write() as writer:
         for entry in refused:
-            dead.put(writer, entry.party, entry.key[1:], entry.revision, "refused", 1)
+            index_rejects.put(writer, entry.party, entry.key[1:], entry.revision, "refused", 1)
     assert held(fed) == expected
     fed.parts.directory.compare(repair=True)
-    assert not dead.is_any(fed.parts.database.reader)
+    assert not index_rejects.is_any(fed.parts.database.reader)
     assert held(fed) == expected
 
 
@@ -201,7 +201,7 @@ def test_what_was_refused_stays_on_record_until_what_has_taken_it_answers(fed: C
     engine(fed).write(name, [], instead_of=refused)
     with fed.parts.database.write() as writer:
         for entry in refused:
-            dead.put(writer, entry.party, entry.key[1:], entry.revision, "refused", 1)
+            index_rejects.put(writer, entry.party, entry.key[1:], entry.revision, "refused", 1)
     steps = 0
     while engine(fed).current() == name:
         assert held(fed) == expected
@@ -209,7 +209,7 @@ def test_what_was_refused_stays_on_record_until_what_has_taken_it_answers(fed: C
     assert steps > len(refused)
     assert held(fed) == expected
     settle(fed.parts)
-    assert not dead.is_any(fed.parts.database.reader)
+    assert not index_rejects.is_any(fed.parts.database.reader)
     assert held(fed) == expected
 
 
@@ -223,5 +223,5 @@ def test_what_bodies_hold_is_found_though_the_engine_has_refused_it(fed: City) -
     assert found(fed, text="闽屿").hits == ()
     with fed.parts.database.write() as writer:
         for entry in refused:
-            dead.put(writer, entry.party, entry.key[1:], entry.revision, "refused", 1)
+            index_rejects.put(writer, entry.party, entry.key[1:], entry.revision, "refused", 1)
     assert [hit.entry.identifier for hit in found(fed, text="闽屿").hits] == expected

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.db import sqlite
 from hub.directory import Directory
 from hub.directory.entries import entries_of
 from hub.holdings import Holdings
@@ -15,7 +16,7 @@ from hub.indexes import index_folder
 from hub.initialisation import initialise
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
-from hub.store import certificates, changes, feed, listing, sqlite
+from hub.store import certificates, changes, index_source, ledger
 from indexer.embedded import EmbeddedDirectory
 from indexer.faults import DirectoryUnavailable
 from tests.histories import TYPES, Life, Someone, people
@@ -69,7 +70,7 @@ class World:
         elif dice < 0.7 and self._depth < 2:
             self.happen()
             with self.parts.database.write() as writer:
-                feed.sequence(writer, 100)
+                ledger.sequence(writer, 100)
             self._feed(self.rng.choice(self.workers))
 
     _depth = 0
@@ -106,7 +107,7 @@ class World:
             self.today += timedelta(days=self.rng.choice((0, 1, 2, 7)))
         elif dice < 0.75:
             with self.parts.database.write() as writer:
-                feed.sequence(writer, self.rng.choice((1, 2, 100)))
+                ledger.sequence(writer, self.rng.choice((1, 2, 100)))
         elif dice < 0.97:
             self._feed(self.rng.choice(self.workers))
         elif dice < 0.972:
@@ -123,7 +124,9 @@ class World:
         settle(self.parts)
         name, picture = self.directory.current(), self.parts.catalogue()
         assert name is not None
-        for one in listing.of_keys(self.parts.database.reader, self.parts.vault, [life.key for life in self.lives]):
+        for one in index_source.of_keys(
+            self.parts.database.reader, self.parts.vault, [life.key for life in self.lives]
+        ):
             for entry in entries_of(one, picture):
                 assert self.directory.find(name, entry.key) == entry
 

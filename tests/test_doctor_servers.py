@@ -12,7 +12,7 @@ import pytest
 from hub.doctor import Finding, State, elastic, examine
 from hub.parts import open_parts
 from hub.settings import Settings
-from hub.store import dead
+from hub.store import index_rejects
 from indexer.engine import ServerState
 from tests import directories
 from tests import elastic as servers
@@ -81,7 +81,7 @@ def test_clocks_that_differ(indexed: Settings) -> None:
 
 def test_what_the_directory_has_refused(indexed: Settings) -> None:
     with open_parts(indexed) as parts, parts.database.write() as writer:
-        dead.put(writer, 1, (1, 1), 1, "refused", 1)
+        index_rejects.put(writer, 1, (1, 1), 1, "refused", 1)
     assert "hub index retry" in look(indexed)["set aside"].fix
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from hub.check import check
+from hub.db.database import DatabaseUnavailable, StorageFull
 from hub.domain.certificate import State
 from hub.parts import documents_folder, open_parts
 from hub.store import certificates, documents
-from hub.store.database import DatabaseUnavailable, StorageFull
 from hub.store.documents import DocumentDamaged, Documents, Key, Kind
 from hub.vault import KeyPurpose, KeyState
 from tests import city as c

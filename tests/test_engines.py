@@ -13,10 +13,11 @@ from typing import Any, Self
 
 import pytest
 
+from hub.db import engines, schema
+from hub.db.database import Database, Duplicate, Writer
+from hub.db.tables import metadata
 from hub.settings import Settings
-from hub.store import engines, feed, schema
-from hub.store.database import Database, Duplicate, Writer
-from hub.store.tables import metadata
+from hub.store import ledger
 from tests import engines as e
 from tests import postgres
 
@@ -280,7 +281,7 @@ def wait_in_outbox(writer: Writer, entry: int, revision: int = 1, certificate: i
 
 def sequenced(database: Database) -> int:
     with database.write() as writer:
-        return feed.sequence(writer, 100)
+        return ledger.sequence(writer, 100)
 
 
 def test_a_reader_after_a_position_never_misses_a_late_commit(settings: Settings, database: Database) -> None:
@@ -296,11 +297,11 @@ def test_a_reader_after_a_position_never_misses_a_late_commit(settings: Settings
             with database.write() as writer:
                 wait_in_outbox(writer, 2, certificate=2)
             assert sequenced(database) == 1
-            assert [one.certificate for one in feed.after(database.reader, 0, 10)] == [2]
+            assert [one.certificate for one in ledger.after(database.reader, 0, 10)] == [2]
             late.end()
         assert sequenced(database) == 1
-    assert [(one.position, one.certificate) for one in feed.after(database.reader, 0, 10)] == [(1, 2), (2, 1)]
-    assert [one.certificate for one in feed.after(database.reader, 1, 10)] == [1]
+    assert [(one.position, one.certificate) for one in ledger.after(database.reader, 0, 10)] == [(1, 2), (2, 1)]
+    assert [one.certificate for one in ledger.after(database.reader, 1, 10)] == [1]
 
 
 def test_within_a_certificate_positions_follow_revisions(database: Database) -> None:
@@ -309,7 +310,7 @@ def test_within_a_certificate_positions_follow_revisions(database: Database) -> 
         wait_in_outbox(writer, 5, revision=2)
         wait_in_outbox(writer, 7, revision=3)
     assert [sequenced(database) for _ in range(4)] == [1, 1, 1, 0]
-    assert [one.revision for one in feed.after(database.reader, 0, 10)] == [1, 2, 3]
+    assert [one.revision for one in ledger.after(database.reader, 0, 10)] == [1, 2, 3]
 
 
 def test_only_one_sequences_at_a_time(settings: Settings, database: Database) -> None:
@@ -319,10 +320,10 @@ def test_only_one_sequences_at_a_time(settings: Settings, database: Database) ->
     if is_sqlite(settings):
         assert sequenced(database) == 3
         return
-    with Beside(database, lambda w: feed.sequence(w, 2)) as first:
+    with Beside(database, lambda w: ledger.sequence(w, 2)) as first:
         assert first.began.wait(PATIENCE_S)
         assert sequenced(database) == 0, "somebody else is at it"
-        assert feed.after(database.reader, 0, 10) == []
+        assert ledger.after(database.reader, 0, 10) == []
         first.end()
     assert sequenced(database) == 1
-    assert [one.position for one in feed.after(database.reader, 0, 10)] == [1, 2, 3]
+    assert [one.position for one in ledger.after(database.reader, 0, 10)] == [1, 2, 3]

@@ -13,12 +13,12 @@ import pytest
 
 from hub.backup import NotPossible, Place
 from hub.check import check
+from hub.db.database import WrongDatabase
 from hub.initialisation import initialise
 from hub.parts import Parts, open_parts, restore_into
 from hub.settings import Settings
 from hub.store import documents
 from hub.store.certificates import VersionRecord
-from hub.store.database import WrongDatabase
 from hub.verification.verdict import VerdictState
 from hub.worker import finish_due
 from signing import qr

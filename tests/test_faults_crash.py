@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from hub.db import schema
 from hub.initialisation import initialise
 from hub.parts import Parts, open_parts
 from hub.store import keys as key_store
-from hub.store import schema
 from hub.store.keys import SigningState
 from hub.vault import KeyPurpose
 from hub.worker import finish_due

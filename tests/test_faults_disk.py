@@ -12,8 +12,8 @@ import pytest
 
 from hub.access.assertion import sign_assertion
 from hub.app import create_app
+from hub.db.database import DatabaseUnavailable, StorageFull
 from hub.parts import Parts, open_parts
-from hub.store.database import DatabaseUnavailable, StorageFull
 from hub.vault import VaultError
 from signing.keys import Purpose
 from tests import city as c
@@ -240,7 +240,7 @@ def test_nothing_is_acknowledged_into_a_lost_file(folder: Path, loss: str) -> No
 def test_readers_notice_too_and_strangers_are_not_told_that_it_is_valid(
     folder: Path, loss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.store.sqlite._LOOK_S", 0.0)
+    monkeypatch.setattr("hub.db.sqlite._LOOK_S", 0.0)
     (folder / "copy").write_bytes((folder / "hub.db").read_bytes())
     with open_parts(settings_of(folder)) as parts:
         version = s.versions(parts)[0]

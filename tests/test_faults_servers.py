@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from hub.db.database import DatabaseUnavailable
 from hub.parts import open_parts
-from hub.store import feed
-from hub.store.database import DatabaseUnavailable
+from hub.store import ledger
 from tests import engines, postgres
 from tests.faults import acts, steps
 from tests.faults import scene as s
@@ -115,9 +115,9 @@ def test_a_reader_misses_nothing_when_a_sequencer_is_killed(theatre: Stage, tmp_
             assert s.count(parts, "outbox") == waiting - first
             while parts.directory.sequence():
                 pass
-            read = feed.after(parts.database.reader, 0, 100)
+            read = ledger.after(parts.database.reader, 0, 100)
             assert [one.position for one in read] == list(range(1, waiting + 1))
         assert parts.directory.sequence() == 1
-        found = feed.after(parts.database.reader, waiting, 100)
+        found = ledger.after(parts.database.reader, waiting, 100)
         assert [(one.position, one.home, one.certificate) for one in found] == [(waiting + 1, 7, 7)]
     engines.give_back_all()

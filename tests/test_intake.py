@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from hub.db.tables import metadata
 from hub.domain.caller import Caller
 from hub.domain.dates import show_moment
 from hub.domain.errors import Refusal
 from hub.domain.numbers import citizen_check_character
-from hub.store.tables import metadata
 from signing import glyphs
 from tests import town as t
 from tests.town import Body, Town

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hub.store.database import Duplicate
+from hub.db.database import Duplicate
 from tests.lives import is_everywhere, is_signed, says
 from tests.town import ANNA, BERT, CARD, body, firm, grant, person, refused
 

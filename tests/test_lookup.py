@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from hub.db.database import DatabaseUnavailable
 from hub.domain.errors import Refusal
 from hub.lookup import Found
-from hub.store.database import DatabaseUnavailable
 from tests import city as c
 from tests import engines
 from tests.city import City, open_copy, refused

@@ -19,13 +19,13 @@ import pytest
 
 from hub.backup import Place
 from hub.check import check
+from hub.db import engines as store_engines
+from hub.db import schema
+from hub.db.database import DatabaseUnavailable
+from hub.db.schema import NewerSchema, TablesInUse
 from hub.doctor import State, examine
 from hub.parts import open_parts
 from hub.settings import Settings
-from hub.store import engines as store_engines
-from hub.store import schema
-from hub.store.database import DatabaseUnavailable
-from hub.store.schema import NewerSchema, TablesInUse
 from tests import city as c
 from tests import engines, later_release, postgres
 from tests.later_release import COLUMN, INCOMPATIBLE, INDEX

@@ -12,13 +12,14 @@ import pytest
 from hub.backup import NotPossible, Place
 from hub.check import check
 from hub.cli.serve import alone
+from hub.db import engines as store_engines
+from hub.db import moved_marker, schema, sqlite, table_copy
+from hub.db.database import WrongDatabase
 from hub.initialisation import initialise
 from hub.moving import Differs, move
 from hub.parts import open_parts
 from hub.settings import Settings
-from hub.store import copying, documents, moved, schema, sqlite
-from hub.store import engines as store_engines
-from hub.store.database import WrongDatabase
+from hub.store import documents
 from hub.verification.verdict import VerdictState
 from tests import city as c
 from tests import engines, postgres
@@ -46,12 +47,12 @@ def on_server(settings: Settings, url: str) -> Settings:
     return settings.model_copy(update={"database_url": url})
 
 
-def rows_in_file(settings: Settings) -> dict[str, list[copying.Row]]:
+def rows_in_file(settings: Settings) -> dict[str, list[table_copy.Row]]:
     """What the embedded database has, moved or not."""
     source = sqlite.SqliteDatabase(settings.data_dir / "hub.db", being_moved=True)
     try:
         reader = source.reader
-        return {s.name: [row for some in copying.batches(reader, s) for row in some] for s in copying.shapes()}
+        return {s.name: [row for some in table_copy.batches(reader, s) for row in some] for s in table_copy.shapes()}
     finally:
         source.close()
 
@@ -81,7 +82,7 @@ def test_the_command_moves_everything_and_says_what_to_set(settings: Settings, u
     done = hub("migrate", "--to", secret, data=data)
     assert done.returncode == 0, done.stderr
     assert "HUB_DATABASE_URL" in done.stderr
-    assert "not-to-be-shown" not in done.stdout + done.stderr + moved.path_of(data / "hub.db").read_text()
+    assert "not-to-be-shown" not in done.stdout + done.stderr + moved_marker.path_of(data / "hub.db").read_text()
     assert hub("check", data=data, url=url).returncode == 0
     assert is_there(settings, url)
     again = hub("migrate", "--to", url, data=data)
@@ -221,7 +222,7 @@ def test_it_is_refused_while_the_hub_is_served_and_into_what_is_not_empty(settin
         connection.execute("CREATE TABLE mine (a int)")
     with pytest.raises(WrongDatabase, match="not empty"):
         move(settings, url)
-    assert not moved.path_of(settings.data_dir / "hub.db").exists()
+    assert not moved_marker.path_of(settings.data_dir / "hub.db").exists()
 
 
 def test_only_an_embedded_hub_is_moved(settings: Settings, tmp_path: Path, url: str) -> None:

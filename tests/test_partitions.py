@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from hub import check as checking
+from hub.db import engines as store_engines
+from hub.db import schema
+from hub.db.database import Database, Duplicate
 from hub.parts import open_parts
 from hub.settings import Settings
-from hub.store import engines as store_engines
-from hub.store import schema
-from hub.store.database import Database, Duplicate
 from tests import partitions, postgres
 from tests.faults import scene as s
 from tests.faults.acts import accepted, certificate, completed, somebody

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from hub.db import postgres_pool
+from hub.db.database import DatabaseUnavailable
+from hub.db.postgres import PostgresDatabase
 from hub.signing_keys import Wanted
-from hub.store import certificates, connections, documents
+from hub.store import certificates, documents
 from hub.store import keys as key_store
-from hub.store.database import DatabaseUnavailable
 from hub.store.documents import Key
-from hub.store.postgres import PostgresDatabase
 from signing.keys import Purpose
 from tests import city as c
 from tests import engines, postgres
@@ -46,7 +47,7 @@ def cut_in_commit(city: City, table: str, seconds: float, work: Callable[[], obj
         working = pool.submit(work)
         wait_for(lambda: owner.execute(COMMITTING, [name]).fetchone() is not None)
         for connection in list(database._connections.watch.busy):
-            connections._cut(connection)
+            postgres_pool._cut(connection)
         with pytest.raises(DatabaseUnavailable):
             working.result()
 

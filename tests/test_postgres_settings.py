@@ -12,12 +12,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from hub.db import engines, postgres_roles, schema
+from hub.db.tables import metadata
 from hub.doctor import State, examine
 from hub.initialisation import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
-from hub.store import engines, rights, schema
-from hub.store.tables import metadata
 from tests import postgres
 from tests import town as t
 from tests.postgres import Cluster
@@ -286,15 +286,15 @@ def test_the_service_may_alter_nothing(service: Any) -> None:
 
 
 def test_rights_are_said_of_every_table_and_are_what_the_server_has(service: Any) -> None:
-    assert set(metadata.tables) == rights.UPDATED | rights.ONLY_ADDED
-    assert set(metadata.tables) >= rights.DELETED
+    assert set(metadata.tables) == postgres_roles.UPDATED | postgres_roles.ONLY_ADDED
+    assert set(metadata.tables) >= postgres_roles.DELETED
     for table in metadata.tables:
         rows = service.execute(
             "SELECT privilege_type FROM information_schema.role_table_grants"
             " WHERE table_name = %s AND grantee = 'hub_service'",
             [table],
         ).fetchall()
-        assert {row[0] for row in rows} == set(rights.rights_of(table))
+        assert {row[0] for row in rows} == set(postgres_roles.rights_of(table))
 
 
 def test_an_act_is_resealed_and_nothing_else_of_it(service: Any) -> None:

@@ -15,10 +15,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hub.db import schema
 from hub.initialisation import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
-from hub.store import schema
 
 HUB = [sys.executable, "-m", "hub"]
 START_S = 30.0

@@ -10,16 +10,16 @@ import pytest
 import yaml
 
 from hub.clock import Clock
+from hub.db import schema
+from hub.db.database import Database, DatabaseUnavailable
+from hub.db.sqlite import SqliteDatabase
 from hub.domain.certificate import State
 from hub.domain.errors import Refusal
 from hub.registration.loading import Loading
 from hub.signing_keys import SigningKeys, Wanted, base_keys
 from hub.store import keys as key_store
-from hub.store import schema
 from hub.store.catalogue import CatalogueCache
-from hub.store.database import Database, DatabaseUnavailable
 from hub.store.keys import SigningState
-from hub.store.sqlite import SqliteDatabase
 from signing import x509
 from signing.keys import KeyFolder, Purpose
 

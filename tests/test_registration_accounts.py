@@ -19,6 +19,7 @@ from hub.access.assertion import read_key, sign_assertion
 from hub.app import create_app
 from hub.cli import main
 from hub.clock import Clock
+from hub.db.database import DatabaseUnavailable
 from hub.domain.errors import Refusal
 from hub.initialisation import initialise
 from hub.parts import Parts, open_parts
@@ -26,7 +27,6 @@ from hub.registration.accounts import MAX_KEYS
 from hub.sample import loader
 from hub.settings import Settings
 from hub.store import clients as client_store
-from hub.store.database import DatabaseUnavailable
 from signing.keys import kid_of, spki_of
 from tests.serving import served
 

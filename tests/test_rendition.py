@@ -20,7 +20,7 @@ from hub import sheets
 from hub.domain.errors import Refusal
 from hub.rendering import CONSUMER, Rendering
 from hub.rendition import Rendition
-from hub.store import certificates, documents, feed, retrievals
+from hub.store import certificates, documents, ledger, retrievals
 from hub.store.certificates import VersionRecord
 from hub.worker import Worker
 from signing import credential, qr, x509
@@ -287,15 +287,15 @@ def test_the_worker_goes_on_with_the_others_and_comes_back(city: City) -> None:
         made = render_all(city)
         assert made == len(all_versions(city)) - len(theirs)
         assert city.parts.rendering.waiting == len({(v.home, v.certificate) for v in theirs})
-        noted = feed.cursor(city.parts.database.reader, CONSUMER)
-        assert noted < feed.head(city.parts.database.reader)
+        noted = ledger.cursor(city.parts.database.reader, CONSUMER)
+        assert noted < ledger.head(city.parts.database.reader)
     again = Rendering(  # a restart finds them by the place in the feed
         database=city.parts.database, vault=city.parts.vault, rendition=city.parts.rendition
     )
     while again.step():
         pass
     assert len(city.parts.database.reader.all("SELECT 1 FROM documents")) == len(all_versions(city))
-    assert feed.cursor(city.parts.database.reader, CONSUMER) == feed.head(city.parts.database.reader)
+    assert ledger.cursor(city.parts.database.reader, CONSUMER) == ledger.head(city.parts.database.reader)
     deadline = time.monotonic() + 10
     while city.parts.rendering.waiting and time.monotonic() < deadline:  # and so does the one that waited
         city.parts.rendering.step()
@@ -315,7 +315,7 @@ def test_a_record_that_does_not_open_holds_nobody_up(city: City) -> None:
     while city.parts.rendering.step():
         pass
     assert city.parts.rendering.waiting == 0
-    assert feed.cursor(city.parts.database.reader, CONSUMER) == feed.head(city.parts.database.reader)
+    assert ledger.cursor(city.parts.database.reader, CONSUMER) == ledger.head(city.parts.database.reader)
 
 
 def test_it_is_there_within_a_second_of_its_issuance(city: City) -> None:

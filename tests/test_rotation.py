@@ -17,7 +17,7 @@ import pytest
 
 from hub import check as checking
 from hub.api import cases
-from hub.attempts import attempt
+from hub.db.database import DatabaseUnavailable
 from hub.db.sealed_columns import SEALED
 from hub.domain.case import Person
 from hub.parts import Parts, open_parts
@@ -26,8 +26,8 @@ from hub.rotation import rotation as rotation_module
 from hub.rotation import walks as walks_module
 from hub.store import keys as key_store
 from hub.store import parties
-from hub.store import rotation as store
-from hub.store.database import DatabaseUnavailable
+from hub.store import reseal as store
+from hub.store.retry import attempt
 from hub.vault import KeyPurpose, KeyState, MasterKey, StaleKeys, VaultError, next_master_key
 from signing.keys import Purpose
 from tests import city as c

@@ -12,18 +12,18 @@ from pathlib import Path
 import pytest
 
 from hub.check import check
+from hub.db.database import Raced
+from hub.db.tables import metadata
 from hub.directory import Wanted
 from hub.domain.caller import Caller
 from hub.domain.certificate import State
 from hub.initialisation import initialise
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
-from hub.store import bulk, certificates
+from hub.store import bulk_insert, certificates
 from hub.store import keys as key_store
-from hub.store.database import Raced
 from hub.store.keys import SigningState
 from hub.store.publish import KeyRetired
-from hub.store.tables import metadata
 from hub.vault import KeyPurpose, KeyState, StaleKeys
 from signing.keys import Purpose
 from tests import engines
@@ -200,7 +200,7 @@ def test_a_batch_has_new_certificates_only(parts: Parts):
     key = parts.database.reader.all("SELECT home, certificate FROM certificates")[0]
     change, _ = loader._happens(items[0], (key["home"], key["certificate"]))
     with pytest.raises(ValueError, match="new"), parts.database.write() as writer:
-        bulk.insert(writer, parts.vault, bulk.Batch((), (bulk.Arrival(change, ()),)))
+        bulk_insert.insert(writer, parts.vault, bulk_insert.Batch((), (bulk_insert.Arrival(change, ()),)))
 
 
 def _load(settings: Settings) -> None:

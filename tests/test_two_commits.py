@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from sqlalchemy.dialects import postgresql
 
+from hub.db import writable_cte
+from hub.db.database import Raced, Writer
+from hub.db.tables import metadata
 from hub.domain.errors import Refusal
 from hub.issuance import step
-from hub.store import guarded
-from hub.store.database import Raced, Writer
 from hub.store.publish import KeyRetired
 from hub.store.reserve import Reservation
-from hub.store.tables import metadata
 from hub.vault import StaleKeys
 from tests import engines
 from tests import town as t
@@ -207,4 +207,4 @@ def test_every_column_that_may_be_null_has_its_type_in_the_statement() -> None:
             for column in metadata.tables[name].columns
             if column.nullable
         }
-        assert guarded.MAY_BE_NULL.get(name, {}) == found, name
+        assert writable_cte.MAY_BE_NULL.get(name, {}) == found, name

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from hub.db.sqlite import SqliteDatabase
 from hub.domain.certificate import State
 from hub.domain.dates import day_of
 from hub.keyring import Keyring
 from hub.store import keys as key_store
-from hub.store.sqlite import SqliteDatabase
 from hub.verification import VerdictState
 from hub.verification.addresses import place_of
 from signing import codes, credential, qr

@@ -14,7 +14,7 @@ import pytest
 from hub import heartbeat
 from hub.api import cases
 from hub.parts import Parts, open_parts
-from hub.store import clients, intents, seen
+from hub.store import clients, intents, people_seen
 from hub.vault import KeyPurpose
 from hub.worker import RUSH, Worker
 from tests import city as c
@@ -177,7 +177,7 @@ def test_it_keeps_house_and_shows_signs_of_life(city):
     today = parts.clock.today()
     with parts.database.write() as writer:
         for days in (0, 1, 3):
-            seen.count(writer, today - timedelta(days=days), seen.CLERK, "x", [1, 2], 10, 1)
+            people_seen.count(writer, today - timedelta(days=days), people_seen.CLERK, "x", [1, 2], 10, 1)
         clients.use_jti(writer, "fz-public-security", "old", parts.clock.now() - timedelta(minutes=5))
         clients.use_jti(writer, "fz-public-security", "new", parts.clock.now() + timedelta(minutes=5))
     with working(city):

@@ -17,6 +17,7 @@ from hub.api import cases
 from hub.api.cases import Pushed
 from hub.check import check
 from hub.clock import Clock
+from hub.db.tables import metadata
 from hub.domain.caller import Caller
 from hub.domain.dates import SHANGHAI
 from hub.domain.errors import Refusal
@@ -28,7 +29,6 @@ from hub.settings import Settings
 from hub.store import acts, certificates
 from hub.store.acts import ActRecord
 from hub.store.certificates import VersionRecord
-from hub.store.tables import metadata
 from tests import engines
 
 Body = dict[str, Any]

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from hub.access import jwt
 from hub.access.attempts import FailedLogins, Login, Verified, VerifiedTokens
 from hub.clock import Clock
+from hub.db.database import Database, Duplicate
 from hub.domain.caller import Caller
 from hub.domain.dates import from_micros
 from hub.domain.errors import Refusal
@@ -22,7 +23,6 @@ from hub.keyring import Keyring
 from hub.store import clients as client_store
 from hub.store import keys as key_store
 from hub.store.clients import Client, ClientCache
-from hub.store.database import Database, Duplicate
 from signing import base64url, compact_json
 from signing.keys import PublicKey, Purpose
 

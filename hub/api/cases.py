@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from hub.api.endpoint import Answer, Call, Lane, Routes
-from hub.attempts import attempt
+from hub.db.database import Raced
 from hub.domain.caller import Caller
 from hub.domain.case import CaseStatus, Decision, reply
 from hub.domain.case_number import case_number as checked_case_number
@@ -17,8 +17,8 @@ from hub.parts import Parts
 from hub.store import cases as case_store
 from hub.store import pushes
 from hub.store.audit import Record
-from hub.store.database import Raced
 from hub.store.pushes import Received, SeenPush
+from hub.store.retry import attempt
 from signing.errors import KeyMissing
 
 RETRY_S = 10

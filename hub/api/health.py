@@ -10,11 +10,12 @@ from pydantic import BaseModel
 from hub import heartbeat
 from hub.api.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
 from hub.api.lanes import Lanes
+from hub.db import health, schema
+from hub.db.database import DatabaseUnavailable
 from hub.domain.dates import from_micros, to_micros
 from hub.metrics import MEDIA_TYPE, Gauge, Metrics
 from hub.parts import Parts
-from hub.store import health, intents, schema
-from hub.store.database import DatabaseUnavailable
+from hub.store import intents
 from indexer.faults import DirectoryUnavailable
 from signing.errors import KeyMissing
 from signing.keys import Purpose

@@ -6,8 +6,8 @@ from typing import Any
 from hub.api.endpoint import Endpoint
 from hub.api.exchange import Exchange
 from hub.api.replies import Reply, problem, render
+from hub.db.database import DatabaseUnavailable, StorageFull
 from hub.domain.errors import TITLES, FieldError, Refusal
-from hub.store.database import DatabaseUnavailable, StorageFull
 from signing.errors import KeyMissing
 
 MEDIA_TYPE = "application/problem+json"

@@ -21,12 +21,13 @@ from hub.backup.manifest import Manifest, TableFile
 from hub.backup.place import NotPossible, Place, Writing
 from hub.backup.rows import RowsWriter, read_rows
 from hub.clock import Clock
+from hub.db import schema, table_copy
+from hub.db.database import Database, Reader
+from hub.db.table_copy import Row, Shape
 from hub.durable import sync_folder
 from hub.keyring import Keyring
-from hub.store import copying, documents, feed, schema
+from hub.store import documents, ledger
 from hub.store import keys as key_store
-from hub.store.copying import Row, Shape
-from hub.store.database import Database, Reader
 from hub.store.documents import DocumentDamaged, Documents
 from hub.store.keys import SigningState
 from hub.vault import MasterKey, WrappedKey
@@ -148,22 +149,22 @@ class Backup:
     def _rows(self, reader: Reader, place: Place, secret: bytes, name: str, progress: Progress) -> _Rows:
         taken_at = self._moment()  # before the first read, at which the snapshot begins
         data_keys = key_store.data_keys(reader)
-        kept = {shape.name: shape for shape in copying.shapes()}[KEPT_APART]
+        kept = {shape.name: shape for shape in table_copy.shapes()}[KEPT_APART]
         keys = {
             "backup": name,
             "secret": secret,
             "columns": list(kept.columns),
-            "rows": [list(row) for batch in copying.batches(reader, kept) for row in batch],
+            "rows": [list(row) for batch in table_copy.batches(reader, kept) for row in batch],
             "files": self._private_keys(reader),
         }
         self._at_step("snapshot")
         tables: list[TableFile] = []
-        for shape in copying.shapes():
+        for shape in table_copy.shapes():
             if shape is not kept:
                 told = _after(sum(table.rows for table in tables), progress)
                 tables.append(_write(reader, shape, place, secret, told))
                 self._at_step(f"table {shape.name}")
-        return _Rows(taken_at, feed.head(reader), tuple(tables), data_keys, cbor2.dumps(keys))
+        return _Rows(taken_at, ledger.head(reader), tuple(tables), data_keys, cbor2.dumps(keys))
 
     def _private_keys(self, reader: Reader) -> dict[str, bytes]:
         """The file of every key on record that has one; raises NotPossible for one in use that has none, or a bad one.
@@ -223,7 +224,7 @@ def _table(rows: _Rows, name: str) -> TableFile:
 def _write(reader: Reader, shape: Shape, place: Place, secret: bytes, told: Callable[[int], None]) -> TableFile:
     writer = RowsWriter(place.tables / f"{shape.name}.rows", secret, shape.name, packed=not shape.sealed)
     try:
-        for batch in copying.batches(reader, shape):
+        for batch in table_copy.batches(reader, shape):
             writer.add(batch)
             told(writer.rows)
         size, digest = writer.close()

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub.backup import manifest
+from hub.db.database import DatabaseUnavailable
+from hub.db.fill import Blank
 from hub.durable import sync_folder
-from hub.store.database import DatabaseUnavailable
-from hub.store.filling import Blank
 
 RESTORING = ".restoring"
 _LOCK = ".init.lock"

@@ -16,12 +16,13 @@ from hub.backup.making import KEPT_APART, Progress
 from hub.backup.manifest import Manifest, TableFile
 from hub.backup.place import NotPossible, Place, Target, Writing
 from hub.backup.rows import Damaged, read_rows
-from hub.store import copying, documents, feed, ids, schema
+from hub.db import schema, table_copy
+from hub.db.database import Reader
+from hub.db.fill import Filling, load
+from hub.db.table_copy import Row, Shape
+from hub.store import documents, ids, ledger
 from hub.store import keys as key_store
-from hub.store.copying import Row, Shape
-from hub.store.database import Reader
 from hub.store.documents import DocumentDamaged, Files
-from hub.store.filling import Filling, load
 from hub.vault import MasterKey, Vault
 from signing.errors import KeyMissing
 from signing.keys import KeyFolder, Purpose
@@ -101,7 +102,7 @@ class Restore:
     @staticmethod
     def _require_columns(tables: Sequence[TableFile]) -> None:
         """Rows are put back as they were, so that tables and columns must be those of this release."""
-        if {table.name: table.columns for table in tables} != {s.name: s.columns for s in copying.shapes()}:
+        if {table.name: table.columns for table in tables} != {s.name: s.columns for s in table_copy.shapes()}:
             raise _other_release()
 
     # --- the copy -----------------------------------------------------------------------------------------------------
@@ -127,12 +128,12 @@ class Restore:
         load(filling, self._tables(opened), told)
         with filling.write() as writer:
             ids.skip_ahead(writer)
-            for generation in feed.consumers(writer, feed.OF_DIRECTORY):
-                feed.forget(writer, generation)
+            for generation in ledger.consumers(writer, ledger.OF_DIRECTORY):
+                ledger.forget(writer, generation)
 
     @staticmethod
     def _tables(opened: _Opened) -> Iterator[tuple[Shape, Sequence[str], Iterator[list[Row]]]]:
-        shapes = {shape.name: shape for shape in copying.shapes()}
+        shapes = {shape.name: shape for shape in table_copy.shapes()}
         yield shapes[KEPT_APART], opened.kept_apart.columns, iter([opened.kept_rows])
         for table in opened.manifest.tables:
             path = opened.place.tables / f"{table.name}.rows"
@@ -158,12 +159,12 @@ class Restore:
         target = self._target.documents
         target.mkdir(mode=0o700, exist_ok=True)
         checking = Files(vault, opened.place.documents)
-        shape = next(shape for shape in copying.shapes() if shape.name == documents.LABEL)
+        shape = next(shape for shape in table_copy.shapes() if shape.name == documents.LABEL)
         total = _total(opened)
         done = total - opened.manifest.documents
         writing = Writing()
         with writing.whole():
-            for batch in copying.batches(reader, shape):
+            for batch in table_copy.batches(reader, shape):
                 for row in batch:
                     document = documents.of_row(dict(zip(shape.columns, row, strict=True)))
                     try:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from hub.backup.manifest import TableFile
-from hub.store.copying import Row
+from hub.db.table_copy import Row
 
 _LENGTH = 4
 _MORE, _LAST = b"more", b"last"

@@ -75,12 +75,12 @@ def restore(folder: _Folder, keys: _Keys = None, as_json: _Json = False) -> None
 
 def _finish(parts: "Parts") -> int:
     """Sign what was decided and reserved when the backup was made; how many cases still wait."""
-    from hub.store import walk
+    from hub.store import check_rows
     from hub.worker import finish_due
 
     while finish_due(parts):
         pass
-    return len(walk.open_intents(parts.database.reader))
+    return len(check_rows.open_intents(parts.database.reader))
 
 
 def _rebuild(parts: "Parts") -> None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hub.backup import Damaged, NotPossible
+    from hub.db.schema import TablesInUse, WrongSchema
     from hub.parts import Parts
     from hub.settings import Settings
     from hub.store.documents import DocumentDamaged
-    from hub.store.schema import TablesInUse, WrongSchema
 
 Progress = Callable[[int, int], None]
 _PIPE_WIDTH = 400
@@ -129,7 +129,7 @@ def _expected(text: str) -> str:
 
 def say_of_rights(settings: "Settings") -> None:
     """For whoever serves: where the service may do more in the database than it must, say what to do, and go on."""
-    from hub.store import engines
+    from hub.db import engines
 
     if engines.beyond_need(engines.place_of(settings)):
         say_how_to_limit(settings)
@@ -160,10 +160,10 @@ def opened() -> Iterator["Parts"]:
 def tell(error: Exception) -> int:
     """Say on stderr what is the matter, without a traceback and without values; the exit code."""
     from hub.backup import Damaged, NotPossible
+    from hub.db.database import DatabaseUnavailable, StorageFull, WrongDatabase
+    from hub.db.schema import TablesInUse, WrongSchema
     from hub.domain.errors import TITLES, Refusal
-    from hub.store.database import DatabaseUnavailable, StorageFull, WrongDatabase
     from hub.store.documents import DocumentDamaged
-    from hub.store.schema import TablesInUse, WrongSchema
     from hub.vault import VaultError
     from indexer.faults import WrongServer
     from signing.errors import KeyMissing
@@ -212,7 +212,7 @@ def _say_refusal(error: Any, title: str, title_en: str) -> None:
 
 
 def _say_of_schema(error: "WrongSchema | TablesInUse") -> Exit:
-    from hub.store.schema import NewerSchema, TablesInUse
+    from hub.db.schema import NewerSchema, TablesInUse
 
     if isinstance(error, TablesInUse):
         say(

@@ -40,8 +40,8 @@ def register(app: typer.Typer) -> None:
 
 def init() -> None:
     """Create what is missing and say what was made."""
+    from hub.db import engines
     from hub.initialisation import initialise
-    from hub.store import engines
 
     settings = common.settings()
     done = initialise(settings)

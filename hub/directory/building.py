@@ -17,8 +17,8 @@ from hub.directory import marks
 from hub.directory.entries import FORMAT, names_in, names_text
 from hub.directory.writing import BATCH, Writing
 from hub.domain.dates import from_micros, to_micros
-from hub.store import feed, listing
-from hub.store.listing import Key, Listed
+from hub.store import index_source, ledger
+from hub.store.index_source import Key, Listed
 from indexer.faults import DirectoryBroken, DirectoryUnavailable
 
 Progress = Callable[[int], None]
@@ -82,7 +82,7 @@ class Builder:
     def _begin(self) -> str:
         """An empty generation that starts at the ledger's head."""
         picture = self._writing.catalogue.refresh()
-        position = feed.head(self._writing.database.reader)
+        position = ledger.head(self._writing.database.reader)
         name = self._directory.create(marks.first(position, names_text(names_in(picture))))
         self._writing.advance(name, position)
         return name
@@ -99,7 +99,7 @@ class Builder:
             picture = self._writing.catalogue()
             fits = self._directory.mark(names[-1], marks.FORMAT_OF) == FORMAT
             fits = fits and self._writing.agrees(names[-1], picture)
-            if fits and self._writing.position(names[-1]) <= feed.head(self._writing.database.reader):
+            if fits and self._writing.position(names[-1]) <= ledger.head(self._writing.database.reader):
                 return names[-1]
         except DirectoryBroken:
             pass
@@ -119,7 +119,7 @@ class Builder:
         return max(done, 1)
 
     def _read(self, after: Key) -> list[Listed]:
-        return listing.between(self._writing.database.reader, self._writing.vault, after, _WALK_BATCH)
+        return index_source.between(self._writing.database.reader, self._writing.vault, after, _WALK_BATCH)
 
     def _walk(self, name: str, listed: list[Listed]) -> int:
         walked = marks.key_text(listed[-1].key) if listed else marks.DONE
@@ -167,9 +167,9 @@ class Builder:
         """Those of generations that are no more; a feeder may have moved one after the last time."""
         left = {marks.consumer(name) for name in self._directory.names()}
         with self._writing.database.write() as writer:
-            for consumer in feed.consumers(writer, marks.consumer("")):
+            for consumer in ledger.consumers(writer, marks.consumer("")):
                 if consumer not in left:
-                    feed.forget(writer, consumer)
+                    ledger.forget(writer, consumer)
 
     @contextmanager
     def _lock(self) -> Iterator[bool]:

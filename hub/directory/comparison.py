@@ -10,8 +10,8 @@ from enum import StrEnum
 
 from hub.directory.entries import entries_of
 from hub.directory.writing import Writing
-from hub.store import feed, listing
-from hub.store.listing import Listed
+from hub.store import index_source, ledger
+from hub.store.index_source import Listed
 from indexer.entry import Entry
 
 _BATCH = 500
@@ -66,7 +66,7 @@ class Comparison:
     def run(self, *, repair: bool, progress: Progress) -> Report:
         """Walk both sides; raises DirectoryUnavailable."""
         after = (-1, -1)
-        while listed := listing.between(self._reader, self._writing.vault, after, _BATCH):
+        while listed := index_source.between(self._reader, self._writing.vault, after, _BATCH):
             for one in listed:
                 if any(True for _ in self._differences(one)):
                     self._settle(one.key, repair=repair)
@@ -88,8 +88,8 @@ class Comparison:
         while True:
             position = self._writing.position(self._generation)
             with self._writing.database.snapshot() as reader:
-                pending = feed.pending_among(reader, position, [key])
-                listed = listing.of_keys(reader, self._writing.vault, [key])
+                pending = ledger.pending_among(reader, position, [key])
+                listed = index_source.of_keys(reader, self._writing.vault, [key])
             if pending:
                 self._report.pending += 1
                 return
@@ -101,7 +101,7 @@ class Comparison:
             self._repair(listed, found)
 
     def _has_moved(self, listed: Listed) -> bool:
-        now = listing.of_keys(self._reader, self._writing.vault, [listed.key])
+        now = index_source.of_keys(self._reader, self._writing.vault, [listed.key])
         return not now or now[0].revision != listed.revision
 
     def _differences(self, listed: Listed) -> Iterator[Difference]:
@@ -124,7 +124,7 @@ class Comparison:
 
     def _standing(self, entries: Sequence[Entry]) -> set[Key]:
         """The keys of those entries that have a holding behind them; who can tell of what cannot be read?"""
-        listed = listing.of_keys(self._reader, self._writing.vault, {entry.key[1:] for entry in entries})
+        listed = index_source.of_keys(self._reader, self._writing.vault, {entry.key[1:] for entry in entries})
         held = {(holder.party, *one.key) for one in listed for held in one.versions for holder in held.holders}
         unreadable = {one.key for one in listed if not one.versions}
         return {entry.key for entry in entries if entry.key in held or entry.key[1:] in unreadable}

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from hub.domain import numbers
 from hub.domain.catalogue import Catalogue
-from hub.store.listing import Held, Holder, Listed
+from hub.store.index_source import Held, Holder, Listed
 from indexer.entry import FOREVER, NO_DAY, Entry
 
 FORMAT = 2

@@ -3,7 +3,7 @@
 import json
 
 from hub.directory.entries import FORMAT
-from hub.store.feed import OF_DIRECTORY
+from hub.store.ledger import OF_DIRECTORY
 from indexer.engine import POSITION, Mark
 
 FORMAT_OF = "format"

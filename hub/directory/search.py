@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from hub.attempts import attempt
 from hub.clock import Clock
 from hub.directory.entries import bodies, entries_of, is_personal
 from hub.directory.writing import Writing
@@ -19,8 +18,9 @@ from hub.domain.case import Person
 from hub.domain.catalogue import Catalogue
 from hub.domain.dates import to_int
 from hub.domain.errors import Refusal
-from hub.store import feed, keys, listing, parties
-from hub.store.listing import Listed
+from hub.store import index_source, keys, ledger, parties
+from hub.store.index_source import Listed
+from hub.store.retry import attempt
 from indexer import tokens
 from indexer.entry import Entry
 from indexer.faults import DirectoryUnavailable
@@ -112,13 +112,13 @@ class Searching:
         if generation is None:
             raise DirectoryUnavailable("there is no generation yet")
         position = self._writing.position(generation)
-        changed = feed.pending(self._writing.database.reader, position, OVERLAY + 1)
+        changed = ledger.pending(self._writing.database.reader, position, OVERLAY + 1)
         return changed, directory.search(generation, search)
 
     def _fresh(self, search: Search, keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], tuple[Listed, Entry]]:
         """Those certificates that match now, with the entry that does."""
         found = {}
-        for one in listing.of_keys(self._writing.database.reader, self._writing.vault, keys):
+        for one in index_source.of_keys(self._writing.database.reader, self._writing.vault, keys):
             picture = self._writing.catalogue(one.type_code, one.authority)
             entry = next((entry for entry in entries_of(one, picture) if matches(search, entry)), None)
             if entry is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hub.clock import Clock
+from hub.db.database import Database
 from hub.directory import marks
 from hub.directory.building import Builder
 from hub.directory.comparison import Comparison, Report
@@ -14,10 +15,9 @@ from hub.directory.search import Found, Searching, Wanted
 from hub.directory.writing import BATCH, Writing
 from hub.domain.caller import Caller
 from hub.domain.errors import Refusal
-from hub.store import certificates, dead, feed, listing
+from hub.store import certificates, index_rejects, index_source, ledger
 from hub.store.catalogue import CatalogueCache
-from hub.store.database import Database
-from hub.store.feed import Lag
+from hub.store.ledger import Lag
 from hub.vault import Vault
 from indexer.engine import DirectoryEngine, ServerState
 from indexer.entry import Entry
@@ -87,10 +87,10 @@ class Directory:
 
     def sequence(self) -> int:
         """Give waiting changes their positions in the ledger, a batch; how many."""
-        if not feed.is_waiting(self._database.reader):
+        if not ledger.is_waiting(self._database.reader):
             return 0
         with self._database.write() as writer:
-            return feed.sequence(writer, SEQUENCED_AT_ONCE)
+            return ledger.sequence(writer, SEQUENCED_AT_ONCE)
 
     def feed(self) -> int:
         """One batch of changes into the generation that answers; how much was done.
@@ -169,7 +169,7 @@ class Directory:
         position = 0 if generation is None else self._writing.position(generation)
         entries = 0 if generation is None else self._directory.count(generation)
         others = tuple(name for name in self._directory.names() if name != generation)
-        head, lag = feed.head(self._database.reader), feed.lag(self._database.reader, position)
+        head, lag = ledger.head(self._database.reader), ledger.lag(self._database.reader, position)
         return Status(generation, entries, position, head, lag, others, self.set_aside())
 
     def server(self) -> ServerState | None:
@@ -178,7 +178,7 @@ class Directory:
 
     def set_aside(self) -> int:
         """How many entries the engine has refused; what they stand for is found in the repository alone."""
-        return dead.count(self._database.reader)
+        return index_rejects.count(self._database.reader)
 
     def retry(self) -> tuple[int, int]:
         """Write anew every certificate with an entry that was refused; (tried, entries that are refused again).
@@ -189,8 +189,8 @@ class Directory:
         if generation is None:
             raise DirectoryUnavailable("there is no generation yet")
         tried, after = 0, (-1, -1)
-        while keys := dead.certificates(self._database.reader, after, BATCH):
-            self._writing.write(generation, listing.of_keys(self._database.reader, self._vault, keys), {})
+        while keys := index_rejects.certificates(self._database.reader, after, BATCH):
+            self._writing.write(generation, index_source.of_keys(self._database.reader, self._vault, keys), {})
             tried, after = tried + len(keys), keys[-1]
         return tried, self.set_aside()
 
@@ -201,7 +201,7 @@ class Directory:
         if generation is None:
             raise DirectoryUnavailable("there is no generation yet")
         self._directory.require_whole(generation)
-        return feed.lag(self._database.reader, self._writing.position(generation))
+        return ledger.lag(self._database.reader, self._writing.position(generation))
 
     def explain(self, identifier: str) -> Explained:
         """One certificate on both sides; raises Refusal `certificate.not_found`, and DirectoryUnavailable."""
@@ -212,9 +212,9 @@ class Directory:
         generation = self._directory.current()
         position = 0 if generation is None else self._writing.position(generation)
         with self._database.snapshot() as reader:
-            listed = listing.of_keys(reader, self._vault, [key])[0]
-            pending = bool(feed.pending_among(reader, position, [key]))
-            head = feed.head(reader)
+            listed = index_source.of_keys(reader, self._vault, [key])[0]
+            pending = bool(ledger.pending_among(reader, position, [key]))
+            head = ledger.head(reader)
         picture = self._writing.catalogue(listed.type_code, listed.authority)
         expected = tuple(entries_of(listed, picture))
         found = tuple(None if generation is None else self._directory.find(generation, e.key) for e in expected)

@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 
 from hub import logs
 from hub.clock import Clock
+from hub.db.database import Database
 from hub.directory import marks
 from hub.directory.entries import entries_of, names_in, names_text
 from hub.domain.catalogue import Catalogue
 from hub.domain.dates import to_micros
-from hub.store import dead, feed, listing
+from hub.store import index_rejects, index_source, ledger
 from hub.store.catalogue import CatalogueCache
-from hub.store.database import Database
-from hub.store.listing import Listed
+from hub.store.index_source import Listed
 from hub.vault import Vault
 from indexer.engine import DirectoryEngine, Mark, SetAside
 from indexer.entry import Entry
@@ -50,13 +50,13 @@ class Writing:
         """
         reader = self.database.reader
         position = self.position(generation)
-        changes = feed.after(reader, position, BATCH)
+        changes = ledger.after(reader, position, BATCH)
         if not changes:
-            if position > feed.head(reader):
+            if position > ledger.head(reader):
                 raise DirectoryBroken("the generation is ahead of the ledger")
             return 0
         self._at_step("changes read")
-        listed = listing.of_keys(reader, self.vault, {(change.home, change.certificate) for change in changes})
+        listed = index_source.of_keys(reader, self.vault, {(change.home, change.certificate) for change in changes})
         self._at_step("rows read")
         self.write(generation, listed, {marks.POSITION: changes[-1].position})
         self._at_step("written")
@@ -92,20 +92,20 @@ class Writing:
         with self.database.write() as writer:
             for one in refused:
                 entry = one.entry
-                dead.put(writer, entry.party, (entry.home, entry.certificate), entry.revision, one.reason, now)
+                index_rejects.put(writer, entry.party, (entry.home, entry.certificate), entry.revision, one.reason, now)
 
     def _settle(self, generation: str, listed: Sequence[Listed], refused: Sequence[SetAside]) -> None:
         """What was refused before and has been taken now is no longer set aside; one in the making answers nobody."""
-        if not listed or not dead.is_any(self.database.reader) or generation != self.directory.current():
+        if not listed or not index_rejects.is_any(self.database.reader) or generation != self.directory.current():
             return
         with self.database.write() as writer:
             for one in listed:
-                dead.settle(writer, one.key, [r.entry.party for r in refused if r.entry.key[1:] == one.key])
+                index_rejects.settle(writer, one.key, [r.entry.party for r in refused if r.entry.key[1:] == one.key])
 
     def advance(self, generation: str, position: int) -> None:
         """Note in the repository how far the generation has come; what it knows can be found already."""
         with self.database.write() as writer:
-            feed.advance(writer, marks.consumer(generation), position)
+            ledger.advance(writer, marks.consumer(generation), position)
 
     def position(self, generation: str) -> int:
         """Up to where in the ledger a generation knows everything; raises DirectoryBroken where it does not say."""

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from hub import heartbeat, serving
+from hub.db import health, schema
+from hub.db.engines import beyond_need, is_embedded, place_of
 from hub.doctor.report import Finding, down, note, ok, problem
 from hub.domain.dates import from_micros, to_micros
 from hub.parts import Parts
 from hub.settings import Settings
-from hub.store import health, schema
-from hub.store.engines import beyond_need, is_embedded, place_of
-from hub.store.feed import Lag
+from hub.store.ledger import Lag
 from indexer.faults import DirectoryUnavailable
 
 OLDEST_SQLITE = (3, 40)

@@ -10,6 +10,7 @@ from typing import Any
 import rfc8785
 
 from hub.clock import Clock
+from hub.db.database import Database
 from hub.domain import numbers
 from hub.domain.caller import Caller
 from hub.domain.case import CaseStatus, Decision, judge, reply
@@ -19,11 +20,10 @@ from hub.domain.errors import Refusal
 from hub.intake.body import CertificateBody, PushBody
 from hub.intake.reading import MissingGlyphs, Reading
 from hub.settings import Settings
-from hub.store import cases, certificates, keys, parties, pushes, seen
+from hub.store import cases, certificates, keys, parties, people_seen, pushes
 from hub.store.audit import Audit, Record
 from hub.store.cases import CaseRecord
 from hub.store.catalogue import CatalogueCache
-from hub.store.database import Database
 from hub.store.pushes import Received, SeenPush
 from hub.store.reserve import Reservation, reserve
 from hub.vault import Vault
@@ -120,7 +120,7 @@ class Intake:
             reserve(writer, self._vault, reservation)
             if push.status is CaseStatus.ACCEPTED:
                 # Naming people in an open case makes them visible, so it counts like looking them up.
-                seen.count_people(writer, received.at, received.client, None, case.parties, self._settings)
+                people_seen.count_people(writer, received.at, received.client, None, case.parties, self._settings)
         record.written = True
         return answer
 

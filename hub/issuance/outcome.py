@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Any
 
 from hub.clock import Clock
+from hub.db.database import Database, Raced
 from hub.domain.case import CaseStatus, reply
 from hub.domain.certificate import ActKind, Standing
 from hub.domain.dates import day_of
@@ -15,7 +16,6 @@ from hub.store import cases, certificates, changes
 from hub.store.cases import CaseRecord
 from hub.store.certificates import VersionRecord
 from hub.store.changes import Act, Change
-from hub.store.database import Database, Raced
 from hub.store.ids import Ids
 from hub.vault import Vault
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from hub.db.database import Raced, Reader
 from hub.domain import numbers
 from hub.domain.case import PushedCertificate
 from hub.domain.certificate import ActKind, Standing, may_move
@@ -17,7 +18,6 @@ from hub.domain.issuing import Ending, Planned
 from hub.issuance.drafting import Draft, Drafting
 from hub.store import certificates, parties
 from hub.store.certificates import VersionRecord
-from hub.store.database import Raced, Reader
 from hub.store.ids import Ids
 from hub.store.pushes import Received
 from hub.vault import Vault

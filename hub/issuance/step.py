@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from hub.attempts import attempt
 from hub.clock import Clock
+from hub.db.database import Database, Raced
 from hub.domain.errors import Refusal
 from hub.domain.issuing import Intent, Planned, Signed
 from hub.issuance.drafting import Drafting
@@ -23,12 +23,12 @@ from hub.store import cases, intents, parties, pushes
 from hub.store import keys as key_store
 from hub.store.audit import Audit, Record
 from hub.store.catalogue import CatalogueCache
-from hub.store.database import Database, Raced
 from hub.store.ids import Ids
 from hub.store.keys import SigningState
 from hub.store.publish import KeyRetired, publish
 from hub.store.pushes import Received
 from hub.store.reserve import Reservation, reserve
+from hub.store.retry import attempt
 from hub.vault import Vault
 from signing import credential, qr
 from signing.errors import KeyMissing

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from hub.attempts import attempt
 from hub.clock import Clock
+from hub.db.database import Database, Reader
 from hub.domain.caller import Caller
 from hub.domain.certificate import (
     REVOCATION_KINDS,
@@ -23,8 +23,8 @@ from hub.store.acts import ActRecord
 from hub.store.audit import Audit, Record
 from hub.store.certificates import VersionRecord
 from hub.store.changes import Act
-from hub.store.database import Database, Reader
 from hub.store.ids import Ids
+from hub.store.retry import attempt
 from hub.vault import Vault
 from signing import identifier as identifiers
 from signing.errors import Malformed

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from hub.attempts import attempt
 from hub.clock import Clock
 from hub.counter_gate import CaseKey, CounterGate
+from hub.db.database import Database
 from hub.domain import numbers, permission
 from hub.domain.caller import Caller
 from hub.domain.case import Person
@@ -15,7 +15,7 @@ from hub.settings import Settings
 from hub.store import acts, keys, parties
 from hub.store.audit import Audit, Record
 from hub.store.catalogue import CatalogueCache
-from hub.store.database import Database
+from hub.store.retry import attempt
 from hub.vault import Vault
 from signing.codes import ALPHABET
 

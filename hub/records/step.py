@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from hub.clock import Clock
+from hub.db.database import Database
 from hub.domain.caller import Caller
 from hub.domain.catalogue import Catalogue
 from hub.domain.certificate import State
@@ -15,7 +16,6 @@ from hub.store.acts import ActRecord, Why
 from hub.store.audit import Audit, Record
 from hub.store.catalogue import CatalogueCache
 from hub.store.certificates import VersionRecord
-from hub.store.database import Database
 from hub.vault import Vault
 
 MANAGE = "certificates:manage"

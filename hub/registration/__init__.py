@@ -1,12 +1,12 @@
 """Registration: who and what the hub knows. The catalogue (目录), machine accounts and counter clerks."""
 
 from hub.clock import Clock
+from hub.db.database import Database
 from hub.registration.accounts import Accounts
 from hub.registration.document import MissingGlyphs
 from hub.registration.loading import Loading
 from hub.signing_keys import SigningKeys
 from hub.store.catalogue import CatalogueCache
-from hub.store.database import Database
 from hub.vault import Vault
 
 __all__ = ["Registration"]

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from hub.attempts import attempt
 from hub.clock import Clock
+from hub.db.database import Database, Duplicate, Reader
 from hub.domain.caller import SCOPES, Clerk
 from hub.domain.case_number import case_number
 from hub.domain.errors import FieldError, Refusal
@@ -28,7 +28,7 @@ from hub.store import clients as client_store
 from hub.store import keys as key_store
 from hub.store.catalogue import CatalogueCache
 from hub.store.clients import Client, ClientKey
-from hub.store.database import Database, Duplicate, Reader
+from hub.store.retry import attempt
 from hub.vault import Vault
 from signing.keys import kid_of, spki_of
 

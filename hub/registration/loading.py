@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from hub.clock import Clock
+from hub.db.database import Database
 from hub.domain.errors import FieldError
 from hub.registration import document
 from hub.registration.document import MissingGlyphs
 from hub.signing_keys import SigningKeys, Wanted
 from hub.store import catalogue as catalogue_store
 from hub.store.catalogue import CatalogueCache, Written
-from hub.store.database import Database
 from signing.keys import Purpose
 
 

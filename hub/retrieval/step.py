@@ -11,9 +11,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hub.attempts import attempt
 from hub.clock import Clock
 from hub.counter_gate import CaseKey, CounterBody, CounterGate, Passed
+from hub.db.database import Database, Raced
 from hub.domain import permission
 from hub.domain.caller import Caller
 from hub.domain.catalogue import Catalogue, Material
@@ -27,8 +27,8 @@ from hub.store.acts import Why
 from hub.store.audit import Audit, Record
 from hub.store.catalogue import CatalogueCache
 from hub.store.certificates import VersionRecord
-from hub.store.database import Database, Raced
 from hub.store.retrievals import Purpose, Taking
+from hub.store.retry import attempt
 from hub.vault import Vault
 from signing import credential, identifier
 from signing.errors import Malformed

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.attempts import attempt
 from hub.clock import Clock
+from hub.db.database import Database, Raced
 from hub.domain.dates import from_micros, to_micros
 from hub.durable import sync_folder
 from hub.keyring import Keyring
@@ -24,12 +24,12 @@ from hub.signing_keys import SigningKeys, Wanted
 from hub.store import catalogue as catalogue_store
 from hub.store import intents
 from hub.store import keys as key_store
-from hub.store import rotation as store
+from hub.store import reseal as store
 from hub.store.audit import month_of
-from hub.store.database import Database, Raced
 from hub.store.documents import Documents
 from hub.store.keys import SigningKey, SigningState, X509Record
-from hub.store.rotation import DataKey
+from hub.store.reseal import DataKey
+from hub.store.retry import attempt
 from hub.vault import KeyPurpose, KeyState, MasterKey, Vault, next_master_key
 from signing.keys import PublicKey, Purpose
 

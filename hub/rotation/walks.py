@@ -5,13 +5,13 @@ A walk keeps no record of how far it came. Beginning again finds by the rows the
 
 from collections.abc import Iterator, Sequence
 
-from hub.attempts import attempt
+from hub.db.database import Database
 from hub.store import documents as document_store
 from hub.store import keys as key_store
-from hub.store import rotation as store
-from hub.store.database import Database
+from hub.store import reseal as store
 from hub.store.documents import Document, Documents
-from hub.store.rotation import Place, Source, Texts
+from hub.store.reseal import Place, Source, Texts
+from hub.store.retry import attempt
 from hub.store.sealing import Key
 from hub.vault import KeyState, Vault
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from hub.db.database import Reader
 from hub.domain.certificate import ActKind, Standing, State
 from hub.domain.dates import from_int, from_micros
 from hub.store.certificates import VersionRecord
-from hub.store.database import Reader
 from hub.store.sealing import unseal
 from hub.vault import Vault
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from hub.db.database import Reader, Writer
 from hub.domain.case import CaseStatus, Person
 from hub.domain.dates import from_micros, to_micros
-from hub.store.database import Reader, Writer
 from hub.store.sealing import seal, unseal
 from hub.vault import Vault
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import rfc8785
 
+from hub.db.database import Database, Reader, Row, Writer
 from hub.domain.catalogue import Authority, Catalogue, CertificateType, Edition, Field, Material, Matter
 from hub.domain.certificate import State
 from hub.domain.dates import from_int, to_int
 from hub.domain.values import Column
-from hub.store.database import Database, Reader, Row, Writer
 
 REFRESH_S = 2.0
 _COUNTER = "catalogue"

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from hub.db.database import Reader, Row, Writer
 from hub.domain import certificate as rules
 from hub.domain.case import Person
 from hub.domain.certificate import Dates, Standing, State
 from hub.domain.dates import from_int, to_int
 from hub.domain.values import Value
-from hub.store.database import Reader, Row, Writer
 from hub.store.sealing import unseal
 from hub.vault import Vault
 

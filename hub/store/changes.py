@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from hub.db.database import Raced, Writer
 from hub.domain.certificate import ActKind, Standing
 from hub.domain.dates import day_of, to_int, to_micros
 from hub.domain.issuing import Signed
 from hub.domain.numbers import ORGANISATION_TYPES
 from hub.store.certificates import ISSUED, VersionRecord, sealed_version
-from hub.store.database import Raced, Writer
 from hub.store.ids import Ids
 from hub.store.sealing import seal
 from hub.vault import Vault

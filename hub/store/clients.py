@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from hub.db.database import Database, Reader, Row, Writer
 from hub.domain.caller import Clerk
 from hub.domain.dates import from_micros, to_micros
-from hub.store.database import Database, Reader, Row, Writer
 from hub.store.sealing import seal, unseal
 from hub.vault import Vault
 from signing import base64url

@@ -20,9 +20,9 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from hub.db.database import Database, DatabaseUnavailable, Duplicate, Reader, Row, StorageFull
 from hub.domain.dates import from_micros, to_micros
 from hub.durable import sync_folder
-from hub.store.database import Database, DatabaseUnavailable, Duplicate, Reader, Row, StorageFull
 from hub.store.keys import require_current
 from hub.store.sealing import key_text
 from hub.vault import Vault, VaultError
@@ -210,7 +210,7 @@ class Documents(Files):
         """Store a document, unless somebody was faster; the bytes that are stored, which are the only ones to give out.
 
         When it raises, nothing was given out, and nothing is on record but where a commit was not answered: then a row
-        that appears after all has its file. Raises StaleKeys: see `hub.attempts`.
+        that appears after all has its file. Raises StaleKeys: see `hub.store.retry`.
         """
         file, number = self._write(key, content)
         self._at_step("written")

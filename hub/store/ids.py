@@ -4,7 +4,7 @@ import secrets
 import threading
 from typing import Literal, get_args
 
-from hub.store.database import Database, Writer
+from hub.db.database import Database, Writer
 
 BLOCK = 1000
 SKIPPED = 2**31

@@ -4,11 +4,11 @@ from dataclasses import fields
 from datetime import date, datetime
 from typing import Any
 
+from hub.db.database import Reader, Row, Writer
 from hub.domain.case import Person
 from hub.domain.certificate import ActKind
 from hub.domain.dates import from_int, to_int, to_micros
 from hub.domain.issuing import Ending, Intent, Planned
-from hub.store.database import Reader, Row, Writer
 from hub.store.sealing import seal, unseal
 from hub.vault import Vault
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
-from hub.store.database import Reader, Row, Writer
+from hub.db.database import Reader, Row, Writer
 from hub.vault import KeyPurpose, KeyState, StaleKeys, Vault, WrappedKey
 from signing.keys import PublicKey, Purpose
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from hub.db.database import Reader, Row, Writer
 from hub.domain import numbers
 from hub.domain.case import Person
-from hub.store.database import Reader, Row, Writer
 from hub.store.ids import new_party
 from hub.store.sealing import seal
 from hub.vault import Vault, VaultError

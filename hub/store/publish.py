@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from hub.db import writable_cte
+from hub.db.database import Raced, Writer
+from hub.db.writable_cte import Insert
 from hub.domain.issuing import Intent
-from hub.store import cases, changes, differing, guarded, intents, keys, pushes
+from hub.store import cases, changes, intents, keys, postgres_guards, pushes
 from hub.store.changes import Change
-from hub.store.database import Raced, Writer
-from hub.store.guarded import Insert
 from hub.vault import StaleKeys, Vault
 
 
@@ -26,7 +27,7 @@ def publish(
     """Write everything; False when somebody else has finished this intent. Raises Raced, StaleKeys or KeyRetired."""
     kids = sorted({planned.kid for planned in intent.planned if planned.kind is not None})
     rows = sum(4 + len(change.holdings) for change in all_changes)
-    if kids and all(change.before is None for change in all_changes) and guarded.suits(writer, rows):
+    if kids and all(change.before is None for change in all_changes) and writable_cte.suits(writer, rows):
         return _publish_new(writer, vault, intent, kids, all_changes, case_row, sealed_reply)
     keys.require_current(writer, vault)
     if not intents.delete(writer, intent):
@@ -59,15 +60,15 @@ def _publish_new(
 ) -> bool:
     """New certificates only, as one statement."""
     month, _, _, digest = intent.push_key
-    missing = guarded.write(
+    missing = writable_cte.write(
         writer,
         (
-            differing.KEYS_CURRENT,
-            differing.keys_sign(len(kids)),
-            differing.INTENT_GONE,
-            differing.CASE_REPLACED,
+            postgres_guards.KEYS_CURRENT,
+            postgres_guards.keys_sign(len(kids)),
+            postgres_guards.INTENT_GONE,
+            postgres_guards.CASE_REPLACED,
             *(Insert(table, rows) for table, rows in changes.rows_of_new(all_changes)),
-            differing.PUSH_REPLIED,
+            postgres_guards.PUSH_REPLIED,
         ),
         {
             **case_row,
@@ -79,10 +80,10 @@ def _publish_new(
             "reply": sealed_reply,
         },
     )
-    if missing == differing.KEYS_CURRENT.name:
+    if missing == postgres_guards.KEYS_CURRENT.name:
         raise StaleKeys
-    if missing == differing.KEYS_SIGN:
+    if missing == postgres_guards.KEYS_SIGN:
         raise KeyRetired
-    if missing not in (None, differing.INTENT_GONE.name):
+    if missing not in (None, postgres_guards.INTENT_GONE.name):
         raise Raced
     return missing is None

@@ -6,11 +6,11 @@ from typing import Any
 
 import cbor2
 
+from hub.db.database import Duplicate, Raced, Reader, Writer
 from hub.domain.case import CaseStatus, Decision, Push
 from hub.domain.dates import to_micros
 from hub.store.audit import month_of
 from hub.store.cases import CaseRecord
-from hub.store.database import Duplicate, Raced, Reader, Writer
 from hub.store.sealing import key_text, seal, unseal
 from hub.vault import Vault
 

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from hub.db import writable_cte
+from hub.db.database import Duplicate, Raced, Writer
+from hub.db.writable_cte import Insert
 from hub.domain.errors import Refusal
-from hub.store import cases, certificates, differing, guarded, keys, parties, pushes
-from hub.store.database import Duplicate, Raced, Writer
-from hub.store.guarded import Insert
+from hub.store import cases, certificates, keys, parties, postgres_guards, pushes
 from hub.vault import StaleKeys, Vault
 
 
@@ -31,7 +32,7 @@ class Reservation:
 def reserve(writer: Writer, vault: Vault, reservation: Reservation) -> None:
     """Write all of it. Raises Raced or StaleKeys (do the work again), Refusal `number.taken` or `certificate.move`."""
     rows = 10 + len(reservation.handles) + sum(2 + len(person.blind) for person in reservation.people)
-    if not reservation.successions and not reservation.unchanged and guarded.suits(writer, rows):
+    if not reservation.successions and not reservation.unchanged and writable_cte.suits(writer, rows):
         _reserve_new(writer, vault, reservation)
         return
     keys.require_current(writer, vault)
@@ -58,12 +59,12 @@ def _reserve_new(writer: Writer, vault: Vault, reservation: Reservation) -> None
     people = parties.rows_of_new(reservation.people)
     case = reservation.case
     try:
-        missing = guarded.write(
+        missing = writable_cte.write(
             writer,
             (
-                differing.KEYS_CURRENT,
+                postgres_guards.KEYS_CURRENT,
                 Insert("pushes", [reservation.push], guards=True),
-                Insert("cases", [case], guards=True) if case["revision"] == 1 else differing.CASE_REPLACED,
+                Insert("cases", [case], guards=True) if case["revision"] == 1 else postgres_guards.CASE_REPLACED,
                 Insert("blind_index", numbers, "numbers", guards=True),
                 Insert("blind_index", [row for blind, _ in people for row in blind], "people"),
                 Insert("parties", [row for _, row in people]),
@@ -75,7 +76,7 @@ def _reserve_new(writer: Writer, vault: Vault, reservation: Reservation) -> None
         )
     except Duplicate:
         raise Raced from None
-    if missing == differing.KEYS_CURRENT.name:
+    if missing == postgres_guards.KEYS_CURRENT.name:
         raise StaleKeys
     if missing == "numbers":
         _require_free(writer, reservation)

@@ -4,8 +4,8 @@ import re
 import threading
 import time
 
+from hub.db.database import Database, DatabaseUnavailable
 from hub.store import keys as key_store
-from hub.store.database import Database, DatabaseUnavailable
 
 REFRESH_S = 2.0
 _DEFAULT_PORTS = {"http": "80", "https": "443"}

@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import date
 
 from hub.clock import Clock
+from hub.db.database import Database, DatabaseUnavailable
 from hub.domain.catalogue import Catalogue
 from hub.domain.dates import day_of
 from hub.store import acts
 from hub.store.acts import Why
 from hub.store.catalogue import CatalogueCache
 from hub.store.certificates import VersionRecord
-from hub.store.database import Database, DatabaseUnavailable
 from hub.verification import problems, shown
 from hub.verification.evidence import Evidence, Proof
 from hub.verification.records import Found

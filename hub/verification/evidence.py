@@ -6,13 +6,13 @@ from binascii import Error as Base64Error
 from dataclasses import dataclass, field
 from typing import Any
 
+from hub.db.database import DatabaseUnavailable
 from hub.domain import masking
 from hub.domain.case import Person
 from hub.domain.catalogue import Catalogue
 from hub.domain.certificate import Dates
 from hub.keyring import Keyring
 from hub.store.certificates import VersionRecord
-from hub.store.database import DatabaseUnavailable
 from hub.verification import problems
 from hub.verification.addresses import Addresses
 from hub.verification.verdict import Finding

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from hub.clock import Clock
-from hub.store.database import DatabaseUnavailable
+from hub.db.database import DatabaseUnavailable
 from hub.verification import problems
 from hub.verification.addresses import Addresses
 from hub.verification.answers import Answers

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from hub.db.database import Database, DatabaseUnavailable, Reader
 from hub.store import certificates, documents, retrievals
 from hub.store.certificates import VersionRecord
-from hub.store.database import Database, DatabaseUnavailable, Reader
 from hub.store.retrievals import Receipt
 from hub.vault import Vault, VaultError
 from hub.verification import problems

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from hub.clock import Clock
+from hub.db.database import Database, DatabaseUnavailable
 from hub.keyring import Keyring
 from hub.store.catalogue import CatalogueCache
-from hub.store.database import Database, DatabaseUnavailable
 from hub.vault import Vault
 from hub.verification import problems
 from hub.verification.addresses import Addresses

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 
 from hub.clock import Clock
+from hub.db.database import Database
 from hub.domain import certificate as rules
 from hub.domain.certificate import Dates, Standing, State
 from hub.domain.dates import day_of, from_int, to_micros
 from hub.domain.errors import Refusal
 from hub.keyring import Keyring
 from hub.store import certificates
-from hub.store.database import Database
 from hub.vault import Vault
 from hub.verification.addresses import Addresses
 from signing import status

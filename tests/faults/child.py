@@ -19,13 +19,13 @@ from typing import Any
 
 from hub.backup import Place
 from hub.clock import Clock
+from hub.db.database import DatabaseUnavailable
+from hub.db.schema import WrongSchema
 from hub.domain.errors import Refusal
 from hub.initialisation import initialise
 from hub.moving import move
 from hub.parts import Parts, open_parts, restore_into
 from hub.settings import Settings
-from hub.store.database import DatabaseUnavailable
-from hub.store.schema import WrongSchema
 from hub.vault import VaultError
 from signing.errors import KeyMissing
 from tests import city as c

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hub.db.database import DatabaseUnavailable
 from hub.domain.errors import Refusal
 from hub.parts import Parts
-from hub.store.database import DatabaseUnavailable
 from hub.worker import Worker
 from tests.faults import acts
 from tests.faults.acts import Body, certificate, completed, somebody

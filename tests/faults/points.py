@@ -10,9 +10,9 @@ from typing import Any
 
 import psycopg
 
-from hub.store.database import Writer
-from hub.store.postgres import PostgresDatabase
-from hub.store.sqlite import SqliteDatabase
+from hub.db.database import Writer
+from hub.db.postgres import PostgresDatabase
+from hub.db.sqlite import SqliteDatabase
 from indexer.elastic_client import _Node
 
 BEFORE_COMMIT, IN_COMMIT, AFTER_COMMIT = "before COMMIT", "in COMMIT", "after COMMIT"

@@ -12,7 +12,7 @@ from hub.domain.errors import Refusal
 from hub.initialisation import initialise
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
-from hub.store import certificates, intents, parties, walk
+from hub.store import certificates, check_rows, intents, parties
 from hub.verification.verdict import VerdictState
 from tests import city as c
 from tests import engines
@@ -93,7 +93,7 @@ def picture(parts: Parts, *case_numbers: str) -> Picture:
         assert parts.verification.verify_code(version.code).state is VerdictState.of(state)
         assert parts.verification.verify_credential(version.credential).state is VerdictState.of(state)
         seen.append((version.number, version.version, state.value, version.revision))
-    for kind, value in walk.handles_without_version(parts.database.reader):
+    for kind, value in check_rows.handles_without_version(parts.database.reader):
         if kind == certificates.CODE:
             assert parts.verification.verify_code(value).state is VerdictState.NOT_FOUND
         else:

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from hub.db import sqlite
+from hub.db.database import Writer
+from hub.db.sqlite import SqliteWriter
 from hub.domain import case as case_rules
 from hub.domain.certificate import ActKind
-from hub.store import changes, intents, pushes, sqlite
+from hub.store import changes, intents, pushes
 from hub.store import publish as publishing
 from hub.store import reserve as reserving
-from hub.store.database import Writer
-from hub.store.sqlite import SqliteWriter
 
 
 def guard_ignored() -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hub.check import check
+from hub.db.database import DatabaseUnavailable
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
-from hub.store.database import DatabaseUnavailable
 from hub.worker import finish_due
 from indexer.faults import DirectoryUnavailable
 from tests import elastic, engines, netproxy

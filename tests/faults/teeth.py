@@ -73,7 +73,7 @@ BUGS = (
     ),
     Bug(
         "a commit whose connection was lost is answered",
-        "hub/store/postgres.py",
+        "hub/db/postgres.py",
         'if self._control(connection, "COMMIT") != "COMMIT":',
         'done = "COMMIT"\n        with suppress(DatabaseUnavailable):\n'
         '            done = self._control(connection, "COMMIT")\n        if done != "COMMIT":',
@@ -81,28 +81,28 @@ BUGS = (
     ),
     Bug(
         "a transaction that has failed is committed, and nobody looks at the answer",
-        "hub/store/postgres.py",
+        "hub/db/postgres.py",
         'if self._control(connection, "COMMIT") != "COMMIT":',
         'if not self._control(connection, "COMMIT"):',
         "tests/test_engines.py::test_a_transaction_that_has_failed_is_never_acknowledged",
     ),
     Bug(
         "a snapshot sees what is committed meanwhile",
-        "hub/store/postgres.py",
+        "hub/db/postgres.py",
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         "BEGIN READ ONLY",
         "tests/test_engines.py::test_writes_do_not_nest_and_a_snapshot_stands_still",
     ),
     Bug(
         "two sequencers at once",
-        "hub/store/postgres.py",
+        "hub/db/postgres.py",
         'return row is not None and bool(row["mine"])',
         "return row is not None",
         "tests/test_engines.py::test_only_one_sequences_at_a_time",
     ),
     Bug(
         "the feed goes by entries, past those that are committed late",
-        "hub/store/differing.py",
+        "hub/store/postgres_guards.py",
         "(SELECT COALESCE(MAX(position), 0) FROM ledger) + row_number() OVER (ORDER BY g.entry)",
         "g.entry",
         "tests/test_engines.py::test_a_reader_after_a_position_never_misses_a_late_commit",

@@ -11,11 +11,11 @@ from typing import Any
 
 from hub.backup import Place
 from hub.check import check
+from hub.db import engines as store_engines
+from hub.db import schema
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
-from hub.store import engines as store_engines
 from hub.store import keys as key_store
-from hub.store import schema
 from hub.store.keys import SigningState
 from hub.vault import KeyPurpose
 from signing.keys import Purpose

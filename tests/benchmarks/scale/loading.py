@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from hub.attempts import attempt
 from hub.domain import numbers
 from hub.domain.case import CaseStatus
 from hub.domain.certificate import ActKind, Standing
@@ -16,9 +15,10 @@ from hub.domain.issuing import Ending, Signed
 from hub.issuance.drafting import Draft, Drafting
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
-from hub.store import bulk, cases, certificates, changes, parties
+from hub.store import bulk_insert, cases, certificates, changes, parties
 from hub.store.cases import CaseRecord
 from hub.store.changes import Act, Change
+from hub.store.retry import attempt
 from signing import codes, identifier
 from tests.benchmarks.scale import plausible
 from tests.benchmarks.scale.city import GRANT
@@ -55,20 +55,20 @@ class Loader:
         there = parties.holders_of_numbers(self._parts.database.reader, self._parts.vault, texts)
         return [item for text, item in texts.items() if text not in there]
 
-    def prepared(self, items: list[Plausible]) -> bulk.Batch:
+    def prepared(self, items: list[Plausible]) -> bulk_insert.Batch:
         """The rows of new certificates, one in each case."""
         people = tuple(holder for item in items for holder in item.pushed.holders)
         resolved = parties.resolve(self._parts.database.reader, self._parts.vault, people)
         by_text = {parties.text_of(one.person): one.party for one in resolved}
         made = [self._arrival(item, by_text) for item in items]
-        return bulk.Batch(resolved, tuple(arrival for arrival, _ in made), tuple(case for _, case in made))
+        return bulk_insert.Batch(resolved, tuple(arrival for arrival, _ in made), tuple(case for _, case in made))
 
-    def insert(self, batch: bulk.Batch) -> None:
+    def insert(self, batch: bulk_insert.Batch) -> None:
         """In one transaction."""
         with self._parts.database.write() as writer:
-            bulk.insert(writer, self._parts.vault, batch)
+            bulk_insert.insert(writer, self._parts.vault, batch)
 
-    def _arrival(self, item: Plausible, by_text: dict[str, int]) -> tuple[bulk.Arrival, dict[str, object]]:
+    def _arrival(self, item: Plausible, by_text: dict[str, int]) -> tuple[bulk_insert.Arrival, dict[str, object]]:
         holders = tuple(by_text[parties.text_of(holder)] for holder in item.pushed.holders)
         home, certificate = holders[0], self._parts.ids.take("certificate")
         now = self._parts.clock.now()
@@ -78,7 +78,7 @@ class Loader:
         act = Act(ActKind.ISSUED, Standing.ACTIVE, item.pushed.issued_on, now, CLIENT)
         place = (item.authority, item.case_number)
         change = changes.first_version(self._parts.vault, self._parts.ids, signed, act, *place)
-        return bulk.Arrival(change, number), cases.row_of(
+        return bulk_insert.Arrival(change, number), cases.row_of(
             self._parts.vault, _case(item, holders, (home, certificate, 1)), now
         )
 
@@ -107,7 +107,7 @@ class Loader:
         with self._parts.database.write() as writer:
             for change, case in happened:
                 changes.apply(writer, change)
-                writer.insert_many("handles", bulk.handles_of(change))
+                writer.insert_many("handles", bulk_insert.handles_of(change))
                 writer.insert_many("cases", case)
 
     def _happens(self, item: Plausible, key: tuple[int, int]) -> tuple[Change, list[dict[str, object]]]:

@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
+from hub.db.tables import metadata
 from hub.settings import Settings
-from hub.store.tables import metadata
 from tests.benchmarks import floors
 
 Tables = Sequence[tuple[str, Sequence[Mapping[str, Any]]]]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hub import indexes
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
-from hub.store import bulk, walk
+from hub.store import bulk_insert, check_rows
 from tests.benchmarks.scale import asking, entries, loading, plausible, repository
 from tests.benchmarks.scale.asking import Times
 from tests.benchmarks.scale.plausible import Stage
@@ -74,7 +74,7 @@ def grow(settings: Settings, plan: Plan, stages: list[Stage], codes: list[str], 
         tell("giving positions")
         sequenced = sequence(parts)
         database.settle()
-        sizes = Sizes(walk.count_certificates(parts.database.reader), database.sizes())
+        sizes = Sizes(check_rows.count_certificates(parts.database.reader), database.sizes())
         tell("rebuilding the directory")
         rebuilt = _rebuild(parts, sizes)
         tell("the bulk path beside the bare engine")
@@ -135,7 +135,7 @@ def _bulk(parts: Parts, database: repository.Bare, plan: Plan, stage: Stage) -> 
     ours, bare, rows, codes = [], [], [], []
     for n, items in enumerate(loading.batches(plausible.certificates(plan.seed, beside, 0), plan.batch)):
         batch = loader.prepared(loader.missing(items))
-        tables = [(name, some) for name, some in bulk.tables(batch) if some]
+        tables = [(name, some) for name, some in bulk_insert.tables(batch) if some]
         if not tables:
             continue
         rows.append(sum(len(some) for _, some in tables))

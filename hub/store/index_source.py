@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hub.store.database import Reader, Row
+from hub.db.database import Reader, Row
 from hub.store.sealing import unseal
 from hub.vault import Vault, VaultError
 

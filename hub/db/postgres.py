@@ -15,8 +15,8 @@ from typing import Any, Literal
 import psycopg
 from psycopg.pq import ExecStatus, TransactionStatus
 
-from hub.store.connections import Connection, Connections, Limits
-from hub.store.database import DatabaseUnavailable, Values, insertion
+from hub.db.database import DatabaseUnavailable, Values, insertion
+from hub.db.postgres_pool import Connection, Connections, Limits
 
 LOCKS = 0x68756200
 """Advisory locks of the hub are (this, n): 1 every write, beyond that one for each job that only one may do."""

@@ -5,7 +5,7 @@ They name a certificate and a party by their keys, and the engine's own code for
 
 from collections.abc import Sequence
 
-from hub.store.database import Reader, Writer
+from hub.db.database import Reader, Writer
 
 Key = tuple[int, int]
 """(home, certificate)."""

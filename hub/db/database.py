@@ -1,6 +1,6 @@
 """What the store and the steps know of a database: readers, one write at a time, and faults in the program's words.
 
-Two engines stand behind this face: `hub.store.sqlite`, one file beside the documents, and `hub.store.postgres`, a
+Two engines stand behind this face: `hub.db.sqlite`, one file beside the documents, and `hub.db.postgres`, a
 server. Statements are one text for both, with parameters `:name`. On SQLite one writer works at a time. On PostgreSQL
 many do, so that whatever is decided inside a `write()` must hang on what its own statements changed (a count of rows,
 RETURNING, Duplicate), on a row that is `held`, or must be a `write(alone=True)`.

@@ -20,7 +20,7 @@ from psycopg.types.numeric import Int8BinaryDumper
 from psycopg.types.string import StrBinaryDumper
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
-from hub.store.database import DatabaseUnavailable, Duplicate, LostTurn, StorageFull
+from hub.db.database import DatabaseUnavailable, Duplicate, LostTurn, StorageFull
 
 Connection = psycopg.Connection[Any]
 

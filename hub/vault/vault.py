@@ -15,19 +15,7 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hub.master_key import KeyPurpose, KeyState, MasterKey, VaultError, WrappedKey, next_master_key
-
-__all__ = [
-    "BLIND_BYTES",
-    "KeyPurpose",
-    "KeyState",
-    "MasterKey",
-    "StaleKeys",
-    "Vault",
-    "VaultError",
-    "WrappedKey",
-    "next_master_key",
-]
+from hub.vault.master_key import KeyPurpose, KeyState, MasterKey, VaultError, WrappedKey
 
 _FORMAT = b"\x01"
 _NONCE = 12

@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from hub.db.database import WrongDatabase
 from hub.durable import sync_folder
-from hub.store.database import WrongDatabase
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from hub.db.database import Duplicate, Raced, Writer
 from hub.store import certificates, changes, keys, parties
 from hub.store.changes import Change
-from hub.store.database import Duplicate, Raced, Writer
 from hub.store.parties import Resolved
 from hub.store.publish import require_in_use
 from hub.vault import Vault

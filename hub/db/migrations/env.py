@@ -1,8 +1,8 @@
-"""Alembic's entry: runs each migration in one transaction, on the connection that `hub.store.schema` hands over."""
+"""Alembic's entry: runs each migration in one transaction, on the connection that `hub.db.schema` hands over."""
 
 from alembic import context
 
-from hub.store.tables import metadata
+from hub.db.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hub.db import moved_marker
+from hub.db.database import Database
+from hub.db.sqlite import SqliteDatabase
 from hub.settings import Settings
-from hub.store import moved
-from hub.store.database import Database
-from hub.store.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
-    from hub.store.server import Address
+    from hub.db.postgres_server import Address
 
 LONG_STATEMENT_S = 600.0
 """For background work and commands: walks of everything, which nobody waits for at a counter."""
@@ -32,10 +32,10 @@ def place_of(settings: Settings, *, patient: bool = True) -> "Path | Address":
     Raises WrongDatabase where the settings cannot be read as a place, and for a file that was moved to a server.
     """
     if settings.database_url is None:
-        moved.require_not(embedded_path(settings))
+        moved_marker.require_not(embedded_path(settings))
         return embedded_path(settings)
-    from hub.store import server
-    from hub.store.connections import Limits
+    from hub.db import postgres_server
+    from hub.db.postgres_pool import Limits
 
     limits = Limits(
         connections=settings.database_connections,
@@ -46,7 +46,7 @@ def place_of(settings: Settings, *, patient: bool = True) -> "Path | Address":
     )
     if patient:
         limits = replace(limits, statement_s=LONG_STATEMENT_S, wait_s=max(limits.wait_s, limits.connect_s))
-    return server.address(
+    return postgres_server.address(
         settings.database_url, settings.database_password_file, settings.database_service_role, limits
     )
 
@@ -55,33 +55,33 @@ def opened(place: "Path | Address") -> Database:
     """The database at a place, for whoever serves; raises WrongDatabase and DatabaseUnavailable."""
     if isinstance(place, Path):
         return SqliteDatabase(place)
-    from hub.store import server
+    from hub.db import postgres_server
 
-    return server.opened(place)
+    return postgres_server.opened(place)
 
 
 def opened_as_owner(place: "Path | Address") -> Database:
     """The same for `hub init`, which may do more than the service."""
     if isinstance(place, Path):
         return SqliteDatabase(place)
-    from hub.store import server
+    from hub.db import postgres_server
 
-    return server.opened_as_owner(place)
+    return postgres_server.opened_as_owner(place)
 
 
 def beyond_need(place: "Path | Address") -> list[str]:
     """Tables on which whoever serves may do more than it must; none for a file."""
     if isinstance(place, Path):
         return []
-    from hub.store import server
+    from hub.db import postgres_server
 
-    return server.beyond_need(place)
+    return postgres_server.beyond_need(place)
 
 
 def lacks_service_role(place: "Path | Address") -> bool:
     """Whether a server has no role that the service could work as, so that it works as the owner of the tables."""
     if isinstance(place, Path):
         return False
-    from hub.store import server
+    from hub.db import postgres_server
 
-    return server.lacks_service_role(place)
+    return postgres_server.lacks_service_role(place)

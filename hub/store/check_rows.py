@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hub.store.database import Reader, Row
+from hub.db.database import Reader, Row
 
 
 @dataclass(frozen=True, slots=True)

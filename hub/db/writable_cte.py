@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from hub.store.database import Values, Writer
+from hub.db.database import Values, Writer
 
 MAY_BE_NULL = {
     "certificates": {"valid_until": "INTEGER", "superseded_on": "INTEGER", "organisation": "TEXT"},

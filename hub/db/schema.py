@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hub.store.database import Database, DatabaseUnavailable, StorageFull
-from hub.store.sqlite import SqliteDatabase
+from hub.db.database import Database, DatabaseUnavailable, StorageFull
+from hub.db.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.engine import Connection
 
-    from hub.store.server import Address
+    from hub.db.postgres_server import Address
 
 HEAD = "0001"
 """The newest migration of this release; a test compares it with the folder. See `works_on` for what the name says."""
@@ -145,14 +145,14 @@ def _migrate_file(path: Path) -> bool:
 
 
 def _migrate_server(place: "Address") -> bool:
-    from hub.store import server
+    from hub.db import postgres_server
 
-    with server.alone(place) as connection:
-        done = _is_behind(server.revision(connection))
+    with postgres_server.alone(place) as connection:
+        done = _is_behind(postgres_server.revision(connection))
         if done:
             _upgrade_server(place)
-        if server.revision(connection) == HEAD:  # what a newer release has given is for it to say
-            server.give_rights(connection, place.service_role)
+        if postgres_server.revision(connection) == HEAD:  # what a newer release has given is for it to say
+            postgres_server.give_rights(connection, place.service_role)
     return done
 
 
@@ -171,7 +171,7 @@ def _upgrade_server(place: "Address") -> None:
     from alembic import command
     from sqlalchemy.exc import DBAPIError
 
-    from hub.store import server
+    from hub.db import postgres_server
 
     until = time.monotonic() + PATIENCE_S
     while True:
@@ -182,8 +182,8 @@ def _upgrade_server(place: "Address") -> None:
                 command.upgrade(_config(connection), "head")
             return
         except DBAPIError as error:
-            if not server.is_in_use(error.orig):
-                server.tell(error.orig)
+            if not postgres_server.is_in_use(error.orig):
+                postgres_server.tell(error.orig)
                 raise
         if time.monotonic() > until:
             raise TablesInUse("a table was in use all the time: nothing was changed")
@@ -225,7 +225,7 @@ def differences(place: "Path | Address") -> list[object]:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from hub.store.tables import metadata
+    from hub.db.tables import metadata
 
     with _connection(place) as connection:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))

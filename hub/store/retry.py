@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from hub.store.database import DatabaseUnavailable, Raced
+from hub.db.database import DatabaseUnavailable, Raced
 from hub.vault import StaleKeys, Vault
 
 ATTEMPTS = 20

@@ -1,7 +1,7 @@
 """Whole tables, row by row, without knowing what they mean: for backups, and from one engine to another.
 
 Rows are tuples of integers, texts, bytes and None in the order of the columns, which mean the same on both engines
-(hub.store.tables). Reading goes by the primary key in small batches, so that any number of rows needs little memory;
+(hub.db.tables). Reading goes by the primary key in small batches, so that any number of rows needs little memory;
 inside one `snapshot()` all of them are of one moment.
 """
 
@@ -12,8 +12,8 @@ from functools import cache
 
 import cbor2
 
+from hub.db.database import Reader, Writer
 from hub.db.sealed_columns import SEALED
-from hub.store.database import Reader, Writer
 
 Value = int | str | bytes | None
 Row = tuple[Value, ...]
@@ -39,7 +39,7 @@ class Shape:
 @cache
 def shapes() -> tuple[Shape, ...]:
     """Every table of this release, in a fixed order."""
-    from hub.store.tables import metadata  # brings SQLAlchemy with it, which nothing else needs at run time
+    from hub.db.tables import metadata  # brings SQLAlchemy with it, which nothing else needs at run time
 
     return tuple(
         Shape(

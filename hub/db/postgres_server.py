@@ -15,10 +15,10 @@ import psycopg
 from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from hub.store.connections import Limits, in_our_words
-from hub.store.database import DatabaseUnavailable, Writer, WrongDatabase
-from hub.store.postgres import LOCKS, PostgresDatabase
-from hub.store.rights import BEYOND, MISSING, fitting, grants, not_needed
+from hub.db.database import DatabaseUnavailable, Writer, WrongDatabase
+from hub.db.postgres import LOCKS, PostgresDatabase
+from hub.db.postgres_pool import Limits, in_our_words
+from hub.db.postgres_roles import BEYOND, MISSING, fitting, grants, not_needed
 
 OLDEST = 15
 _ASK_AGAIN_S = 0.1

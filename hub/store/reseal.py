@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from hub.db.database import Reader, Writer
 from hub.db.sealed_columns import SEALED
 from hub.domain.numbers import number_text, party_text
-from hub.store import differing, documents, intents
-from hub.store.database import Reader, Writer
+from hub.store import documents, intents, postgres_guards
 from hub.store.parties import NUMBER, PARTY
 from hub.store.sealing import Key, key_text, unseal
 from hub.vault import KeyPurpose, KeyState, Vault, VaultError, WrappedKey
@@ -109,7 +109,7 @@ def reseal(vault: Vault, place: Place, key: Key, sealed: bytes) -> bytes | None:
 def swap(writer: Writer, place: Place, key: Key, before: bytes, after: bytes) -> bool:
     """Replace a sealed value if it is still the one that was read; False when a writer was faster."""
     if place.table == "acts" and writer.engine == "postgresql":  # which the service may not update
-        row = writer.one(differing.RESEAL_ACT, {"before": before, "after": after, **_values(key)})
+        row = writer.one(postgres_guards.RESEAL_ACT, {"before": before, "after": after, **_values(key)})
         return row is not None and row["changed"] == 1
     where = " AND ".join(f"{name} = :k{i}" for i, name in enumerate(place.key))
     return (

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from hub.store.database import Reader
+from hub.db.database import Reader
 
 COUNTED_AT_MOST = 100_000
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 
+from hub.db.database import Writer
 from hub.domain.dates import SHANGHAI, day_of, to_int
 from hub.domain.errors import Refusal
 from hub.settings import Settings
-from hub.store.database import Writer
 
 CLERK = 1
 CLIENT = 2

@@ -16,8 +16,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from hub.store import moved
-from hub.store.database import DatabaseUnavailable, Duplicate, StorageFull, Values, insertion
+from hub.db import moved_marker
+from hub.db.database import DatabaseUnavailable, Duplicate, StorageFull, Values, insertion
 
 _BUSY_S = 5.0
 _LOOK_S = 1.0
@@ -137,7 +137,7 @@ class SqliteDatabase:
     def __init__(self, path: Path, *, being_moved: bool = False) -> None:
         """being_moved: for whoever moves it to a server, and for nobody else."""
         self.path = path
-        self._moved = None if being_moved else str(moved.path_of(path))
+        self._moved = None if being_moved else str(moved_marker.path_of(path))
         self._local = threading.local()
         self._writing = threading.Lock()
         self._writing_thread = 0
@@ -231,7 +231,7 @@ class SqliteDatabase:
 
     def _require_file(self) -> None:
         if self._moved is not None and os.path.exists(self._moved):  # noqa: PTH110 (at every write)
-            moved.require_not(self.path)
+            moved_marker.require_not(self.path)
         found = _inode(self._file_path)
         self._file = self._file or found
         if found is None or found != self._file:

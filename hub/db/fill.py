@@ -10,13 +10,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from hub.store import copying, schema
-from hub.store.copying import Row, Shape
-from hub.store.database import Database, Reader, StorageFull, Writer
-from hub.store.sqlite import SqliteDatabase
+from hub.db import schema, table_copy
+from hub.db.database import Database, Reader, StorageFull, Writer
+from hub.db.sqlite import SqliteDatabase
+from hub.db.table_copy import Row, Shape
 
 if TYPE_CHECKING:
-    from hub.store.server import Address
+    from hub.db.postgres_server import Address
 
 Tables = Iterator[tuple[Shape, Sequence[str], Iterator[list[Row]]]]
 """For every table the order of the columns, and the rows, some at a time."""
@@ -86,7 +86,7 @@ class _FileFilling:
     def put(self, shape: Shape, rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
         """A commit for every batch: nobody knows the file yet."""
         with self._database.write() as writer:
-            copying.put(writer, shape, rows, columns)
+            table_copy.put(writer, shape, rows, columns)
 
     def write(self) -> AbstractContextManager[Writer]:
         return self._database.write()
@@ -138,7 +138,7 @@ class _ServerFilling:
         return self._writer
 
     def put(self, shape: Shape, rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
-        copying.put(self._writer, shape, rows, columns)
+        table_copy.put(self._writer, shape, rows, columns)
 
     @contextmanager
     def write(self) -> Iterator[Writer]:
@@ -158,31 +158,31 @@ class BlankServer:
 
     def require_empty(self) -> None:
         """Tables of this release may be there, if nothing is in them."""
-        from hub.store import server
+        from hub.db import postgres_server
 
-        server.require_empty(self._place, schema.HEAD, [shape.name for shape in copying.shapes()])
+        postgres_server.require_empty(self._place, schema.HEAD, [shape.name for shape in table_copy.shapes()])
 
     def is_filled(self, mark: str) -> bool:
         """Waits for a filling whose process was killed and that the server has not ended yet."""
-        from hub.store import server
+        from hub.db import postgres_server
 
-        return mark != "" and server.mark_of(self._place) == mark
+        return mark != "" and postgres_server.mark_of(self._place) == mark
 
     @contextmanager
     def filling(self, mark: str) -> Iterator[Filling]:
         """One transaction beside the making of the tables, which does no harm by itself."""
-        from hub.store import server
+        from hub.db import postgres_server
 
         schema.migrate(self._place)
-        database = server.opened_as_owner(self._place)
+        database = postgres_server.opened_as_owner(self._place)
         try:
             with database.write(alone=True) as writer:
-                server.require_no_rows(writer, [shape.name for shape in copying.shapes()])
+                postgres_server.require_no_rows(writer, [shape.name for shape in table_copy.shapes()])
                 yield _ServerFilling(writer)
-                server.leave_mark(writer, mark)
+                postgres_server.leave_mark(writer, mark)
         finally:
             database.close()
-        server.analyse(self._place)
+        postgres_server.analyse(self._place)
 
 
 def blank(place: "Path | Address", staging: Path) -> Blank:

@@ -8,8 +8,8 @@ its cursor, and moves the cursor when what it made of that can be found.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hub.store import differing
-from hub.store.database import Reader, Writer
+from hub.db.database import Reader, Writer
+from hub.store import postgres_guards
 
 Key = tuple[int, int]
 """(home, certificate)."""
@@ -47,7 +47,7 @@ def sequence(writer: Writer, limit: int) -> int:
     if not writer.is_mine("sequencer"):
         return 0
     if writer.engine == "postgresql":
-        return writer.run(differing.SEQUENCE, {"limit": limit})
+        return writer.run(postgres_guards.SEQUENCE, {"limit": limit})
     chosen = writer.all(
         "SELECT o.entry FROM outbox o WHERE NOT EXISTS (SELECT 1 FROM outbox b WHERE b.home = o.home"
         " AND b.certificate = o.certificate AND b.revision < o.revision) ORDER BY o.entry LIMIT :limit",

@@ -1,7 +1,7 @@
 """The few statements that are not one text for both engines, and why."""
 
+from hub.db.writable_cte import Guard
 from hub.store import cases, intents, pushes
-from hub.store.guarded import Guard
 
 KEYS_CURRENT = Guard(
     "keys_current",
@@ -10,7 +10,7 @@ KEYS_CURRENT = Guard(
 INTENT_GONE = Guard("intent_gone", f"{intents.GONE} AND {{before}} RETURNING 1")
 CASE_REPLACED = Guard("case_replaced", f"{cases.REPLACED} AND {{before}} RETURNING 1")
 PUSH_REPLIED = Guard("push_replied", f"{pushes.REPLIED} AND {{before}} RETURNING 1")
-"""PostgreSQL: the guards of reserve and publish, which are one statement each (hub.store.guarded)."""
+"""PostgreSQL: the guards of reserve and publish, which are one statement each (hub.db.writable_cte)."""
 KEYS_SIGN = "keys_sign"
 
 
