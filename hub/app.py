@@ -10,33 +10,32 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import hub
-from hub import logs
 from hub.api import (
     cases,
     catalogue,
     certificates,
     counter,
     directory,
-    exchange,
     lifecycle,
     pages,
-    problems,
-    published,
     tokens,
     verifications,
+    well_known,
 )
 from hub.api.docs import documentation_routes
-from hub.api.document import FramedRoute, document
-from hub.api.endpoint import Routes
-from hub.api.exchange import KEY, Exchange
-from hub.api.frame import Rooms, Served, send_reply
 from hub.api.health import Watched, gauges, operator_routes
-from hub.api.lanes import open_lanes
 from hub.domain.errors import Refusal
-from hub.metrics import Metrics
 from hub.parts import Parts
+from hub.runtime import logs
+from hub.web import exchange, problems
+from hub.web.endpoint import Routes
+from hub.web.exchange import KEY, Exchange
+from hub.web.frame import Rooms, Served, send_reply
+from hub.web.lanes import open_lanes
+from hub.web.metrics import Metrics
+from hub.web.openapi import FramedRoute, document
 
-_MODULES = (pages, verifications, cases, counter, directory, certificates, lifecycle, catalogue, tokens, published)
+_MODULES = (pages, verifications, cases, counter, directory, certificates, lifecycle, catalogue, tokens, well_known)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 _log = logs.get("http")

@@ -11,7 +11,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hub.clock import Clock
 from hub.db.database import Database, Raced, Writer
 from hub.domain import permission
 from hub.domain.caller import Caller, Clerk
@@ -19,6 +18,7 @@ from hub.domain.case_number import case_number as checked_case_number
 from hub.domain.catalogue import Catalogue, Matter
 from hub.domain.dates import day_of
 from hub.domain.permission import CaseFacts
+from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.store import cases, clients, people_seen
 from hub.store.audit import Record

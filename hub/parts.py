@@ -9,25 +9,26 @@ from hub import indexes
 from hub.access import Access
 from hub.backup import Backup, Restore, Target
 from hub.backup.place import RESTORING, is_unfinished
-from hub.clock import Clock
 from hub.db import engines, moved_marker, schema
 from hub.db.database import Database, WrongDatabase
 from hub.db.fill import blank
 from hub.directory import Directory
+from hub.documents.render_queue import Rendering
+from hub.documents.rendition import Rendition
 from hub.holdings import Holdings
 from hub.intake import Intake
 from hub.issuance import Issuance
-from hub.keyring import Keyring
+from hub.keys.generate import SigningKeys
+from hub.keys.keyring import Keyring
+from hub.keys.x509_publication import X509Publication
 from hub.lifecycle import Lifecycle
 from hub.lookup import Lookup
 from hub.records import Records
 from hub.registration import Registration
-from hub.rendering import Rendering
-from hub.rendition import Rendition
 from hub.retrieval import Retrieval
 from hub.rotation import Rotation
+from hub.runtime.clock import Clock
 from hub.settings import Settings
-from hub.signing_keys import SigningKeys
 from hub.store import keys as key_store
 from hub.store.audit import Audit
 from hub.store.catalogue import CatalogueCache
@@ -35,7 +36,6 @@ from hub.store.documents import Documents
 from hub.store.ids import Ids
 from hub.vault import MasterKey, Vault
 from hub.verification import Verification
-from hub.x509_publication import X509Publication
 from indexer.engine import DirectoryEngine
 from signing import glyphs
 from signing.keys import KeyFolder

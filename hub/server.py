@@ -11,10 +11,10 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from hub import logs
-from hub.api.connection import Connection
 from hub.app import create_app
 from hub.parts import Parts
+from hub.runtime import logs
+from hub.web.connection import Connection
 
 BACKLOG = 1024
 KEEP_ALIVE_S = 30

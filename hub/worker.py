@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Event, Thread
 
-from hub import heartbeat, logs
 from hub.db.database import DatabaseUnavailable
 from hub.parts import Parts
+from hub.runtime import heartbeat, logs
 from hub.store import clients, intents, people_seen
 from indexer.faults import DirectoryUnavailable
 from signing.errors import KeyMissing

@@ -12,9 +12,9 @@ import jwt as pyjwt
 
 from hub.access import Access
 from hub.access.assertion import read_key
-from hub.clock import Clock
-from hub.initialisation import initialise
+from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
+from hub.runtime.clock import Clock
 from hub.settings import Settings
 from signing.keys import kid_of
 

@@ -10,16 +10,16 @@ import httpx
 import structlog
 from pydantic import BaseModel
 
-from hub import logs
 from hub.access.assertion import sign_assertion
-from hub.api.endpoint import ANY_TOKEN, PUBLIC_ACCESS, Answer, Call, Lane, Routes
 from hub.app import _log as app_log
 from hub.app import build
 from hub.db.database import DatabaseUnavailable, StorageFull
 from hub.domain.errors import FieldError, Refusal
-from hub.initialisation import initialise
+from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
+from hub.runtime import logs
 from hub.settings import Settings
+from hub.web.endpoint import ANY_TOKEN, PUBLIC_ACCESS, Answer, Call, Lane, Routes
 from signing.errors import KeyMissing
 from tests.serving import served
 

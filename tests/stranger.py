@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from hub.domain.certificate import State
-from hub.keyring import Keyring
+from hub.keys.keyring import Keyring
 from hub.store.catalogue import CatalogueCache
 from hub.store.certificates import VersionRecord
 from hub.verification import Finding, Verdict, Verification

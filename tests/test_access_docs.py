@@ -13,7 +13,7 @@ import pytest
 
 from hub.app import create_app
 from hub.domain.caller import SCOPES
-from hub.initialisation import initialise
+from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.store import keys as key_store

@@ -13,10 +13,10 @@ import jwt as pyjwt
 import pytest
 
 from hub.access.assertion import read_key, sign_assertion
-from hub.access.attempts import FAILURES_A_MINUTE, FailedLogins, Verified, VerifiedTokens
+from hub.access.caches import FAILURES_A_MINUTE, FailedLogins, Verified, VerifiedTokens
 from hub.domain.errors import Refusal
+from hub.keys.generate import Wanted
 from hub.parts import keys_folder, open_parts
-from hub.signing_keys import Wanted
 from hub.store import clients as client_store
 from hub.store import keys as key_store
 from signing import base64url

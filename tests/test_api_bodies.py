@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from hub.api import body
 from hub.domain.errors import Refusal
+from hub.web import request_body
 from tests import framed
 from tests.serving import connected, head, problem_of, read_reply
 
@@ -124,14 +124,14 @@ def test_what_bodies_take_is_given_back(hub):
 
 
 def test_room_for_bodies_is_limited():
-    room = body.Room(10)
-    with body.Place(room) as place:
+    room = request_body.Room(10)
+    with request_body.Place(room) as place:
         place.take(10)
         with pytest.raises(Refusal):
             place.take(1)
-        with pytest.raises(Refusal), body.Place(room) as other:
+        with pytest.raises(Refusal), request_body.Place(room) as other:
             other.take(1)
-    with body.Place(room) as other:
+    with request_body.Place(room) as other:
         other.take(10)
 
 

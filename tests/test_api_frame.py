@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hub.api import problems
 from hub.domain.errors import TITLES
+from hub.web import problems
 from tests import framed
 from tests.framed import SECRET, gate, running
 from tests.serving import exchange, head, problem_of

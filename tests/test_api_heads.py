@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from hub.api import connection as connections
+from hub.web import connection as connections
 from tests import framed
 from tests.serving import connected, exchange, head, problem_of, read_reply
 

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from hub.access import ASSERTION_TYPE
-from hub.access.attempts import FAILURES_A_MINUTE
+from hub.access.caches import FAILURES_A_MINUTE
 from hub.api.tokens import routes
 from hub.app import create_app
 from hub.domain.errors import TITLES, Refusal

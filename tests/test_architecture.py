@@ -71,7 +71,7 @@ def test_sql_stands_in_the_store_and_the_embedded_directory_only():
 
 
 def test_one_module_reads_the_clock():
-    found = [f"{m}:{line}" for m in outside("hub/clock.py") for line, name in calls(m) if name in CLOCKS]
+    found = [f"{m}:{line}" for m in outside("hub/runtime/clock.py") for line, name in calls(m) if name in CLOCKS]
     assert not found
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from hub.api import cases
 from hub.backup import Damaged, NotPossible, Place
-from hub.check import check
 from hub.db import table_copy
-from hub.initialisation import initialise
+from hub.ops.check import check
+from hub.ops.init import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
 from hub.store import documents, ids, reseal

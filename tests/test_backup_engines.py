@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from hub.backup import Manifest, NotPossible, Place
-from hub.check import check
 from hub.db.database import DatabaseUnavailable, WrongDatabase
-from hub.initialisation import initialise
+from hub.ops.check import check
+from hub.ops.init import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
 from hub.store import documents

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.check import check
+from hub.ops.check import check
 from tests import city as c
 from tests import engines
 from tests.city import City, open_copy

@@ -19,10 +19,10 @@ import hub
 from hub.api.health import gauges
 from hub.app import create_app
 from hub.domain.errors import TITLES
-from hub.initialisation import initialise
-from hub.metrics import Metrics
+from hub.ops.init import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
+from hub.web.metrics import Metrics
 from signing import x509
 from tests.deployed import NGINX, ROOT, compose, copied_into, make_secrets, program, resolved
 

@@ -23,7 +23,7 @@ import psycopg
 import pytest
 import yaml
 
-from hub.doctor import State, examine, verdict
+from hub.ops.doctor import State, examine, verdict
 from hub.settings import Settings
 from tests import town as t
 from tests.deployed import HOST, Site, compose, may_become, may_mount, program, user_of

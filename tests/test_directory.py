@@ -12,10 +12,10 @@ import pytest
 
 from hub.access.assertion import sign_assertion
 from hub.app import create_app
-from hub.check import check
 from hub.directory import Found, Kind, Wanted, search
 from hub.domain import numbers
 from hub.indexes import index_folder
+from hub.ops.check import check
 from hub.parts import Parts
 from hub.store import ledger
 from indexer.engine import DirectoryEngine

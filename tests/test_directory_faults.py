@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hub.check import check
 from hub.directory.step import Directory
 from hub.indexes import index_folder
+from hub.ops.check import check
 from hub.store import index_rejects, ledger
 from indexer.embedded import EmbeddedDirectory
 from indexer.faults import DirectoryUnavailable

@@ -13,7 +13,7 @@ from hub.directory import Directory
 from hub.directory.entries import entries_of
 from hub.holdings import Holdings
 from hub.indexes import index_folder
-from hub.initialisation import initialise
+from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.store import certificates, changes, index_source, ledger

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from hub import heartbeat
 from hub.api import cases
-from hub.clock import Clock
-from hub.doctor import Finding, State, examine, verdict
 from hub.domain.dates import to_micros
-from hub.initialisation import initialise
+from hub.ops.doctor import Finding, State, examine, verdict
+from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
+from hub.runtime import heartbeat
+from hub.runtime.clock import Clock
 from hub.settings import Settings
 from signing.glyphs import FONT
 from tests import town as t

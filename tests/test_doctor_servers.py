@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hub.doctor import Finding, State, elastic, examine
+from hub.ops.doctor import Finding, State, elastic, examine
 from hub.parts import open_parts
 from hub.settings import Settings
 from hub.store import index_rejects

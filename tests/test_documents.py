@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from hub.check import check
 from hub.db.database import DatabaseUnavailable, StorageFull
 from hub.domain.certificate import State
+from hub.ops.check import check
 from hub.parts import documents_folder, open_parts
 from hub.store import certificates, documents
 from hub.store.documents import DocumentDamaged, Documents, Key, Kind
@@ -372,6 +372,6 @@ def test_a_copied_data_directory_reads_its_documents(city: City, tmp_path: Path)
 
 def test_states_are_told_apart() -> None:
     """Every state that a copy may note on its face has words."""
-    from hub import sheets
+    from hub.documents import sheets
 
     assert set(sheets._STATES) == set(State) - {State.VALID}

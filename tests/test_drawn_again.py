@@ -16,7 +16,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 
 from hub.backup import Place
 from hub.domain.dates import from_micros
-from hub.initialisation import initialise
+from hub.ops.init import initialise
 from hub.parts import open_parts
 from hub.store import documents
 from hub.verification import VerdictState

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from hub.backup import NotPossible, Place
-from hub.check import check
 from hub.db.database import WrongDatabase
-from hub.initialisation import initialise
+from hub.ops.check import check
+from hub.ops.init import initialise
 from hub.parts import Parts, open_parts, restore_into
 from hub.settings import Settings
 from hub.store import documents

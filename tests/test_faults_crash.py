@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hub.db import schema
-from hub.initialisation import initialise
+from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
 from hub.store import keys as key_store
 from hub.store.keys import SigningState

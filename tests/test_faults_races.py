@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from hub.domain.certificate import State
+from hub.keys.generate import Wanted
 from hub.parts import Parts, open_parts
-from hub.signing_keys import Wanted
 from hub.store import cases as case_store
 from hub.store import certificates
 from signing.keys import Purpose

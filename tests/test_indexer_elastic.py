@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from hub import indexes
-from hub.initialisation import initialise
+from hub.ops.init import initialise
 from hub.settings import Settings
 from indexer.elastic import Access, ElasticDirectory, Shape
 from indexer.faults import DirectoryUnavailable, WrongServer

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 from hub.domain.certificate import ActKind
 from hub.domain.dates import to_micros
-from hub.signing_keys import Wanted
+from hub.keys.generate import Wanted
 from hub.store import certificates, intents
 from hub.verification import VerdictState
 from hub.worker import finish_due

@@ -6,9 +6,9 @@ from datetime import date, timedelta
 import pytest
 
 from hub.api import lifecycle as api
-from hub.api.endpoint import Call
 from hub.domain.certificate import ActKind, Standing
 from hub.domain.dates import read_moment
+from hub.web.endpoint import Call
 from tests import town as t
 from tests.lives import has_leaf_for_every_act, is_everywhere, list_value
 from tests.town import AGENT, COUNTER, HEALER, TODAY, TRADER, body, grant, refusal, refused

@@ -7,7 +7,7 @@ import sys
 import pytest
 import structlog
 
-from hub import logs
+from hub.runtime import logs
 
 
 class FullDisk(io.RawIOBase):

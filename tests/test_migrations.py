@@ -18,12 +18,12 @@ import psycopg
 import pytest
 
 from hub.backup import Place
-from hub.check import check
 from hub.db import engines as store_engines
 from hub.db import schema
 from hub.db.database import DatabaseUnavailable
 from hub.db.schema import NewerSchema, TablesInUse
-from hub.doctor import State, examine
+from hub.ops.check import check
+from hub.ops.doctor import State, examine
 from hub.parts import open_parts
 from hub.settings import Settings
 from tests import city as c

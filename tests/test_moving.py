@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from hub.backup import NotPossible, Place
-from hub.check import check
 from hub.cli.serve import alone
 from hub.db import engines as store_engines
 from hub.db import moved_marker, schema, sqlite, table_copy
 from hub.db.database import WrongDatabase
-from hub.initialisation import initialise
 from hub.moving import Differs, move
+from hub.ops.check import check
+from hub.ops.init import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
 from hub.store import documents

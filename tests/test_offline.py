@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from hub.app import create_app
-from hub.initialisation import initialise
+from hub.ops.init import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
 from tests.judges import ROOT, missing

@@ -18,11 +18,11 @@ import httpx
 import pytest
 
 from hub.api import pages
-from hub.api.negotiation import prefers_json
 from hub.app import create_app
 from hub.domain.certificate import State
 from hub.verification import Presented, Verdict, VerdictState, words
 from hub.verification.verdict import Checks
+from hub.web.negotiation import prefers_json
 from signing import codes
 from tests.city import City, load_city, open_copy
 from tests.serving import served

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from hub import check as checking
 from hub.db import engines as store_engines
 from hub.db import schema
 from hub.db.database import Database, Duplicate
+from hub.ops import check as checking
 from hub.parts import open_parts
 from hub.settings import Settings
 from tests import partitions, postgres

@@ -9,7 +9,7 @@ import pytest
 from hub.db import postgres_pool
 from hub.db.database import DatabaseUnavailable
 from hub.db.postgres import PostgresDatabase
-from hub.signing_keys import Wanted
+from hub.keys.generate import Wanted
 from hub.store import certificates, documents
 from hub.store import keys as key_store
 from hub.store.documents import Key

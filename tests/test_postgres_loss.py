@@ -18,10 +18,10 @@ from typing import Any
 import httpx
 import pytest
 
-from hub import heartbeat
-from hub.check import check
-from hub.initialisation import initialise
+from hub.ops.check import check
+from hub.ops.init import initialise
 from hub.parts import open_parts
+from hub.runtime import heartbeat
 from hub.sample import loader
 from hub.settings import Settings
 from tests import city as c

@@ -14,8 +14,8 @@ import pytest
 
 from hub.db import engines, postgres_roles, schema
 from hub.db.tables import metadata
-from hub.doctor import State, examine
-from hub.initialisation import initialise
+from hub.ops.doctor import State, examine
+from hub.ops.init import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
 from tests import postgres

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from hub.db import schema
-from hub.initialisation import initialise
+from hub.ops.init import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from hub.clock import Clock
 from hub.db import schema
 from hub.db.database import Database, DatabaseUnavailable
 from hub.db.sqlite import SqliteDatabase
 from hub.domain.certificate import State
 from hub.domain.errors import Refusal
+from hub.keys.generate import SigningKeys, Wanted, base_keys
 from hub.registration.loading import Loading
-from hub.signing_keys import SigningKeys, Wanted, base_keys
+from hub.runtime.clock import Clock
 from hub.store import keys as key_store
 from hub.store.catalogue import CatalogueCache
 from hub.store.keys import SigningState

@@ -18,12 +18,12 @@ import yaml
 from hub.access.assertion import read_key, sign_assertion
 from hub.app import create_app
 from hub.cli import main
-from hub.clock import Clock
 from hub.db.database import DatabaseUnavailable
 from hub.domain.errors import Refusal
-from hub.initialisation import initialise
+from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
 from hub.registration.accounts import MAX_KEYS
+from hub.runtime.clock import Clock
 from hub.sample import loader
 from hub.settings import Settings
 from hub.store import clients as client_store

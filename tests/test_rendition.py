@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import zxingcpp
 
-from hub import sheets
+from hub.documents import sheets
+from hub.documents.render_queue import CONSUMER, Rendering
+from hub.documents.rendition import Rendition
 from hub.domain.errors import Refusal
-from hub.rendering import CONSUMER, Rendering
-from hub.rendition import Rendition
 from hub.store import certificates, documents, ledger, retrievals
 from hub.store.certificates import VersionRecord
 from hub.worker import Worker

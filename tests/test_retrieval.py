@@ -191,8 +191,8 @@ def test_a_receipt_keeps_who_took_what_and_why(city: City) -> None:
 
 
 def test_receipt_numbers_never_read_as_a_citizens_number() -> None:
-    from hub.clock import Clock
     from hub.domain import numbers
+    from hub.runtime.clock import Clock
 
     made = {retrievals.new_number(Clock().now()) for _ in range(2000)}
     assert len(made) == 2000

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from hub import check as checking
 from hub.api import cases
 from hub.db.database import DatabaseUnavailable
 from hub.db.sealed_columns import SEALED
 from hub.domain.case import Person
+from hub.ops import check as checking
 from hub.parts import Parts, open_parts
 from hub.rotation import CannotRotate
 from hub.rotation import rotation as rotation_module

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from hub.access.assertion import sign_assertion
-from hub.api.endpoint import Endpoint
 from hub.app import create_app
+from hub.web.endpoint import Endpoint
 from tests import city as c
 from tests.city import City, open_copy
 from tests.serving import served

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from hub import check as checking
 from hub.api import cases
 from hub.domain.certificate import REVOCATION_KINDS, SUSPENSION_KINDS, ActKind, State
-from hub.initialisation import initialise
+from hub.ops import check as checking
+from hub.ops.init import initialise
 from hub.parts import open_parts
 from hub.sample import loader
 from hub.settings import Settings

@@ -8,7 +8,7 @@ import pytest
 
 from hub.domain import numbers
 from hub.domain.catalogue import Catalogue
-from hub.registration import document
+from hub.registration import catalogue_document
 from signing import glyphs
 from tests.benchmarks.scale import __main__ as command
 from tests.benchmarks.scale import city, plausible, postgres, reckoning, table
@@ -46,7 +46,7 @@ def test_stages_and_what_is_loaded_beside_them_never_share_a_holder():
 
 
 def test_every_certificate_is_one_that_its_type_allows():
-    content = document.read(city.catalogue(), Catalogue(), glyphs.missing, date(2026, 1, 1)).content
+    content = catalogue_document.read(city.catalogue(), Catalogue(), glyphs.missing, date(2026, 1, 1)).content
     for item in everything():
         edition = content.types[item.pushed.type_code].editions[-1]
         assert edition.problems(dict(item.pushed.fields), "/fields") == []

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from hub.check import check
 from hub.db.database import Raced
 from hub.db.tables import metadata
 from hub.directory import Wanted
 from hub.domain.caller import Caller
 from hub.domain.certificate import State
-from hub.initialisation import initialise
+from hub.ops.check import check
+from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.store import bulk_insert, certificates

@@ -19,7 +19,7 @@ from hub.domain.catalogue import Catalogue, Edition, Field
 from hub.domain.values import MAX_PHOTO_BYTES, Column
 from hub.intake.body import PushBody
 from hub.intake.step import canonical
-from hub.registration import document
+from hub.registration import catalogue_document
 from hub.retrieval import RetrievalBody
 from hub.store.catalogue import content_of
 from hub.wire import loads, validate
@@ -56,8 +56,8 @@ def catalogue_with(*fields: t.Body) -> t.Body:
     return content
 
 
-def read(content: t.Body) -> document.Read:
-    return document.read(content, Catalogue(), lambda text: {"𠮷"} & set(text), date(2026, 3, 1))
+def read(content: t.Body) -> catalogue_document.Read:
+    return catalogue_document.read(content, Catalogue(), lambda text: {"𠮷"} & set(text), date(2026, 3, 1))
 
 
 def wrong(*fields: t.Body) -> list[tuple[str, str]]:
@@ -118,7 +118,7 @@ OLD_DIGESTS = {  # of the sample city's first editions, as they were before ther
 
 def test_editions_that_exist_keep_their_digest() -> None:
     content = yaml.safe_load((Path(__file__).parents[1] / "hub/sample/city.yaml").read_text("utf-8"))
-    types = document.read(content, Catalogue(), lambda _: set(), date(2026, 1, 1)).content.types
+    types = catalogue_document.read(content, Catalogue(), lambda _: set(), date(2026, 1, 1)).content.types
     found = {code: hashlib.sha256(content_of(types[code].editions[0].fields)).hexdigest()[:16] for code in OLD_DIGESTS}
     assert found == OLD_DIGESTS
 

@@ -11,7 +11,7 @@ import pytest
 from hub.db.sqlite import SqliteDatabase
 from hub.domain.certificate import State
 from hub.domain.dates import day_of
-from hub.keyring import Keyring
+from hub.keys.keyring import Keyring
 from hub.store import keys as key_store
 from hub.verification import VerdictState
 from hub.verification.addresses import place_of

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from hub.api import multipart
 from hub.app import create_app
 from hub.domain.certificate import State
 from hub.domain.errors import Refusal
+from hub.web import multipart
 from tests import city as c
 from tests import paper
 from tests.city import City, load_city, open_copy

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from hub import heartbeat
 from hub.api import cases
 from hub.parts import Parts, open_parts
+from hub.runtime import heartbeat
 from hub.store import clients, intents, people_seen
 from hub.vault import KeyPurpose
 from hub.worker import RUSH, Worker

@@ -15,16 +15,16 @@ import pytest
 
 from hub.api import cases
 from hub.api.cases import Pushed
-from hub.check import check
-from hub.clock import Clock
 from hub.db.tables import metadata
 from hub.domain.caller import Caller
 from hub.domain.dates import SHANGHAI
 from hub.domain.errors import Refusal
 from hub.domain.numbers import citizen_check_character, uscc_check_character
-from hub.initialisation import initialise
 from hub.lifecycle.step import Moved
+from hub.ops.check import check
+from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
+from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.store import acts, certificates
 from hub.store.acts import ActRecord

@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from hub.api.endpoint import Answer, Call, Lane, Routes
 from hub.db.database import Raced
 from hub.domain.caller import Caller
 from hub.domain.case import CaseStatus, Decision, reply
@@ -19,6 +18,7 @@ from hub.store import pushes
 from hub.store.audit import Record
 from hub.store.pushes import Received, SeenPush
 from hub.store.retry import attempt
+from hub.web.endpoint import Answer, Call, Lane, Routes
 from signing.errors import KeyMissing
 
 RETRY_S = 10

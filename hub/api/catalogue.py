@@ -6,12 +6,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Described
 
-from hub.api.endpoint import ANY_TOKEN, Answer, Call, Lane, Routes
-from hub.api.faces import StateWord
+from hub.api.certificate_reply import StateWord
 from hub.domain.catalogue import Authority, CertificateType, Edition, Field, Material, Matter
 from hub.domain.certificate import State
 from hub.domain.errors import Refusal
 from hub.domain.values import Column
+from hub.web.endpoint import ANY_TOKEN, Answer, Call, Lane, Routes
 
 routes = Routes(prefix="/api/v1", tag="catalogue 目录")
 _EDITION = {"edition": "模板版本;默认为现行版本。 The edition whose fields are listed; by default the one in force."}

@@ -6,12 +6,12 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from hub.api.cases import Links
-from hub.api.endpoint import Answer, Call, Lane, Routes
-from hub.api.faces import PDF, FaceReply, StateWord, explained, face, pdf
+from hub.api.certificate_reply import PDF, FaceReply, StateWord, explained, face, pdf
 from hub.domain.dates import from_micros, show_moment
 from hub.links import links
 from hub.records import Certificate
 from hub.store.acts import ActRecord
+from hub.web.endpoint import Answer, Call, Lane, Routes
 
 CREDENTIAL = "application/dc+sd-jwt"
 routes = Routes(prefix="/api/v1", tag="certificates 证照")

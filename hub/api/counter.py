@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from hub.api.endpoint import Answer, Call, Lane, Routes
-from hub.api.faces import PDF, FaceReply, StateWord, day, explained, face, pdf
+from hub.api.certificate_reply import PDF, FaceReply, StateWord, day, explained, face, pdf
 from hub.lookup import Entry, Found, LookupBody
 from hub.retrieval import RetrievalBody, Taken
+from hub.web.endpoint import Answer, Call, Lane, Routes
 from hub.wire import parse
 
 routes = Routes(prefix="/api/v1", tag="counter 窗口")

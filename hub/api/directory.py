@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from hub.api.endpoint import Answer, Call, Lane, Routes
-from hub.api.faces import StateWord
+from hub.api.certificate_reply import StateWord
 from hub.directory import Found, Hit, Wanted
 from hub.domain.dates import from_int, read_day, to_int
 from hub.domain.errors import FieldError, Refusal
+from hub.web.endpoint import Answer, Call, Lane, Routes
 from indexer.entry import FOREVER
 from indexer.query import MAX_LIMIT, state_of
 

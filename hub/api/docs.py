@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hub.api.compression import compress, compressed
-from hub.api.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
 from hub.domain.errors import Refusal
+from hub.web.compression import compress, compressed
+from hub.web.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
 
 _STATIC = Path(__file__).parent.parent / "static"
 _FILES = {

@@ -7,15 +7,15 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from hub import heartbeat
-from hub.api.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
-from hub.api.lanes import Lanes
 from hub.db import health, schema
 from hub.db.database import DatabaseUnavailable
 from hub.domain.dates import from_micros, to_micros
-from hub.metrics import MEDIA_TYPE, Gauge, Metrics
 from hub.parts import Parts
+from hub.runtime import heartbeat
 from hub.store import intents
+from hub.web.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
+from hub.web.lanes import Lanes
+from hub.web.metrics import MEDIA_TYPE, Gauge, Metrics
 from indexer.faults import DirectoryUnavailable
 from signing.errors import KeyMissing
 from signing.keys import Purpose

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from hub.api.endpoint import Answer, Call, Lane, Routes
 from hub.domain.dates import read_day, show_moment
 from hub.domain.errors import Refusal
 from hub.lifecycle.step import Moved
+from hub.web.endpoint import Answer, Call, Lane, Routes
 from hub.wire import Body, parse
 
 routes = Routes(prefix="/api/v1", tag="certificates 证照")

@@ -12,14 +12,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 import hub
-from hub.api.compression import compressed
-from hub.api.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Later, Routes
-from hub.api.negotiation import prefers_json
-from hub.api.problems import STATUS
 from hub.api.verifications import VerdictReply, of_file
 from hub.domain.dates import SHANGHAI, show_moment
 from hub.domain.errors import TITLES, Refusal
 from hub.verification import Finding, Presented, Verdict, VerdictState, Verification, problems, words
+from hub.web.compression import compressed
+from hub.web.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Later, Routes
+from hub.web.negotiation import prefers_json
+from hub.web.problems import STATUS
 from signing import codes, qr
 from signing.errors import Malformed
 

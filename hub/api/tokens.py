@@ -6,9 +6,9 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel
 
 from hub.access import ASSERTION_TYPE
-from hub.api.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
-from hub.api.problems import RETRY_AFTER_S, STATUS
 from hub.domain.errors import TITLES, Refusal
+from hub.web.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
+from hub.web.problems import RETRY_AFTER_S, STATUS
 
 FORM = "application/x-www-form-urlencoded"
 GRANT_TYPE = "client_credentials"

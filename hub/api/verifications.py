@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from hub.api.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Later, Routes
 from hub.domain.errors import Refusal
 from hub.parts import Parts
 from hub.verification import Verdict
+from hub.web.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Later, Routes
 from hub.wire import Body, parse
 
 routes = Routes(prefix="/api/v1", tag="verifications 核验")

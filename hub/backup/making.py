@@ -20,12 +20,12 @@ from hub.backup import manifest
 from hub.backup.manifest import Manifest, TableFile
 from hub.backup.place import NotPossible, Place, Writing
 from hub.backup.rows import RowsWriter, read_rows
-from hub.clock import Clock
 from hub.db import schema, table_copy
 from hub.db.database import Database, Reader
 from hub.db.table_copy import Row, Shape
-from hub.durable import sync_folder
-from hub.keyring import Keyring
+from hub.keys.keyring import Keyring
+from hub.runtime.clock import Clock
+from hub.runtime.fsync import sync_folder
 from hub.store import documents, ledger
 from hub.store import keys as key_store
 from hub.store.documents import DocumentDamaged, Documents

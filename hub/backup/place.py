@@ -15,7 +15,7 @@ from pathlib import Path
 from hub.backup import manifest
 from hub.db.database import DatabaseUnavailable
 from hub.db.fill import Blank
-from hub.durable import sync_folder
+from hub.runtime.fsync import sync_folder
 
 RESTORING = ".restoring"
 _LOCK = ".init.lock"

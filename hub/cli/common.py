@@ -255,6 +255,6 @@ def _say_os_error(error: OSError) -> Exit:
 
 def _log_unknown(error: Exception) -> None:
     """Kinds and places, never the message: it may hold what somebody typed."""
-    from hub import logs
+    from hub.runtime import logs
 
     print(json.dumps({"level": "error", "part": "cli", **logs.where(error)}), file=sys.stderr)  # noqa: T201

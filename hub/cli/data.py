@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
 def init() -> None:
     """Create what is missing and say what was made."""
     from hub.db import engines
-    from hub.initialisation import initialise
+    from hub.ops.init import initialise
 
     settings = common.settings()
     done = initialise(settings)
@@ -176,7 +176,7 @@ def load_sample() -> None:
 
 def check() -> None:
     """Walk everything; what does not agree goes to stdout, one finding a line, and the exit code is then 1."""
-    from hub import check as checking
+    from hub.ops import check as checking
 
     with common.opened() as parts, common.progress("核对 checking") as progress:
         report = checking.check(parts, progress)

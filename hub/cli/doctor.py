@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 def doctor(as_json: _Json = False) -> None:
     """Every subject, one line each; exit 1 when somebody has to act, 5 when a dependency does not answer."""
     from hub import settings as names
-    from hub.doctor import State, examine, verdict
+    from hub.ops.doctor import State, examine, verdict
 
     found = examine(common.settings(), unknown=names.unknown(os.environ))
     worst = verdict(found)

@@ -57,9 +57,9 @@ def serve(
 
 def _serve_embedded(settings: "Settings", host: str, port: int) -> None:
     """One process on the file, with the background worker beside it."""
-    from hub import logs
     from hub.cli.supervisor import Supervisor
     from hub.parts import open_parts
+    from hub.runtime import logs
 
     with alone(settings), bound(host, port) as sock, Supervisor() as supervisor:
         logs.configure(settings.log_level)
@@ -72,8 +72,8 @@ def _serve_embedded(settings: "Settings", host: str, port: int) -> None:
 
 def _serve_server(settings: "Settings", host: str, port: int, workers: int) -> None:
     """One process, or so many that share a socket, on a database server; `hub work` runs by itself."""
-    from hub import logs
     from hub.parts import open_parts
+    from hub.runtime import logs
 
     with bound(host, port) as sock:
         logs.configure(settings.log_level)
@@ -92,8 +92,8 @@ def _look_after(sock: socket.socket, workers: int) -> None:
     import tempfile
 
     from hub.cli.supervisor import Supervisor
-    from hub.metrics import SHARED_FOLDER
     from hub.server import DRAIN_S
+    from hub.web.metrics import SHARED_FOLDER
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -114,8 +114,8 @@ def _look_after(sock: socket.socket, workers: int) -> None:
 
 def _serve_for_parent(settings: "Settings", number: int) -> None:
     """One of several processes, on a socket that the parent has bound; it ends with the parent."""
-    from hub import logs
     from hub.parts import open_parts
+    from hub.runtime import logs
     from hub.server import run
 
     threading.Thread(target=_stop_without_parent, daemon=True).start()
@@ -135,8 +135,8 @@ def work(
     until_eof: Annotated[bool, typer.Option("--until-eof", hidden=True, help="End with whoever holds stdin.")] = False,
 ) -> None:
     """Work until SIGINT or SIGTERM, finish the chore in hand and end with 0."""
-    from hub import logs
     from hub.parts import open_parts
+    from hub.runtime import logs
     from hub.worker import Worker
 
     settings = common.settings()
@@ -185,7 +185,7 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
 @contextmanager
 def alone(settings: "Settings") -> Iterator[None]:
     """Hold the data directory's lock for this process's life; ends the command when another one has it."""
-    from hub import serving
+    from hub.runtime import serve_lock
 
     if not settings.data_dir.is_dir():
         raise Stop(
@@ -195,7 +195,7 @@ def alone(settings: "Settings") -> Iterator[None]:
         )
     with ExitStack() as stack:
         try:
-            stack.enter_context(serving.held(settings.data_dir))
+            stack.enter_context(serve_lock.held(settings.data_dir))
         except BlockingIOError:
             raise Stop(
                 Exit.CONFIGURATION,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from hub import logs
+from hub.runtime import logs
 
 FIRST_PAUSE_S = 0.5
 MAX_PAUSE_S = 30.0

@@ -35,7 +35,7 @@ def token(
     ] = False,
 ) -> None:
     """Sign an assertion with the key and change it for a token: with the data directory here, or over HTTP."""
-    from hub.clock import Clock
+    from hub.runtime.clock import Clock
 
     pem = _read_key_file(key)
     wanted = " ".join(scope) if scope else None

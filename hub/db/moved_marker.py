@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hub.db.database import WrongDatabase
-from hub.durable import sync_folder
+from hub.runtime.fsync import sync_folder
 
 
 @dataclass(frozen=True, slots=True)

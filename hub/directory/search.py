@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from hub.clock import Clock
 from hub.directory.entries import bodies, entries_of, is_personal
 from hub.directory.writing import Writing
 from hub.domain import numbers
@@ -18,6 +17,7 @@ from hub.domain.case import Person
 from hub.domain.catalogue import Catalogue
 from hub.domain.dates import to_int
 from hub.domain.errors import Refusal
+from hub.runtime.clock import Clock
 from hub.store import index_source, keys, ledger, parties
 from hub.store.index_source import Listed
 from hub.store.retry import attempt

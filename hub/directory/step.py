@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hub.clock import Clock
 from hub.db.database import Database
 from hub.directory import marks
 from hub.directory.building import Builder
@@ -15,6 +14,7 @@ from hub.directory.search import Found, Searching, Wanted
 from hub.directory.writing import BATCH, Writing
 from hub.domain.caller import Caller
 from hub.domain.errors import Refusal
+from hub.runtime.clock import Clock
 from hub.store import certificates, index_rejects, index_source, ledger
 from hub.store.catalogue import CatalogueCache
 from hub.store.ledger import Lag

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from hub import logs
-from hub.clock import Clock
 from hub.db.database import Database
 from hub.directory import marks
 from hub.directory.entries import entries_of, names_in, names_text
 from hub.domain.catalogue import Catalogue
 from hub.domain.dates import to_micros
+from hub.runtime import logs
+from hub.runtime.clock import Clock
 from hub.store import index_rejects, index_source, ledger
 from hub.store.catalogue import CatalogueCache
 from hub.store.index_source import Listed

@@ -1,7 +1,7 @@
 """Every refusal of the hub has a stable code; this is the only list of them.
 
 A `Refusal` is an answer, not a fault: it is raised by rules and steps, and turned into an HTTP status by
-`hub.api.problems` alone. Texts never repeat what was sent: what a person typed may be personal.
+`hub.web.problems` alone. Texts never repeat what was sent: what a person typed may be personal.
 """
 
 import re

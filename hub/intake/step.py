@@ -9,7 +9,6 @@ from typing import Any
 
 import rfc8785
 
-from hub.clock import Clock
 from hub.db.database import Database
 from hub.domain import numbers
 from hub.domain.caller import Caller
@@ -19,6 +18,7 @@ from hub.domain.catalogue import Matter
 from hub.domain.errors import Refusal
 from hub.intake.body import CertificateBody, PushBody
 from hub.intake.reading import MissingGlyphs, Reading
+from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.store import cases, certificates, keys, parties, people_seen, pushes
 from hub.store.audit import Audit, Record

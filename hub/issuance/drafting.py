@@ -11,7 +11,7 @@ from hub.domain.dates import to_micros
 from hub.domain.errors import Refusal
 from hub.domain.issuing import Ending, Planned
 from hub.domain.values import Value
-from hub.keyring import Keyring
+from hub.keys.keyring import Keyring
 from hub.store.catalogue import CatalogueCache
 from hub.vault import Vault
 from signing import credential, identifier, qr, status

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from hub.clock import Clock
 from hub.db.database import Database, Raced
 from hub.domain.case import CaseStatus, reply
 from hub.domain.certificate import ActKind, Standing
 from hub.domain.dates import day_of
 from hub.domain.issuing import Ending, Intent, Planned, Signed
-from hub.keyring import Keyring
+from hub.keys.keyring import Keyring
 from hub.links import links
+from hub.runtime.clock import Clock
 from hub.store import cases, certificates, changes
 from hub.store.cases import CaseRecord
 from hub.store.certificates import VersionRecord

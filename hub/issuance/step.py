@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from hub.clock import Clock
 from hub.db.database import Database, Raced
 from hub.domain.errors import Refusal
 from hub.domain.issuing import Intent, Planned, Signed
 from hub.issuance.drafting import Drafting
 from hub.issuance.outcome import Outcome
 from hub.issuance.planning import Plan, Planner, number_text
-from hub.keyring import Keyring
+from hub.keys.keyring import Keyring
+from hub.runtime.clock import Clock
 from hub.store import cases, intents, parties, pushes
 from hub.store import keys as key_store
 from hub.store.audit import Audit, Record

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from hub.clock import Clock
 from hub.db.database import Database, Reader
 from hub.domain.caller import Caller
 from hub.domain.certificate import (
@@ -17,6 +16,7 @@ from hub.domain.certificate import (
 )
 from hub.domain.dates import day_of
 from hub.domain.errors import Refusal
+from hub.runtime.clock import Clock
 from hub.store import acts, certificates, changes
 from hub.store import keys as key_store
 from hub.store.acts import ActRecord

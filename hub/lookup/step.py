@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from hub.clock import Clock
 from hub.counter_gate import CaseKey, CounterGate
 from hub.db.database import Database
 from hub.domain import numbers, permission
@@ -11,6 +10,7 @@ from hub.domain.case import Person
 from hub.holdings import Holdings
 from hub.lookup.body import LookupBody
 from hub.lookup.entries import Candidate, Entry, Unavailable, entries, unavailable
+from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.store import acts, keys, parties
 from hub.store.audit import Audit, Record

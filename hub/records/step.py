@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from datetime import date
 
-from hub.clock import Clock
 from hub.db.database import Database
+from hub.documents.rendition import Rendition
 from hub.domain.caller import Caller
 from hub.domain.catalogue import Catalogue
 from hub.domain.certificate import State
 from hub.domain.errors import Refusal
-from hub.rendition import Rendition
+from hub.runtime.clock import Clock
 from hub.store import acts, certificates
 from hub.store import keys as key_store
 from hub.store.acts import ActRecord, Why

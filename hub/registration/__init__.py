@@ -1,11 +1,11 @@
 """Registration: who and what the hub knows. The catalogue (目录), machine accounts and counter clerks."""
 
-from hub.clock import Clock
 from hub.db.database import Database
+from hub.keys.generate import SigningKeys
 from hub.registration.accounts import Accounts
-from hub.registration.document import MissingGlyphs
+from hub.registration.catalogue_document import MissingGlyphs
 from hub.registration.loading import Loading
-from hub.signing_keys import SigningKeys
+from hub.runtime.clock import Clock
 from hub.store.catalogue import CatalogueCache
 from hub.vault import Vault
 

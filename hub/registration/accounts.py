@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from hub.clock import Clock
 from hub.db.database import Database, Duplicate, Reader
 from hub.domain.caller import SCOPES, Clerk
 from hub.domain.case_number import case_number
 from hub.domain.errors import FieldError, Refusal
 from hub.domain.numbers import contains_citizen_number, is_uscc
+from hub.runtime.clock import Clock
 from hub.store import clients as client_store
 from hub.store import keys as key_store
 from hub.store.catalogue import CatalogueCache

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from hub.clock import Clock
 from hub.db.database import Database
 from hub.domain.errors import FieldError
-from hub.registration import document
-from hub.registration.document import MissingGlyphs
-from hub.signing_keys import SigningKeys, Wanted
+from hub.keys.generate import SigningKeys, Wanted
+from hub.registration import catalogue_document
+from hub.registration.catalogue_document import MissingGlyphs
+from hub.runtime.clock import Clock
 from hub.store import catalogue as catalogue_store
 from hub.store.catalogue import CatalogueCache, Written
 from signing.keys import Purpose
@@ -55,7 +55,7 @@ class Loading:
         """
         found = self._read(content)
         if found.problems:
-            raise document.refusal(found.problems)
+            raise catalogue_document.refusal(found.problems)
         authorities = found.content.authorities.values()
         # Keys first: an authority that can be seen can issue. An authority's key without its row harms nobody.
         made = self._signing_keys.ensure(Wanted(Purpose.DOCUMENT, a.code, a.name) for a in authorities)
@@ -64,5 +64,5 @@ class Loading:
         self._catalogue.refresh()
         return Loaded(written, made)
 
-    def _read(self, content: object) -> document.Read:
-        return document.read(content, self._catalogue.refresh(), self._missing_glyphs, self._clock.today())
+    def _read(self, content: object) -> catalogue_document.Read:
+        return catalogue_document.read(content, self._catalogue.refresh(), self._missing_glyphs, self._clock.today())

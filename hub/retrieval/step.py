@@ -11,16 +11,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hub.clock import Clock
 from hub.counter_gate import CaseKey, CounterBody, CounterGate, Passed
 from hub.db.database import Database, Raced
+from hub.documents.rendition import Rendition
 from hub.domain import permission
 from hub.domain.caller import Caller
 from hub.domain.catalogue import Catalogue, Material
 from hub.domain.certificate import State
 from hub.domain.errors import Refusal
 from hub.domain.values import Value
-from hub.rendition import Rendition
+from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.store import acts, certificates, keys, retrievals
 from hub.store.acts import Why

@@ -13,14 +13,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.clock import Clock
 from hub.db.database import Database, Raced
 from hub.domain.dates import from_micros, to_micros
-from hub.durable import sync_folder
-from hub.keyring import Keyring
+from hub.keys.generate import SigningKeys, Wanted
+from hub.keys.keyring import Keyring
 from hub.rotation.walks import Walks
+from hub.runtime.clock import Clock
+from hub.runtime.fsync import sync_folder
 from hub.settings import Settings
-from hub.signing_keys import SigningKeys, Wanted
 from hub.store import catalogue as catalogue_store
 from hub.store import intents
 from hub.store import keys as key_store

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from hub.clock import Clock
 from hub.db.database import Database, Writer
 from hub.domain.dates import SHANGHAI, to_micros
 from hub.domain.errors import Refusal
+from hub.runtime.clock import Clock
 from hub.store.ids import Ids
 
 _MALFORMED = frozenset({"schema.invalid", "upload.too_large", "upload.timeout", "upload.unreadable"})

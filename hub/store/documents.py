@@ -22,7 +22,7 @@ from typing import Any
 
 from hub.db.database import Database, DatabaseUnavailable, Duplicate, Reader, Row, StorageFull
 from hub.domain.dates import from_micros, to_micros
-from hub.durable import sync_folder
+from hub.runtime.fsync import sync_folder
 from hub.store.keys import require_current
 from hub.store.sealing import key_text
 from hub.vault import Vault, VaultError

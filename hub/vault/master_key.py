@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from hub.durable import sync_folder
+from hub.runtime.fsync import sync_folder
 
 _NONCE = 12
 _SALT = 16

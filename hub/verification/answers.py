@@ -4,10 +4,10 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 
-from hub.clock import Clock
 from hub.db.database import Database, DatabaseUnavailable
 from hub.domain.catalogue import Catalogue
 from hub.domain.dates import day_of
+from hub.runtime.clock import Clock
 from hub.store import acts
 from hub.store.acts import Why
 from hub.store.catalogue import CatalogueCache

@@ -11,7 +11,7 @@ from hub.domain import masking
 from hub.domain.case import Person
 from hub.domain.catalogue import Catalogue
 from hub.domain.certificate import Dates
-from hub.keyring import Keyring
+from hub.keys.keyring import Keyring
 from hub.store.certificates import VersionRecord
 from hub.verification import problems
 from hub.verification.addresses import Addresses

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from hub.clock import Clock
 from hub.db.database import DatabaseUnavailable
+from hub.runtime.clock import Clock
 from hub.verification import problems
 from hub.verification.addresses import Addresses
 from hub.verification.answers import Answers

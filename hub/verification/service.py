@@ -7,9 +7,10 @@ written, and of people only what is masked leaves. An unknown code costs two ind
 from contextlib import suppress
 from dataclasses import replace
 
-from hub.clock import Clock
 from hub.db.database import Database, DatabaseUnavailable
-from hub.keyring import Keyring
+from hub.keys.keyring import Keyring
+from hub.keys.x509_publication import X509Publication
+from hub.runtime.clock import Clock
 from hub.store.catalogue import CatalogueCache
 from hub.vault import Vault
 from hub.verification import problems
@@ -22,7 +23,6 @@ from hub.verification.records import Records
 from hub.verification.status_lists import StatusLists
 from hub.verification.trust import SealTrust
 from hub.verification.verdict import Finding, Presented, Verdict
-from hub.x509_publication import X509Publication
 from signing import codes, qr
 from signing.errors import Malformed
 from signing.pdf.checking import Checkers

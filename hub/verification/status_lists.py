@@ -6,13 +6,13 @@ from array import array
 from dataclasses import dataclass
 from datetime import date
 
-from hub.clock import Clock
 from hub.db.database import Database
 from hub.domain import certificate as rules
 from hub.domain.certificate import Dates, Standing, State
 from hub.domain.dates import day_of, from_int, to_micros
 from hub.domain.errors import Refusal
-from hub.keyring import Keyring
+from hub.keys.keyring import Keyring
+from hub.runtime.clock import Clock
 from hub.store import certificates
 from hub.vault import Vault
 from hub.verification.addresses import Addresses

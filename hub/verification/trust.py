@@ -3,7 +3,7 @@
 import threading
 import time
 
-from hub.x509_publication import X509Publication
+from hub.keys.x509_publication import X509Publication
 from signing.pdf.finding import Trust
 
 REFRESH_S = 2.0

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.domain.numbers import citizen_check_character
-from hub.initialisation import initialise
+from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
 

@@ -17,10 +17,10 @@ from hub.db.database import DatabaseUnavailable
 from hub.directory import Busy
 from hub.domain.errors import Refusal
 from hub.domain.numbers import citizen_check_character, uscc_check_character
+from hub.keys.generate import Wanted
 from hub.lookup import LookupBody
 from hub.parts import Parts
 from hub.retrieval import RetrievalBody
-from hub.signing_keys import Wanted
 from hub.vault import KeyPurpose
 from signing.keys import Purpose
 from tests import city as c

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from hub.backup import Place
-from hub.clock import Clock
 from hub.db.database import DatabaseUnavailable
 from hub.db.schema import WrongSchema
 from hub.domain.errors import Refusal
-from hub.initialisation import initialise
 from hub.moving import move
+from hub.ops.init import initialise
 from hub.parts import Parts, open_parts, restore_into
+from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.vault import VaultError
 from signing.errors import KeyMissing

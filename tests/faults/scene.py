@@ -5,11 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from hub import check as checking
 from hub.api import cases
 from hub.domain.case import Person
 from hub.domain.errors import Refusal
-from hub.initialisation import initialise
+from hub.ops import check as checking
+from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.store import certificates, check_rows, intents, parties

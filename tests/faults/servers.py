@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hub.check import check
 from hub.db.database import DatabaseUnavailable
+from hub.ops.check import check
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.worker import finish_due

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hub.backup import Place
-from hub.check import check
 from hub.db import engines as store_engines
 from hub.db import schema
+from hub.ops.check import check
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.store import keys as key_store

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hub import indexes
-from hub.initialisation import initialise
+from hub.ops.init import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
 from tests.benchmarks import city as benchmark

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from hub.doctor.report import Finding, note, ok, problem
+from hub.ops.doctor.report import Finding, note, ok, problem
 from hub.parts import documents_folder, keys_folder
 from hub.settings import Settings
 from signing import glyphs

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from hub import check_documents
 from hub.directory import Kind
 from hub.domain import numbers
 from hub.domain.certificate import Standing
 from hub.domain.dates import from_micros, to_int, to_micros
+from hub.ops import check_documents
 from hub.parts import Parts
 from hub.store import acts, cases, certificates, check_rows, intents, parties
 from hub.store import keys as key_store

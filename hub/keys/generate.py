@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hub.clock import Clock
 from hub.db.database import Database
 from hub.domain.dates import from_micros, to_micros
+from hub.runtime.clock import Clock
 from hub.store import keys as key_store
 from hub.store.keys import SigningState, X509Record
 from signing import x509

@@ -7,8 +7,8 @@ hints at both (BREACH). The public's pages have no secret.
 import gzip
 from dataclasses import replace
 
-from hub.api.endpoint import Answer, Call
-from hub.api.negotiation import accepts_gzip
+from hub.web.endpoint import Answer, Call
+from hub.web.negotiation import accepts_gzip
 
 _LEVEL = 6
 

@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hub.clock import Clock
 from hub.db.database import Database
 from hub.domain.dates import from_micros, to_micros
-from hub.keyring import Keyring
+from hub.keys.keyring import Keyring
+from hub.runtime.clock import Clock
 from hub.store import keys as key_store
 from hub.store.keys import X509Record
 from signing import x509

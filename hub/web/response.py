@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from hub.api.endpoint import JSON, Answer
+from hub.web.endpoint import JSON, Answer
 
 _Headers = list[tuple[bytes, bytes]]
 
@@ -19,7 +19,7 @@ PAGE_POLICY = (
 
 @dataclass(slots=True)
 class Reply:
-    """What goes over the wire, but for Content-Length and X-Request-Id, which `hub.api.frame.send_reply` adds."""
+    """What goes over the wire, but for Content-Length and X-Request-Id, which `hub.web.frame.send_reply` adds."""
 
     status: int
     headers: _Headers

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from hub.backup import manifest
 from hub.db.engines import is_embedded
-from hub.doctor.report import Finding, note, ok, problem
 from hub.domain.dates import from_micros
-from hub.initialisation import document_keys
+from hub.keys.generate import base_keys
+from hub.ops.doctor.report import Finding, note, ok, problem
+from hub.ops.init import document_keys
 from hub.parts import Parts
 from hub.settings import Settings
-from hub.signing_keys import base_keys
 from hub.store import keys as key_store
 from hub.store.keys import SigningKey, SigningState, X509Record
 from hub.vault import KeyPurpose, KeyState

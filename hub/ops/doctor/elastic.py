@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from hub.doctor.engines import CLOCKS_DIFFER_S
-from hub.doctor.report import Finding, down, note, ok, problem
 from hub.domain.dates import to_micros
+from hub.ops.doctor.engines import CLOCKS_DIFFER_S
+from hub.ops.doctor.report import Finding, down, note, ok, problem
 from hub.parts import Parts
 from indexer.engine import ServerState
 from indexer.faults import DirectoryUnavailable

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from hub.api.endpoint import Lane
 from hub.domain.errors import Refusal
 from hub.settings import Settings
+from hub.web.endpoint import Lane
 
 _T = TypeVar("_T")
 RETRY_AFTER_S = 1

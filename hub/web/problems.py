@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from hub.api.endpoint import Endpoint
-from hub.api.exchange import Exchange
-from hub.api.replies import Reply, problem, render
 from hub.db.database import DatabaseUnavailable, StorageFull
 from hub.domain.errors import TITLES, FieldError, Refusal
+from hub.web.endpoint import Endpoint
+from hub.web.exchange import Exchange
+from hub.web.response import Reply, problem, render
 from signing.errors import KeyMissing
 
 MEDIA_TYPE = "application/problem+json"

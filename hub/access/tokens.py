@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from hub.access import jwt
-from hub.access.attempts import FailedLogins, Login, Verified, VerifiedTokens
-from hub.clock import Clock
+from hub.access.caches import FailedLogins, Login, Verified, VerifiedTokens
 from hub.db.database import Database, Duplicate
 from hub.domain.caller import Caller
 from hub.domain.dates import from_micros
 from hub.domain.errors import Refusal
-from hub.keyring import Keyring
+from hub.keys.keyring import Keyring
+from hub.runtime.clock import Clock
 from hub.store import clients as client_store
 from hub.store import keys as key_store
 from hub.store.clients import Client, ClientCache

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from hub.clock import Clock
 from hub.db.database import DatabaseUnavailable, WrongDatabase
 from hub.db.schema import NewerSchema, WrongSchema
-from hub.doctor import elastic, engines, keys, machine
-from hub.doctor.report import Finding, down, problem
+from hub.ops.doctor import elastic, engines, keys, machine
+from hub.ops.doctor.report import Finding, down, problem
 from hub.parts import Parts, open_parts
+from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.vault import VaultError
 from indexer.faults import WrongServer

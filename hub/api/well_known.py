@@ -3,8 +3,8 @@
 import hashlib
 import re
 
-from hub.api.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
 from hub.domain.errors import Refusal
+from hub.web.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
 from signing.keys import Purpose
 
 routes = Routes(tag="published 公开数据")

@@ -1,6 +1,6 @@
 """How an endpoint is declared: who may call it, in which lane it runs, what it reads and what it answers.
 
-Declarations only. `hub.api.frame` runs them, `hub.api.document` describes them in OpenAPI, `hub.app` collects them.
+Declarations only. `hub.web.frame` runs them, `hub.web.openapi` describes them in OpenAPI, `hub.app` collects them.
 Everything that matters for safety is an explicit argument, so that nothing is open by default and a test can walk
 over all of it.
 """

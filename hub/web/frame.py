@@ -8,19 +8,19 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hub.api import body as bodies
-from hub.api import multipart, problems
-from hub.api.body import Gone, Place, Receive, Room
-from hub.api.endpoint import ANY_TOKEN, Call, Endpoint, Lane, Later
-from hub.api.exchange import KEY, Exchange
-from hub.api.lanes import Lanes
-from hub.api.replies import Reply, render
 from hub.domain.caller import Caller
 from hub.domain.errors import Refusal
-from hub.logs import REQUEST_ID
 from hub.parts import Parts
+from hub.runtime.logs import REQUEST_ID
 from hub.settings import Settings
 from hub.store.audit import Record
+from hub.web import multipart, problems
+from hub.web import request_body as bodies
+from hub.web.endpoint import ANY_TOKEN, Call, Endpoint, Lane, Later
+from hub.web.exchange import KEY, Exchange
+from hub.web.lanes import Lanes
+from hub.web.request_body import Gone, Place, Receive, Room
+from hub.web.response import Reply, render
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
-from hub.api import multipart
-from hub.api.endpoint import Endpoint
-from hub.api.exchange import Exchange
 from hub.domain.errors import Refusal
+from hub.web import multipart
+from hub.web.endpoint import Endpoint
+from hub.web.exchange import Exchange
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.types import ASGIApp
 
-from hub.api import multipart, problems
-from hub.api.endpoint import JSON, PUBLIC_ACCESS, Endpoint
 from hub.domain.errors import TITLES, Refusal
+from hub.web import multipart, problems
+from hub.web.endpoint import JSON, PUBLIC_ACCESS, Endpoint
 
 _REF = "#/components/schemas/"
 _BEARER = "access_token"

@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from hub.api.endpoint import Answer
 from hub.domain.catalogue import Catalogue
 from hub.domain.certificate import State
 from hub.domain.values import Value
 from hub.store.acts import Why
 from hub.store.certificates import VersionRecord
+from hub.web.endpoint import Answer
 
 PDF = "application/pdf"
 StateWord = Literal["revoked", "superseded", "expired", "suspended", "not_yet", "valid"]

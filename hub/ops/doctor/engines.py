@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from hub import heartbeat, serving
 from hub.db import health, schema
 from hub.db.engines import beyond_need, is_embedded, place_of
-from hub.doctor.report import Finding, down, note, ok, problem
 from hub.domain.dates import from_micros, to_micros
+from hub.ops.doctor.report import Finding, down, note, ok, problem
 from hub.parts import Parts
+from hub.runtime import heartbeat, serve_lock
 from hub.settings import Settings
 from hub.store.ledger import Lag
 from indexer.faults import DirectoryUnavailable
@@ -131,7 +131,7 @@ def _alive(settings: Settings, silent_s: float | None) -> Finding:
         "启动 hub serve(内嵌数据库)或 hub work。",
         "Start `hub serve` (embedded database) or `hub work`.",
     )
-    if is_embedded(settings) and not serving.is_held(settings.data_dir):
+    if is_embedded(settings) and not serve_lock.is_held(settings.data_dir):
         return note("worker", f"服务没有运行;{text}", "The hub is not running.", *fix)
     return problem("worker", text, "The worker shows no sign of life.", *fix)
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from hub.clock import Clock
 from hub.db.database import Database
 from hub.domain.dates import from_micros
-from hub.keyring import Keyring
+from hub.keys.keyring import Keyring
+from hub.runtime.clock import Clock
 from hub.store import certificates, documents
 from hub.store import keys as key_store
 from hub.store.catalogue import CatalogueCache
@@ -31,7 +31,7 @@ from signing.errors import KeyMissing
 from signing.keys import PublicKey, Purpose
 
 if TYPE_CHECKING:  # half a second and 20 MB that commands which draw nothing can do without
-    from hub.sheets import Template
+    from hub.documents.sheets import Template
     from signing.pdf.signature import SealKey
 
 
@@ -74,7 +74,7 @@ class Rendition:
     @staticmethod
     def get_ready() -> None:
         """Load what drawing needs, so that the first reader does not wait for it: 0.7 s of CPU."""
-        from hub import sheets  # noqa: F401
+        from hub.documents import sheets  # noqa: F401
         from signing import glyphs
         from signing.pdf import rendition  # noqa: F401
 
@@ -111,7 +111,7 @@ class Rendition:
     # --- drawing -----------------------------------------------------------------------------------------------------
 
     def _render(self, version: VersionRecord) -> bytes:
-        from hub import sheets
+        from hub.documents import sheets
         from signing.pdf import rendition
 
         said = credential.read(version.credential).claims
@@ -121,7 +121,7 @@ class Rendition:
         return rendition.render(face, version.credential, seal, at)
 
     def _render_copy(self, receipt: Receipt) -> bytes:
-        from hub import sheets
+        from hub.documents import sheets
         from signing.pdf import rendition
 
         taking, seen = receipt.taking, receipt.purpose.fields
@@ -137,7 +137,7 @@ class Rendition:
         return rendition.render_copy(face, sheets.annotation(receipt), shown, seal, at)
 
     def _template(self, version: VersionRecord) -> "Template":
-        from hub.sheets import Template
+        from hub.documents.sheets import Template
 
         catalogue = self._catalogue(version.type_code, version.authority)
         kind = catalogue.types[version.type_code]

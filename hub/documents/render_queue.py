@@ -8,9 +8,9 @@ that a restart finds it again.
 import time
 from dataclasses import dataclass
 
-from hub import logs
 from hub.db.database import Database
-from hub.rendition import Rendition
+from hub.documents.rendition import Rendition
+from hub.runtime import logs
 from hub.store import certificates, documents, ledger
 from hub.vault import Vault, VaultError
 from signing.errors import KeyMissing, Malformed

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub import indexes
-from hub.clock import Clock
 from hub.db import engines, schema
 from hub.db.database import Database, Raced
 from hub.directory import Busy, Directory
 from hub.domain.dates import to_micros
+from hub.keys.generate import SigningKeys, Wanted, base_keys
 from hub.parts import keys_folder, require_whole
+from hub.runtime.clock import Clock
 from hub.settings import Settings
-from hub.signing_keys import SigningKeys, Wanted, base_keys
 from hub.store import catalogue as catalogue_store
 from hub.store import keys as key_store
 from hub.store.catalogue import CatalogueCache

@@ -1,0 +1,1 @@
+"""PDF files of versions and copies: drawn, signed and stored once."""

@@ -1,0 +1,1 @@
+"""Signing keys: the key ring, generating and replacing keys, publishing X.509 certificates and CRLs."""

@@ -1,0 +1,1 @@
+"""What a process needs: clock, logs, heartbeat, serve lock and fsync."""
