@@ -5,27 +5,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub import indexes
 from hub.access import Access
 from hub.backup import Backup, Restore, Target
 from hub.backup.place import RESTORING, is_unfinished
+from hub.counter import Lookup, Retrieval
+from hub.counter.holdings import Holdings
 from hub.db import engines, moved_marker, schema
 from hub.db.database import Database, WrongDatabase
 from hub.db.fill import blank
 from hub.directory import Directory
+from hub.directory import engines as directory_engines
 from hub.documents.render_queue import Rendering
 from hub.documents.rendition import Rendition
-from hub.holdings import Holdings
 from hub.intake import Intake
 from hub.issuance import Issuance
 from hub.keys.generate import SigningKeys
 from hub.keys.keyring import Keyring
 from hub.keys.x509_publication import X509Publication
 from hub.lifecycle import Lifecycle
-from hub.lookup import Lookup
 from hub.records import Records
 from hub.registration import Registration
-from hub.retrieval import Retrieval
 from hub.rotation import Rotation
 from hub.runtime.clock import Clock
 from hub.settings import Settings
@@ -39,7 +38,7 @@ from hub.verification import Verification
 from indexer.engine import DirectoryEngine
 from signing import glyphs
 from signing.keys import KeyFolder
-from signing.pdf.checking import Checkers
+from signing.pdf.check.checking import Checkers
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ def open_parts(
     checkers = Checkers(settings.files_at_once, settings.file_deadline_s)
     try:
         schema.require_usable(database)
-        with indexes.opened(settings) as index:
+        with directory_engines.opened(settings) as index:
             yield _parts(_ground(settings, clock or Clock(), database, index, at_step), checkers, at_step)
     finally:
         checkers.close()

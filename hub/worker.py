@@ -17,7 +17,7 @@ from hub.db.database import DatabaseUnavailable
 from hub.parts import Parts
 from hub.runtime import heartbeat, logs
 from hub.store import clients, intents, people_seen
-from indexer.faults import DirectoryUnavailable
+from indexer.errors import DirectoryUnavailable
 from signing.errors import KeyMissing
 
 IDLE_S = 1.0

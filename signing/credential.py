@@ -12,8 +12,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from signing import base64url, compact_json, dates, identifier, status
-from signing.compact_json import JSON, LARGEST_INTEGER
+from signing import dates, identifier, status
+from signing.encoding import base64url, compact_json
+from signing.encoding.compact_json import JSON, LARGEST_INTEGER
 from signing.errors import Malformed
 from signing.keys import SIGNATURE_BYTES, PublicKey, Purpose, kid_bytes
 

@@ -12,8 +12,8 @@ from functools import lru_cache
 
 from stdnum.iso7064 import mod_37_36
 
-from signing.codes import ALPHABET
 from signing.errors import Malformed
+from signing.public_code import ALPHABET
 
 ROOT = "1.2.156.3005.2."
 MAX_LENGTH = 128

@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from signing import base64url, codes, dates, deterministic, status
+from signing import dates, public_code, status
 from signing import identifier as identifiers
+from signing.encoding import base64url, cbor
 from signing.errors import Malformed
 from signing.keys import KID_BYTES, SIGNATURE_BYTES, PublicKey, Purpose, kid_bytes
 
@@ -73,7 +74,7 @@ def prepare(face: Face, code: str, kid: str) -> PreparedDigits:
     Raises Malformed: `qr.too_long` when the digits would pass MAX_DIGITS (shorten the holders' names), `qr.code` when
     code is not in its normal form, others for a face that read() would refuse.
     """
-    payload = deterministic.encode(
+    payload = cbor.encode(
         {
             1: face.identifier.removeprefix(identifiers.ROOT),
             2: face.number,
@@ -86,7 +87,7 @@ def prepare(face: Face, code: str, kid: str) -> PreparedDigits:
     )
     if _face(payload) != face:
         raise Malformed("qr.face")
-    protected = deterministic.encode({_ALG: _ES256, _KID: kid_bytes(kid)})
+    protected = cbor.encode({_ALG: _ES256, _KID: kid_bytes(kid)})
     prepared = PreparedDigits(_to_be_signed(protected, code, payload), protected, payload)
     if len(assemble(prepared, b"\xff" * SIGNATURE_BYTES)) > MAX_DIGITS:
         raise Malformed("qr.too_long")
@@ -97,7 +98,7 @@ def assemble(prepared: PreparedDigits, signature: bytes) -> str:
     """Return the digits; signature: raw r||s over prepared.to_be_signed, 64 bytes."""
     if len(signature) != SIGNATURE_BYTES:
         raise Malformed("qr.signature")
-    token = deterministic.encode([prepared.protected, {}, prepared.payload, signature])
+    token = cbor.encode([prepared.protected, {}, prepared.payload, signature])
     if len(token) > MAX_DIGITS // 2:
         raise Malformed("qr.too_long")
     return str(int.from_bytes(bytes([FORMAT_VERSION]) + token, "big"))
@@ -115,7 +116,7 @@ def read(digits: str) -> Digits:
     data = value.to_bytes((value.bit_length() + 7) // 8, "big")
     if data[0] != FORMAT_VERSION:
         raise Malformed("qr.version")
-    message = deterministic.decode(data[1:], "qr.cbor")
+    message = cbor.decode(data[1:], "qr.cbor")
     if not isinstance(message, list) or len(message) != 4:
         raise Malformed("qr.cose")
     protected, unprotected, payload, signature = message
@@ -123,7 +124,7 @@ def read(digits: str) -> Digits:
         raise Malformed("qr.cose")
     if unprotected != {} or len(signature) != SIGNATURE_BYTES:
         raise Malformed("qr.cose")
-    header = deterministic.decode(protected, "qr.cbor")
+    header = cbor.decode(protected, "qr.cbor")
     if not isinstance(header, dict) or header.keys() != {_ALG, _KID} or header[_ALG] != _ES256:
         raise Malformed("qr.header")
     kid = header[_KID]
@@ -134,7 +135,7 @@ def read(digits: str) -> Digits:
 
 def is_signed_by(digits: Digits, code: str, key: PublicKey) -> bool:
     """Say whether this credential key signed the digits for this code (in its normal form)."""
-    if digits.kid != key.kid or not codes.is_code(code):
+    if digits.kid != key.kid or not public_code.is_code(code):
         return False
     return key.verify(Purpose.CREDENTIAL, _to_be_signed(digits.protected, code, digits.payload), digits.signature)
 
@@ -158,7 +159,7 @@ def split(scanned: str) -> QrText:
         raise Malformed("qr.text")
     address, _, fragment = scanned.partition("#")
     if "/" not in address:
-        if not fragment and len(address) > codes.LONGEST_TYPED and _DIGITS.fullmatch(address):
+        if not fragment and len(address) > public_code.LONGEST_TYPED and _DIGITS.fullmatch(address):
             return QrText(None, None, address)
         return QrText(None, address or None, fragment or None)
     base_url, found, code = address.partition("?")[0].rpartition("/v/")
@@ -169,13 +170,13 @@ def split(scanned: str) -> QrText:
 
 def _to_be_signed(protected: bytes, code: str, payload: bytes) -> bytes:
     """Return the Sig_structure of RFC 9052 §4.4, context Signature1."""
-    if not codes.is_code(code):
+    if not public_code.is_code(code):
         raise Malformed("qr.code")
-    return deterministic.encode(["Signature1", protected, code.encode("ascii"), payload])
+    return cbor.encode(["Signature1", protected, code.encode("ascii"), payload])
 
 
 def _face(payload: bytes) -> Face:
-    claims = deterministic.decode(payload, "qr.cbor")
+    claims = cbor.decode(payload, "qr.cbor")
     if not isinstance(claims, dict) or claims.keys() != _LABELS:
         raise Malformed("qr.labels")
     tail, number, holders, place = claims[1], claims[2], claims[3], claims[7]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from signing import base64url, compact_json
+from signing.encoding import base64url, compact_json
 from signing.errors import Malformed
 from signing.keys import SIGNATURE_BYTES, PublicKey, Purpose, kid_bytes
 

@@ -16,12 +16,11 @@ import pytest
 import yaml
 
 from hub.api import cases
+from hub.counter import Found, LookupBody, RetrievalBody, Taken
 from hub.domain.caller import Caller
 from hub.domain.errors import Refusal
-from hub.lookup import Found, LookupBody
 from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
-from hub.retrieval import RetrievalBody, Taken
 from hub.runtime.clock import Clock
 from hub.sample import loader
 from hub.settings import Settings

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from hub.directory import marks
-from hub.indexes import index_folder
+from hub.directory.engines import index_folder
 from hub.parts import Parts
-from indexer.elastic import Access, ElasticDirectory, Shape
-from indexer.embedded import EmbeddedDirectory
+from indexer.elastic.engine import Access, ElasticDirectory, Shape
+from indexer.embedded.engine import EmbeddedDirectory
 from indexer.engine import DirectoryEngine
 from tests import elastic
 

@@ -5,7 +5,7 @@ from typing import Any
 from hub.domain.certificate import ActKind, Standing
 from hub.domain.dates import to_micros
 from hub.store.certificates import VersionRecord
-from signing import credential, leaf, qr, status
+from signing import credential, ledger_leaf, qr, status
 from signing.keys import Purpose
 from tests.town import HEALER, TRADER, URL, Body, Town
 
@@ -81,11 +81,11 @@ def is_everywhere(town: Town, record: VersionRecord, state: str, kind: str | Non
     return True
 
 
-def leaves(town: Town, record: VersionRecord) -> list[leaf.Leaf]:
+def leaves(town: Town, record: VersionRecord) -> list[ledger_leaf.Leaf]:
     """What the ledger will hold of a certificate, in the order of its revisions."""
     rows = [r for table in ("outbox", "ledger") for r in town.rows(table)]
     mine = [r for r in rows if (r["home"], r["certificate"]) == (record.home, record.certificate)]
-    found = sorted((r["revision"], leaf.read(r["leaf"])) for r in mine)
+    found = sorted((r["revision"], ledger_leaf.read(r["leaf"])) for r in mine)
     assert [revision for revision, _ in found] == [item.revision for _, item in found]
     return [item for _, item in found]
 
@@ -98,10 +98,10 @@ def has_leaf_for_every_act(town: Town, record: VersionRecord, *kinds: ActKind) -
     for act in acts:
         version = by_number[act.version]
         expected.append(
-            leaf.Leaf(
-                leaf.Kind(int(act.kind)),
-                leaf.salted(version.salt, version.identifier),
-                leaf.salted(version.salt, version.credential),
+            ledger_leaf.Leaf(
+                ledger_leaf.Kind(int(act.kind)),
+                ledger_leaf.salted(version.salt, version.identifier),
+                ledger_leaf.salted(version.salt, version.credential),
                 act.effective_on,
                 to_micros(act.recorded_at),
                 act.revision,

@@ -16,9 +16,9 @@ from hub.store.retrievals import Receipt
 from hub.verification import Verdict
 from signing import qr
 from signing.keys import Purpose
-from signing.pdf.rendition import render, render_copy
-from signing.pdf.sheet import Annotation, Field, Kind, Sheet, SheetHolder
-from signing.pdf.signature import SealKey
+from signing.pdf.draw.rendition import render, render_copy
+from signing.pdf.draw.sheet import Annotation, Field, Kind, Sheet, SheetHolder
+from signing.pdf.draw.signature import SealKey
 from tests import city as c
 from tests import engines
 from tests.city import URL, City

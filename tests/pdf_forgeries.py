@@ -23,8 +23,8 @@ from pyhanko.sign import fields as pdf_fields
 from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner
 
 from signing.keys import ORDER
-from signing.pdf.rendition import render, render_copy
-from signing.pdf.signature import _FolderSigner
+from signing.pdf.draw.rendition import render, render_copy
+from signing.pdf.draw.signature import _FolderSigner
 from tests import pdf_samples as samples
 
 

@@ -9,12 +9,12 @@ from tempfile import mkdtemp
 
 from PIL import Image
 
-from signing import codes, credential, identifier, qr, x509
+from signing import credential, identifier, public_code, qr, x509
 from signing.keys import KeyFolder, PublicKey, Purpose
-from signing.pdf.finding import Trust
-from signing.pdf.rendition import render
-from signing.pdf.sheet import Annotation, Field, Kind, Sheet, SheetHolder, Table
-from signing.pdf.signature import SealKey
+from signing.pdf.check.finding import Trust
+from signing.pdf.draw.rendition import render
+from signing.pdf.draw.sheet import Annotation, Field, Kind, Sheet, SheetHolder, Table
+from signing.pdf.draw.signature import SealKey
 
 MADE = datetime(2026, 3, 2, 9, 30, tzinfo=UTC).astimezone()
 CHECKED = MADE + timedelta(days=3)
@@ -95,7 +95,7 @@ def printed() -> tuple[str, str, str, str]:
     )  # fmt: skip
     prepared = credential.prepare(claims, key.kid)
     text = credential.assemble(prepared, folder.sign(key.kid, Purpose.CREDENTIAL, prepared.signing_input))
-    code = codes.new_code()
+    code = public_code.new_code()
     face = qr.prepare(qr.Face(ident, "9199**********37XE", (holder.name,), DAY, DAY, None, 0, 77), code, key.kid)
     digits = qr.assemble(face, folder.sign(key.kid, Purpose.CREDENTIAL, face.to_be_signed))
     return ident, code, qr.text("http://127.0.0.1:8080", code, digits), text

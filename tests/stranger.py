@@ -8,7 +8,8 @@ from hub.keys.keyring import Keyring
 from hub.store.catalogue import CatalogueCache
 from hub.store.certificates import VersionRecord
 from hub.verification import Finding, Verdict, Verification
-from signing import base64url, compact_json, credential, qr
+from signing import credential, qr
+from signing.encoding import base64url, compact_json
 from signing.keys import Purpose
 from tests import engines
 from tests.city import URL, City

@@ -19,7 +19,7 @@ from hub.keys.generate import Wanted
 from hub.parts import keys_folder, open_parts
 from hub.store import clients as client_store
 from hub.store import keys as key_store
-from signing import base64url
+from signing.encoding import base64url
 from signing.errors import KeyMissing
 from signing.keys import Purpose, kid_of
 from tests.door import BUREAU, HUB, SCOPES, Door, open_door

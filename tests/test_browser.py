@@ -13,8 +13,8 @@ import pytest
 
 from hub.app import create_app
 from hub.domain.certificate import State
-from hub.verification import words
-from signing import codes
+from hub.verification import verdict_text
+from signing import public_code
 from tests.browser import drive
 from tests.city import load_city, open_copy
 from tests.serving import served
@@ -51,7 +51,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
         urls |= {"docs": f"{address}/docs"} | {name: f"{address}/v/{each}" for name, each in shown.items()}
         urls["unknown"] = f"{lost}/v/{code}"
         version, seen = drive(visits(urls, address, code, folder))
-        titles = {name: words.headline(city.parts.verification.verify_code(each)).title for name, each in shown.items()}
+        titles = {
+            name: verdict_text.headline(city.parts.verification.verify_code(each)).title for name, each in shown.items()
+        }
         print(f"Chromium {version}; pictures in {folder}")
         described = httpx.get(f"{address}/openapi.json").json()
         yield seen | {"openapi": described, "titles": titles | {"unknown": "暂时无法核验"}}
@@ -69,7 +71,7 @@ def visits(urls: dict[str, str], address: str, code: str, folder: Path) -> Found
         full = {"url": url, "javascript": True, "screens": [DESK, PHONES[0]], "axe": True, "walk": True, **scripted}
         wanted |= {name: plain, f"{name} with scripts": full}
     for submit in ("Enter", "click"):
-        typed = {"text": codes.grouped(code).lower(), "submit": submit}
+        typed = {"text": public_code.grouped(code).lower(), "submit": submit}
         wanted[submit] = {"url": urls["form"], "javascript": False, "screens": PHONES[:1], "enter": typed}
     wanted["slow"] = {"url": f"{address}/v/{code}", "javascript": False, "screens": PHONES[:1], "slow": SLOW}
     return wanted

@@ -13,14 +13,14 @@ import pytest
 from hub.access.assertion import sign_assertion
 from hub.app import create_app
 from hub.directory import Found, Kind, Wanted, search
+from hub.directory.engines import index_folder
 from hub.domain import numbers
-from hub.indexes import index_folder
 from hub.ops.check import check
 from hub.parts import Parts
 from hub.store import ledger
 from indexer.engine import DirectoryEngine
 from indexer.entry import Entry
-from indexer.faults import DirectoryUnavailable
+from indexer.errors import DirectoryUnavailable
 from tests import city as c
 from tests import directories, engines
 from tests.city import City, open_copy

@@ -15,9 +15,9 @@ from hub.directory import marks
 from hub.directory.entries import FORMAT
 from hub.domain import numbers
 from hub.store import index_rejects, ledger
-from indexer import elastic_mapping, elastic_whole
-from indexer.elastic import Access, ElasticDirectory, Shape
-from indexer.faults import DirectoryBroken, DirectoryUnavailable
+from indexer.elastic import mapping, shards
+from indexer.elastic.engine import Access, ElasticDirectory, Shape
+from indexer.errors import DirectoryBroken, DirectoryUnavailable
 from indexer.query import Search
 from tests import city as c
 from tests import directories, elastic, indexing
@@ -58,14 +58,14 @@ def lay_in_its_place(city: City, **mapping: Any) -> None:
     index, prefix = index_of(city), city.parts.settings.index_prefix
     kept = {name: engine(city).mark("g1", name) for name in (marks.POSITION, marks.NAMES, marks.FORMAT_OF)}
     body = {
-        "mappings": elastic_mapping.mappings(directories.SHARDS) | mapping,
+        "mappings": mapping.mappings(directories.SHARDS) | mapping,
         "settings": {"number_of_shards": directories.SHARDS, "number_of_replicas": 0},
         "aliases": {prefix: {}, f"{index}-w": {}},
     }
     request("DELETE", f"/{index}")
     request("PUT", f"/{index}", body)
     with engine(city)._writing("g1") as bulk:
-        bulk.send(list(elastic_whole.marks(engine(city)._client._writing, index)))
+        bulk.send(list(shards.marks(engine(city)._client._writing, index)))
     if not mapping.get("_meta"):
         engine(city).write("g1", (), {name: value for name, value in kept.items() if value is not None})
 
@@ -130,7 +130,7 @@ def test_a_request_that_is_too_large_goes_in_halves(tmp_path: Path) -> None:
 
 
 def test_an_entry_that_was_refused_is_found_all_the_same_and_written_later(fed: City) -> None:
-    properties = elastic_mapping.PROPERTIES | {"title": {"type": "byte"}}
+    properties = mapping.PROPERTIES | {"title": {"type": "byte"}}
     lay_in_its_place(fed, properties=properties)
     before = held(fed)
     new = push(fed, "D-1", [c.MINYU])
@@ -153,7 +153,7 @@ def test_an_entry_that_was_refused_is_found_all_the_same_and_written_later(fed: 
 
 def test_another_mapping_answers_nothing_and_is_replaced(fed: City) -> None:
     expected = held(fed)
-    lay_in_its_place(fed, _meta={"mapping_version": elastic_mapping.VERSION - 1})
+    lay_in_its_place(fed, _meta={"mapping_version": mapping.VERSION - 1})
     assert engine(fed).current() is None
     with pytest.raises(DirectoryBroken):
         engine(fed).mark("g1", marks.POSITION)

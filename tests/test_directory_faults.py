@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from hub.directory.step import Directory
-from hub.indexes import index_folder
+from hub.directory.directory import Directory
+from hub.directory.engines import index_folder
 from hub.ops.check import check
 from hub.store import index_rejects, ledger
-from indexer.embedded import EmbeddedDirectory
-from indexer.faults import DirectoryUnavailable
+from indexer.embedded.engine import EmbeddedDirectory
+from indexer.errors import DirectoryUnavailable
 from tests import city as c
 from tests.city import City, open_copy
 from tests.test_directory import CASE, all_entries, engine, found, push, settle

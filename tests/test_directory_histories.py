@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from hub.counter.holdings import Holdings
 from hub.db import sqlite
 from hub.directory import Directory
+from hub.directory.engines import index_folder
 from hub.directory.entries import entries_of
-from hub.holdings import Holdings
-from hub.indexes import index_folder
 from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.store import certificates, changes, index_source, ledger
-from indexer.embedded import EmbeddedDirectory
-from indexer.faults import DirectoryUnavailable
+from indexer.embedded.engine import EmbeddedDirectory
+from indexer.errors import DirectoryUnavailable
 from tests.histories import TYPES, Life, Someone, people
 
 HISTORIES = 2_000

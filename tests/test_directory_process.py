@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from hub import cli
+from hub.directory.engines import index_folder
 from hub.domain.case import Person
-from hub.indexes import index_folder
 from hub.store import certificates, parties
-from indexer.embedded import EmbeddedDirectory
+from indexer.embedded.engine import EmbeddedDirectory
 from tests import city as c
 from tests.city import City, open_copy
 from tests.test_directory import plant, push, settle

@@ -15,8 +15,8 @@ import pytest
 
 from hub.api.health import _directory
 from hub.domain.errors import Refusal
-from indexer.elastic_mapping import MARKS
-from indexer.faults import DirectoryBroken, DirectoryUnavailable
+from indexer.elastic.mapping import MARKS
+from indexer.errors import DirectoryBroken, DirectoryUnavailable
 from tests import city as c
 from tests import elastic
 from tests.city import City, open_copy

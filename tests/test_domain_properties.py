@@ -17,7 +17,7 @@ from hub.domain.case_number import case_number
 from hub.domain.certificate import MOVES, Dates, Standing, State, may_move, state
 from hub.domain.errors import Refusal
 from hub.intake.body import PushBody
-from hub.intake.step import canonical
+from hub.intake.receive import canonical
 from tests import town as t
 
 DAYS = st.dates(date(1900, 1, 1), date(9998, 12, 31))

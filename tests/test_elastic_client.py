@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from indexer.elastic_client import Access, Client
-from indexer.faults import DirectoryUnavailable, WrongServer
+from indexer.elastic.client import Access, Client
+from indexer.errors import DirectoryUnavailable, WrongServer
 
 Peer = Callable[[socket.socket], None]
 

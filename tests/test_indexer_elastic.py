@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from hub import indexes
+from hub.directory import engines
 from hub.ops.init import initialise
 from hub.settings import Settings
-from indexer.elastic import Access, ElasticDirectory, Shape
-from indexer.faults import DirectoryUnavailable, WrongServer
+from indexer.elastic.engine import Access, ElasticDirectory, Shape
+from indexer.errors import DirectoryUnavailable, WrongServer
 from indexer.query import Search
 from tests import elastic
 from tests.indexing import TODAY, entry
@@ -52,7 +52,7 @@ def settings(folder: Path, server: elastic.Server, **more: Any) -> Settings:
 
 
 def refusal(wanted: Settings) -> str:
-    with pytest.raises(WrongServer) as caught, indexes.opened(wanted):
+    with pytest.raises(WrongServer) as caught, engines.opened(wanted):
         pass
     assert caught.value.message
     return str(caught.value)
@@ -97,7 +97,7 @@ def nodes(version: str) -> dict[str, Any]:
 
 
 def test_the_least_rights_are_enough(secured: elastic.Server, tmp_path: Path) -> None:
-    with indexes.opened(settings(tmp_path, secured)) as directory:
+    with engines.opened(settings(tmp_path, secured)) as directory:
         first = directory.create({"position": 1})
         one = entry(1, Random(1))
         directory.write(first, [one])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.embedded import EmbeddedDirectory
-from indexer.faults import DirectoryUnavailable
+from indexer.embedded.engine import EmbeddedDirectory
+from indexer.errors import DirectoryUnavailable
 from indexer.query import Search
 from tests.indexing import NAMES, TODAY, entry
 

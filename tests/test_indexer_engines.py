@@ -9,7 +9,7 @@ import pytest
 
 from indexer.engine import DirectoryEngine
 from indexer.entry import Entry
-from indexer.faults import DirectoryBroken
+from indexer.errors import DirectoryBroken
 from indexer.query import FACET_SAMPLE, Search, matches, state_of
 from tests import directories
 from tests.indexing import NAMES, TODAY, entry, searches

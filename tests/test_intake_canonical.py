@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hub.domain.errors import Refusal
 from hub.intake.body import PushBody
-from hub.intake.step import canonical
+from hub.intake.receive import canonical
 from hub.wire import loads, validate
 
 PERSON = {"name": "邱景澜", "id_type": "111", "id_number": "990121198307073910"}

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from hub.domain.certificate import ActKind, Standing
 from hub.store import keys as key_store
 from hub.store.certificates import VersionRecord
-from signing import credential, identifier, leaf, qr, status
+from signing import credential, identifier, ledger_leaf, qr, status
 from signing.keys import Purpose
 from tests import town as t
 from tests.town import ANNA, BERT, CARL, DORA, Town, body, grant, places, refusal, refused
@@ -194,10 +194,10 @@ def test_every_version_has_numbers_of_its_own(town: Town) -> None:
 
 def test_every_issue_leaves_one_leaf(town: Town) -> None:
     versions = town.issue("T-1", grant("N-1"), grant("N-2"))
-    leaves = {row["certificate"]: leaf.read(row["leaf"]) for row in town.rows("outbox")}
+    leaves = {row["certificate"]: ledger_leaf.read(row["leaf"]) for row in town.rows("outbox")}
     for found in versions:
         entry = leaves[found.certificate]
-        assert (entry.kind, entry.revision, entry.effective_on) == (leaf.Kind.ISSUED, 1, found.dates.issued_on)
+        assert (entry.kind, entry.revision, entry.effective_on) == (ledger_leaf.Kind.ISSUED, 1, found.dates.issued_on)
         assert entry.identifier_digest == hashlib.sha256(found.salt + found.identifier.encode()).digest()
         assert entry.credential_digest == hashlib.sha256(found.salt + found.credential.encode()).digest()
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from hub.counter import Found
 from hub.db.database import DatabaseUnavailable
 from hub.domain.errors import Refusal
-from hub.lookup import Found
 from tests import city as c
 from tests import engines
 from tests.city import City, open_copy, refused
@@ -315,7 +315,7 @@ def test_malformed_requests_are_refused_and_do_not_reach_the_record(
     body = {**city.body(case, clerk, holder={"id_type": c.CHILD[0], "id_number": c.CHILD[1]}), **change}
 
     def ask() -> None:
-        from hub.lookup import LookupBody
+        from hub.counter import LookupBody
 
         city.parts.lookup.look_up(c.caller(client), validate(LookupBody, body))
 
@@ -411,7 +411,7 @@ def test_every_answer_and_every_refusal_is_on_record_without_anything_personal(c
         assert name[1] not in text
         assert name[2] not in text
     assert "郑予舟" not in text
-    from hub.lookup.step import reference
+    from hub.counter.lookup import reference
 
     assert found.lookup_id == reference(rows[0]["id"])
 
@@ -446,9 +446,9 @@ def test_without_a_database_there_is_no_answer(city: City) -> None:
 
 def test_a_case_that_changes_while_it_is_read_is_read_again(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     client, case, clerk = ENROLMENT
-    from hub.lookup import step
+    from hub.counter import lookup
 
-    original = step.unavailable
+    original = lookup.unavailable
     changed: list[bool] = []
 
     def change_meanwhile(*args: Any) -> Any:
@@ -458,6 +458,6 @@ def test_a_case_that_changes_while_it_is_read_is_read_again(city: City, monkeypa
             city.push(client, case, {**body, "accepted_at": c.ago(3)})
         return original(*args)
 
-    monkeypatch.setattr(step, "unavailable", change_meanwhile)
+    monkeypatch.setattr(lookup, "unavailable", change_meanwhile)
     assert refused(city.look_up, client, case, clerk, c.CHEN) == "perm.case_not_open"
     assert [row["outcome"] for row in city.audit() if row["action"] == "lookup"] == ["perm.case_not_open"]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from hub.backup import NotPossible, Place
+from hub.backup.to_postgres import Differs, move
 from hub.cli.serve import alone
 from hub.db import engines as store_engines
 from hub.db import moved_marker, schema, sqlite, table_copy
 from hub.db.database import WrongDatabase
-from hub.moving import Differs, move
 from hub.ops.check import check
 from hub.ops.init import initialise
 from hub.parts import open_parts

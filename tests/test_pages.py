@@ -20,10 +20,10 @@ import pytest
 from hub.api import pages
 from hub.app import create_app
 from hub.domain.certificate import State
-from hub.verification import Presented, Verdict, VerdictState, words
+from hub.verification import Presented, Verdict, VerdictState, verdict_text
 from hub.verification.verdict import Checks
 from hub.web.negotiation import prefers_json
-from signing import codes
+from signing import public_code
 from tests.city import City, load_city, open_copy
 from tests.serving import served
 from tests.stranger import kill, personal, versions
@@ -109,7 +109,7 @@ def test_every_certificate_has_a_small_page(city, client):
         assert (reply.status_code, reply.headers["content-type"]) == (200, "text/html; charset=utf-8")
         page = looks_right(reply.text)
         verdict = city.parts.verification.verify_code(version.code)
-        head = words.headline(verdict)
+        head = verdict_text.headline(verdict)
         for said in (head.title, head.title_en, head.line, head.line_en, "请与手中证照逐项核对", "四项核验"):
             assert said in page.text
         assert f"{city.parts.verification.addresses.current()}/v/" in page.text
@@ -171,8 +171,8 @@ def test_codes_as_people_type_them_and_as_messengers_pass_them_on(city, client):
     code = personal(city).code
     for path in (
         code.lower(),
-        codes.grouped(code),
-        codes.grouped(code).replace("-", "%20"),
+        public_code.grouped(code),
+        public_code.grouped(code).replace("-", "%20"),
         f"{code}?from=timeline&a=1",
     ):
         reply = client.get(f"/v/{path}")
@@ -222,10 +222,10 @@ def test_negotiation(accept, json_wanted):
 def test_unknown_codes_are_indistinguishable(client):
     texts, bodies = set(), set()
     for _ in range(5):
-        reply = client.get(f"/v/{codes.new_code()}")
+        reply = client.get(f"/v/{public_code.new_code()}")
         assert reply.status_code == 200
         texts.add(re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", "", reply.text))
-        told = client.get(f"/v/{codes.new_code()}", headers=JSON).json()
+        told = client.get(f"/v/{public_code.new_code()}", headers=JSON).json()
         bodies.add(json.dumps({**told, "checked_at": ""}))
     assert len(texts) == len(bodies) == 1
     page = looks_right(texts.pop())
@@ -244,7 +244,7 @@ def test_what_is_no_code_is_not_repeated(client, path):
 
 def of_state(city: City, state: VerdictState) -> Verdict:
     """A verdict of each state; those that no page of an intact hub shows are made from one that it does."""
-    missing = city.parts.verification.verify_code(codes.new_code())
+    missing = city.parts.verification.verify_code(public_code.new_code())
     if state is VerdictState.NOT_FOUND:
         return missing
     if state in {VerdictState.TAMPERED, VerdictState.UNTRUSTED, VerdictState.UNKNOWN}:
@@ -307,7 +307,7 @@ def test_a_certificate_that_ends_soon_says_when(city):
         moved = replace(
             verdict, certificate=replace(verdict.certificate, valid_until=city.clock.today() + timedelta(left))
         )
-        head = words.headline(moved)
+        head = verdict_text.headline(moved)
         assert head.title == title
         assert (f"剩余 {left} 天" in head.line) == (left <= 30)
 
@@ -342,7 +342,11 @@ def test_the_form_leads_to_the_verdict(city, client):
     ]
     assert page.all("label") == [{"for": field["id"]} for field in page.all("input")]
     version = personal(city)
-    for typed in (version.code.lower(), codes.grouped(version.code), f"https://hub.example/v/{version.code}#12345"):
+    for typed in (
+        version.code.lower(),
+        public_code.grouped(version.code),
+        f"https://hub.example/v/{version.code}#12345",
+    ):
         reply = client.get("/v", params={"code": typed})
         assert (reply.status_code, reply.headers["location"]) == (303, f"/v/{version.code}")
     assert "证照有效" in client.get("/v", params={"code": version.code}, follow_redirects=True).text

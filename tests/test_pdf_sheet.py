@@ -13,10 +13,10 @@ import zxingcpp
 from PIL import Image, ImageFilter
 
 from signing.errors import Malformed
-from signing.pdf import face, font, guilloche, rows, seal, text
-from signing.pdf.rendition import render, render_copy
-from signing.pdf.sheet import Annotation, Field, Sheet, SheetHolder, Table
-from signing.pdf.theme import THEMES, ornaments
+from signing.pdf.draw import face, font, guilloche, rows, seal, text
+from signing.pdf.draw.rendition import render, render_copy
+from signing.pdf.draw.sheet import Annotation, Field, Sheet, SheetHolder, Table
+from signing.pdf.draw.theme import THEMES, ornaments
 from tests import pdf_samples as samples
 from tests.judges import missing
 

@@ -12,8 +12,8 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 
 from signing.errors import KeyMissing, Malformed, SigningError, WrongPurpose
 from signing.keys import Purpose
-from signing.pdf import archive
-from signing.pdf.rendition import render, render_copy
+from signing.pdf.draw import archive
+from signing.pdf.draw.rendition import render, render_copy
 from tests import pdf_samples as samples
 from tests.judges import missing
 from tests.judges.java_judges import judge

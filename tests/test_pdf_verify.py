@@ -16,11 +16,11 @@ from PIL import ImageFilter
 
 from signing import x509
 from signing.errors import Malformed
-from signing.pdf import checker, checking
-from signing.pdf.checking import Checkers, check_in_subprocess
-from signing.pdf.finding import MAX_BYTES, Answer, Finding, Trust, What, finding_from_json, question
-from signing.pdf.inspection import inspect
-from signing.pdf.rendition import render
+from signing.pdf.check import checker, checking
+from signing.pdf.check.checking import Checkers, check_in_subprocess
+from signing.pdf.check.finding import MAX_BYTES, Answer, Finding, Trust, What, finding_from_json, question
+from signing.pdf.check.inspection import inspect
+from signing.pdf.draw.rendition import render
 from tests import pdf_forgeries as forgeries
 from tests import pdf_samples as samples
 from tests.judges.java_judges import judge

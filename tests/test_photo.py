@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from PIL import Image, PngImagePlugin
 
-from hub import photo
 from hub.domain.values import MAX_PHOTO_BYTES
+from hub.intake import photo
 
 
 def picture(kind: str = "JPEG", size: tuple[int, int] = (120, 168), mode: str = "RGB", **more: Any) -> bytes:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from hub.counter import Taken
 from hub.domain.errors import Refusal
-from hub.retrieval import Taken
 from hub.store import retrievals
 from signing import credential, identifier
 from signing.keys import Purpose

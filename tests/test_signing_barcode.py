@@ -11,7 +11,7 @@ import pytest
 import zxingcpp
 from PIL import Image, ImageDraw
 
-from signing import barcode, codes, qr
+from signing import barcode, public_code, qr
 from signing.errors import Malformed
 from tests.judges import missing
 
@@ -26,7 +26,7 @@ def texts(count: int, seed: int = 1) -> list[str]:
     for place in range(count):
         length = dice.randrange(380, 900) if place % 5 else dice.randrange(1, 2001)
         digits = str(dice.randrange(1, 10)) + "".join(dice.choices("0123456789", k=length - 1))
-        made.append(qr.text(dice.choice(hosts), codes.new_code(dice.randbytes), digits))
+        made.append(qr.text(dice.choice(hosts), public_code.new_code(dice.randbytes), digits))
     return made
 
 

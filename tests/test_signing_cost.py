@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from signing import codes, credential, identifier, leaf, qr, status
+from signing import credential, identifier, ledger_leaf, public_code, qr, status
 from signing.keys import KeyFolder, Purpose
 
 TYPE, AUTHORITY = "11100000000013338W011", "11430000006122244L"
@@ -40,7 +40,7 @@ def cost_us(work: Callable[[], object], turns: int = 200) -> float:
 def test_cost(name: str, bound_us: float, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = KeyFolder(tmp_path_factory.mktemp("keys"), b"x")
     kid = folder.generate(Purpose.CREDENTIAL).kid
-    code, signature = codes.new_code(), b"\1" * 64
+    code, signature = public_code.new_code(), b"\1" * 64
     text = credential.assemble(credential.prepare(CLAIMS, kid), signature)
     digits = qr.assemble(qr.prepare(FACE, code, kid), signature)
     work: dict[str, Callable[[], object]] = {
@@ -50,7 +50,7 @@ def test_cost(name: str, bound_us: float, tmp_path_factory: pytest.TempPathFacto
         "read credential": lambda: credential.read(text),
         "read digits": lambda: qr.read(digits),
         "place": lambda: status.index_of(123_456_789, bytes(32)),
-        "leaf": lambda: leaf.leaf(1, IDENTIFIER, text, bytes(16), DAY, 1, 1),
+        "leaf": lambda: ledger_leaf.leaf(1, IDENTIFIER, text, bytes(16), DAY, 1, 1),
     }
     spent = cost_us(work[name])
     print(f"{name}: {spent:.0f} µs")

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signing import compact_json, credential, identifier
+from signing import credential, identifier
+from signing.encoding import compact_json
 from signing.errors import Malformed
 from signing.keys import KeyFolder, PublicKey, Purpose
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signing import codes, identifier
+from signing import identifier, public_code
 from signing.errors import Malformed
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -75,35 +75,35 @@ def test_check_characters_are_of_capitals_and_digits(text: str) -> None:
 
 
 def test_serials_and_codes_are_random_over_their_alphabet() -> None:
-    serials, made = [identifier.new_serial() for _ in range(2000)], [codes.new_code() for _ in range(2000)]
+    serials, made = [identifier.new_serial() for _ in range(2000)], [public_code.new_code() for _ in range(2000)]
     assert {len(serial) for serial in serials} == {20}
     assert {len(code) for code in made} == {16}
     for texts, count in ((serials, 40_000), (made, 32_000)):
         assert len(set(texts)) == 2000
         seen = collections.Counter("".join(texts))
-        assert set(seen) == set(codes.ALPHABET)
+        assert set(seen) == set(public_code.ALPHABET)
         assert min(seen.values()) > count / 32 * 0.8
         assert max(seen.values()) < count / 32 * 1.2
 
 
 @given(st.binary(min_size=10, max_size=10), st.randoms(use_true_random=False))
 def test_codes_survive_a_person(data: bytes, random: object) -> None:
-    code = codes.new_code(lambda count: data[:count])
-    assert codes.is_code(code)
-    for typed in (code, code.lower(), codes.grouped(code), f" {codes.grouped(code).replace('-', ' ')} "):
-        assert codes.read_code(typed) == code
-    assert codes.read_code(code.replace("0", "o").replace("1", "l")) == code
-    assert codes.read_code(code.replace("0", "O").replace("1", "I")) == code
-    full_width = "".join(chr(ord(character) + 0xFEE0) for character in codes.grouped(code))
-    assert codes.read_code(full_width) == code
+    code = public_code.new_code(lambda count: data[:count])
+    assert public_code.is_code(code)
+    for typed in (code, code.lower(), public_code.grouped(code), f" {public_code.grouped(code).replace('-', ' ')} "):
+        assert public_code.read_code(typed) == code
+    assert public_code.read_code(code.replace("0", "o").replace("1", "l")) == code
+    assert public_code.read_code(code.replace("0", "O").replace("1", "I")) == code
+    full_width = "".join(chr(ord(character) + 0xFEE0) for character in public_code.grouped(code))
+    assert public_code.read_code(full_width) == code
 
 
 @given(st.text(max_size=80))
 def test_what_is_read_is_a_code(text: str) -> None:
-    code = codes.read_code(text)
-    assert code is None or codes.is_code(code)
+    code = public_code.read_code(text)
+    assert code is None or public_code.is_code(code)
 
 
 @pytest.mark.parametrize("text", ["ıX4T9M2K7PQR8VWZ", "ſX4T9M2K7PQR8VWZ", "𝟎X4T9M2K7PQR8VWZ", "²X4T9M2K7PQR8VWZ"])
 def test_look_alikes_are_not_read(text: str) -> None:
-    assert codes.read_code(text) is None
+    assert public_code.read_code(text) is None

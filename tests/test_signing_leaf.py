@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signing import leaf
+from signing import ledger_leaf
 from signing.errors import Malformed
 
 GOOD: dict[str, Any] = {
-    "kind": leaf.Kind.ISSUED,
+    "kind": ledger_leaf.Kind.ISSUED,
     "identifier": "1.2.156.3005.2.x",
     "credential": "abc~",
     "salt": bytes(16),
@@ -23,30 +23,30 @@ GOOD: dict[str, Any] = {
 
 
 @given(
-    kind=st.sampled_from(leaf.Kind),
+    kind=st.sampled_from(ledger_leaf.Kind),
     salt=st.binary(min_size=16, max_size=16),
     effective_on=st.dates(),
     recorded=st.integers(0, 2**63 - 1),
     revision=st.integers(0, 2**31),
 )
-def test_round_trip(kind: leaf.Kind, salt: bytes, effective_on: date, recorded: int, revision: int) -> None:
-    data = leaf.leaf(kind, "id", "credential", salt, effective_on, recorded, revision)
-    assert leaf.read(data) == leaf.Leaf(
-        kind, leaf.salted(salt, "id"), leaf.salted(salt, b"credential"), effective_on, recorded, revision
+def test_round_trip(kind: ledger_leaf.Kind, salt: bytes, effective_on: date, recorded: int, revision: int) -> None:
+    data = ledger_leaf.leaf(kind, "id", "credential", salt, effective_on, recorded, revision)
+    assert ledger_leaf.read(data) == ledger_leaf.Leaf(
+        kind, ledger_leaf.salted(salt, "id"), ledger_leaf.salted(salt, b"credential"), effective_on, recorded, revision
     )
     assert len(data) < 110
-    assert leaf.leaf_hash(data) == hashlib.sha256(b"\0" + data).digest()
+    assert ledger_leaf.leaf_hash(data) == hashlib.sha256(b"\0" + data).digest()
 
 
 def test_the_salt_hides_what_is_inside() -> None:
-    one, two = leaf.leaf(**GOOD), leaf.leaf(**GOOD | {"salt": b"\1" * 16})
-    assert leaf.read(one).identifier_digest != leaf.read(two).identifier_digest
-    assert leaf.read(one).credential_digest != leaf.read(two).credential_digest
+    one, two = ledger_leaf.leaf(**GOOD), ledger_leaf.leaf(**GOOD | {"salt": b"\1" * 16})
+    assert ledger_leaf.read(one).identifier_digest != ledger_leaf.read(two).identifier_digest
+    assert ledger_leaf.read(one).credential_digest != ledger_leaf.read(two).credential_digest
     assert b"3005" not in one
 
 
 def test_text_and_bytes_are_one() -> None:
-    assert leaf.leaf(**GOOD) == leaf.leaf(**GOOD | {"credential": b"abc~", "kind": 1})
+    assert ledger_leaf.leaf(**GOOD) == ledger_leaf.leaf(**GOOD | {"credential": b"abc~", "kind": 1})
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,4 @@ def test_text_and_bytes_are_one() -> None:
 )
 def test_wrong_inputs(changes: dict[str, Any]) -> None:
     with pytest.raises(Malformed):
-        leaf.leaf(**GOOD | changes)
+        ledger_leaf.leaf(**GOOD | changes)

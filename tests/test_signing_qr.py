@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signing import codes, identifier, qr
+from signing import identifier, public_code, qr
 from signing.errors import Malformed
 from signing.keys import KeyFolder, PublicKey, Purpose
 
@@ -62,13 +62,13 @@ def test_what_is_issued_is_read(folder: KeyFolder, key: PublicKey, number: str, 
         status_list=place[0],
         status_index=place[1],
     )
-    code = codes.new_code()
+    code = public_code.new_code()
     digits = issue(folder, key, face, code)
     read = qr.read(digits)
     assert read.face == face
     assert read.kid == key.kid
     assert qr.is_signed_by(read, code, key)
-    assert not qr.is_signed_by(read, codes.new_code(), key)
+    assert not qr.is_signed_by(read, public_code.new_code(), key)
     scanned = qr.split(qr.text("https://hub.example.test/base", code, digits))
     assert scanned == qr.QrText("https://hub.example.test/base", code, digits)
 
@@ -95,9 +95,9 @@ def test_every_other_code_is_refused(folder: KeyFolder, key: PublicKey) -> None:
     dice = random.Random(3)
     for _ in range(100):
         at = dice.randrange(16)
-        other = CODE[:at] + dice.choice(codes.ALPHABET) + CODE[at + 1 :]
+        other = CODE[:at] + dice.choice(public_code.ALPHABET) + CODE[at + 1 :]
         assert qr.is_signed_by(read, other, key) == (other == CODE)
-    for odd in ("", CODE.lower(), codes.grouped(CODE), CODE + "0", "U" + CODE[1:], "é" * 16):
+    for odd in ("", CODE.lower(), public_code.grouped(CODE), CODE + "0", "U" + CODE[1:], "é" * 16):
         assert not qr.is_signed_by(read, odd, key)
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signing import base64url, status
+from signing import status
+from signing.encoding import base64url
 from signing.errors import Malformed
 
 # Token Status List, appendix "Test vectors for Status List encoding": lists of 2^20 entries.

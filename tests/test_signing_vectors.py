@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from signing import base64url, codes, credential, identifier, leaf, qr, status
+from signing import credential, identifier, ledger_leaf, public_code, qr, status
+from signing.encoding import base64url
 from signing.errors import Malformed
 from signing.keys import PublicKey, Purpose, kid_of, public_key_from_jwk
 
@@ -80,11 +81,11 @@ def test_bad_identifier(vector: dict[str, Any]) -> None:
 def test_codes() -> None:
     vectors = load("code")
     for made in vectors["made"]:
-        code = codes.new_code(lambda count, made=made: bytes.fromhex(made["random"])[:count])
-        assert (code, codes.grouped(code)) == (made["code"], made["printed"])
-        assert codes.read_code(made["printed"].lower()) == code
+        code = public_code.new_code(lambda count, made=made: bytes.fromhex(made["random"])[:count])
+        assert (code, public_code.grouped(code)) == (made["code"], made["printed"])
+        assert public_code.read_code(made["printed"].lower()) == code
     for typed in vectors["typed"]:
-        assert codes.read_code(typed["typed"]) == typed["code"]
+        assert public_code.read_code(typed["typed"]) == typed["code"]
 
 
 @pytest.mark.parametrize("vector", cases(load("credential")["good"]))
@@ -191,7 +192,7 @@ def test_bad_status_list(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("vector", cases(load("leaf")["good"]))
 def test_good_leaf(vector: dict[str, Any]) -> None:
     salt, effective_on = bytes.fromhex(vector["salt"]), date.fromisoformat(vector["effective_on"])
-    data = leaf.leaf(
+    data = ledger_leaf.leaf(
         vector["kind"],
         vector["identifier"],
         vector["credential"],
@@ -200,8 +201,8 @@ def test_good_leaf(vector: dict[str, Any]) -> None:
         vector["recorded_at_us"],
         vector["revision"],
     )
-    assert (data.hex(), leaf.leaf_hash(data).hex()) == (vector["leaf"], vector["leaf_hash"])
-    read = leaf.read(data)
+    assert (data.hex(), ledger_leaf.leaf_hash(data).hex()) == (vector["leaf"], vector["leaf_hash"])
+    read = ledger_leaf.read(data)
     assert read.kind == vector["kind"]
     assert (read.effective_on, read.recorded_at_us, read.revision) == (
         effective_on,
@@ -215,7 +216,7 @@ def test_good_leaf(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("vector", cases(load("leaf")["bad"]))
 def test_bad_leaf(vector: dict[str, Any]) -> None:
     with pytest.raises(Malformed) as caught:
-        leaf.read(bytes.fromhex(vector["leaf"]))
+        ledger_leaf.read(bytes.fromhex(vector["leaf"]))
     assert caught.value.problem == vector["refused"]
 
 

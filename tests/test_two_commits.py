@@ -17,7 +17,7 @@ from hub.db import writable_cte
 from hub.db.database import Raced, Writer
 from hub.db.tables import metadata
 from hub.domain.errors import Refusal
-from hub.issuance import step
+from hub.issuance import issue
 from hub.store.publish import KeyRetired
 from hub.store.reserve import Reservation
 from hub.vault import StaleKeys
@@ -46,7 +46,7 @@ def rows_of(writer: Writer) -> dict[str, list[Any]]:
 
 def left(town: Town, monkeypatch: pytest.MonkeyPatch, name: str, spoil: Callable[..., object], content: t.Body) -> Left:
     """Push, and do something in the very transaction of `reserve` or `publish` before it; nothing of it stays."""
-    real = getattr(step, name)
+    real = getattr(issue, name)
 
     def after(writer: Writer, *given: Any) -> object:
         spoil(writer, *given)
@@ -61,7 +61,7 @@ def left(town: Town, monkeypatch: pytest.MonkeyPatch, name: str, spoil: Callable
         raise Left(came, {table for table in WRITTEN if now[table] != rows[table]})
 
     with monkeypatch.context() as patched:
-        patched.setattr(step, name, after)
+        patched.setattr(issue, name, after)
         counts = town.counts()
         with pytest.raises(Left) as found:
             town.push("T-1", content)
@@ -163,7 +163,7 @@ def test_a_case_that_somebody_holds_is_looked_at_again(
     town: Town, monkeypatch: pytest.MonkeyPatch, engine: str, change: str, came: object
 ) -> None:
     """The statement waits for the row, and judges it as it is then: PostgreSQL; on SQLite nobody writes beside it."""
-    real, seen = step.publish, []
+    real, seen = issue.publish, []
     held, go = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -189,7 +189,7 @@ def test_a_case_that_somebody_holds_is_looked_at_again(
             raise
 
     holder = threading.Thread(target=hold)
-    monkeypatch.setattr(step, "publish", beside)
+    monkeypatch.setattr(issue, "publish", beside)
     assert len(town.issue("T-1", *TWO["certificates"])) == 2
     if engine == engines.POSTGRESQL:
         holder.join()

@@ -14,13 +14,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.counter import RetrievalBody
 from hub.domain import wording
 from hub.domain.catalogue import Catalogue, Edition, Field
 from hub.domain.values import MAX_PHOTO_BYTES, Column
 from hub.intake.body import PushBody
-from hub.intake.step import canonical
+from hub.intake.receive import canonical
 from hub.registration import catalogue_document
-from hub.retrieval import RetrievalBody
 from hub.store.catalogue import content_of
 from hub.wire import loads, validate
 from signing import credential

@@ -14,8 +14,8 @@ from hub.domain.dates import day_of
 from hub.keys.keyring import Keyring
 from hub.store import keys as key_store
 from hub.verification import VerdictState
-from hub.verification.addresses import place_of
-from signing import codes, credential, qr
+from hub.verification.public_urls import place_of
+from signing import credential, public_code, qr
 from signing.keys import KeyFolder, PublicKey, Purpose
 from tests.city import URL, City, load_city, open_copy
 from tests.stranger import NO, UNKNOWN, YES, another_process, findings, kill, personal, resigned, text_of, versions
@@ -76,7 +76,7 @@ def test_all_three_forms_tell_the_state_of_every_certificate(city):
 
 def test_codes_are_read_as_people_type_them(city):
     verification, code = city.parts.verification, personal(city).code
-    spellings = [code.lower(), codes.grouped(code), codes.grouped(code).replace("-", "  "), f" {code}\n"]
+    spellings = [code.lower(), public_code.grouped(code), public_code.grouped(code).replace("-", "  "), f" {code}\n"]
     spellings += [code.replace("0", "O").replace("1", "l"), code.replace("0", "o").replace("1", "I")]
     for spelling in spellings:
         assert verification.verify_code(spelling).state is VerdictState.VALID
@@ -295,7 +295,7 @@ def test_places():
 
 
 def test_unknown_codes_are_all_alike(city):
-    told = [city.parts.verification.verify_code(codes.new_code()).as_json() for _ in range(20)]
+    told = [city.parts.verification.verify_code(public_code.new_code()).as_json() for _ in range(20)]
     for answer in told:
         assert answer["state"] == "not_found"
         assert answer["checks"] == dict.fromkeys(("intact", "trusted", "in_force", "within_dates"), "unknown")

@@ -58,7 +58,7 @@ def test_copies_say_so_in_every_form(own: City) -> None:
 
 
 def _text_on(pdf: bytes) -> str:
-    from signing.pdf import pictures
+    from signing.pdf.check import pictures
 
     seen = pictures.on_pages(pdf)
     assert seen is not None

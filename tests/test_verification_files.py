@@ -17,8 +17,8 @@ from hub.store import keys as key_store
 from hub.verification import Presented, VerdictState, problems
 from signing import qr
 from signing.keys import Purpose
-from signing.pdf import finding as checked
-from signing.pdf.checking import Checkers
+from signing.pdf.check import finding as checked
+from signing.pdf.check.checking import Checkers
 from tests import paper
 from tests import pdf_forgeries as forgeries
 from tests import pdf_samples as samples
@@ -335,7 +335,7 @@ def test_bombs_and_crowds_leave_the_next_file_unharmed(city: City, corpus: list[
 def test_a_dead_checker_is_no_verdict(own: City, monkeypatch: pytest.MonkeyPatch) -> None:
     version = personal(own)
     pdf = paper.sealed(own, version)
-    monkeypatch.setattr("signing.pdf.checking._PROGRAM", ("/bin/false",))
+    monkeypatch.setattr("signing.pdf.check.checking._PROGRAM", ("/bin/false",))
     verdict = verify(own, pdf)
     assert (verdict.state, verdict.certificate) == (VerdictState.UNKNOWN, None)
     assert findings(verdict) == (UNKNOWN,) * 4
@@ -428,6 +428,6 @@ def test_a_checker_in_other_hands_makes_nothing_valid(
         "sys.stdout.buffer.write(b'A' + len(told).to_bytes(4, 'big') + told)\n",
         encoding="utf-8",
     )
-    monkeypatch.setattr("signing.pdf.checking._PROGRAM", (sys.executable, "-I", str(liar)))
+    monkeypatch.setattr("signing.pdf.check.checking._PROGRAM", (sys.executable, "-I", str(liar)))
     verdict = verify(own, pdf + b"changed")
     assert (verdict.state, verdict.problems) == (VerdictState.TAMPERED, ("pdf.checker_failed", "record.differs"))

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hub.domain import masking
 from hub.domain.certificate import State
 from hub.verification import VerdictState
-from signing import base64url, codes, compact_json, credential, qr
+from signing import credential, public_code, qr
+from signing.encoding import base64url, compact_json
 from signing.keys import KeyFolder, PublicKey, Purpose, raw_signature
 from tests.city import URL, City, load_city, open_copy
 from tests.stranger import (
@@ -125,7 +126,7 @@ def test_a_key_of_another_purpose_signs_no_digits(city):
 def test_digits_that_we_signed_for_a_code_without_a_record(city):
     """After a loss of data: ours, but nobody knows whether it is in force."""
     version = personal(city)
-    lost = codes.new_code()
+    lost = public_code.new_code()
     prepared = qr.prepare(qr.read(version.digits).face, lost, version.kid)
     digits = qr.assemble(
         prepared, city.parts.keyring.folder.sign(version.kid, Purpose.CREDENTIAL, prepared.to_be_signed)

@@ -20,7 +20,7 @@ from hub.domain.caller import Caller
 from hub.domain.dates import SHANGHAI
 from hub.domain.errors import Refusal
 from hub.domain.numbers import citizen_check_character, uscc_check_character
-from hub.lifecycle.step import Moved
+from hub.lifecycle import Moved
 from hub.ops.check import check
 from hub.ops.init import initialise
 from hub.parts import Parts, open_parts

@@ -17,7 +17,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from hub.domain.errors import Refusal
-from signing import base64url
+from signing.encoding import base64url
 from signing.errors import Malformed
 
 MAX_CHARACTERS = 4096

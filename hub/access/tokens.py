@@ -23,7 +23,7 @@ from hub.runtime.clock import Clock
 from hub.store import clients as client_store
 from hub.store import keys as key_store
 from hub.store.clients import Client, ClientCache
-from signing import base64url, compact_json
+from signing.encoding import base64url, compact_json
 from signing.keys import PublicKey, Purpose
 
 ASSERTION_LIFETIME_S = 120

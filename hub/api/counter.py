@@ -6,8 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from hub.api.certificate_reply import PDF, FaceReply, StateWord, day, explained, face, pdf
-from hub.lookup import Entry, Found, LookupBody
-from hub.retrieval import RetrievalBody, Taken
+from hub.counter import Entry, Found, LookupBody, RetrievalBody, Taken
 from hub.web.endpoint import Answer, Call, Lane, Routes
 from hub.wire import parse
 

@@ -16,7 +16,7 @@ from hub.store import intents
 from hub.web.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
 from hub.web.lanes import Lanes
 from hub.web.metrics import MEDIA_TYPE, Gauge, Metrics
-from indexer.faults import DirectoryUnavailable
+from indexer.errors import DirectoryUnavailable
 from signing.errors import KeyMissing
 from signing.keys import Purpose
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from hub.domain.dates import read_day, show_moment
 from hub.domain.errors import Refusal
-from hub.lifecycle.step import Moved
+from hub.lifecycle import Moved
 from hub.web.endpoint import Answer, Call, Lane, Routes
 from hub.wire import Body, parse
 

@@ -15,12 +15,12 @@ import hub
 from hub.api.verifications import VerdictReply, of_file
 from hub.domain.dates import SHANGHAI, show_moment
 from hub.domain.errors import TITLES, Refusal
-from hub.verification import Finding, Presented, Verdict, VerdictState, Verification, problems, words
+from hub.verification import Finding, Presented, Verdict, VerdictState, Verification, problems, verdict_text
 from hub.web.compression import compressed
 from hub.web.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Later, Routes
 from hub.web.negotiation import prefers_json
 from hub.web.problems import STATUS
-from signing import codes, qr
+from signing import public_code, qr
 from signing.errors import Malformed
 
 routes = Routes(tag="pages 页面")
@@ -90,7 +90,7 @@ def form(call: Call) -> Answer:
     place = _place(call)
     if code is not None:
         return Answer("", 303, _HTML, {**_HEADERS, "Location": f"{place['root']}/v/{code}"})
-    page = _form_page.render(place, typed=(typed or "")[: codes.LONGEST_TYPED], fault=fault, file_fault=None)
+    page = _form_page.render(place, typed=(typed or "")[: public_code.LONGEST_TYPED], fault=fault, file_fault=None)
     return compressed(Answer(page, media_type=_HTML, headers=_HEADERS), call)
 
 
@@ -147,17 +147,17 @@ def render(found: Verdict, place: Mapping[str, str]) -> str:
     """The page of a verdict; `place`: `base`, the address that people should see, and `root`, its path."""
     checks = [
         (icon, zh, answer, en, answer_en)
-        for name, zh, en in words.CHECKS
-        for icon, answer, answer_en in (words.ANSWERS[getattr(found.checks, name)],)
+        for name, zh, en in verdict_text.CHECKS
+        for icon, answer, answer_en in (verdict_text.ANSWERS[getattr(found.checks, name)],)
     ]
     context: dict[str, Any] = {
-        "head": words.headline(found),
+        "head": verdict_text.headline(found),
         "shown": found.certificate,
         "own_state": _own_state(found),
         "copy": found.copy,
         "is_file": found.presented is Presented.PDF or problems.FILE_IMAGE in found.problems,
         "checks": checks,
-        "open": any(getattr(found.checks, name) is not Finding.YES for name, _, _ in words.CHECKS),
+        "open": any(getattr(found.checks, name) is not Finding.YES for name, _, _ in verdict_text.CHECKS),
         "problems": [problems.meaning(code) for code in found.problems],
         "checked_at": show_moment(found.checked_at),
         "checked_at_local": f"{found.checked_at.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}",
@@ -170,7 +170,7 @@ def _own_state(found: Verdict) -> tuple[str, str] | None:
     shown = found.certificate
     if shown is None or shown.state is found.state or shown.state is VerdictState.UNKNOWN:
         return None
-    return words.state_words(shown.state, shown.kind)
+    return verdict_text.state_words(shown.state, shown.kind)
 
 
 def _place(call: Call) -> dict[str, str]:
@@ -189,5 +189,5 @@ def _read(verification: Verification, typed: str) -> tuple[str | None, tuple[str
         return None, _FOREIGN if "://" in typed else _NOT_A_CODE
     if parts.base_url is not None and not verification.addresses.owns(parts.base_url):
         return None, _FOREIGN
-    code = codes.read_code(parts.code or "")
+    code = public_code.read_code(parts.code or "")
     return (None, _NOT_A_CODE) if code is None else (code, None)

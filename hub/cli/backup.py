@@ -85,7 +85,7 @@ def _finish(parts: "Parts") -> int:
 
 def _rebuild(parts: "Parts") -> None:
     from hub.directory import Busy
-    from indexer.faults import DirectoryUnavailable
+    from indexer.errors import DirectoryUnavailable
 
     try:
         with common.progress("目录 directory") as progress:

@@ -165,7 +165,7 @@ def tell(error: Exception) -> int:
     from hub.domain.errors import TITLES, Refusal
     from hub.store.documents import DocumentDamaged
     from hub.vault import VaultError
-    from indexer.faults import WrongServer
+    from indexer.errors import WrongServer
     from signing.errors import KeyMissing
 
     code = Exit.FAILED

@@ -84,8 +84,8 @@ def migrate(
 
 
 def _move(url: str) -> None:
+    from hub.backup.to_postgres import Differs, move
     from hub.cli.serve import alone
-    from hub.moving import Differs, move
 
     settings = common.settings()
     try:

@@ -130,7 +130,7 @@ def _shown(entry: "Entry") -> dict[str, Any]:
 
 
 def _available(work: Any) -> Any:
-    from indexer.faults import DirectoryUnavailable
+    from indexer.errors import DirectoryUnavailable
 
     try:
         return work()

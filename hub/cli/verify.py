@@ -9,7 +9,7 @@ import typer
 
 from hub.cli import common
 from hub.cli.common import Exit, Stop
-from signing.pdf.finding import MAX_BYTES, What, kind_of
+from signing.pdf.check.finding import MAX_BYTES, What, kind_of
 
 if TYPE_CHECKING:
     from hub.verification import PublicCertificate, PublicCopy, Verdict, Verification
@@ -87,15 +87,15 @@ def _decoded(raw: bytes) -> str:
 
 def _tell(verdict: "Verdict") -> None:
     from hub.domain.dates import show_moment
-    from hub.verification import problems, words
+    from hub.verification import problems, verdict_text
 
-    head = words.headline(verdict)
+    head = verdict_text.headline(verdict)
     common.emit(f"{head.icon} {head.title}  {head.title_en}")
     common.emit(f"  {head.line}")
     common.emit(f"  {head.line_en}")
     common.emit(f"  核验时间 Checked at: {show_moment(verdict.checked_at)}")
-    for name, zh, en in words.CHECKS:
-        icon, answer, answer_en = words.ANSWERS[getattr(verdict.checks, name)]
+    for name, zh, en in verdict_text.CHECKS:
+        icon, answer, answer_en = verdict_text.ANSWERS[getattr(verdict.checks, name)]
         common.emit(f"  {icon} {zh}:{answer}  {en}: {answer_en}")
     for code in verdict.problems:
         zh, en = problems.meaning(code)
@@ -108,21 +108,21 @@ def _tell(verdict: "Verdict") -> None:
 
 def _tell_copy(copy: "PublicCopy") -> None:
     from hub.domain.dates import show_moment
-    from hub.verification import words
+    from hub.verification import verdict_text
 
     for label, value in (
         ("加注件凭证 Receipt of the copy", copy.receipt_number),
         ("调取单位 Made for", copy.authority_name),
         ("办理事项 Matter", copy.matter_name),
         ("调取时间 Made at", show_moment(copy.retrieved_at)),
-        ("当时状态 State then", " ".join(words.state_words(copy.state_then))),
+        ("当时状态 State then", " ".join(verdict_text.state_words(copy.state_then))),
         ("使用期限 Good until", str(copy.expires_on)),
     ):
         common.emit(f"    {label}: {value}")
 
 
 def _tell_certificate(shown: "PublicCertificate", *, own_state: bool) -> None:
-    from hub.verification import words
+    from hub.verification import verdict_text
 
     lines = [("证照名称 Certificate", f"{shown.type_name} {shown.type_name_en}".rstrip())]
     if shown.holders is not None:
@@ -138,6 +138,6 @@ def _tell_certificate(shown: "PublicCertificate", *, own_state: bool) -> None:
         ("版本 Version", str(shown.version)),
     ]
     if own_state:
-        lines.append(("登记状态 State on record", " ".join(words.state_words(shown.state, shown.kind))))
+        lines.append(("登记状态 State on record", " ".join(verdict_text.state_words(shown.state, shown.kind))))
     for label, value in lines:
         common.emit(f"    {label}: {value}")

@@ -2,7 +2,7 @@
 
 from hub.directory.building import Busy
 from hub.directory.comparison import Difference, Kind, Report
+from hub.directory.directory import Directory, Explained, Status
 from hub.directory.search import Found, Hit, Wanted
-from hub.directory.step import Directory, Explained, Status
 
 __all__ = ["Busy", "Difference", "Directory", "Explained", "Found", "Hit", "Kind", "Report", "Status", "Wanted"]

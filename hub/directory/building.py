@@ -19,7 +19,7 @@ from hub.directory.writing import BATCH, Writing
 from hub.domain.dates import from_micros, to_micros
 from hub.store import index_source, ledger
 from hub.store.index_source import Key, Listed
-from indexer.faults import DirectoryBroken, DirectoryUnavailable
+from indexer.errors import DirectoryBroken, DirectoryUnavailable
 
 Progress = Callable[[int], None]
 _Read = Callable[[Key], list[Listed]]

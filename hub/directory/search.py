@@ -23,7 +23,7 @@ from hub.store.index_source import Listed
 from hub.store.retry import attempt
 from indexer import tokens
 from indexer.entry import Entry
-from indexer.faults import DirectoryUnavailable
+from indexer.errors import DirectoryUnavailable
 from indexer.query import STATES, Page, Search, matches
 
 OVERLAY = 5_000

@@ -15,7 +15,7 @@ from hub.store.index_source import Listed
 from hub.vault import Vault
 from indexer.engine import DirectoryEngine, Mark, SetAside
 from indexer.entry import Entry
-from indexer.faults import DirectoryBroken
+from indexer.errors import DirectoryBroken
 
 BATCH = 500
 _log = logs.get("directory")

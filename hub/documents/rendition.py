@@ -32,7 +32,7 @@ from signing.keys import PublicKey, Purpose
 
 if TYPE_CHECKING:  # half a second and 20 MB that commands which draw nothing can do without
     from hub.documents.sheets import Template
-    from signing.pdf.signature import SealKey
+    from signing.pdf.draw.signature import SealKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Rendition:
         """Load what drawing needs, so that the first reader does not wait for it: 0.7 s of CPU."""
         from hub.documents import sheets  # noqa: F401
         from signing import glyphs
-        from signing.pdf import rendition  # noqa: F401
+        from signing.pdf.draw import rendition  # noqa: F401
 
         glyphs.missing("")
 
@@ -112,7 +112,7 @@ class Rendition:
 
     def _render(self, version: VersionRecord) -> bytes:
         from hub.documents import sheets
-        from signing.pdf import rendition
+        from signing.pdf.draw import rendition
 
         said = credential.read(version.credential).claims
         text = qr.text(said.issuer, version.code, version.digits)
@@ -122,7 +122,7 @@ class Rendition:
 
     def _render_copy(self, receipt: Receipt) -> bytes:
         from hub.documents import sheets
-        from signing.pdf import rendition
+        from signing.pdf.draw import rendition
 
         taking, seen = receipt.taking, receipt.purpose.fields
         version = certificates.by_key(
@@ -159,7 +159,7 @@ class Rendition:
 
         A seal that says an earlier moment than its X.509 certificate is refused by every validator.
         """
-        from signing.pdf.signature import SealKey
+        from signing.pdf.draw.signature import SealKey
 
         key = self._keyring.active(Purpose.DOCUMENT, authority)
         chain = self._chains.get(key.kid)

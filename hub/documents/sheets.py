@@ -16,7 +16,7 @@ from hub.domain.wording import FieldWords, TableWords
 from hub.store.certificates import VersionRecord
 from hub.store.retrievals import Receipt
 from signing import glyphs
-from signing.pdf.sheet import Annotation, Field, Kind, Sheet, SheetHolder, Table
+from signing.pdf.draw.sheet import Annotation, Field, Kind, Sheet, SheetHolder, Table
 
 _NUMBERS = {
     Kind.LICENCE: ("证照编号", "No."),

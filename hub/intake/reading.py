@@ -5,13 +5,13 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 
-from hub import photo
 from hub.domain import numbers
 from hub.domain.case import CaseStatus, Person, Push, PushedCertificate
 from hub.domain.catalogue import Catalogue, CertificateType, Edition, Matter
 from hub.domain.dates import FUTURE_TOLERANCE, day_of, read_day, read_moment
 from hub.domain.errors import FieldError, Refusal, pointer
 from hub.domain.values import Value
+from hub.intake import photo
 from hub.intake.body import CertificateBody, PersonBody, PushBody
 from hub.wire import MAX_ERRORS
 

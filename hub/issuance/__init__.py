@@ -1,5 +1,5 @@
 """Issuance: from a decided case to signed certificates, all of a case or none (rule 2: intent before signature)."""
 
-from hub.issuance.step import Finished, Issuance, Reserved
+from hub.issuance.issue import Finished, Issuance, Reserved
 
 __all__ = ["Finished", "Issuance", "Reserved"]

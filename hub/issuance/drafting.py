@@ -15,10 +15,10 @@ from hub.keys.keyring import Keyring
 from hub.store.catalogue import CatalogueCache
 from hub.vault import Vault
 from signing import credential, identifier, qr, status
-from signing.compact_json import JSON
+from signing.encoding.compact_json import JSON
 from signing.errors import Malformed
 from signing.keys import Purpose
-from signing.leaf import SALT_BYTES
+from signing.ledger_leaf import SALT_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from hub.store.certificates import VersionRecord
 from hub.store.ids import Ids
 from hub.store.pushes import Received
 from hub.vault import Vault
-from signing import codes, identifier
+from signing import identifier, public_code
 
 _LAST_VERSION = 999
 Key = tuple[int, int]
@@ -247,7 +247,7 @@ class Planner:
             item.pushed,
             authority=self._received.authority,
             version_key=self._ids.take("version"),
-            code=codes.new_code(),
+            code=public_code.new_code(),
             at=self._received.at,
             pointer=item.at,
         )

@@ -19,8 +19,8 @@ from hub.store.acts import ActRecord
 from hub.store.certificates import VersionRecord
 from hub.store.check_rows import CertificateRows
 from hub.vault import VaultError
-from indexer.faults import DirectoryUnavailable
-from signing import credential, identifier, leaf, qr, status
+from indexer.errors import DirectoryUnavailable
+from signing import credential, identifier, ledger_leaf, qr, status
 from signing.errors import Malformed
 from signing.keys import Purpose
 
@@ -229,7 +229,7 @@ class _Certificate:
             expected = (
                 None
                 if version is None
-                else leaf.leaf(
+                else ledger_leaf.leaf(
                     int(act.kind),
                     version.identifier,
                     version.credential,

@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub import indexes
 from hub.db import engines, schema
 from hub.db.database import Database, Raced
 from hub.directory import Busy, Directory
+from hub.directory import engines as directory_engines
 from hub.domain.dates import to_micros
 from hub.keys.generate import SigningKeys, Wanted, base_keys
 from hub.parts import keys_folder, require_whole
@@ -24,7 +24,7 @@ from hub.store import catalogue as catalogue_store
 from hub.store import keys as key_store
 from hub.store.catalogue import CatalogueCache
 from hub.vault import KeyPurpose, KeyState, MasterKey, Vault
-from indexer.faults import DirectoryUnavailable
+from indexer.errors import DirectoryUnavailable
 from signing.keys import KeyFolder, Purpose
 
 
@@ -114,7 +114,7 @@ def _data_keys(database: Database, master: MasterKey, clock: Clock) -> int:
 
 def _directory(settings: Settings, database: Database, vault: Vault, clock: Clock) -> None:
     """A first generation where none answers. One that cannot be written now is made by the worker later."""
-    with indexes.opened(settings) as index:
+    with directory_engines.opened(settings) as index:
         directory = Directory(
             database=database, vault=vault, clock=clock, catalogue=CatalogueCache(database), directory=index
         )

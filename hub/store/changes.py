@@ -18,7 +18,7 @@ from hub.store.certificates import ISSUED, VersionRecord, sealed_version
 from hub.store.ids import Ids
 from hub.store.sealing import seal
 from hub.vault import Vault
-from signing.leaf import leaf
+from signing.ledger_leaf import leaf
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from hub.domain.caller import Clerk
 from hub.domain.dates import from_micros, to_micros
 from hub.store.sealing import seal, unseal
 from hub.vault import Vault
-from signing import base64url
+from signing.encoding import base64url
 
 REFRESH_S = 2.0
 _COUNTER = "clients"

@@ -16,8 +16,8 @@ from hub.store.audit import month_of
 from hub.store.certificates import COPY
 from hub.store.sealing import seal, unseal
 from hub.vault import Vault
-from signing import codes
-from signing.codes import ALPHABET
+from signing import public_code
+from signing.public_code import ALPHABET
 
 _MONTH = len("202611")
 _CHARACTERS = 12
@@ -156,7 +156,7 @@ def row_of(
     """The sealed row of a new receipt, with a public code for its copy."""
     key = (month_of(at), new_number(at))
     inside = {
-        "code": codes.new_code(),
+        "code": public_code.new_code(),
         "clerk_name": purpose.clerk_name,
         "authority_name": purpose.authority_name,
         "matter_code": purpose.matter_code,

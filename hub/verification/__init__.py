@@ -1,7 +1,7 @@
 """Verification: a stranger has a code, a QR text or a credential and learns whether it is genuine and in force."""
 
-from hub.verification.service import Verification
 from hub.verification.verdict import Checks, Finding, Presented, PublicCertificate, PublicCopy, Verdict, VerdictState
+from hub.verification.verification import Verification
 
 __all__ = [
     "Checks",

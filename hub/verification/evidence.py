@@ -14,10 +14,11 @@ from hub.domain.certificate import Dates
 from hub.keys.keyring import Keyring
 from hub.store.certificates import VersionRecord
 from hub.verification import problems
-from hub.verification.addresses import Addresses
+from hub.verification.public_urls import Addresses
 from hub.verification.verdict import Finding
-from signing import base64url, credential, qr
+from signing import credential, qr
 from signing.credential import Credential, VisibleClaims
+from signing.encoding import base64url
 from signing.errors import Malformed
 from signing.keys import PublicKey, Purpose
 

@@ -15,7 +15,7 @@ from hub.keys.keyring import Keyring
 from hub.runtime.clock import Clock
 from hub.store import certificates
 from hub.vault import Vault
-from hub.verification.addresses import Addresses
+from hub.verification.public_urls import Addresses
 from signing import status
 from signing.keys import Purpose
 

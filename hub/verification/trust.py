@@ -4,7 +4,7 @@ import threading
 import time
 
 from hub.keys.x509_publication import X509Publication
-from signing.pdf.finding import Trust
+from signing.pdf.check.finding import Trust
 
 REFRESH_S = 2.0
 

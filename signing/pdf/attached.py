@@ -9,7 +9,7 @@ from typing import Any
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 
-from signing.pdf.archive import CREDENTIAL_NAME
+from signing.pdf.draw.archive import CREDENTIAL_NAME
 
 
 def credential_in(data: bytes) -> str | None:

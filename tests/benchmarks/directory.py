@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hub.directory import Wanted
+from hub.directory.engines import index_folder
 from hub.domain.caller import Caller
-from hub.indexes import index_folder
 from hub.parts import Parts, open_parts
 from hub.store import changes
-from indexer.embedded import EmbeddedDirectory
+from indexer.embedded.engine import EmbeddedDirectory
 from tests.benchmarks import city, client
 from tests.histories import TYPES, Life, people
 

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from signing import barcode
 from signing.keys import Purpose
-from signing.pdf import document, face, signature
-from signing.pdf.checking import Checkers
-from signing.pdf.inspection import inspect
-from signing.pdf.rendition import render, render_copy
+from signing.pdf.check.checking import Checkers
+from signing.pdf.check.inspection import inspect
+from signing.pdf.draw import document, face, signature
+from signing.pdf.draw.rendition import render, render_copy
 from tests import pdf_samples as samples
 
 ROUNDS, TURNS = 5, 8

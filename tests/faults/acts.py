@@ -13,14 +13,13 @@ import yaml
 
 from hub.api import cases
 from hub.backup import Place
+from hub.counter import LookupBody, RetrievalBody
 from hub.db.database import DatabaseUnavailable
 from hub.directory import Busy
 from hub.domain.errors import Refusal
 from hub.domain.numbers import citizen_check_character, uscc_check_character
 from hub.keys.generate import Wanted
-from hub.lookup import LookupBody
 from hub.parts import Parts
-from hub.retrieval import RetrievalBody
 from hub.vault import KeyPurpose
 from signing.keys import Purpose
 from tests import city as c

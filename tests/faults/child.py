@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from hub.backup import Place
+from hub.backup.to_postgres import move
 from hub.db.database import DatabaseUnavailable
 from hub.db.schema import WrongSchema
 from hub.domain.errors import Refusal
-from hub.moving import move
 from hub.ops.init import initialise
 from hub.parts import Parts, open_parts, restore_into
 from hub.runtime.clock import Clock

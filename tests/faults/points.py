@@ -13,7 +13,7 @@ import psycopg
 from hub.db.database import Writer
 from hub.db.postgres import PostgresDatabase
 from hub.db.sqlite import SqliteDatabase
-from indexer.elastic_client import _Node
+from indexer.elastic.client import _Node
 
 BEFORE_COMMIT, IN_COMMIT, AFTER_COMMIT = "before COMMIT", "in COMMIT", "after COMMIT"
 _VERB = re.compile(r"\s*(\w+(?: (?:INTO|FROM|IMMEDIATE))?(?: \w+)?)")

@@ -69,9 +69,9 @@ def number_unregistered() -> None:
     def without(writer: Any, vault: Any, reservation: Any) -> None:
         reserve(writer, vault, replace(reservation, number_rows=()))
 
-    from hub.issuance import step
+    from hub.issuance import issue
 
-    step.reserve = without  # type: ignore[attr-defined]
+    issue.reserve = without  # type: ignore[attr-defined]
 
 
 def act_swallowed() -> None:

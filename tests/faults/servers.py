@@ -14,7 +14,7 @@ from hub.ops.check import check
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.worker import finish_due
-from indexer.faults import DirectoryUnavailable
+from indexer.errors import DirectoryUnavailable
 from tests import elastic, engines, netproxy
 from tests.faults import scene as s
 from tests.faults.child import settings_of

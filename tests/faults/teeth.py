@@ -38,21 +38,21 @@ _COMMITS = "tests/test_faults_servers.py::test_killed_around_every_commit"
 BUGS = (
     Bug(
         "the cursor advances before the entries can be found",
-        "indexer/elastic.py",
+        "indexer/elastic/engine.py",
         "if wanted and self._answers(name):",
         "if wanted and not self._answers(name):",
         "tests/test_indexer_engines.py::test_a_party_finds_its_own[elastic]",
     ),
     Bug(
         "a conflict of versions is taken for a lost entry",
-        "indexer/elastic_bulk.py",
+        "indexer/elastic/bulk.py",
         "elif status == 409 or (status == 404 and not kind):\n        outcome.older += 1\n    elif status == 400:",
         "elif status in (400, 409):",
         _SAME,
     ),
     Bug(
         "entries are written without their revisions",
-        "indexer/elastic_bulk.py",
+        "indexer/elastic/bulk.py",
         'return {"version": revision, "version_type": "external_gte"}',
         "return {}",
         _SAME,
@@ -66,7 +66,7 @@ BUGS = (
     ),
     Bug(
         "what is still on its way to the directory is not looked for",
-        "hub/holdings.py",
+        "hub/counter/holdings.py",
         "{*changed, *((entry.home",
         "{*((entry.home",
         "tests/test_directory_process.py::test_a_counter_finds_everything_while_workers_are_killed",
@@ -133,14 +133,14 @@ BUGS = (
     ),
     Bug(
         "what was revoked meanwhile is given to a counter",
-        "hub/retrieval/step.py",
+        "hub/counter/retrieval.py",
         "if certificates.held_revision(writer, version.home, version.certificate) != version.revision:",
         "if certificates.held_revision(writer, version.home, version.certificate) is None:",
         "tests/test_retrieval.py::test_a_revocation_that_is_committed_first_is_honoured",
     ),
     Bug(
         "positions are given in one commit, and what waits is taken away in the next",
-        "hub/directory/step.py",
+        "hub/directory/directory.py",
         "            return feed.sequence(writer, SEQUENCED_AT_ONCE)\n",
         "            done = writer.run(\n                'INSERT INTO ledger (position, home, certificate, revision, kind, leaf)'\n"
         "                ' SELECT (SELECT COALESCE(MAX(position), 0) FROM ledger) + row_number() OVER (ORDER BY entry),'\n"
@@ -151,7 +151,7 @@ BUGS = (
     ),
     Bug(
         "a receipt is committed before it is on record",
-        "hub/retrieval/step.py",
+        "hub/counter/retrieval.py",
         '            self._audit.write(writer, record, "ok")\n        if before is not None and again:',
         '        with self._database.write() as writer:\n            self._audit.write(writer, record, "ok")\n'
         "        if before is not None and again:",

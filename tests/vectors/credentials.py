@@ -9,7 +9,8 @@ from typing import Any
 
 from fixed import AUTHORITY, CREDENTIAL, ISSUER, OTHER, STATUS, TYPE, flipped, high_s, jwt, loads, salts
 
-from signing import base64url, compact_json, credential, identifier
+from signing import credential, identifier
+from signing.encoding import base64url, compact_json
 from signing.keys import ORDER
 
 HEADER = {"alg": "ES256", "kid": CREDENTIAL.kid, "typ": "dc+sd-jwt"}

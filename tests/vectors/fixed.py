@@ -7,7 +7,7 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from signing import base64url, compact_json
+from signing.encoding import base64url, compact_json
 from signing.keys import ORDER, PublicKey, Purpose, kid_of, raw_signature, spki_of
 
 ISSUER = "https://hub.example.test"

@@ -9,7 +9,8 @@ from credentials import GOOD as CREDENTIAL_TEXT
 from credentials import SIMPLE
 from fixed import AUTHORITY, CREDENTIAL, ISSUER, OTHER, STATUS, TYPE, flipped, jwt, loads
 
-from signing import base64url, codes, identifier, leaf, status
+from signing import identifier, ledger_leaf, public_code, status
+from signing.encoding import base64url
 
 # zlib builds may deflate to other bytes, so the published list is fixed here and only what it says is compared.
 LIST = "eNrt0DERAAAIBCBruRn9o9nCc4AIdAE8MwoAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA4lwXd9QE6"
@@ -70,8 +71,8 @@ def code_vectors() -> dict[str, Any]:
     ]  # fmt: skip
     random = [bytes(10), b"\xff" * 10, bytes(range(10))]
     return {
-        "made": [{"random": data.hex(), "code": (code := codes.new_code(lambda _, data=data: data)), "printed": codes.grouped(code)} for data in random],
-        "typed": [{"typed": text, "code": codes.read_code(text)} for text in typed],
+        "made": [{"random": data.hex(), "code": (code := public_code.new_code(lambda _, data=data: data)), "printed": public_code.grouped(code)} for data in random],
+        "typed": [{"typed": text, "code": public_code.read_code(text)} for text in typed],
     }  # fmt: skip
 
 
@@ -138,7 +139,7 @@ def _bad_tokens(token: str) -> list[dict[str, Any]]:
 
 def leaves() -> dict[str, Any]:
     def made(name: str, kind: int, effective_on: date, recorded_at_us: int, revision: int) -> dict[str, Any]:
-        data = leaf.leaf(kind, SIMPLE.identifier, CREDENTIAL_TEXT, SALT, effective_on, recorded_at_us, revision)
+        data = ledger_leaf.leaf(kind, SIMPLE.identifier, CREDENTIAL_TEXT, SALT, effective_on, recorded_at_us, revision)
         return {
             "name": name,
             "kind": kind,
@@ -149,7 +150,7 @@ def leaves() -> dict[str, Any]:
             "recorded_at_us": recorded_at_us,
             "revision": revision,
             "leaf": data.hex(),
-            "leaf_hash": leaf.leaf_hash(data).hex(),
+            "leaf_hash": ledger_leaf.leaf_hash(data).hex(),
         }
 
     good = [
@@ -180,5 +181,5 @@ def leaves() -> dict[str, Any]:
     return {
         "good": good,
         "bad": [{"name": name, "leaf": data, "refused": problem} for name, (data, problem) in bad.items()],
-        "empty_leaf_hash": leaf.leaf_hash(b"").hex(),
+        "empty_leaf_hash": ledger_leaf.leaf_hash(b"").hex(),
     }

@@ -7,7 +7,7 @@ from hub.ops.doctor.engines import CLOCKS_DIFFER_S
 from hub.ops.doctor.report import Finding, down, note, ok, problem
 from hub.parts import Parts
 from indexer.engine import ServerState
-from indexer.faults import DirectoryUnavailable
+from indexer.errors import DirectoryUnavailable
 
 NEWEST_SERIES = (8, 19)
 """The release that the hub is tried with; others of 8 stay compatible, others than 8 stop the start."""

@@ -11,7 +11,7 @@ from hub.parts import Parts
 from hub.runtime import heartbeat, serve_lock
 from hub.settings import Settings
 from hub.store.ledger import Lag
-from indexer.faults import DirectoryUnavailable
+from indexer.errors import DirectoryUnavailable
 
 OLDEST_SQLITE = (3, 40)
 OLDEST_POSTGRESQL = (15,)

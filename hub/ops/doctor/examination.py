@@ -10,7 +10,7 @@ from hub.parts import Parts, open_parts
 from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.vault import VaultError
-from indexer.faults import WrongServer
+from indexer.errors import WrongServer
 
 _Look = Callable[[Parts], Iterable[Finding]]
 _LOOKS: tuple[tuple[str, _Look], ...] = (

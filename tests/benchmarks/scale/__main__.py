@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from hub import indexes
+from hub.directory import engines as directory_engines
 from hub.ops.init import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
@@ -55,7 +55,7 @@ def run(settings: Settings, certificates: int, plan: Plan, over_http: IssuingPla
         stages.grow(settings, plan, growing[: place + 1], codes, stages.to_stderr) for place in range(len(growing))
     ]
     database, sizes = repository.bare(settings), figures[-1].sizes
-    with open_parts(settings) as parts, entries.bare(settings) as engine, indexes.opened(settings) as index:
+    with open_parts(settings) as parts, entries.bare(settings) as engine, directory_engines.opened(settings) as index:
         before = database.sizes()
         stages.to_stderr("issuing over HTTP")
         made, soon = issuing.measure(settings, key, over_http, Watch(parts, index).is_there)

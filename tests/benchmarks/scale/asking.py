@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hub.api import cases as case_api
+from hub.counter.lookup_body import LookupBody
 from hub.directory import Wanted
 from hub.domain.caller import Caller
 from hub.domain.case import Person
-from hub.lookup.body import LookupBody
 from hub.parts import Parts
 from tests.benchmarks.scale import names, plausible
 from tests.benchmarks.scale.city import KINDS, PLATFORM, REGIONS, SUBSIDY, WEIGHTS

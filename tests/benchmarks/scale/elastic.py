@@ -8,7 +8,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from hub.settings import Settings
-from indexer import elastic_mapping
+from indexer.elastic import mapping
 from indexer.entry import Entry
 from tests import elastic
 
@@ -61,8 +61,8 @@ class BareElastic:
         """An index of the same mapping, made of the same documents in as many requests, then refreshed."""
         index, shards = self._settings.index_prefix + _BARE, self._settings.index_shards
         self._client.options(ignore_status=404).indices.delete(index=index)
-        shape = elastic_mapping.settings(shards, self._settings.index_replicas)
-        self._client.indices.create(index=index, mappings=elastic_mapping.mappings(shards), settings=shape)
+        shape = mapping.settings(shards, self._settings.index_replicas)
+        self._client.indices.create(index=index, mappings=mapping.mappings(shards), settings=shape)
         taken = 0.0
         for some in batches:
             made = [_operations(some[place : place + _AT_ONCE]) for place in range(0, len(some), _AT_ONCE)]
@@ -90,7 +90,7 @@ class BareElastic:
 def _operations(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     for entry in entries:
-        place = {"_id": elastic_mapping.entry_id(entry.key), "routing": str(entry.party)}
+        place = {"_id": mapping.entry_id(entry.key), "routing": str(entry.party)}
         lines += [{"index": place | {"version": entry.revision, "version_type": "external_gte"}}]
-        lines += [elastic_mapping.document(entry)]
+        lines += [mapping.document(entry)]
     return lines

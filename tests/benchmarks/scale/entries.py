@@ -8,10 +8,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Protocol
 
-from hub import indexes
+from hub.directory import engines
 from hub.parts import Parts
 from hub.settings import Settings
-from indexer.embedded import EmbeddedDirectory
+from indexer.embedded.engine import EmbeddedDirectory
 from indexer.engine import DirectoryEngine
 from indexer.entry import Entry
 
@@ -77,7 +77,7 @@ class BareEmbedded:
     name = "the engine alone"
 
     def __init__(self, settings: Settings) -> None:
-        self._folder = indexes.index_folder(settings)
+        self._folder = engines.index_folder(settings)
 
     def load(self, batches: Iterator[Sequence[Entry]]) -> float:
         """A generation made of these entries."""

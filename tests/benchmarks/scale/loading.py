@@ -19,7 +19,7 @@ from hub.store import bulk_insert, cases, certificates, changes, parties
 from hub.store.cases import CaseRecord
 from hub.store.changes import Act, Change
 from hub.store.retry import attempt
-from signing import codes, identifier
+from signing import identifier, public_code
 from tests.benchmarks.scale import plausible
 from tests.benchmarks.scale.city import GRANT
 from tests.benchmarks.scale.plausible import PARTS, Fate, Plausible, Stage
@@ -88,7 +88,7 @@ class Loader:
             item.pushed,
             authority=item.authority,
             version_key=self._parts.ids.take("version"),
-            code=codes.new_code(),
+            code=public_code.new_code(),
             at=now,
             pointer="",
         )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hub import indexes
+from hub.directory import engines
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.store import bulk_insert, check_rows
@@ -117,7 +117,7 @@ def _feed(parts: Parts) -> float:
 def _rebuild(parts: Parts, sizes: Sizes) -> Rates:
     """New generations from the repository, and loads of the same entries without the hub, in turn."""
     ours, bare = [], []
-    with indexes.opened(parts.settings) as engine, entries.bare(parts.settings) as alone:
+    with engines.opened(parts.settings) as engine, entries.bare(parts.settings) as alone:
         while True:
             ours.append(_timed(parts.directory.rebuild))
             count = engine.count(engine.current() or "")

@@ -1,0 +1,11 @@
+"""The counter (窗口): look up what a person of an open case holds, and retrieve one certificate instead of paper.
+
+Gate, lookup (检索) and retrieval (调取、用证): every answer and refusal is on record before it leaves.
+"""
+
+from hub.counter.entries import Entry, Unavailable
+from hub.counter.lookup import Found, Lookup
+from hub.counter.lookup_body import LookupBody
+from hub.counter.retrieval import Retrieval, RetrievalBody, Taken
+
+__all__ = ["Entry", "Found", "Lookup", "LookupBody", "Retrieval", "RetrievalBody", "Taken", "Unavailable"]

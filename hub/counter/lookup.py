@@ -1,0 +1,109 @@
+"""Look a person of a case up: first may it be asked (rule 1), then what is there, then on record, then the answer."""
+
+from dataclasses import dataclass
+
+from hub.counter.entries import Candidate, Entry, Unavailable, entries, unavailable
+from hub.counter.gate import CaseKey, CounterGate
+from hub.counter.holdings import Holdings
+from hub.counter.lookup_body import LookupBody
+from hub.db.database import Database
+from hub.domain import numbers, permission
+from hub.domain.caller import Caller
+from hub.domain.case import Person
+from hub.runtime.clock import Clock
+from hub.settings import Settings
+from hub.store import acts, keys, parties
+from hub.store.audit import Audit, Record
+from hub.store.catalogue import CatalogueCache
+from hub.store.retry import attempt
+from hub.vault import Vault
+from signing.public_code import ALPHABET
+
+_ID_CHARACTERS = 13
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a lookup answers. `lookup_id` finds its row in the record; `complete`: nothing newer may be missing."""
+
+    lookup_id: str
+    entries: tuple[Entry, ...]
+    unavailable: tuple[Unavailable, ...]
+    complete: bool = True
+
+
+class Lookup:
+    """Answers counters from what people hold; a certificate is found the second it is issued (`Holdings`)."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        clock: Clock,
+        audit: Audit,
+        catalogue: CatalogueCache,
+        settings: Settings,
+        holdings: Holdings,
+    ) -> None:
+        self._holdings = holdings
+        self._database = database
+        self._vault = vault
+        self._audit = audit
+        self._gate = CounterGate(database=database, vault=vault, clock=clock, catalogue=catalogue, settings=settings)
+
+    def look_up(self, caller: Caller, body: LookupBody) -> Found:
+        """What the person holds of the types that the case's matter needs, in every state, masked.
+
+        On record, and counted for clerk and client, before it is returned. Raises Refusal in this order:
+        `schema.invalid`, `id.length`, `id.checksum`, `uscc.checksum` (not on record), `perm.case_required`,
+        `perm.clerk`, `perm.case_not_open`, `perm.holder_not_in_case`, `perm.type_not_in_matter`, `rate.limited`
+        (on record).
+        """
+        key = self._gate.key_of(caller, body)
+        id_type, number = numbers.normalise(body.holder.id_type, body.holder.id_number, pointer="/holder")
+        person = Person("", id_type, number)
+        record = Record(
+            "lookup", caller.client_id, source=key.source, case_number=key.case_number, request=caller.request
+        )
+        with self._audit.of(record):
+            return attempt(self._vault, lambda: self._answer(caller, body, key, person, record))
+
+    def _answer(self, caller: Caller, body: LookupBody, key: CaseKey, person: Person, record: Record) -> Found:
+        party = record.party = self._party(person)
+        passed = self._gate.enter(caller, key, body.clerk, record)
+        roles = frozenset[str]() if party is None else passed.case.roles_of(party)
+        wanted = None if body.type_codes is None else frozenset(body.type_codes)
+        materials = permission.materials_of_person(passed.matter, roles, wanted)
+        if party is None:  # pragma: no cover - refused above: nobody has roles
+            raise RuntimeError("party")
+        asked = body.type_codes or [code for material in materials for code in material.type_codes]
+        types = tuple(dict.fromkeys(asked))
+        reader = self._database.reader
+        held = []
+        for version in self._holdings.of_party(party, types, passed.today):
+            state = version.state(passed.today)
+            held.append(Candidate(version, state, acts.why(reader, version, state)))
+        found = Found(
+            lookup_id=reference(record.id),
+            entries=entries(held, passed.catalogue),
+            unavailable=unavailable(types, materials, held),
+        )
+        with self._database.write() as writer:
+            self._gate.hold(writer, passed)
+            self._gate.count(writer, caller, passed, (party,))
+            self._audit.write(writer, record, "ok")
+        return found
+
+    def _party(self, person: Person) -> int | None:
+        """Whose number this is; asked first, so that a refusal is on record with the person who was looked for."""
+        reader = self._database.reader
+        party = parties.find(reader, self._vault, person)
+        if party is None:
+            keys.require_current(reader, self._vault)  # under former keys nobody would be found
+        return party
+
+
+def reference(number: int) -> str:
+    """The id of a row of the record as 13 characters that can be read over the telephone."""
+    return "".join(ALPHABET[number >> 5 * place & 31] for place in range(_ID_CHARACTERS - 1, -1, -1))

@@ -1,0 +1,86 @@
+"""Which of the two directory engines the settings name; the client of the other one is not even loaded."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hub.settings import Settings
+from indexer.embedded.engine import EmbeddedDirectory
+from indexer.engine import DirectoryEngine
+from indexer.errors import DirectoryUnavailable, WrongServer
+
+if TYPE_CHECKING:
+    from indexer.elastic.engine import Access, ElasticDirectory
+
+
+def index_folder(settings: Settings) -> Path:
+    """Where the embedded directory lies; it can be thrown away."""
+    return settings.data_dir / "index"
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[DirectoryEngine]:
+    """The directory engine of these settings; a server that is away now may come later.
+
+    Raises WrongServer where the settings or the server have to be changed by somebody.
+    """
+    if settings.index_url is None:
+        yield EmbeddedDirectory(index_folder(settings))
+        return
+    from indexer.elastic.engine import ElasticDirectory, Shape
+
+    shape = Shape(settings.index_prefix, settings.index_shards, settings.index_replicas)
+    engine = ElasticDirectory(_access(settings, settings.index_url), shape, index_folder(settings))
+    try:
+        _require_usable(engine)
+        yield engine
+    finally:
+        engine.close()
+
+
+def _require_usable(engine: "ElasticDirectory") -> None:
+    try:
+        engine.require_usable()
+    except WrongServer:
+        raise
+    except DirectoryUnavailable:
+        return
+
+
+def _access(settings: Settings, urls: str) -> "Access":
+    from indexer.elastic.engine import Access
+
+    if bool(settings.index_user) != (settings.index_password_file is not None):
+        raise WrongServer(
+            "HUB_INDEX_USER 与 HUB_INDEX_PASSWORD_FILE 须同时设置。",
+            "HUB_INDEX_USER and HUB_INDEX_PASSWORD_FILE go together: set both or neither",
+        )
+    if settings.index_user and settings.index_api_key_file is not None:
+        raise WrongServer(
+            "HUB_INDEX_USER 与 HUB_INDEX_API_KEY_FILE 只能设置一个。",
+            "HUB_INDEX_USER and HUB_INDEX_API_KEY_FILE exclude each other: set one",
+        )
+    return Access(
+        urls=tuple(urls.split(",")),
+        ca_file=settings.index_ca_file,
+        user=settings.index_user,
+        password=_secret(settings.index_password_file, "HUB_INDEX_PASSWORD_FILE"),
+        api_key=_secret(settings.index_api_key_file, "HUB_INDEX_API_KEY_FILE"),
+        connect_timeout_s=settings.index_connect_timeout_s,
+        timeout_s=settings.index_timeout_s,
+        write_timeout_s=settings.index_write_timeout_s,
+    )
+
+
+def _secret(path: Path | None, name: str) -> str:
+    if path is None:
+        return ""
+    found = ""
+    with suppress(OSError, UnicodeDecodeError):
+        found = path.read_text(encoding="utf-8").strip()
+    if not found:
+        raise WrongServer(
+            f"{name} 所指的文件无法读取或为空。", f"The file of {name} cannot be read or is empty: correct it"
+        )
+    return found

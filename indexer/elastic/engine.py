@@ -1,0 +1,328 @@
+"""The Elasticsearch engine: every generation an index, the one that answers named by an alias.
+
+With the prefix `hub`: index `hub-g7`, alias `hub` on the one that answers, alias `hub-g7-w` for writing, without which
+a write to an index that is gone would make another one. No document is ever deleted but by a repair.
+"""
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from indexer.elastic import mapping, queries, servers, shards
+from indexer.elastic.bulk import Bulk, Outcome, put_entries, put_marks, refresh, take_out
+from indexer.elastic.client import Access, Client
+from indexer.elastic.mapping import MARKS, VERSION, entry_id, entry_of, mark_id, mark_of
+from indexer.engine import Aside, Key, Mark, ServerState, refuse
+from indexer.entry import Entry
+from indexer.errors import DirectoryBroken
+from indexer.query import Page, Search
+
+__all__ = ["Access", "ElasticDirectory", "Shape"]
+
+_NAME = re.compile(r"g[0-9]{1,12}")
+_ANSWERING = {"refresh_interval": "1s"}
+_FORGETTING, _FORGETTING_S = 10, 0.15
+_KNOWN_S = 1.0
+_UNKNOWN_S = 1.5
+"""How long after a swap the former may be asked: an index that is deleted under a question answers as a sick server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How indexes are named and laid out. replicas: further copies of each shard, on other nodes."""
+
+    prefix: str = "hub-directory"
+    shards: int = 1
+    replicas: int = 1
+
+
+class ElasticDirectory:
+    """The generations of one prefix; see `DirectoryEngine`. folder: for the lock of who builds, on this machine.
+
+    Two machines that build at the same time do no harm but to each other's progress.
+    """
+
+    def __init__(self, access: Access, shape: Shape, folder: Path) -> None:
+        self.folder = folder
+        self._shape = shape
+        self._client = Client(access)
+        self._fitting: set[str] = set()
+        self._answering: set[str] = set()
+        self._swapped_at = -_UNKNOWN_S
+        self._known: tuple[str, float, tuple[str, Mark] | None] = ("", 0.0, None)
+
+    def require_usable(self) -> None:
+        """Raise WrongServer where an operator has to act before this can work, DirectoryUnavailable where not."""
+        self._client.require_usable(f"{self._shape.prefix}*")
+
+    def server(self) -> ServerState:
+        """How the cluster and the disks under it are; may take as long as a write."""
+        with self._client.writing() as server:
+            return servers.state(server, f"{self._shape.prefix}-g*")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    # --- generations --------------------------------------------------------------------------------------------------
+
+    def current(self) -> str | None:
+        """The generation that answers; None where none does, or one of another release."""
+        with self._client.asking() as server:
+            found = _versions(server, self._shape.prefix)
+        fitting = {name for index, version in found.items() if version == VERSION and (name := self._name(index))}
+        self._fitting = fitting | (self._fitting - {str(self._name(index)) for index in found})
+        return max(fitting, key=_number, default=None)
+
+    def answering(self, mark: str) -> tuple[str, Mark] | None:
+        """The generation that answers and one of its marks, as they were at most a second ago; None without either."""
+        known, until, found = self._known
+        if known != mark or time.monotonic() > until:
+            until = time.monotonic() + _KNOWN_S
+            name = self.current()
+            value = None if name is None else self.mark(name, mark)
+            found = None if name is None or value is None else (name, value)
+            self._known = (mark, until, found)
+        return found
+
+    def names(self) -> list[str]:
+        """Every generation of this prefix, oldest first."""
+        with self._client.asking() as server:
+            found = server.indices.get_alias(index=f"{self._shape.prefix}-g*").body
+        return sorted((name for index in found if (name := self._name(index))), key=_number)
+
+    def create(self, marks: Mapping[str, Mark] | None = None) -> str:
+        """A new, empty generation with these marks; its name. It answers nothing until `swap`."""
+        names = self.names()
+        name = f"g{_number(names[-1]) + 1 if names else 1}"
+        shape = self._shape
+        with self._client.writing() as server:
+            server.indices.create(
+                index=self._index(name),
+                mappings=mapping.mappings(shape.shards),
+                settings=mapping.settings(shape.shards, shape.replicas),
+                aliases={self._writable(name): {}},
+            )
+            whole = list(shards.marks(server, self._index(name)))
+        with self._writing(name) as bulk:
+            bulk.send(whole)
+        self.write(name, (), marks)
+        return name
+
+    def swap(self, name: str) -> None:
+        """Let a generation answer from now on, at once and for every process; all that it has can be found then."""
+        index, prefix = self._index(name), self._shape.prefix
+        with self._client.writing() as server:
+            server.indices.put_settings(index=index, settings=_ANSWERING)
+            refresh(server, index)
+            server.indices.update_aliases(
+                actions=[
+                    {"remove": {"index": f"{prefix}-g*", "alias": prefix, "must_exist": False}},
+                    {"add": {"index": index, "alias": prefix}},
+                ]
+            )
+        self._answering.add(name)
+        self._swapped_at = time.monotonic()
+
+    def drop(self, name: str) -> None:
+        """Delete a generation that does not answer."""
+        if name == self.current():
+            raise ValueError("the generation in use cannot be dropped")
+        time.sleep(max(0.0, self._swapped_at + _UNKNOWN_S - time.monotonic()))
+        with self._client.writing() as server:
+            server.options(ignore_status=404).indices.delete(index=self._index(name))
+        self._fitting.discard(name)
+        self._answering.discard(name)
+
+    def examine(self, name: str) -> None:
+        """Whether an index is what this release would make with these settings, and answers alone."""
+        index, shape = self._index(name), self._shape
+        with self._client.asking() as server:
+            found = server.indices.get(index=index).body[index]
+            answering = [one for one in _versions(server, shape.prefix) if one != index]
+        wanted = mapping.mappings(shape.shards)
+        if any(found["mappings"].get(part) != wanted[part] for part in ("dynamic", "_meta", "_routing", "properties")):
+            raise DirectoryBroken("the index has another mapping")
+        if self._writable(name) not in found["aliases"]:
+            raise DirectoryBroken("the index cannot be written")
+        if answering:
+            raise DirectoryBroken("several indexes answer")
+        self.require_whole(name)
+        if int(found["settings"]["index"]["number_of_replicas"]) != shape.replicas:
+            with self._client.writing() as server:
+                server.indices.put_settings(index=index, settings={"number_of_replicas": shape.replicas})
+
+    def require_whole(self, name: str) -> None:
+        """Raise DirectoryBroken where a shard was lost and is there again without its entries."""
+        self._whole_hits(name, [])
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def write(
+        self,
+        name: str,
+        entries: Iterable[Entry],
+        marks: Mapping[str, Mark] | None = None,
+        instead_of: Iterable[Entry] = (),
+        aside: Aside = refuse,
+    ) -> int:
+        """Entries, until they can be found; then marks. See `DirectoryEngine.write`."""
+        wanted = {entry.key: entry for entry in entries}
+        gone = self._as_seen(name, wanted, instead_of)
+        with self._writing(name) as bulk:
+            places = {entry.key for entry in gone}
+            outcome = bulk.send(put_entries(entry for key, entry in wanted.items() if key not in places))
+        if gone:
+            outcome = outcome.and_also(self._exchange(name, gone, wanted))
+        if outcome.refused:
+            aside(outcome.refused)
+        if wanted and self._answers(name):
+            with self._writing(name) as bulk:
+                bulk.refresh()
+        if marks:
+            with self._writing(name) as bulk:
+                bulk.send(put_marks(marks))
+        return outcome.taken
+
+    def _exchange(self, name: str, gone: Sequence[Entry], wanted: Mapping[Key, Entry]) -> Outcome:
+        """Take entries out and put others in their places, whose revisions may be lower."""
+        instead = [wanted[entry.key] for entry in gone if entry.key in wanted]
+        with self._writing(name) as bulk:
+            bulk.send(map(take_out, gone))
+            for _ in range(_FORGETTING):
+                bulk.refresh()  # with a refresh, and by a coarse clock, the server forgets which revisions there were
+                outcome = bulk.send(put_entries(instead))
+                if not outcome.older:
+                    break
+                time.sleep(_FORGETTING_S)
+        return outcome
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[Bulk]:
+        with self._client.writing() as server:
+            deadline = time.monotonic() + self._client.write_timeout_s
+            yield Bulk(server, self._index(name), self._writable(name), deadline)
+
+    def _as_seen(self, name: str, wanted: Mapping[Key, Entry], instead_of: Iterable[Entry]) -> list[Entry]:
+        """Those of `instead_of` that are still there exactly, and that no higher revision will cover."""
+        covered = {key: entry.revision for key, entry in wanted.items()}
+        seen = [entry for entry in instead_of if covered.get(entry.key, -1) < entry.revision]
+        if not seen:
+            return []
+        found = self._documents(name, [(entry_id(entry.key), str(entry.party)) for entry in seen])
+        return [entry for entry, there in zip(seen, found, strict=True) if there and entry_of(there) == entry]
+
+    def _answers(self, name: str) -> bool:
+        """Whether who asks may be sent to a generation. Asked after writing: whoever swaps it in later makes what was
+        written searchable then."""
+        if name not in self._answering:
+            with self._client.asking() as server:
+                if self._index(name) not in _versions(server, self._shape.prefix):
+                    return False
+            self._answering.add(name)
+        return True
+
+    # --- questions ----------------------------------------------------------------------------------------------------
+
+    def mark(self, name: str, mark: str) -> Mark | None:
+        """One of a generation's marks, None where it was never set."""
+        (found,) = self._documents(name, [(mark_id(mark), MARKS)])
+        return None if found is None else mark_of(found)
+
+    def of_party(self, name: str, party: int, type_codes: Sequence[str], today: int) -> list[Entry]:
+        """What a party holds of some types on a day; one shard is asked."""
+        found: list[Entry] = []
+        before: int | None = None
+        while True:
+            body = queries.party_body(party, type_codes, today, before)
+            hits = self._whole_hits(name, [body], party)[0]
+            found += queries.entries_of(hits)
+            if len(hits) < queries.AT_ONCE:
+                return found
+            before = int(hits[-1]["sort"][0])
+
+    def search(self, name: str, search: Search) -> Page:
+        """One page; facets on the first page only."""
+        if search.text and not search.tokens:
+            return Page((), None)
+        hits, *edge = self._whole_hits(name, queries.page_bodies(search), search.party)
+        page = queries.page_of(search, hits)
+        if not edge:
+            return page
+        (counted,) = self._search(name, [queries.facets_body(search, edge[0])], search.party)
+        facets = queries.facets_of(counted["aggregations"])
+        return replace(page, facets=facets, sampled=len(edge[0]) > 1)
+
+    def walk(self, name: str, after: Key, limit: int) -> list[Entry]:
+        """The next entries of a generation in the order of their keys."""
+        (answer,) = self._search(name, [queries.walk_body(after, limit)])
+        return queries.entries_of(answer["hits"]["hits"])
+
+    def find(self, name: str, key: Key) -> Entry | None:
+        """One entry of a generation."""
+        (found,) = self._documents(name, [(entry_id(key), str(key[0]))])
+        return None if found is None else entry_of(found)
+
+    def count(self, name: str) -> int:
+        """How many entries a generation has, ended ones too."""
+        (answer,) = self._search(name, [queries.count_body()])
+        return int(answer["hits"]["total"]["value"])
+
+    def _search(self, name: str, bodies: Sequence[Any], routing: int | None = None) -> list[Any]:
+        self._require_fitting(name)
+        return self._client.search(self._index(name), bodies, routing)
+
+    def _whole_hits(self, name: str, bodies: Sequence[Any], routing: int | None = None) -> list[Any]:
+        """What is found where nothing may be missing."""
+        whole, *answers = self._search(name, [shards.body(), *bodies], routing)
+        shards.require(whole)
+        return [answer["hits"]["hits"] for answer in answers]
+
+    def _documents(self, name: str, wanted: Sequence[tuple[str, str]]) -> list[dict[str, Any] | None]:
+        self._require_fitting(name)
+        return self._client.documents(self._index(name), wanted)
+
+    def _require_fitting(self, name: str) -> None:
+        """What another release has written is not read: fields may be missing, and so would be what they find."""
+        if name in self._fitting:
+            return
+        with self._client.asking() as server:
+            version = _versions(server, self._index(name)).get(self._index(name))
+        if version != VERSION:
+            raise DirectoryBroken("the index is gone or has another mapping")
+        self._fitting = self._fitting | {name}
+
+    # --- names --------------------------------------------------------------------------------------------------------
+
+    def _index(self, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError("not the name of a generation")
+        return f"{self._shape.prefix}-{name}"
+
+    def _writable(self, name: str) -> str:
+        return f"{self._index(name)}-w"
+
+    def _name(self, index: str) -> str | None:
+        """The generation of an index, None where it is none of ours."""
+        name = index.removeprefix(f"{self._shape.prefix}-")
+        return name if _NAME.fullmatch(name) else None
+
+
+def _versions(server: Elasticsearch, where: str) -> dict[str, int | None]:
+    """The mapping version of every index behind a name; none where the name is unknown."""
+    found = server.options(ignore_status=404).indices.get_mapping(
+        index=where, filter_path="*.mappings._meta,*.mappings.dynamic"
+    )
+    if found.meta.status == 404:
+        return {}
+    return {index: one["mappings"].get("_meta", {}).get("mapping_version") for index, one in found.body.items()}
+
+
+def _number(name: str) -> int:
+    return int(name[1:])

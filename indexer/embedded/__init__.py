@@ -1,0 +1,1 @@
+"""The embedded directory: one SQLite FTS5 file per generation."""

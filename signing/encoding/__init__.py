@@ -1,0 +1,1 @@
+"""Strict encoders: each reads exactly one form and refuses every other."""

@@ -1,0 +1,132 @@
+"""The checker: a program that is asked about a stranger's file and answers with a finding in JSON.
+
+Started by checking.py with an empty environment: no keys, no settings, no database. Alone it reads one question on
+stdin and answers on stdout; with `--serve SECONDS` it stays, and each question has a child of its own, forked with
+everything loaded, which no other question meets. Whoever looks at a file has bound itself before: CPU seconds, memory,
+no file written, few open, and, where the kernel lets it, no network. Whatever goes wrong then ends that process.
+"""
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import pathlib
+import resource
+import select
+import signal
+import sys
+import time
+from datetime import datetime
+from typing import BinaryIO
+
+from signing.pdf.check.finding import MAX_ANSWER, MAX_BYTES, Ended, trust_of
+from signing.pdf.check.inspection import inspect
+
+_LONGEST_HEAD = 8 * 1024 * 1024
+CPU_SECONDS = 8
+MEMORY = 1024 * 1024 * 1024
+OPEN_FILES = 32
+NICENESS = 19
+_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET
+
+
+def limit() -> None:
+    """Bound this process for good."""
+    for kind, bound in (
+        (resource.RLIMIT_CPU, CPU_SECONDS),
+        (resource.RLIMIT_AS, MEMORY),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, OPEN_FILES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (bound, bound))
+    ctypes.CDLL(None).unshare(_NEW_USER | _NEW_NETWORK)  # refused on some systems: the other bounds still hold
+
+
+def step_back() -> None:
+    """Let whoever answers people come first: the lowest priority, also among sessions, which Linux weighs alike."""
+    os.nice(NICENESS)
+    with contextlib.suppress(OSError):
+        pathlib.Path("/proc/self/autogroup").write_text(str(NICENESS), encoding="ascii")  # sched(7)
+
+
+def answer(question: bytes) -> bytes:
+    """Return the finding as JSON; raises ValueError for what is not a question."""
+    line, _, data = question.partition(b"\n")
+    head = json.loads(line)
+    if len(data) != head["length"]:
+        raise ValueError("the file is not as long as announced")
+    return inspect(data, trust_of(head), datetime.fromisoformat(head["at"])).to_json().encode("ascii")
+
+
+def serve(questions: BinaryIO, answers: BinaryIO, deadline_s: float) -> None:
+    """Answer questions, each preceded by its length in 8 bytes, until they end; answers: status, 4 bytes, JSON."""
+    gc.freeze()
+    while len(prefix := questions.read(8)) == 8:
+        question = questions.read(int.from_bytes(prefix, "big"))
+        ended, text = _in_a_child(question, deadline_s)
+        answers.write(ended.value + len(text).to_bytes(4, "big") + text)
+        answers.flush()
+
+
+def _in_a_child(question: bytes, deadline_s: float) -> tuple[Ended, bytes]:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _child(question, reading, writing)
+    os.close(writing)
+    try:
+        text = _read_until(reading, time.monotonic() + deadline_s)
+    finally:
+        os.close(reading)
+        os.kill(child, signal.SIGKILL)  # it has answered or is late; it is not waited for
+        os.waitpid(child, 0)
+    if text is None:
+        return Ended.LATE, b""
+    return (Ended.ANSWERED, text) if text and len(text) <= MAX_ANSWER else (Ended.FAILED, b"")
+
+
+def _child(question: bytes, reading: int, writing: int) -> None:
+    """Answer and end; what Python would do at its end is left undone, for it belongs to the parent."""
+    status = 1
+    try:
+        for descriptor in (reading, 0, 1):
+            os.close(descriptor)
+        limit()
+        text = answer(question)
+        while text:
+            text = text[os.write(writing, text) :]
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _read_until(reading: int, deadline: float) -> bytes | None:
+    """Return all that comes; None when the end has not come by the deadline."""
+    parts, size = [], 0
+    while size <= MAX_ANSWER:
+        ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            return None
+        part = os.read(reading, 65536)
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the program; returns the exit status."""
+    step_back()
+    if arguments[:1] == ["--serve"]:
+        serve(sys.stdin.buffer, sys.stdout.buffer, float(arguments[1]))
+        return 0
+    limit()
+    sys.stdout.buffer.write(answer(sys.stdin.buffer.read(_LONGEST_HEAD + MAX_BYTES + 1)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,151 @@
+"""The caller's side of the checker: hands over a file, waits no longer than told, believes nothing unchecked."""
+
+import contextlib
+import queue
+import subprocess
+import sys
+import threading
+from datetime import datetime
+from typing import Self
+
+from signing.errors import Malformed
+from signing.pdf.check.finding import (
+    MAX_ANSWER,
+    MAX_BYTES,
+    Ended,
+    Finding,
+    Trust,
+    What,
+    finding_from_json,
+    kind_of,
+    question,
+)
+
+_PROGRAM = (sys.executable, "-I", "-m", "signing.pdf.check.checker")
+_GRACE_S = 5.0  # what starting and forking may add to the deadline before the program itself is given up
+
+
+def check_in_subprocess(data: bytes, trust: Trust, at: datetime, deadline_s: float) -> Finding:
+    """Return what a stranger's file turned out to be, or a finding that says why it could not be checked.
+
+    Starts the program for this one file, half a second of CPU; a service keeps Checkers. The program gets no
+    environment, no open files but its pipes, and is killed after deadline_s. Problems of its own: `upload.too_large`,
+    `pdf.deadline` when it took too long, `pdf.checker_failed` when it ended without an answer.
+    """
+    if len(data) > MAX_BYTES:
+        return Finding(What.OTHER, problems=("upload.too_large",))
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and program
+            _PROGRAM,
+            input=question(data, trust, at),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=deadline_s,
+            cwd="/",
+            env={},
+            start_new_session=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return _without_answer(data, Ended.LATE)
+    return _read(data, Ended.FAILED if done.returncode else Ended.ANSWERED, done.stdout)
+
+
+class Checkers:
+    """Checker programs that stay, each answering one question at a time; safe for threads.
+
+    A program is started when it is first needed, and anew when it does not answer. Every question has a forked child
+    of its own, with the bounds of the checker and the deadline.
+    """
+
+    def __init__(self, programs: int, deadline_s: float) -> None:
+        self._deadline_s = deadline_s
+        self._idle: queue.LifoQueue[_Program | None] = queue.LifoQueue()
+        for _ in range(programs):
+            self._idle.put(None)
+
+    def __enter__(self) -> Self:
+        """Return itself; the programs end with the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def check(self, data: bytes, trust: Trust, at: datetime) -> Finding:
+        """Answer as check_in_subprocess() does; waits for a free program, `pdf.checker_busy` after the deadline."""
+        if len(data) > MAX_BYTES:
+            return Finding(What.OTHER, problems=("upload.too_large",))
+        try:
+            program = self._idle.get(timeout=self._deadline_s)
+        except queue.Empty:
+            return _without_answer(data, Ended.BUSY)
+        reply: tuple[Ended, bytes] | None = None
+        try:
+            program = program or _Program(self._deadline_s)
+            reply = program.ask(question(data, trust, at))
+        except (OSError, ValueError):
+            reply = None
+        if reply is None and program is not None:  # it has broken off, and is of no more use
+            program.close()
+            program = None
+        self._idle.put(program)
+        return _read(data, *(reply or (Ended.FAILED, b"")))
+
+    def close(self) -> None:
+        """End the programs that are idle."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                program = self._idle.get_nowait()
+                if program is not None:
+                    program.close()
+
+
+class _Program:
+    def __init__(self, deadline_s: float) -> None:
+        self._patience_s = deadline_s + _GRACE_S
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
+            (*_PROGRAM, "--serve", str(deadline_s)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={},
+            start_new_session=True,
+        )
+
+    def ask(self, asked: bytes) -> tuple[Ended, bytes] | None:
+        """Return how it ended and the answer, None from a program that broke off or was killed for saying nothing."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            return None
+        watchdog = threading.Timer(self._patience_s, self._process.kill)
+        watchdog.start()
+        try:
+            stdin.write(len(asked).to_bytes(8, "big") + asked)
+            stdin.flush()
+            head = stdout.read(5)
+            size = int.from_bytes(head[1:], "big")
+            if len(head) < 5 or size > MAX_ANSWER:
+                return None
+            return Ended(head[:1]), stdout.read(size)
+        finally:
+            watchdog.cancel()
+
+    def close(self) -> None:
+        self._process.kill()
+        with contextlib.suppress(OSError):
+            self._process.communicate()
+
+
+def _read(data: bytes, ended: Ended, text: bytes) -> Finding:
+    if ended is not Ended.ANSWERED or len(text) > MAX_ANSWER:
+        return _without_answer(data, ended if ended is not Ended.ANSWERED else Ended.FAILED)
+    try:
+        return finding_from_json(text.decode("ascii"))
+    except (Malformed, UnicodeDecodeError):
+        return _without_answer(data, Ended.FAILED)
+
+
+def _without_answer(data: bytes, ended: Ended) -> Finding:
+    problem = {Ended.LATE: "pdf.deadline", Ended.BUSY: "pdf.checker_busy"}.get(ended, "pdf.checker_failed")
+    return Finding(kind_of(data), problems=(problem,))

@@ -1,0 +1,1 @@
+"""Draw and seal the PDF form of certificates."""
