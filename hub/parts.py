@@ -8,6 +8,7 @@ from pathlib import Path
 from hub.access import Access
 from hub.backup import Backup, Restore, Target
 from hub.backup.place import RESTORING, is_unfinished
+from hub.cases import Cases
 from hub.counter import Lookup, Retrieval
 from hub.counter.holdings import Holdings
 from hub.db import engines, moved_marker, schema
@@ -60,6 +61,7 @@ class Parts:
     registration: Registration
     intake: Intake
     issuance: Issuance
+    cases: Cases
     lifecycle: Lifecycle
     directory: Directory
     lookup: Lookup
@@ -185,6 +187,7 @@ def _ground(
 
 
 def _parts(g: _Ground, checkers: Checkers, at_step: Callable[[str], None]) -> Parts:
+    intake, issuance = _intake(g), _issuance(g, at_step)
     return Parts(
         settings=g.settings,
         clock=g.clock,
@@ -199,17 +202,9 @@ def _parts(g: _Ground, checkers: Checkers, at_step: Callable[[str], None]) -> Pa
         rendition=g.rendition,
         access=Access(database=g.database, clock=g.clock, keyring=g.keyring),
         registration=_registration(g),
-        intake=_intake(g),
-        issuance=Issuance(
-            database=g.database,
-            vault=g.vault,
-            clock=g.clock,
-            ids=g.ids,
-            audit=g.audit,
-            keyring=g.keyring,
-            catalogue=g.catalogue,
-            at_step=at_step,
-        ),
+        intake=intake,
+        issuance=issuance,
+        cases=Cases(database=g.database, vault=g.vault, audit=g.audit, intake=intake, issuance=issuance),
         lifecycle=Lifecycle(database=g.database, vault=g.vault, clock=g.clock, ids=g.ids, audit=g.audit),
         directory=Directory(
             database=g.database, vault=g.vault, clock=g.clock, catalogue=g.catalogue, directory=g.index
@@ -302,4 +297,17 @@ def _intake(g: _Ground) -> Intake:
         audit=g.audit,
         settings=g.settings,
         missing_glyphs=glyphs.missing,
+    )
+
+
+def _issuance(g: _Ground, at_step: Callable[[str], None]) -> Issuance:
+    return Issuance(
+        database=g.database,
+        vault=g.vault,
+        clock=g.clock,
+        ids=g.ids,
+        audit=g.audit,
+        keyring=g.keyring,
+        catalogue=g.catalogue,
+        at_step=at_step,
     )

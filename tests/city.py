@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import yaml
 
-from hub.api import cases
 from hub.counter import Found, LookupBody, RetrievalBody, Taken
 from hub.domain.caller import Caller
 from hub.domain.errors import Refusal
@@ -92,7 +91,7 @@ class City:
 
     def push(self, client: str, case: str, body: dict[str, Any], **more: Any) -> dict[str, Any]:
         raw = json.dumps(body, ensure_ascii=False).encode()
-        return cases.push(self.parts, caller(client), case, raw, **more).reply
+        return self.parts.cases.push(caller(client), case, raw, **more).reply
 
     def identifier(self, type_code: str, who: Person) -> str:
         """The identifier of what a person holds of a type, read beside all rules."""

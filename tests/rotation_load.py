@@ -13,7 +13,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from hub.api import cases
 from hub.domain.case import Person
 from hub.domain.numbers import citizen_check_character
 from hub.parts import Parts, open_parts
@@ -74,13 +73,13 @@ class Load:
 
     def turn(self, count: int) -> None:
         who, case = number(self.index, count), f"CS-{self.index}-{count}"
-        cases.push(self.parts, self.police, case, json.dumps(accepted(who)).encode())
+        self.parts.cases.push(self.police, case, json.dumps(accepted(who)).encode())
         self.acknowledged.write(who + "\n")
         self.acknowledged.flush()
         self.done["pushes"] += 1
         if count % 4 == 0:
             raw = json.dumps(completed(who, case)).encode()
-            self.done["issued"] += len(cases.push(self.parts, self.police, case, raw).reply["certificates"])
+            self.done["issued"] += len(self.parts.cases.push(self.police, case, raw).reply["certificates"])
         if self.index:
             self.parts.rotation.step()  # as the worker does, beside whoever began the rotation
         self.meet_brothers()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from hub.api import cases
 from hub.backup import Damaged, NotPossible, Place
 from hub.db import table_copy
 from hub.ops.check import check
@@ -347,5 +346,5 @@ def test_cases_are_answered_as_they_were(copied: Copied, tmp_path: Path) -> None
         for item in index["cases"]:
             caller = c.caller(item["client_id"])
             raw = (copied.city / "sample" / item["body_file"]).read_bytes()
-            was = cases.push(before, caller, item["case_number"], raw)
-            assert cases.push(parts, caller, item["case_number"], raw) == was
+            was = before.cases.push(caller, item["case_number"], raw)
+            assert parts.cases.push(caller, item["case_number"], raw) == was

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from hub.api import cases
 from hub.domain.dates import to_micros
 from hub.ops.doctor import Finding, State, examine, verdict
 from hub.ops.init import initialise
@@ -56,7 +55,7 @@ def hub_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def issue(parts: Parts, case: str, number: int) -> None:
     """One certificate, or as much of it as can be made now."""
-    cases.push(parts, t.TRADER, case, t.raw(t.body(t.grant(case, t.person(number)))))
+    parts.cases.push(t.TRADER, case, t.raw(t.body(t.grant(case, t.person(number)))))
 
 
 @pytest.fixture

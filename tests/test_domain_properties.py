@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hub import wire
 from hub.domain import dates, masking, numbers
-from hub.domain.case_number import case_number
+from hub.domain.case import case_number
 from hub.domain.certificate import MOVES, Dates, Standing, State, may_move, state
 from hub.domain.errors import Refusal
 from hub.intake.body import PushBody

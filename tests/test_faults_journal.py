@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from hub.api import cases
 from hub.parts import Parts, open_parts
 from hub.store.certificates import VersionRecord
 from hub.worker import finish_due
@@ -152,7 +151,7 @@ class Told:
             done = [self.pushes[index, before] for before in range(n)]
             case, body = item(index, n, done)
             if "reply" in entry:
-                assert cases.push(parts, acts.c.caller(acts.CLIENT), case, acts.raw(body)).reply == entry["reply"]
+                assert parts.cases.push(acts.c.caller(acts.CLIENT), case, acts.raw(body)).reply == entry["reply"]
 
 
 def certificate_of(identifier: str) -> str:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from hub.domain import numbers
-from hub.domain.case_number import case_number
+from hub.domain.case import case_number
 from hub.domain.dates import day_of, from_int, from_micros, read_day, read_moment, show_moment, to_int, to_micros
 from hub.domain.errors import TITLES, Refusal
 from tests import town as t

@@ -219,7 +219,7 @@ def test_several_threads_share_the_programs(trust: Trust) -> None:
 
 def run_bounded(code: str) -> subprocess.CompletedProcess[str]:
     """Run code in a process that has bound itself as the checker does."""
-    code = f"from signing.pdf import checker\nchecker.limit()\n{code}"
+    code = f"from signing.pdf.check import checker\nchecker.limit()\n{code}"
     return subprocess.run(
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False, env={}, cwd="/"
     )

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from hub.api import cases
 from hub.db.database import DatabaseUnavailable
 from hub.db.sealed_columns import SEALED
 from hub.domain.case import Person
@@ -109,7 +108,7 @@ def completed(number: str) -> dict[str, Any]:
 
 def push(parts: Parts, case: str, body: dict[str, Any]) -> dict[str, Any]:
     raw = json.dumps(body, ensure_ascii=False).encode()
-    return cases.push(parts, c.caller("fz-public-security"), case, raw).reply
+    return parts.cases.push(c.caller("fz-public-security"), case, raw).reply
 
 
 def issue_open(parts: Parts) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from hub.api import cases
 from hub.domain.certificate import REVOCATION_KINDS, SUSPENSION_KINDS, ActKind, State
 from hub.ops import check as checking
 from hub.ops.init import initialise
@@ -123,7 +122,7 @@ def test_the_bodies_are_the_exact_bytes_that_were_pushed(template: Path, tmp_pat
     with open_copy(template, tmp_path / "data") as city:
         for entry in index_of(template)["cases"]:
             raw = (template / "sample" / entry["body_file"]).read_bytes()
-            pushed = cases.push(city.parts, c.caller(entry["client_id"]), entry["case_number"], raw)
+            pushed = city.parts.cases.push(c.caller(entry["client_id"]), entry["case_number"], raw)
             assert pushed.status == 200, "a body that was seen before"
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from hub.api import cases
 from hub.parts import Parts, open_parts
 from hub.runtime import heartbeat
 from hub.store import clients, intents, people_seen
@@ -70,7 +69,7 @@ def push_without_signer(city: City, *numbers: str) -> str:
     away = keys.with_name("keys-away")
     keys.rename(away)
     try:
-        assert [cases.push(city.parts, caller, number, body(number)).status for number in numbers] == [202] * len(
+        assert [city.parts.cases.push(caller, number, body(number)).status for number in numbers] == [202] * len(
             numbers
         )
     finally:
@@ -108,7 +107,7 @@ def test_cases_left_by_an_absent_signer_are_issued(city):
     assert waiting(city) == 3
     with working(city):
         wait_for(lambda: waiting(city) == 0)
-    reply = cases.push(city.parts, c.caller("fz-public-security"), CASES[0], body(CASES[0]))
+    reply = city.parts.cases.push(c.caller("fz-public-security"), CASES[0], body(CASES[0]))
     assert (reply.status, reply.reply["issuance"]) == (200, "done")
     assert city.version(reply.reply["certificates"][0]["identifier"])
 
@@ -136,7 +135,7 @@ def test_drawing_and_feeding_rest_while_changes_rush_in_and_only_then(city):
     caller = c.caller("fz-public-security")
     numbers = [f"FZGA-2026-R-{n:04d}" for n in range(RUSH + 1)]
     for number in numbers:
-        cases.push(city.parts, caller, number, body(number))
+        city.parts.cases.push(caller, number, body(number))
     while worker._sequence():
         pass
     assert worker._rest() > 0

@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from hub.api import cases
-from hub.api.cases import Pushed
+from hub.cases import Pushed
 from hub.db.tables import metadata
 from hub.domain.caller import Caller
 from hub.domain.dates import SHANGHAI
@@ -190,7 +189,7 @@ class Town:
     clock: SetClock
 
     def push(self, case: str, content: Body | bytes, by: Caller = TRADER, source: str | None = None) -> Pushed:
-        return cases.push(self.parts, by, case, raw(content), source)
+        return self.parts.cases.push(by, case, raw(content), source)
 
     def issue(self, case: str, *certificates: Body, by: Caller = TRADER, **more: Any) -> list[VersionRecord]:
         """Push a completed case, which must be issued at once; the versions in pushed order."""
@@ -199,7 +198,7 @@ class Town:
         return [self.version(item["identifier"]) for item in found.reply["certificates"]]
 
     def live(self, case: str, by: Caller = TRADER, source: str | None = None) -> Body:
-        return cases.live(self.parts, by, case, source)
+        return self.parts.cases.live(by, case, source)
 
     def version(self, identifier: str) -> VersionRecord:
         found = certificates.by_identifier(self.parts.database.reader, self.parts.vault, identifier)

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from hub.api.cases import Links
 from hub.api.certificate_reply import PDF, FaceReply, StateWord, explained, face, pdf
 from hub.domain.dates import from_micros, show_moment
-from hub.links import links
+from hub.issuance.outcome import links
 from hub.records import Certificate
 from hub.store.acts import ActRecord
 from hub.web.endpoint import Answer, Call, Lane, Routes

@@ -14,7 +14,7 @@ from pydantic import Field
 from hub.db.database import Database, Raced, Writer
 from hub.domain import permission
 from hub.domain.caller import Caller, Clerk
-from hub.domain.case_number import case_number as checked_case_number
+from hub.domain.case import case_number as checked_case_number
 from hub.domain.catalogue import Catalogue, Matter
 from hub.domain.dates import day_of
 from hub.domain.permission import CaseFacts

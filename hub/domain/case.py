@@ -1,15 +1,19 @@
 """A case as an approval system tells it, normalised and checked against itself; nothing here knows the database."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
+from hub.domain import numbers
 from hub.domain.errors import Refusal
 from hub.domain.values import Value
 
 MAX_CERTIFICATES = 50
+MAX_CASE_NUMBER = 64
+_PUNCTUATION = frozenset("-._~()〔〕")
 RELATIONS = (
     "legal_representative",
     "spouse",
@@ -130,3 +134,13 @@ def reply(
         "issuance": issuance,
         "certificates": list(certificates),
     }
+
+
+def case_number(text: str, *, pointer: str = "/case_number") -> str:
+    """1-64 letters (CJK too), digits and `-._~()〔〕`, NFC, without a citizen's number; raises `schema.invalid`."""
+    fits = 1 <= len(text) <= MAX_CASE_NUMBER and unicodedata.is_normalized("NFC", text)
+    if not fits or not all(c in _PUNCTUATION or "0" <= c <= "9" or unicodedata.category(c)[0] == "L" for c in text):
+        raise Refusal("schema.invalid", "办件编号为 1 至 64 个字母、汉字、数字或 -._~()〔〕", pointer=pointer)
+    if numbers.contains_citizen_number(text):
+        raise Refusal("schema.invalid", "办件编号不能含有公民身份号码", pointer=pointer)
+    return text

@@ -13,7 +13,7 @@ from hub.db.database import Database
 from hub.domain import numbers
 from hub.domain.caller import Caller
 from hub.domain.case import CaseStatus, Decision, judge, reply
-from hub.domain.case_number import case_number as checked_case_number
+from hub.domain.case import case_number as checked_case_number
 from hub.domain.catalogue import Matter
 from hub.domain.errors import Refusal
 from hub.intake.body import CertificateBody, PushBody

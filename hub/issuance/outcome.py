@@ -10,7 +10,6 @@ from hub.domain.certificate import ActKind, Standing
 from hub.domain.dates import day_of
 from hub.domain.issuing import Ending, Intent, Planned, Signed
 from hub.keys.keyring import Keyring
-from hub.links import links
 from hub.runtime.clock import Clock
 from hub.store import cases, certificates, changes
 from hub.store.cases import CaseRecord
@@ -18,6 +17,7 @@ from hub.store.certificates import VersionRecord
 from hub.store.changes import Act, Change
 from hub.store.ids import Ids
 from hub.vault import Vault
+from signing import qr
 
 
 class Outcome:
@@ -122,3 +122,9 @@ def _standing_after(kind: ActKind, before: Standing) -> Standing:
 
 def _begins(planned: Planned) -> date:
     return next(ending.on for ending in planned.endings if ending.same_certificate)
+
+
+def links(public_url: str, identifier: str, code: str, digits: str) -> dict[str, str]:
+    """The links of a version: `verify` is absolute and is the QR text; the others are paths from the root."""
+    own = f"/api/v1/certificates/{identifier}"
+    return {"self": own, "document": f"{own}/document.pdf", "verify": qr.text(public_url, code, digits)}

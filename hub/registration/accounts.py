@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from hub.db.database import Database, Duplicate, Reader
 from hub.domain.caller import SCOPES, Clerk
-from hub.domain.case_number import case_number
+from hub.domain.case import case_number
 from hub.domain.errors import FieldError, Refusal
 from hub.domain.numbers import contains_citizen_number, is_uscc
 from hub.runtime.clock import Clock

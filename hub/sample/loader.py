@@ -16,7 +16,6 @@ from typing import Any, cast
 import yaml
 
 from hub.access.assertion import read_key
-from hub.api import cases
 from hub.domain.caller import Caller
 from hub.domain.dates import show_moment
 from hub.parts import Parts
@@ -134,7 +133,7 @@ class _Load:
         if not copy.exists():
             _write(copy, self._fill((DATA / push["body"]).read_text(encoding="utf-8")).encode())
         number = push["case_number"]
-        reply = cases.push(self._parts, self._callers[push["client"]], number, copy.read_bytes()).reply
+        reply = self._parts.cases.push(self._callers[push["client"]], number, copy.read_bytes()).reply
         if reply["issuance"] == "pending":
             raise Unfinished(number)
         self._granted[number] = _Granted(push["client"], [c["identifier"] for c in reply["certificates"]])
@@ -205,7 +204,7 @@ class _Load:
         for number, granted in self._granted.items():
             if not granted.identifiers:
                 continue
-            live = cases.live(self._parts, self._callers[granted.client], number)
+            live = self._parts.cases.live(self._callers[granted.client], number)
             for certificate in live["certificates"]:
                 parsed = identifiers.parse(certificate["identifier"])
                 key = (parsed.type_code, parsed.authority_code, parsed.serial)

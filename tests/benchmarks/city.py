@@ -111,10 +111,9 @@ def case(numbers: range) -> bytes:
 
 def fill(parts: Parts, first: int, count: int) -> None:
     """Issue certificates to people `first` and up, fifty a case, through the hub's own steps."""
-    from hub.api import cases
     from hub.domain.caller import Caller
 
     caller = Caller(CLIENT, AUTHORITY, AUTHORITY, scopes=frozenset(SCOPES))
     for start in range(first, first + count, 50):
         numbers = range(start, min(start + 50, first + count))
-        cases.push(parts, caller, f"FILL-{start}", case(numbers))
+        parts.cases.push(caller, f"FILL-{start}", case(numbers))

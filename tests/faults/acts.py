@@ -11,7 +11,6 @@ from typing import Any
 
 import yaml
 
-from hub.api import cases
 from hub.backup import Place
 from hub.counter import LookupBody, RetrievalBody
 from hub.db.database import DatabaseUnavailable
@@ -79,7 +78,7 @@ def raw(body: Body) -> bytes:
 
 
 def push(parts: Parts, case: str, body: Body) -> Body:
-    found = cases.push(parts, c.caller(CLIENT), case, raw(body))
+    found = parts.cases.push(c.caller(CLIENT), case, raw(body))
     return {"status": found.status, "reply": found.reply}
 
 
@@ -120,7 +119,7 @@ def watch(parts: Parts, case: str, until: str) -> list[Body]:
     while not last:
         last = Path(until).exists()
         try:
-            found = cases.live(parts, c.caller(CLIENT), case)
+            found = parts.cases.live(c.caller(CLIENT), case)
         except Refusal as refusal:
             found = {"refused": refusal.code}
         if not seen or seen[-1] != found:
@@ -138,7 +137,7 @@ def open_counter(parts: Parts, who: c.Person) -> None:
     """A clerk, and an open case of this person that needs a certificate of no criminal record."""
     parts.registration.add_clerk(CLERK["name"], c.caller(COUNTER).authority, CLERK["id"])
     body = {**accepted(who), "matter_code": "FZJT-CZCRY", "accepted_at": c.ago(1)}
-    cases.push(parts, c.caller(COUNTER), COUNTER_CASE, raw(body))
+    parts.cases.push(c.caller(COUNTER), COUNTER_CASE, raw(body))
 
 
 def look_up(parts: Parts, who: list[str]) -> list[str]:

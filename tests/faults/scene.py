@@ -5,7 +5,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from hub.api import cases
 from hub.domain.case import Person
 from hub.domain.errors import Refusal
 from hub.ops import check as checking
@@ -110,7 +109,7 @@ def count(parts: Parts, table: str) -> int:
 def case(parts: Parts, number: str) -> tuple[Any, ...] | None:
     """(status, amendment, issuance, [(number, version, state)]) as `GET /cases/{number}` answers, or None."""
     try:
-        found = cases.live(parts, c.caller(CLIENT), number)
+        found = parts.cases.live(c.caller(CLIENT), number)
     except Refusal as refusal:
         if refusal.code != "case.not_found":
             raise

@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 
 from hub.access.assertion import sign_assertion
-from hub.api import cases
 from hub.parts import Parts, open_parts
 from hub.store import retrievals
 from tests.faults import acts
@@ -81,7 +80,7 @@ class Web:
                 name, caller.authority, scopes=SCOPES, keep=lambda pem, name=name: self._keys.update({name: pem})
             )
         body = {**acts.accepted(SHARED), "matter_code": "FZJT-CZCRY", "accepted_at": acts.c.ago(1)}
-        cases.push(parts, acts.c.caller(acts.COUNTER), COUNTER_CASE, acts.raw(body))
+        parts.cases.push(acts.c.caller(acts.COUNTER), COUNTER_CASE, acts.raw(body))
         self._issuer, self._clock = parts.access.issuer(), parts.clock
 
     # --- processes and what befalls them ------------------------------------------------------------------------------

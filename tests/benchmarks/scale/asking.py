@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from hub.api import cases as case_api
 from hub.counter.lookup_body import LookupBody
 from hub.directory import Wanted
 from hub.domain.caller import Caller
@@ -86,7 +85,7 @@ def _lookups(parts: Parts, rng: random.Random, people: Sequence[Person]) -> Iter
         applicants = [{"name": one.name, "id_type": one.id_type, "id_number": one.id_number} for one in some]
         accepted_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))
         body = {"matter_code": SUBSIDY, "status": "accepted", "applicants": applicants, "accepted_at": accepted_at}
-        case_api.push(parts, CALLER, case_number, json.dumps(body).encode())
+        parts.cases.push(CALLER, case_number, json.dumps(body).encode())
         for one in some:
             holder = {"id_type": one.id_type, "id_number": one.id_number}
             bodies.append(LookupBody.model_validate({"case_number": case_number, "clerk": CLERK, "holder": holder}))

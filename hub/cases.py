@@ -1,0 +1,111 @@
+"""A case, from push to reply: composes intake and issuance, and reads a case back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hub.db.database import Database, Raced
+from hub.domain.caller import Caller
+from hub.domain.case import CaseStatus, Decision, reply
+from hub.domain.case import case_number as checked_case_number
+from hub.domain.errors import Refusal
+from hub.intake import Intake
+from hub.issuance import Issuance, Reserved
+from hub.store import cases, pushes
+from hub.store.audit import Audit, Record
+from hub.store.pushes import Received, SeenPush
+from hub.store.retry import attempt
+from hub.vault import Vault
+from signing.errors import KeyMissing
+
+RETRY_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """The reply to a push and its status: 201 for a new case, 202 while the signer is away, otherwise 200."""
+
+    reply: dict[str, Any]
+    status: int
+
+
+class Cases:
+    """Accepts pushes and reads cases; every answer and refusal is on record before it leaves."""
+
+    def __init__(self, *, database: Database, vault: Vault, audit: Audit, intake: Intake, issuance: Issuance) -> None:
+        self._database = database
+        self._vault = vault
+        self._audit = audit
+        self._intake = intake
+        self._issuance = issuance
+
+    def push(self, caller: Caller, case_number: str, raw: bytes, source: str | None = None) -> Pushed:
+        """Accept a push and issue the certificates that it grants; raises the refusals of both steps.
+
+        When it returns, everything is on disk: the push, its reply and, for 200 and 201, every certificate.
+        """
+        record = Record("case.push", caller.client_id, request=caller.request)
+        with self._audit.of(record):
+            number, named = _place(caller, case_number, source, record)
+            try:
+                return attempt(self._vault, lambda: self._push(caller, number, raw, named, record))
+            except KeyMissing:
+                raise Refusal("sign.unavailable", retry_after=RETRY_S) from None
+
+    def _push(self, caller: Caller, number: str, raw: bytes, source: str, record: Record) -> Pushed:
+        received = self._intake.receive(caller, number, raw, source)
+        if isinstance(received, SeenPush):
+            return self._seen(number, source, received)
+        before = received.before
+        if before is not None and received.decision is Decision.CHANGE and self._issuance.is_pending(source, number):
+            if not self._issuance.finish(source, number):
+                raise Refusal("sign.unavailable", "该办件上一次的证照尚未签发完成", retry_after=RETRY_S)
+            raise Raced
+        first = 201 if before is None else 200
+        if not received.push.certificates:
+            return Pushed(self._intake.settle(received, record), first)
+        reserved = self._issuance.reserve(received, record)
+        return self._finish(received, reserved, first)
+
+    def _finish(self, received: Received, reserved: Reserved, first: int) -> Pushed:
+        push = received.push
+        done = self._issuance.finish(push.source, push.case_number, reserved)
+        if done is not None and done.reply is not None and done.push_key == received.key:
+            return Pushed(done.reply, first)
+        if done is not None:  # another call finished this intent first
+            reader = self._database.reader
+            found = pushes.find(reader, self._vault, push.source, push.case_number, received.digest)
+            if found is not None and found.reply is not None:
+                return Pushed(found.reply, first)
+        return Pushed(reply(push.case_number, push.amendment, push.status, "pending", []), 202)
+
+    def _seen(self, number: str, source: str, found: SeenPush) -> Pushed:
+        if found.reply is not None:
+            return Pushed(found.reply, 200)
+        if self._issuance.finish(source, number):
+            raise Raced  # the reply is on record now: read it
+        return Pushed(reply(number, found.amendment, found.status, "pending", []), 202)
+
+    def live(self, caller: Caller, case_number: str, source: str | None = None) -> dict[str, Any]:
+        """The case as it stands, for clients of its authorities or its source; `case.not_found` for all others."""
+        record = Record("case.read", caller.client_id, request=caller.request)
+        with self._audit.of(record):
+            number, named = _place(caller, case_number, source, record)
+            return attempt(self._vault, lambda: self._live(caller, number, named))
+
+    def _live(self, caller: Caller, number: str, source: str) -> dict[str, Any]:
+        with self._database.snapshot() as reader:
+            case = cases.find(reader, self._vault, source, number)
+            if case is None or not (caller.stands_for(case.authority, case.accepted_by) or caller.source == source):
+                raise Refusal("case.not_found")
+            pending = self._issuance.is_pending(source, number)
+            granted = self._issuance.certificates_of(case)
+        issuance = "pending" if pending else "done" if granted else "none"
+        return reply(number, case.amendment, CaseStatus(case.status), issuance, granted)
+
+
+def _place(caller: Caller, case_number: str, source: str | None, record: Record) -> tuple[str, str]:
+    """The checked case number and source of a call, noted on its record."""
+    number = checked_case_number(case_number)
+    named = caller.source if source is None else checked_case_number(source, pointer="/source")
+    record.source, record.case_number = named, number
+    return number, named
