@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 from typing import Any
 
-from hub.db.database import Database, Raced
+from hub.db.database import Conflict, Database
 from hub.domain.caller import Caller
 from hub.domain.case import CaseStatus, Decision, reply
 from hub.domain.case import case_number as checked_case_number
+from hub.domain.case_record import Received, SeenPush
 from hub.domain.errors import Refusal
 from hub.intake import Intake
 from hub.issuance import Issuance, Reserved
 from hub.store import cases, pushes
-from hub.store.audit import Audit, Record
-from hub.store.pushes import Received, SeenPush
-from hub.store.retry import attempt
+from hub.store.audit import Audit, AuditEntry
+from hub.store.retry import retry_on_conflict
 from hub.vault import Vault
 from signing.errors import KeyMissing
 
@@ -43,15 +43,15 @@ class Cases:
 
         When it returns, everything is on disk: the push, its reply and, for 200 and 201, every certificate.
         """
-        record = Record("case.push", caller.client_id, request=caller.request)
+        record = AuditEntry("case.push", caller.client_id, request=caller.request)
         with self._audit.of(record):
             number, named = _place(caller, case_number, source, record)
             try:
-                return attempt(self._vault, lambda: self._push(caller, number, raw, named, record))
+                return retry_on_conflict(self._vault, lambda: self._push(caller, number, raw, named, record))
             except KeyMissing:
                 raise Refusal("sign.unavailable", retry_after=RETRY_S) from None
 
-    def _push(self, caller: Caller, number: str, raw: bytes, source: str, record: Record) -> Pushed:
+    def _push(self, caller: Caller, number: str, raw: bytes, source: str, record: AuditEntry) -> Pushed:
         received = self._intake.receive(caller, number, raw, source)
         if isinstance(received, SeenPush):
             return self._seen(number, source, received)
@@ -59,7 +59,7 @@ class Cases:
         if before is not None and received.decision is Decision.CHANGE and self._issuance.is_pending(source, number):
             if not self._issuance.finish(source, number):
                 raise Refusal("sign.unavailable", "该办件上一次的证照尚未签发完成", retry_after=RETRY_S)
-            raise Raced
+            raise Conflict
         first = 201 if before is None else 200
         if not received.push.certificates:
             return Pushed(self._intake.settle(received, record), first)
@@ -82,15 +82,15 @@ class Cases:
         if found.reply is not None:
             return Pushed(found.reply, 200)
         if self._issuance.finish(source, number):
-            raise Raced  # the reply is on record now: read it
+            raise Conflict  # the reply is on record now: read it
         return Pushed(reply(number, found.amendment, found.status, "pending", []), 202)
 
     def live(self, caller: Caller, case_number: str, source: str | None = None) -> dict[str, Any]:
         """The case as it stands, for clients of its authorities or its source; `case.not_found` for all others."""
-        record = Record("case.read", caller.client_id, request=caller.request)
+        record = AuditEntry("case.read", caller.client_id, request=caller.request)
         with self._audit.of(record):
             number, named = _place(caller, case_number, source, record)
-            return attempt(self._vault, lambda: self._live(caller, number, named))
+            return retry_on_conflict(self._vault, lambda: self._live(caller, number, named))
 
     def _live(self, caller: Caller, number: str, source: str) -> dict[str, Any]:
         with self._database.snapshot() as reader:
@@ -103,7 +103,7 @@ class Cases:
         return reply(number, case.amendment, CaseStatus(case.status), issuance, granted)
 
 
-def _place(caller: Caller, case_number: str, source: str | None, record: Record) -> tuple[str, str]:
+def _place(caller: Caller, case_number: str, source: str | None, record: AuditEntry) -> tuple[str, str]:
     """The checked case number and source of a call, noted on its record."""
     number = checked_case_number(case_number)
     named = caller.source if source is None else checked_case_number(source, pointer="/source")

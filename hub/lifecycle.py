@@ -16,15 +16,15 @@ from hub.domain.certificate import (
 )
 from hub.domain.dates import day_of
 from hub.domain.errors import Refusal
+from hub.domain.version import Version
 from hub.runtime.clock import Clock
 from hub.store import acts, certificates, changes
 from hub.store import keys as key_store
-from hub.store.acts import ActRecord
-from hub.store.audit import Audit, Record
-from hub.store.certificates import VersionRecord
+from hub.store.acts import RecordedAct
+from hub.store.audit import Audit, AuditEntry
 from hub.store.changes import Act
 from hub.store.ids import Ids
-from hub.store.retry import attempt
+from hub.store.retry import retry_on_conflict
 from hub.vault import Vault
 from signing import identifier as identifiers
 from signing.errors import Malformed
@@ -117,13 +117,13 @@ class Lifecycle:
         return self._do(caller, identifier, _Wanted(ActKind.REVOKED, kind, effective_on, grounds))
 
     def _do(self, caller: Caller, identifier: str, wanted: _Wanted) -> Moved:
-        record = Record(f"certificate.{wanted.kind.name.lower()}", caller.client_id, request=caller.request)
+        record = AuditEntry(f"certificate.{wanted.kind.name.lower()}", caller.client_id, request=caller.request)
         with self._audit.of(record):
             if wanted.kind in _KINDS and wanted.subkind not in _KINDS[wanted.kind]:
                 raise Refusal("schema.invalid", "不是允许的取值", pointer="/kind")
-            return attempt(self._vault, lambda: self._try(caller, identifier, wanted, record))
+            return retry_on_conflict(self._vault, lambda: self._try(caller, identifier, wanted, record))
 
-    def _try(self, caller: Caller, identifier: str, wanted: _Wanted, record: Record) -> Moved:
+    def _try(self, caller: Caller, identifier: str, wanted: _Wanted, record: AuditEntry) -> Moved:
         with self._database.snapshot() as reader:
             named, current = self._find(reader, identifier, record)
             history = acts.acts_of(reader, self._vault, named.home, named.certificate)
@@ -151,7 +151,7 @@ class Lifecycle:
         after = state(act.standing, named.dates, today)
         return Moved(named.identifier, after, act.subkind, effective_on, act.recorded_at)
 
-    def _find(self, reader: Reader, identifier: str, record: Record) -> tuple[VersionRecord, VersionRecord]:
+    def _find(self, reader: Reader, identifier: str, record: AuditEntry) -> tuple[Version, Version]:
         """(the version that was named, the certificate's current one)."""
         try:
             identifiers.parse(identifier)
@@ -163,7 +163,7 @@ class Lifecycle:
         record.home, record.certificate = named.home, named.certificate
         return named, certificates.versions_of(reader, self._vault, named.home, named.certificate)[-1]
 
-    def _require(self, named: VersionRecord, wanted: _Wanted, history: list[ActRecord], today: date) -> None:
+    def _require(self, named: Version, wanted: _Wanted, history: list[RecordedAct], today: date) -> None:
         if wanted.effective_on is not None and wanted.effective_on > today:
             raise Refusal("date.future", pointer="/effective_on")
         if wanted.effective_on is not None and wanted.effective_on < named.dates.issued_on:
@@ -178,7 +178,7 @@ class Lifecycle:
             if wanted.subkind != suspended:
                 raise Refusal("certificate.move", "与暂停时的种类不符", pointer="/kind")
 
-    def _moved(self, named: VersionRecord, act: ActRecord) -> Moved:
+    def _moved(self, named: Version, act: RecordedAct) -> Moved:
         today = self._clock.today()
         return Moved(named.identifier, named.state(today), act.subkind, act.effective_on, act.recorded_at)
 
@@ -188,7 +188,7 @@ def _grounds(reason: str, legal_basis: str, document_number: str | None) -> dict
     return found if document_number is None else found | {"document_number": document_number}
 
 
-def _is_same(act: ActRecord, wanted: _Wanted) -> bool:
+def _is_same(act: RecordedAct, wanted: _Wanted) -> bool:
     wanted_day = wanted.effective_on or day_of(act.recorded_at)  # said again tomorrow, no day still means that day
     said = (wanted.kind, wanted.subkind, wanted.grounds, wanted_day)
     return (act.kind, act.subkind, dict(act.grounds), act.effective_on) == said

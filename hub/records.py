@@ -9,13 +9,13 @@ from hub.domain.caller import Caller
 from hub.domain.catalogue import Catalogue
 from hub.domain.certificate import State
 from hub.domain.errors import Refusal
+from hub.domain.version import Version
 from hub.runtime.clock import Clock
 from hub.store import acts, certificates
 from hub.store import keys as key_store
-from hub.store.acts import ActRecord, Why
-from hub.store.audit import Audit, Record
+from hub.store.acts import RecordedAct, Why
+from hub.store.audit import Audit, AuditEntry
 from hub.store.catalogue import CatalogueCache
-from hub.store.certificates import VersionRecord
 from hub.vault import Vault
 
 MANAGE = "certificates:manage"
@@ -29,9 +29,9 @@ class Certificate:
     public_url: the address that is printed in QR codes now.
     """
 
-    version: VersionRecord
-    versions: tuple[VersionRecord, ...]
-    history: tuple[ActRecord, ...]
+    version: Version
+    versions: tuple[Version, ...]
+    history: tuple[RecordedAct, ...]
     catalogue: Catalogue
     today: date
     why: Why
@@ -70,7 +70,7 @@ class Records:
 
     def read(self, caller: Caller, identifier: str) -> Certificate:
         """The certificate of this version as it stands; raises `certificate.not_found`."""
-        record = Record("certificate.read", caller.client_id, request=caller.request)
+        record = AuditEntry("certificate.read", caller.client_id, request=caller.request)
         with self._audit.of(record), self._database.snapshot() as reader:
             version = self._version(caller, identifier, record)
             key = (version.home, version.certificate)
@@ -87,18 +87,18 @@ class Records:
 
     def credential(self, caller: Caller, identifier: str) -> str:
         """The signed credential of this version with everything disclosed; raises `certificate.not_found`."""
-        record = Record("certificate.credential", caller.client_id, request=caller.request)
+        record = AuditEntry("certificate.credential", caller.client_id, request=caller.request)
         with self._audit.of(record):
             return self._version(caller, identifier, record).credential
 
-    def document(self, caller: Caller, identifier: str) -> tuple[VersionRecord, bytes]:
+    def document(self, caller: Caller, identifier: str) -> tuple[Version, bytes]:
         """The PDF of this version, made now where nobody has; raises `certificate.not_found`, and as Rendition does."""
-        record = Record("certificate.document", caller.client_id, request=caller.request)
+        record = AuditEntry("certificate.document", caller.client_id, request=caller.request)
         with self._audit.of(record):
             version = self._version(caller, identifier, record)
             return version, self._rendition.of_version(version)
 
-    def _version(self, caller: Caller, identifier: str, record: Record) -> VersionRecord:
+    def _version(self, caller: Caller, identifier: str, record: AuditEntry) -> Version:
         version = certificates.by_identifier(self._database.reader, self._vault, identifier)
         if version is None:
             raise Refusal("certificate.not_found")
@@ -109,7 +109,7 @@ class Records:
         return version
 
 
-def _is_entitled(caller: Caller, version: VersionRecord) -> bool:
+def _is_entitled(caller: Caller, version: Version) -> bool:
     if not caller.stands_for(version.authority):
         return False
     return MANAGE in caller.scopes or (WRITE in caller.scopes and version.source == caller.source)

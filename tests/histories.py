@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from hub.domain.case import Person
 from hub.domain.certificate import ActKind, Standing, may_move
 from hub.domain.issuing import Planned, Signed
+from hub.domain.version import Version
 from hub.parts import Parts
 from hub.store import certificates, changes
-from hub.store.certificates import VersionRecord
 from hub.store.changes import Act, Change
 from hub.store.ids import new_party
 
@@ -81,7 +81,7 @@ class Life:
             return self._move(current, ActKind.SUPERSEDED, Standing.SUPERSEDED, today, self._day_after(today))
         return None
 
-    def _next(self, before: VersionRecord, today: date, what: str) -> Change | None:
+    def _next(self, before: Version, today: date, what: str) -> Change | None:
         if what == "renew" and before.dates.superseded_on is not None:
             return None
         begins = today if what == "correct" else self._day_after(today)
@@ -92,7 +92,7 @@ class Life:
         return self._done(kind, changes.next_version(self.parts.vault, self.parts.ids, before, signed, act, "S", "C"))
 
     def _move(
-        self, before: VersionRecord, kind: ActKind, standing: Standing, today: date, until: date | None = None
+        self, before: Version, kind: ActKind, standing: Standing, today: date, until: date | None = None
     ) -> Change:
         act = self._act(kind, standing, until or today)
         return self._done(kind, changes.move(self.parts.vault, self.parts.ids, before, act, until))
@@ -107,7 +107,7 @@ class Life:
     def _act(self, kind: ActKind, standing: Standing, on: date) -> Act:
         return Act(kind, standing, on, datetime.now(UTC), CLIENT)
 
-    def _planned(self, today: date, version: int, begins: date, before: VersionRecord | None = None) -> Planned:
+    def _planned(self, today: date, version: int, begins: date, before: Version | None = None) -> Planned:
         if before is None or self.rng.random() < 0.6:
             chosen = self.rng.choices(self.people, k=self.rng.choice((1, 1, 1, 2, 3)))
         else:

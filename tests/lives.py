@@ -4,7 +4,7 @@ from typing import Any
 
 from hub.domain.certificate import ActKind, Standing
 from hub.domain.dates import to_micros
-from hub.store.certificates import VersionRecord
+from hub.domain.version import Version
 from signing import credential, ledger_leaf, qr, status
 from signing.keys import Purpose
 from tests.town import HEALER, TRADER, URL, Body, Town
@@ -12,7 +12,7 @@ from tests.town import HEALER, TRADER, URL, Body, Town
 LIST_VALUES = {"revoked": 1, "suspended": 2, "superseded": 3}
 
 
-def is_signed(town: Town, record: VersionRecord) -> bool:
+def is_signed(town: Town, record: Version) -> bool:
     """Both texts carry a signature that the public key on record made, and say what the record says."""
     public = next(k.public for k in town.parts.keyring.all() if k.public.kid == record.kid)
     assert public.purpose is Purpose.CREDENTIAL
@@ -29,7 +29,7 @@ def is_signed(town: Town, record: VersionRecord) -> bool:
     return True
 
 
-def says(record: VersionRecord, pushed: Body) -> bool:
+def says(record: Version, pushed: Body) -> bool:
     """Whether a version's record and credential say what was pushed."""
     text = credential.read(record.credential)
     holders = [{"name": h.name, "id_type": h.id_type, "id_number": h.id_number} for h in text.holders]
@@ -48,7 +48,7 @@ def says(record: VersionRecord, pushed: Body) -> bool:
     return True
 
 
-def list_value(town: Town, record: VersionRecord) -> int:
+def list_value(town: Town, record: Version) -> int:
     """What the signed status list says about a version."""
     number, index = status.index_of(record.version_key, town.parts.vault.status_key)
     token = status.read(town.parts.verification.status_lists.token(number))
@@ -57,7 +57,7 @@ def list_value(town: Town, record: VersionRecord) -> int:
     return int(status.value(token, index))
 
 
-def is_everywhere(town: Town, record: VersionRecord, state: str, kind: str | None = None) -> bool:
+def is_everywhere(town: Town, record: Version, state: str, kind: str | None = None) -> bool:
     """Every form tells the same state of a version: record, case, page, QR code, credential, status list."""
     assert town.state(record) == state
     by = next(caller for caller in (TRADER, HEALER) if caller.authority == record.authority)
@@ -81,7 +81,7 @@ def is_everywhere(town: Town, record: VersionRecord, state: str, kind: str | Non
     return True
 
 
-def leaves(town: Town, record: VersionRecord) -> list[ledger_leaf.Leaf]:
+def leaves(town: Town, record: Version) -> list[ledger_leaf.Leaf]:
     """What the ledger will hold of a certificate, in the order of its revisions."""
     rows = [r for table in ("outbox", "ledger") for r in town.rows(table)]
     mine = [r for r in rows if (r["home"], r["certificate"]) == (record.home, record.certificate)]
@@ -90,7 +90,7 @@ def leaves(town: Town, record: VersionRecord) -> list[ledger_leaf.Leaf]:
     return [item for _, item in found]
 
 
-def has_leaf_for_every_act(town: Town, record: VersionRecord, *kinds: ActKind) -> bool:
+def has_leaf_for_every_act(town: Town, record: Version, *kinds: ActKind) -> bool:
     """The certificate's acts are of these kinds, and each has one leaf with the digests of its version."""
     acts, by_number = town.acts(record), {v.version: v for v in town.versions(record)}
     assert [act.kind for act in acts] == list(kinds)

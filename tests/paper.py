@@ -9,9 +9,9 @@ import pypdfium2
 from PIL import Image, ImageFilter
 
 from hub.domain.certificate import State
+from hub.domain.version import Version
 from hub.store import keys as key_store
 from hub.store import retrievals
-from hub.store.certificates import VersionRecord
 from hub.store.retrievals import Receipt
 from hub.verification import Verdict
 from signing import qr
@@ -34,7 +34,7 @@ def seal_of(city: City, authority: str) -> SealKey:
     return SealKey(city.parts.keyring.folder, key, tuple(by_kid[kid] for kid in chain))
 
 
-def sheet_of(version: VersionRecord, **changes: Any) -> Sheet:
+def sheet_of(version: Version, **changes: Any) -> Sheet:
     """What stands on its face, plainly worded."""
     made = Sheet(
         kind=Kind.PROOF,
@@ -59,7 +59,7 @@ def sheet_of(version: VersionRecord, **changes: Any) -> Sheet:
 
 def sealed(
     city: City,
-    version: VersionRecord,
+    version: Version,
     *,
     seal: SealKey | None = None,
     credential: str | None = None,
@@ -84,7 +84,7 @@ def note() -> Annotation:
     )
 
 
-def sealed_copy(city: City, version: VersionRecord, code: str) -> bytes:
+def sealed_copy(city: City, version: Version, code: str) -> bytes:
     """An annotated copy under its own code."""
     sheet = sheet_of(version, code=code, qr_text=qr.text(URL, code, ""))
     return render_copy(sheet, note(), version.credential, seal_of(city, version.authority), datetime.now(UTC))
@@ -115,7 +115,7 @@ def forget_documents(city: City) -> None:
         writer.run("DELETE FROM documents")
 
 
-def taken(city: City) -> tuple[Receipt, VersionRecord]:
+def taken(city: City) -> tuple[Receipt, Version]:
     """A copy that a counter has taken."""
     found = city.retrieve(*ENROLMENT, city.identifier(c.BIRTH, c.CHILD))
     receipt = retrievals.by_number(city.parts.database.reader, city.parts.vault, found.receipt_number)
@@ -123,7 +123,7 @@ def taken(city: City) -> tuple[Receipt, VersionRecord]:
     return receipt, found.version
 
 
-def elsewhere(city: City, version: VersionRecord) -> VersionRecord:
+def elsewhere(city: City, version: Version) -> Version:
     """A certificate of another authority."""
     return next(v for v in versions(city, State.VALID) if v.authority != version.authority)
 
@@ -133,6 +133,6 @@ def managing(authority: str) -> str:
     return str(next(named)["name"])
 
 
-def revoke(city: City, version: VersionRecord) -> None:
+def revoke(city: City, version: Version) -> None:
     client = city.caller(managing(version.authority))
     city.parts.lifecycle.revoke(client, version.identifier, kind="cancelled", reason="注销", legal_basis="第一条")

@@ -198,8 +198,8 @@ def add(database: Database, name: str) -> None:
 class Beside:
     """A write in a thread of its own that is kept open until it is told to end."""
 
-    def __init__(self, database: Database, work: Any, *, alone: bool = False) -> None:
-        self._database, self._work, self._alone = database, work, alone
+    def __init__(self, database: Database, work: Any, *, exclusive: bool = False) -> None:
+        self._database, self._work, self._exclusive = database, work, exclusive
         self._go, self.done_at, self.found = threading.Event(), 0.0, None
         self.began = threading.Event()
         self.fault: BaseException | None = None
@@ -207,7 +207,7 @@ class Beside:
 
     def _run(self) -> None:
         try:
-            with self._database.write(alone=self._alone) as writer:
+            with self._database.write(exclusive=self._exclusive) as writer:
                 self.found = self._work(writer)
                 self.began.set()
                 assert self._go.wait(PATIENCE_S)
@@ -228,7 +228,7 @@ class Beside:
 
 
 def block(writer: Writer) -> int:
-    row = writer.held("SELECT next FROM id_blocks WHERE name = :name", {"name": "a"})
+    row = writer.select_for_update("SELECT next FROM id_blocks WHERE name = :name", {"name": "a"})
     assert row is not None
     return int(row["next"])
 
@@ -249,11 +249,11 @@ def test_what_is_held_does_not_change(database: Database) -> None:
     assert row["next"] == 2
 
 
-@pytest.mark.parametrize("alone", [True, False])
-def test_who_writes_alone_waits_for_the_others_and_they_for_it(database: Database, alone: bool) -> None:
-    with Beside(database, lambda w: w.insert("id_blocks", {"name": "a", "next": 1}), alone=alone) as first:
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_exclusive_write_waits_for_the_others_and_they_for_it(database: Database, exclusive: bool) -> None:
+    with Beside(database, lambda w: w.insert("id_blocks", {"name": "a", "next": 1}), exclusive=exclusive) as first:
         assert first.began.wait(PATIENCE_S)
-        with Beside(database, lambda w: w.one("SELECT next FROM id_blocks"), alone=not alone) as second:
+        with Beside(database, lambda w: w.one("SELECT next FROM id_blocks"), exclusive=not exclusive) as second:
             assert not second.began.wait(0.3)
             first.end()
             assert second.began.wait(PATIENCE_S)

@@ -13,12 +13,12 @@ import pytest
 
 from hub.backup import NotPossible, Place
 from hub.db.database import WrongDatabase
+from hub.domain.version import Version
 from hub.ops.check import check
 from hub.ops.init import initialise
 from hub.parts import Parts, open_parts, restore_into
 from hub.settings import Settings
 from hub.store import documents
-from hub.store.certificates import VersionRecord
 from hub.verification.verdict import VerdictState
 from hub.worker import finish_due
 from signing import qr
@@ -136,7 +136,7 @@ def assert_holds(parts: Parts, before: Told) -> None:
             assert (state is VerdictState.REVOKED) >= (certificate_of(version.identifier) in ended)
 
 
-def verified(parts: Parts, version: VersionRecord) -> VerdictState:
+def verified(parts: Parts, version: Version) -> VerdictState:
     """The state that page, QR code, credential and PDF tell alike."""
     state = VerdictState.of(version.state(parts.clock.today()))
     verification = parts.verification

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from hub.domain.version import Version
 from hub.parts import Parts, open_parts
-from hub.store.certificates import VersionRecord
 from hub.worker import finish_due
 from tests.faults import acts
 from tests.faults import scene as s
@@ -128,7 +128,7 @@ class Told:
         key = certificate_of(identifier)
         return [entry for entry in self.acts if certificate_of(entry["done"]["identifier"]) == key]
 
-    def _states(self, version: VersionRecord) -> set[str]:
+    def _states(self, version: Version) -> set[str]:
         """What it may be; more than one thing only where an act was done, not answered, and refused when repeated."""
         found = self._acts_of(version.identifier)
         done = [entry["done"]["act"] for entry in found if "refused" not in entry]

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from hub.domain.case import Person
+from hub.domain.case_record import Case
 from hub.domain.dates import SHANGHAI, show_moment
 from hub.domain.numbers import citizen_check_character
+from hub.domain.version import Version
 from hub.store import cases, parties
-from hub.store.cases import CaseRecord
-from hub.store.certificates import VersionRecord
 from signing import glyphs
 from tests import town as t
 from tests.town import Body, Town
@@ -22,13 +22,13 @@ RARE = next(chr(code) for code in range(0x20000, 0x2A6D0) if not glyphs.missing(
 """A character of CJK extension B that can be drawn."""
 
 
-def case_of(town: Town, number: str = "A-1", source: str = t.TRADE) -> CaseRecord:
+def case_of(town: Town, number: str = "A-1", source: str = t.TRADE) -> Case:
     found = cases.find(town.parts.database.reader, town.parts.vault, source, number)
     assert found is not None
     return found
 
 
-def issued(town: Town, number: str = "A-1", **more: Any) -> VersionRecord:
+def issued(town: Town, number: str = "A-1", **more: Any) -> Version:
     return town.issue(number, t.grant(f"P-{number}", **more))[0]
 
 

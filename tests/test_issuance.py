@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from hub.domain.certificate import ActKind, Standing
+from hub.domain.version import Version
 from hub.store import keys as key_store
-from hub.store.certificates import VersionRecord
 from signing import credential, identifier, ledger_leaf, qr, status
 from signing.keys import Purpose
 from tests import town as t
@@ -244,7 +244,7 @@ def test_a_face_too_large_to_print_is_refused(town: Town) -> None:
 # --- holders ----------------------------------------------------------------------------------------------------------
 
 
-def holdings(town: Town, version: VersionRecord) -> list[tuple[int, int, bool]]:
+def holdings(town: Town, version: Version) -> list[tuple[int, int, bool]]:
     """(party, ordinal, whether it has ended), in order."""
     rows = [row for row in town.rows("holdings") if row["certificate"] == version.certificate]
     return sorted((row["party"], row["ordinal"], bool(row["ended"])) for row in rows)

@@ -6,12 +6,12 @@ from datetime import date
 import pytest
 
 from hub.domain.certificate import Standing
-from hub.store.certificates import VersionRecord
+from hub.domain.version import Version
 from tests import town as t
 from tests.town import ANNA, BERT, CARL, Town, body, grant, places, refusal, refused
 
 
-def states(town: Town, *versions: VersionRecord) -> list[str]:
+def states(town: Town, *versions: Version) -> list[str]:
     return [town.state(version) for version in versions]
 
 

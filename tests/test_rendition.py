@@ -20,8 +20,8 @@ from hub.documents import sheets
 from hub.documents.render_queue import CONSUMER, Rendering
 from hub.documents.rendition import Rendition
 from hub.domain.errors import Refusal
+from hub.domain.version import Version
 from hub.store import certificates, documents, ledger, retrievals
-from hub.store.certificates import VersionRecord
 from hub.worker import Worker
 from signing import credential, qr, x509
 from signing.errors import KeyMissing
@@ -72,7 +72,7 @@ class Drawn:
         return list({version.type_code: self.paths[version.identifier] for version in self.versions}.values())
 
 
-def all_versions(city: City) -> list[VersionRecord]:
+def all_versions(city: City) -> list[Version]:
     reader, vault = city.parts.database.reader, city.parts.vault
     keys = certificates.walk(reader, (-1, -1), 1000)
     return [version for key in keys for version in certificates.versions_of(reader, vault, *key)]
@@ -87,7 +87,7 @@ def render_all(city: City) -> int:
     return len(city.parts.database.reader.all("SELECT 1 FROM documents WHERE kind = 1"))
 
 
-def sheet_of(city: City, version: VersionRecord) -> Any:
+def sheet_of(city: City, version: Version) -> Any:
     template = city.parts.rendition._template(version)
     return sheets.sheet(version, template, version.code, "https://hub.example/v/x")
 

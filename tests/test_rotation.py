@@ -26,7 +26,7 @@ from hub.rotation import walks as walks_module
 from hub.store import keys as key_store
 from hub.store import parties
 from hub.store import reseal as store
-from hub.store.retry import attempt
+from hub.store.retry import retry_on_conflict
 from hub.vault import KeyPurpose, KeyState, MasterKey, StaleKeys, VaultError, next_master_key
 from signing.keys import Purpose
 from tests import city as c
@@ -195,7 +195,7 @@ def test_a_writer_that_sealed_before_the_rotation_does_its_work_again(city: City
             with parts.database.write() as writer:
                 key_store.require_current(writer, parts.vault)
 
-        attempt(parts.vault, work)
+        retry_on_conflict(parts.vault, work)
         assert tries == [1, parts.vault.sealing_key]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.db.database import Raced
+from hub.db.database import Conflict
 from hub.db.tables import metadata
 from hub.directory import Wanted
 from hub.domain.caller import Caller
@@ -128,7 +128,7 @@ def test_a_number_that_is_taken_stops_the_batch_whole(parts: Parts):
     late = loader.prepared(items)
     loader.insert(loader.prepared(items[29:]))
     before = rows(parts)
-    with pytest.raises(Raced):
+    with pytest.raises(Conflict):
         loader.insert(late)
     assert rows(parts) == before
     assert loader.missing(items) == items[:29]
@@ -144,7 +144,7 @@ def test_a_person_who_arrives_meanwhile_stays_one_person(parts: Parts):
     )
     late = loader.prepared(items[:shared])
     loader.insert(loader.prepared([items[shared]]))
-    with pytest.raises(Raced):
+    with pytest.raises(Conflict):
         loader.insert(late)
     loader.insert(loader.prepared(items[:shared]))
     assert is_well(parts)
@@ -157,7 +157,7 @@ def test_one_number_twice_in_a_batch_is_refused_whole(parts: Parts):
     items = some(10)
     loader = loading.Loader(parts)
     before = rows(parts)
-    with pytest.raises(Raced):
+    with pytest.raises(Conflict):
         loader.insert(loader.prepared([*items, items[3]]))
     assert rows(parts) == before
 

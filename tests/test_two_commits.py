@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy.dialects import postgresql
 
 from hub.db import writable_cte
-from hub.db.database import Raced, Writer
+from hub.db.database import Conflict, Writer
 from hub.db.tables import metadata
 from hub.domain.errors import Refusal
 from hub.issuance import issue
@@ -53,7 +53,7 @@ def left(town: Town, monkeypatch: pytest.MonkeyPatch, name: str, spoil: Callable
         rows = rows_of(writer)
         try:
             came: object = real(writer, *given)
-        except (Raced, StaleKeys, KeyRetired) as error:
+        except (Conflict, StaleKeys, KeyRetired) as error:
             came = type(error)
         except Refusal as refusal:
             came = t.places(refusal)
@@ -95,7 +95,7 @@ PUBLISH: dict[str, tuple[Callable[..., object], object, set[str]]] = {
         KeyRetired,
         {"intents"},
     ),
-    "case": (doing("UPDATE cases SET revision = revision + 1"), Raced, {"intents"}),
+    "case": (doing("UPDATE cases SET revision = revision + 1"), Conflict, {"intents"}),
 }
 """What was done before, what comes of it, and what a guard may have changed by then."""
 
@@ -125,8 +125,8 @@ def taken(writer: Writer, reservation: Reservation) -> None:
 
 RESERVE: dict[str, tuple[Callable[..., object], object, set[str]]] = {
     "keys": (new_key, StaleKeys, set()),
-    "push": (lambda writer, _, given: writer.insert("pushes", given.push), Raced, set()),
-    "case": (lambda writer, _, given: writer.insert("cases", given.case), Raced, {"pushes"}),
+    "push": (lambda writer, _, given: writer.insert("pushes", given.push), Conflict, set()),
+    "case": (lambda writer, _, given: writer.insert("cases", given.case), Conflict, {"pushes"}),
     "number": (
         lambda writer, _, given: taken(writer, given),
         [("/certificates/1/number", "number.taken")],
@@ -149,7 +149,7 @@ def test_nothing_is_reserved_past_a_guard(town: Town, monkeypatch: pytest.Monkey
 def test_a_case_that_has_moved_on_keeps_all_else_away(town: Town, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
     town.push("T-1", body())
     found = left(town, monkeypatch, "reserve", doing("UPDATE cases SET revision = revision + 1"), TWO)
-    assert found.came is Raced
+    assert found.came is Conflict
     if engine == engines.POSTGRESQL:
         assert found.changed <= {"pushes"}
     assert len(town.issue("T-1", *TWO["certificates"])) == 2
@@ -158,7 +158,9 @@ def test_a_case_that_has_moved_on_keeps_all_else_away(town: Town, monkeypatch: p
 # --- others meanwhile ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("change", "came"), [("accepted_by = accepted_by", None), ("revision = revision + 1", Raced)])
+@pytest.mark.parametrize(
+    ("change", "came"), [("accepted_by = accepted_by", None), ("revision = revision + 1", Conflict)]
+)
 def test_a_case_that_somebody_holds_is_looked_at_again(
     town: Town, monkeypatch: pytest.MonkeyPatch, engine: str, change: str, came: object
 ) -> None:
@@ -184,8 +186,8 @@ def test_a_case_that_somebody_holds_is_looked_at_again(
                 writer.run(f"UPDATE cases SET {change}")
         try:
             return real(writer, *given)
-        except Raced:
-            seen.append(Raced)
+        except Conflict:
+            seen.append(Conflict)
             raise
 
     holder = threading.Thread(target=hold)

@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 
 from hub.app import create_app
 from hub.cli import build
+from hub.domain.version import Version
 from hub.rotation import CannotRotate
-from hub.store.certificates import VersionRecord
 from signing.keys import Purpose
 from tests import city as c
 from tests.city import City, open_copy
@@ -71,7 +71,7 @@ def web(template: Path, tmp_path: Path) -> Iterator[Web]:
         yield Web(city, http)
 
 
-def sample(city: City) -> tuple[VersionRecord, bytes]:
+def sample(city: City) -> tuple[Version, bytes]:
     version = all_versions(city)[0]
     return version, city.parts.rendition.of_version(version)
 

@@ -19,6 +19,7 @@ from hub.domain.caller import Caller
 from hub.domain.dates import SHANGHAI
 from hub.domain.errors import Refusal
 from hub.domain.numbers import citizen_check_character, uscc_check_character
+from hub.domain.version import Version
 from hub.lifecycle import Moved
 from hub.ops.check import check
 from hub.ops.init import initialise
@@ -26,8 +27,7 @@ from hub.parts import Parts, open_parts
 from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.store import acts, certificates
-from hub.store.acts import ActRecord
-from hub.store.certificates import VersionRecord
+from hub.store.acts import RecordedAct
 from tests import engines
 
 Body = dict[str, Any]
@@ -191,7 +191,7 @@ class Town:
     def push(self, case: str, content: Body | bytes, by: Caller = TRADER, source: str | None = None) -> Pushed:
         return self.parts.cases.push(by, case, raw(content), source)
 
-    def issue(self, case: str, *certificates: Body, by: Caller = TRADER, **more: Any) -> list[VersionRecord]:
+    def issue(self, case: str, *certificates: Body, by: Caller = TRADER, **more: Any) -> list[Version]:
         """Push a completed case, which must be issued at once; the versions in pushed order."""
         found = self.push(case, body(*certificates, **more), by)
         assert found.reply["issuance"] == "done"
@@ -200,23 +200,23 @@ class Town:
     def live(self, case: str, by: Caller = TRADER, source: str | None = None) -> Body:
         return self.parts.cases.live(by, case, source)
 
-    def version(self, identifier: str) -> VersionRecord:
+    def version(self, identifier: str) -> Version:
         found = certificates.by_identifier(self.parts.database.reader, self.parts.vault, identifier)
         assert found is not None
         return found
 
-    def versions(self, record: VersionRecord) -> list[VersionRecord]:
+    def versions(self, record: Version) -> list[Version]:
         reader = self.parts.database.reader
         return certificates.versions_of(reader, self.parts.vault, record.home, record.certificate)
 
-    def acts(self, record: VersionRecord) -> list[ActRecord]:
+    def acts(self, record: Version) -> list[RecordedAct]:
         return acts.acts_of(self.parts.database.reader, self.parts.vault, record.home, record.certificate)
 
-    def state(self, record: VersionRecord) -> str:
+    def state(self, record: Version) -> str:
         """What a version is on the day of the clock, read again."""
         return self.version(record.identifier).state(self.clock.today()).value
 
-    def move(self, act: str, record: VersionRecord | str, by: Caller = TRADER, **more: Any) -> Moved:
+    def move(self, act: str, record: Version | str, by: Caller = TRADER, **more: Any) -> Moved:
         """Suspend, restore or revoke, with a kind where the act needs one."""
         kind = {"suspend": {"kind": "withheld"}, "revoke": {"kind": "cancelled"}}.get(act, {})
         identifier = record if isinstance(record, str) else record.identifier

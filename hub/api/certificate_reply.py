@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from hub.domain.catalogue import Catalogue
 from hub.domain.certificate import State
 from hub.domain.values import Value
+from hub.domain.version import Version
 from hub.store.acts import Why
-from hub.store.certificates import VersionRecord
 from hub.web.endpoint import Answer
 
 PDF = "application/pdf"
@@ -46,9 +46,7 @@ class FaceReply(BaseModel):
     since: date | None = None
 
 
-def face(
-    version: VersionRecord, catalogue: Catalogue, state: State, why: Why, fields: Mapping[str, Value]
-) -> dict[str, Any]:
+def face(version: Version, catalogue: Catalogue, state: State, why: Why, fields: Mapping[str, Value]) -> dict[str, Any]:
     """A version as `FaceReply` describes it, with those of its fields that may be seen."""
     kind = catalogue.types.get(version.type_code)
     return {

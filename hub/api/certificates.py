@@ -10,7 +10,7 @@ from hub.api.certificate_reply import PDF, FaceReply, StateWord, explained, face
 from hub.domain.dates import from_micros, show_moment
 from hub.issuance.outcome import links
 from hub.records import Certificate
-from hub.store.acts import ActRecord
+from hub.store.acts import RecordedAct
 from hub.web.endpoint import Answer, Call, Lane, Routes
 
 CREDENTIAL = "application/dc+sd-jwt"
@@ -113,7 +113,7 @@ def _certificate(found: Certificate) -> dict[str, Any]:
     }
 
 
-def _act(act: ActRecord) -> dict[str, Any]:
+def _act(act: RecordedAct) -> dict[str, Any]:
     grounds = {name: act.grounds[name] for name in ("reason", "legal_basis", "document_number") if name in act.grounds}
     return {
         "event": act.kind.name.lower(),

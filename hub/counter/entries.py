@@ -8,8 +8,8 @@ from hub.domain import masking
 from hub.domain.catalogue import Catalogue, Material
 from hub.domain.certificate import State
 from hub.domain.permission import accepted
+from hub.domain.version import Version
 from hub.store.acts import Why
-from hub.store.certificates import VersionRecord
 
 NOT_FOUND = "not_found"
 
@@ -18,7 +18,7 @@ NOT_FOUND = "not_found"
 class Candidate:
     """A version that the repository has read for the person and the types of this lookup, with its state today."""
 
-    version: VersionRecord
+    version: Version
     state: State
     why: Why
 

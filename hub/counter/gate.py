@@ -11,18 +11,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hub.db.database import Database, Raced, Writer
+from hub.db.database import Conflict, Database, Writer
 from hub.domain import permission
 from hub.domain.caller import Caller, Clerk
 from hub.domain.case import case_number as checked_case_number
+from hub.domain.case_record import Case
 from hub.domain.catalogue import Catalogue, Matter
 from hub.domain.dates import day_of
 from hub.domain.permission import CaseFacts
 from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.store import cases, clients, people_seen
-from hub.store.audit import Record
-from hub.store.cases import CaseRecord
+from hub.store.audit import AuditEntry
 from hub.store.catalogue import CatalogueCache
 from hub.vault import Vault
 from hub.wire import Body
@@ -57,7 +57,7 @@ class CaseKey:
 class Passed:
     """An open case, its matter, and the clerk who may work on it, as they were at `now`."""
 
-    case: CaseRecord
+    case: Case
     matter: Matter
     clerk: Clerk
     catalogue: Catalogue
@@ -87,7 +87,7 @@ class CounterGate:
         source = caller.source if body.source is None else checked_case_number(body.source, pointer="/source")
         return CaseKey(source, checked_case_number(body.case_number) if body.case_number else None)
 
-    def enter(self, caller: Caller, key: CaseKey, clerk: ClerkBody, record: Record) -> Passed:
+    def enter(self, caller: Caller, key: CaseKey, clerk: ClerkBody, record: AuditEntry) -> Passed:
         """Check case, clerk and openness, in this order, and note on the record who the clerk is.
 
         Raises `perm.case_required` (one answer for a case that is absent, unknown or another's), `perm.clerk` and
@@ -110,18 +110,18 @@ class CounterGate:
         return Passed(found, matter, person, catalogue, now, today)
 
     def hold(self, writer: Writer, passed: Passed, *, shared: bool = True) -> None:
-        """Raise Raced when the case has changed since; for the transaction that puts the answer on record.
+        """Raise Conflict when the case has changed since; for the transaction that puts the answer on record.
 
         shared: others may hold the case too; otherwise nobody does until the transaction ends.
         """
         case = passed.case
-        if cases.held_revision(writer, case.source, case.case_number, shared=shared) != case.revision:
-            raise Raced
+        if cases.revision_for_update(writer, case.source, case.case_number, shared=shared) != case.revision:
+            raise Conflict
 
     def count(self, writer: Writer, caller: Caller, passed: Passed, parties: Iterable[int]) -> None:
         """Count the people for clerk, client and everybody; raises `rate.limited` until midnight."""
         people_seen.count_people(writer, passed.now, caller.client_id, passed.clerk_key, parties, self._settings)
 
 
-def _facts(case: CaseRecord) -> CaseFacts:
+def _facts(case: Case) -> CaseFacts:
     return CaseFacts(case.authority, case.accepted_by, case.status, day_of(case.accepted_at))

@@ -10,8 +10,8 @@ from datetime import date
 
 from hub.db.database import Database
 from hub.domain.dates import to_int
+from hub.domain.version import Version
 from hub.store import certificates, ledger
-from hub.store.certificates import VersionRecord
 from hub.vault import Vault
 from indexer.engine import POSITION, DirectoryEngine
 from indexer.errors import DirectoryUnavailable
@@ -29,7 +29,7 @@ class Holdings:
         self._directory = directory
         self._down_until = 0.0
 
-    def of_party(self, party: int, type_codes: tuple[str, ...], today: date) -> list[VersionRecord]:
+    def of_party(self, party: int, type_codes: tuple[str, ...], today: date) -> list[Version]:
         """As `certificates.of_party` says; who is allowed to ask has been decided before."""
         keys = self._keys(party, type_codes, today)
         return certificates.of_party(self._database.reader, self._vault, party, type_codes, today, keys)

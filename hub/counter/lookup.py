@@ -13,9 +13,9 @@ from hub.domain.case import Person
 from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.store import acts, keys, parties
-from hub.store.audit import Audit, Record
+from hub.store.audit import Audit, AuditEntry
 from hub.store.catalogue import CatalogueCache
-from hub.store.retry import attempt
+from hub.store.retry import retry_on_conflict
 from hub.vault import Vault
 from signing.public_code import ALPHABET
 
@@ -63,13 +63,13 @@ class Lookup:
         key = self._gate.key_of(caller, body)
         id_type, number = numbers.normalise(body.holder.id_type, body.holder.id_number, pointer="/holder")
         person = Person("", id_type, number)
-        record = Record(
+        record = AuditEntry(
             "lookup", caller.client_id, source=key.source, case_number=key.case_number, request=caller.request
         )
         with self._audit.of(record):
-            return attempt(self._vault, lambda: self._answer(caller, body, key, person, record))
+            return retry_on_conflict(self._vault, lambda: self._answer(caller, body, key, person, record))
 
-    def _answer(self, caller: Caller, body: LookupBody, key: CaseKey, person: Person, record: Record) -> Found:
+    def _answer(self, caller: Caller, body: LookupBody, key: CaseKey, person: Person, record: AuditEntry) -> Found:
         party = record.party = self._party(person)
         passed = self._gate.enter(caller, key, body.clerk, record)
         roles = frozenset[str]() if party is None else passed.case.roles_of(party)

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hub.counter.gate import CaseKey, CounterBody, CounterGate, Passed
-from hub.db.database import Database, Raced
+from hub.db.database import Conflict, Database
 from hub.documents.rendition import Rendition
 from hub.domain import permission
 from hub.domain.caller import Caller
@@ -20,15 +20,15 @@ from hub.domain.catalogue import Catalogue, Material
 from hub.domain.certificate import State
 from hub.domain.errors import Refusal
 from hub.domain.values import Value
+from hub.domain.version import Version
 from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.store import acts, certificates, keys, retrievals
 from hub.store.acts import Why
-from hub.store.audit import Audit, Record
+from hub.store.audit import Audit, AuditEntry
 from hub.store.catalogue import CatalogueCache
-from hub.store.certificates import VersionRecord
 from hub.store.retrievals import Purpose, Taking
-from hub.store.retry import attempt
+from hub.store.retry import retry_on_conflict
 from hub.vault import Vault
 from signing import credential, identifier
 from signing.errors import Malformed
@@ -49,7 +49,7 @@ class Taken:
 
     receipt_number: str
     created: bool
-    version: VersionRecord
+    version: Version
     catalogue: Catalogue
     state: State
     why: Why
@@ -62,7 +62,7 @@ class Taken:
 class _Allowed:
     """A version that may be taken: by which materials, and which of its holders the case names for them."""
 
-    version: VersionRecord
+    version: Version
     state: State
     materials: tuple[Material, ...]
     parties: tuple[int, ...]
@@ -102,11 +102,11 @@ class Retrieval:
         compute.
         """
         key = self._gate.key_of(caller, body)
-        record = Record(
+        record = AuditEntry(
             "retrieval", caller.client_id, source=key.source, case_number=key.case_number, request=caller.request
         )
         with self._audit.of(record):
-            return attempt(self._vault, lambda: self._answer(caller, body, key, record))
+            return retry_on_conflict(self._vault, lambda: self._answer(caller, body, key, record))
 
     def copy(self, caller: Caller, receipt_number: str) -> bytes:
         """The annotated copy of a retrieval, for the client that it was made to, also after the date on its face.
@@ -114,7 +114,7 @@ class Retrieval:
         Made at the first call; on record each time. Raises `certificate.not_found` for a receipt that is unknown or
         another client's alike, and as Rendition does.
         """
-        record = Record("retrieval.copy", caller.client_id, request=caller.request)
+        record = AuditEntry("retrieval.copy", caller.client_id, request=caller.request)
         with self._audit.of(record):
             receipt = retrievals.by_number(self._database.reader, self._vault, receipt_number)
             if receipt is None or receipt.client != caller.client_id:
@@ -125,7 +125,7 @@ class Retrieval:
             record.party, record.home, record.certificate = receipt.party, taking.home, taking.certificate
             return self._rendition.of_copy(receipt)
 
-    def _answer(self, caller: Caller, body: RetrievalBody, key: CaseKey, record: Record) -> Taken:
+    def _answer(self, caller: Caller, body: RetrievalBody, key: CaseKey, record: AuditEntry) -> Taken:
         record.party = record.home = record.certificate = None
         passed = self._gate.enter(caller, key, body.clerk, record)
         allowed = self._allowed(passed, body.identifier, record)
@@ -144,7 +144,7 @@ class Retrieval:
         )
         return self._record(caller, passed, allowed, taken, record)
 
-    def _allowed(self, passed: Passed, text: str, record: Record) -> _Allowed:
+    def _allowed(self, passed: Passed, text: str, record: AuditEntry) -> _Allowed:
         try:
             type_code = identifier.parse(text).type_code
         except Malformed:
@@ -171,7 +171,7 @@ class Retrieval:
         every = tuple(dict.fromkeys(material for usable in by_party.values() for material in usable))
         return _Allowed(version, state, every, tuple(by_party))
 
-    def _record(self, caller: Caller, passed: Passed, allowed: _Allowed, taken: Taken, record: Record) -> Taken:
+    def _record(self, caller: Caller, passed: Passed, allowed: _Allowed, taken: Taken, record: AuditEntry) -> Taken:
         """With its receipt, former or new; one commit puts receipt, people and answer on record together."""
         version, reader = allowed.version, self._database.reader
         visible = permission.visible_fields(allowed.materials)
@@ -192,11 +192,11 @@ class Retrieval:
         with self._database.write() as writer:
             keys.require_current(writer, self._vault)
             # First the certificate, then the case, as whoever publishes does.
-            if certificates.held_revision(writer, version.home, version.certificate) != version.revision:
-                raise Raced
+            if certificates.revision_for_update(writer, version.home, version.certificate) != version.revision:
+                raise Conflict
             self._gate.hold(writer, passed, shared=False)  # one receipt a taking: no other may be made meanwhile
             if retrievals.in_date(writer, taking, passed.today) != known:
-                raise Raced
+                raise Conflict
             self._gate.count(writer, caller, passed, allowed.parties)
             if not again:
                 retrievals.add(writer, row)
@@ -206,7 +206,7 @@ class Retrieval:
         return replace(taken, receipt_number=row["receipt"], created=True)
 
 
-def _taking(passed: Passed, version: VersionRecord) -> Taking:
+def _taking(passed: Passed, version: Version) -> Taking:
     case, clerk = passed.case, passed.clerk
     return Taking(
         source=case.source,

@@ -3,7 +3,7 @@
 Two engines stand behind this face: `hub.db.sqlite`, one file beside the documents, and `hub.db.postgres`, a
 server. Statements are one text for both, with parameters `:name`. On SQLite one writer works at a time. On PostgreSQL
 many do, so that whatever is decided inside a `write()` must hang on what its own statements changed (a count of rows,
-RETURNING, Duplicate), on a row that is `held`, or must be a `write(alone=True)`.
+RETURNING, Duplicate), on a row that is `held`, or must be a `write(exclusive=True)`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,12 +44,12 @@ class Duplicate(Exception):  # noqa: N818
         self.what = what
 
 
-class Raced(Exception):  # noqa: N818
-    """Somebody changed meanwhile what this transaction was prepared from; nothing was kept: read and do it again."""
+class Conflict(Exception):  # noqa: N818
+    """Optimistic lock lost: what this transaction was prepared from has changed. Rolled back; re-read and retry."""
 
 
-class LostTurn(Raced, DatabaseUnavailable):
-    """Two transactions waited for each other and this one was ended; nothing was kept: do it again, or say so."""
+class LostTurn(Conflict, DatabaseUnavailable):
+    """Deadlock or serialisation failure: the server ended this transaction. Rolled back; retry or report it."""
 
 
 class Row(Protocol):
@@ -87,15 +87,15 @@ class Writer(Reader, Protocol):
         """Execute one statement; how many rows it changed."""
         ...
 
-    def held(self, sql: str, values: Values, *, shared: bool = False) -> Row | None:
-        """The first row of a plain SELECT from one table, which nobody else changes until this transaction ends.
+    def select_for_update(self, sql: str, values: Values, *, shared: bool = False) -> Row | None:
+        """The first row of a plain SELECT from one table, locked until this transaction ends.
 
-        shared: others may hold it too; otherwise they wait.
+        shared: other transactions may take the same shared lock; otherwise they wait.
         """
         ...
 
-    def is_mine(self, job: str) -> bool:
-        """Whether this transaction, until it ends, is the only one that does a job of that name."""
+    def try_lock(self, job: str) -> bool:
+        """Whether this transaction got the lock of that name, which it keeps until it ends; never waits."""
         ...
 
     def insert(self, table: str, values: Values) -> None:
@@ -123,11 +123,11 @@ class Database(Protocol):
         """A reader whose statements all see one moment; never one inside another."""
         ...
 
-    def write(self, *, alone: bool = False) -> AbstractContextManager[Writer]:
+    def write(self, *, exclusive: bool = False) -> AbstractContextManager[Writer]:
         """One transaction: kept and flushed to disk when the block ends, gone without trace when it raises.
 
-        alone: no other write of this hub, in whatever process, is open beside it: for rare work that reads first and
-        then writes. Nothing is signed, sealed, rendered or waited for inside.
+        exclusive: no other write of this hub is open at the same time, in any process; for rare work that reads first
+        and then writes. Nothing is signed, sealed, rendered or waited for inside.
         """
         ...
 

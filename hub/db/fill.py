@@ -176,7 +176,7 @@ class BlankServer:
         schema.migrate(self._place)
         database = postgres_server.opened_as_owner(self._place)
         try:
-            with database.write(alone=True) as writer:
+            with database.write(exclusive=True) as writer:
                 postgres_server.require_no_rows(writer, [shape.name for shape in table_copy.shapes()])
                 yield _ServerFilling(writer)
                 postgres_server.leave_mark(writer, mark)

@@ -2,7 +2,7 @@
 
 The same statements as on SQLite: `:name` becomes `$1` once and is kept. A reader borrows a connection for one
 statement, which commits by itself; a snapshot is one REPEATABLE READ transaction; a write is one READ COMMITTED
-transaction that takes an advisory lock with its BEGIN: shared, or exclusive for `write(alone=True)`.
+transaction that takes an advisory lock with its BEGIN: shared, or exclusive for `write(exclusive=True)`.
 """
 
 import re
@@ -131,11 +131,11 @@ class PostgresWriter(PostgresTransaction):
         """Execute one statement; how many rows it changed."""
         return _ask(self._connections, self._connection, sql, values).rowcount
 
-    def held(self, sql: str, values: Values, *, shared: bool = False) -> PostgresRow | None:
+    def select_for_update(self, sql: str, values: Values, *, shared: bool = False) -> PostgresRow | None:
         """The first row, which nobody else changes until this transaction ends."""
         return self.one(f"{sql} FOR {'SHARE' if shared else 'UPDATE'}", values)
 
-    def is_mine(self, job: str) -> bool:
+    def try_lock(self, job: str) -> bool:
         """Whether nobody else does this job now; it is ours until the transaction ends, however it does."""
         row = self.one(f"SELECT pg_try_advisory_xact_lock({LOCKS}, {_JOBS[job]}) AS mine")
         return row is not None and bool(row["mine"])
@@ -199,11 +199,11 @@ class PostgresDatabase:
                 self._local.snapshot = None
 
     @contextmanager
-    def write(self, *, alone: bool = False) -> Iterator[PostgresWriter]:
+    def write(self, *, exclusive: bool = False) -> Iterator[PostgresWriter]:
         """One transaction: kept and flushed to disk when the block ends, gone without trace when it raises."""
         if getattr(self._local, "writing", False):
             raise RuntimeError("a write() inside a write()")
-        lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+        lock = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
         with self._transaction(f"BEGIN; SELECT {lock}({LOCKS}, 1)") as connection:
             self._local.writing = True
             try:

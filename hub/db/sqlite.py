@@ -88,11 +88,11 @@ class SqliteWriter(SqliteReader):
         with _FAULTS:
             return self._connection.execute(sql, values or {}).rowcount
 
-    def held(self, sql: str, values: Values, *, shared: bool = False) -> sqlite3.Row | None:  # noqa: ARG002
+    def select_for_update(self, sql: str, values: Values, *, shared: bool = False) -> sqlite3.Row | None:  # noqa: ARG002
         """The first row: nobody else writes meanwhile."""
         return self.one(sql, values)
 
-    def is_mine(self, job: str) -> bool:  # noqa: ARG002
+    def try_lock(self, job: str) -> bool:  # noqa: ARG002
         """True: nobody else writes meanwhile."""
         return True
 
@@ -175,7 +175,7 @@ class SqliteDatabase:
                 reader._connection.execute("COMMIT")  # noqa: SLF001
 
     @contextmanager
-    def write(self, *, alone: bool = False) -> Iterator[SqliteWriter]:  # noqa: ARG002 (a writer is always alone)
+    def write(self, *, exclusive: bool = False) -> Iterator[SqliteWriter]:  # noqa: ARG002 (SQLite has one writer)
         """One transaction: kept and flushed to disk when the block ends, gone without trace when it raises."""
         if self._writing_thread == threading.get_ident():
             raise RuntimeError("a write() inside a write()")

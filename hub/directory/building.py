@@ -44,8 +44,8 @@ class Builder:
         Raises DirectoryUnavailable where it cannot be written; one that has broken is dropped, for the next step to
         begin anew.
         """
-        with self._lock() as is_mine:
-            if not is_mine:
+        with self._lock() as acquired:
+            if not acquired:
                 return 0
             name = self._unfinished() or self._begin()
             try:
@@ -56,8 +56,8 @@ class Builder:
 
     def clean(self) -> None:
         """Throw away what a killed build left, and the former generation a day after it ceased to answer."""
-        with self._lock() as is_mine:
-            if is_mine:
+        with self._lock() as acquired:
+            if acquired:
                 former = self._former()
                 kept = former if former is not None and self._is_young(former) else None
                 self._drop_all_but(self._directory.current(), kept)
@@ -67,8 +67,8 @@ class Builder:
 
         Raises Busy, and DirectoryUnavailable when it cannot be written.
         """
-        with self._lock() as is_mine:
-            if not is_mine:
+        with self._lock() as acquired:
+            if not acquired:
                 raise Busy
             self._drop_all_but(self._directory.current())
             name = self._begin()

@@ -20,7 +20,7 @@ from hub.domain.errors import Refusal
 from hub.runtime.clock import Clock
 from hub.store import index_source, keys, ledger, parties
 from hub.store.index_source import Listed
-from hub.store.retry import attempt
+from hub.store.retry import retry_on_conflict
 from indexer import tokens
 from indexer.entry import Entry
 from indexer.errors import DirectoryUnavailable
@@ -83,7 +83,7 @@ class Searching:
         Raises Refusal `schema.invalid`, `uscc.checksum`, `id.length`; `index.unavailable` when there is no directory.
         """
         _require(wanted)
-        return attempt(self._writing.vault, lambda: self._answer(caller, wanted))
+        return retry_on_conflict(self._writing.vault, lambda: self._answer(caller, wanted))
 
     def _answer(self, caller: Caller, wanted: Wanted) -> Found:
         search = self._search_of(caller, wanted)

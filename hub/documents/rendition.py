@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 from hub.db.database import Database
 from hub.domain.dates import from_micros
+from hub.domain.version import Version
 from hub.keys.keyring import Keyring
 from hub.runtime.clock import Clock
 from hub.store import certificates, documents
 from hub.store import keys as key_store
 from hub.store.catalogue import CatalogueCache
-from hub.store.certificates import VersionRecord
 from hub.store.documents import Documents, Key, Kind
 from hub.store.retrievals import Receipt
-from hub.store.retry import attempt
+from hub.store.retry import retry_on_conflict
 from hub.vault import Vault
 from signing import credential, qr, x509
 from signing.errors import KeyMissing
@@ -80,7 +80,7 @@ class Rendition:
 
         glyphs.missing("")
 
-    def of_version(self, version: VersionRecord) -> bytes:
+    def of_version(self, version: Version) -> bytes:
         """The PDF of a version."""
         key = Key(version.home, version.certificate, version.version)
         return self._stored(key, lambda: self._render(version))
@@ -103,14 +103,14 @@ class Rendition:
                 if known is not None:
                     return self._documents.read(known)
                 content = make()
-                return attempt(self._vault, lambda: self._documents.keep(key, content, self._clock.now()))
+                return retry_on_conflict(self._vault, lambda: self._documents.keep(key, content, self._clock.now()))
         finally:
             with self._lock:
                 self._making.pop(key, None)
 
     # --- drawing -----------------------------------------------------------------------------------------------------
 
-    def _render(self, version: VersionRecord) -> bytes:
+    def _render(self, version: Version) -> bytes:
         from hub.documents import sheets
         from signing.pdf.draw import rendition
 
@@ -136,7 +136,7 @@ class Rendition:
         seal, at = self._seal(version.authority, receipt.at)
         return rendition.render_copy(face, sheets.annotation(receipt), shown, seal, at)
 
-    def _template(self, version: VersionRecord) -> "Template":
+    def _template(self, version: Version) -> "Template":
         from hub.documents.sheets import Template
 
         catalogue = self._catalogue(version.type_code, version.authority)
@@ -146,7 +146,7 @@ class Rendition:
             raise RuntimeError("a version of an edition that is not on record")
         return Template(kind, edition, catalogue.authorities[version.authority])
 
-    def _digits(self, version: VersionRecord, code: str) -> str:
+    def _digits(self, version: Version, code: str) -> str:
         """The digits beside a copy's code: the version's own face, bound to this code by a signature of its own."""
         kid = self._keyring.active(Purpose.CREDENTIAL).kid
         prepared = qr.prepare(qr.read(version.digits).face, code, kid)

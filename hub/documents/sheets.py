@@ -12,8 +12,8 @@ from hub.domain.catalogue import Authority, CertificateType, Edition
 from hub.domain.certificate import State
 from hub.domain.dates import SHANGHAI
 from hub.domain.values import Value
+from hub.domain.version import Version
 from hub.domain.wording import FieldWords, TableWords
-from hub.store.certificates import VersionRecord
 from hub.store.retrievals import Receipt
 from signing import glyphs
 from signing.pdf.draw.sheet import Annotation, Field, Kind, Sheet, SheetHolder, Table
@@ -52,12 +52,12 @@ class Template:
     authority: Authority
 
 
-def sheet(version: VersionRecord, template: Template, code: str, qr_text: str) -> Sheet:
+def sheet(version: Version, template: Template, code: str, qr_text: str) -> Sheet:
     """The face of a version, everything on it."""
     return _sheet(version, template, code, qr_text, version.fields, ())
 
 
-def sheet_of_copy(version: VersionRecord, template: Template, receipt: Receipt, qr_text: str) -> Sheet:
+def sheet_of_copy(version: Version, template: Template, receipt: Receipt, qr_text: str) -> Sheet:
     """The face of a copy: its own code, and of the fields those that the matter may see."""
     seen = receipt.purpose.fields
     fields = {name: value for name, value in version.fields.items() if seen is None or name in seen}
@@ -84,7 +84,7 @@ def annotation(receipt: Receipt) -> Annotation:
 
 
 def _sheet(
-    version: VersionRecord,
+    version: Version,
     template: Template,
     code: str,
     qr_text: str,

@@ -46,6 +46,12 @@ def day_of(moment: datetime) -> date:
     return moment.astimezone(SHANGHAI).date()
 
 
+def month_of(moment: datetime) -> int:
+    """202611: the month in Asia/Shanghai, by which growing tables are cut."""
+    local = moment.astimezone(SHANGHAI)
+    return local.year * 100 + local.month
+
+
 def to_int(day: date) -> int:
     """20260131 for 31 January 2026: how days are stored and signed."""
     return day.year * 10000 + day.month * 100 + day.day

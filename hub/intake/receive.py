@@ -14,6 +14,7 @@ from hub.domain import numbers
 from hub.domain.caller import Caller
 from hub.domain.case import CaseStatus, Decision, judge, reply
 from hub.domain.case import case_number as checked_case_number
+from hub.domain.case_record import Case, Received, SeenPush
 from hub.domain.catalogue import Matter
 from hub.domain.errors import Refusal
 from hub.intake.body import CertificateBody, PushBody
@@ -21,10 +22,8 @@ from hub.intake.reading import MissingGlyphs, Reading
 from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.store import cases, certificates, keys, parties, people_seen, pushes
-from hub.store.audit import Audit, Record
-from hub.store.cases import CaseRecord
+from hub.store.audit import Audit, AuditEntry
 from hub.store.catalogue import CatalogueCache
-from hub.store.pushes import Received, SeenPush
 from hub.store.reserve import Reservation, reserve
 from hub.vault import Vault
 from hub.wire import loads, validate
@@ -84,7 +83,7 @@ class Intake:
             _require_say(caller, before, accepted_by)
         return Received(push, decision, authority, accepted_by, before, caller.client_id, raw, digest, now)
 
-    def _granted_editions(self, before: CaseRecord | None, body: PushBody) -> dict[tuple[str, str], int]:
+    def _granted_editions(self, before: Case | None, body: PushBody) -> dict[tuple[str, str], int]:
         """The edition of each certificate that the case has, by type and number; read where a push names none."""
         if before is None or all(certificate.edition is not None for certificate in body.certificates):
             return {}
@@ -95,11 +94,11 @@ class Intake:
                 found[record.type_code, numbers.clean(record.number)] = record.edition
         return found
 
-    def settle(self, received: Received, record: Record) -> dict[str, Any]:
+    def settle(self, received: Received, record: AuditEntry) -> dict[str, Any]:
         """Put a push without certificates on record, with the reply that it gets for ever.
 
         Raises `case.conflict` where certificates would be left out, `rate.limited` where the case names more people
-        than the client may see today, Raced and StaleKeys (receive it again).
+        than the client may see today, Conflict and StaleKeys (receive it again).
         """
         push, before = received.push, received.before
         if received.decision is Decision.NOTHING and before is not None:
@@ -124,7 +123,7 @@ class Intake:
         record.written = True
         return answer
 
-    def _note(self, received: Received, before: CaseRecord, record: Record) -> dict[str, Any]:
+    def _note(self, received: Received, before: Case, record: AuditEntry) -> dict[str, Any]:
         """`accepted` after the end: kept, and changes nothing."""
         push = received.push
         answer = reply(push.case_number, before.amendment, before.status, "none", [])
@@ -137,7 +136,7 @@ class Intake:
 
 
 def _entitled(
-    caller: Caller, source: str, before: CaseRecord | None, body: PushBody, matter: Matter | None
+    caller: Caller, source: str, before: Case | None, body: PushBody, matter: Matter | None
 ) -> tuple[str, str]:
     """(deciding authority, authority that took in) of a case that the caller may tell about."""
     if before is not None:
@@ -154,7 +153,7 @@ def _entitled(
     return matter.authority_code, accepted_by
 
 
-def _require_say(caller: Caller, before: CaseRecord, accepted_by: str) -> None:
+def _require_say(caller: Caller, before: Case, accepted_by: str) -> None:
     """Who only took a case in neither undoes what was decided nor hands the case to a third authority."""
     if before.status in _DECIDED and not caller.stands_for(before.authority):
         raise Refusal("perm.not_issuer", "只有决定机构可以更改其决定", pointer="/status")

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from hub.db.database import Database, Raced
+from hub.db.database import Conflict, Database
+from hub.domain.case_record import Case, Received
 from hub.domain.errors import Refusal
 from hub.domain.issuing import Intent, Planned, Signed
 from hub.issuance.drafting import Drafting
@@ -21,14 +22,13 @@ from hub.keys.keyring import Keyring
 from hub.runtime.clock import Clock
 from hub.store import cases, intents, parties, pushes
 from hub.store import keys as key_store
-from hub.store.audit import Audit, Record
+from hub.store.audit import Audit, AuditEntry
 from hub.store.catalogue import CatalogueCache
 from hub.store.ids import Ids
 from hub.store.keys import SigningState
 from hub.store.publish import KeyRetired, publish
-from hub.store.pushes import Received
 from hub.store.reserve import Reservation, reserve
-from hub.store.retry import attempt
+from hub.store.retry import retry_on_conflict
 from hub.vault import Vault
 from signing import credential, qr
 from signing.errors import KeyMissing
@@ -43,7 +43,7 @@ class Reserved:
     """What the first commit has left on record: the intent, and the case as it stands with it."""
 
     intent: Intent
-    case: cases.CaseRecord
+    case: Case
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ class Issuance:
         self._outcome = Outcome(database, vault, clock, ids, keyring)
         self._at_step = at_step
 
-    def reserve(self, received: Received, record: Record) -> Reserved:
+    def reserve(self, received: Received, record: AuditEntry) -> Reserved:
         """The first commit: what is now on record and waits for `finish`.
 
-        Raises the refusals of planning, KeyMissing, Raced and StaleKeys (receive it again).
+        Raises the refusals of planning, KeyMissing, Conflict and StaleKeys (receive it again).
         """
         push = received.push
         plan, resolved = self._plan(received)
@@ -122,7 +122,7 @@ class Issuance:
                 # What was reserved since `received` was read looks like somebody else's: an equal push's own numbers.
                 before = 0 if received.before is None else received.before.revision
                 if cases.revision(reader, push.source, push.case_number) != before:
-                    raise Raced from None
+                    raise Conflict from None
                 raise
 
     def _intent(self, received: Received, plan: Plan) -> Intent:
@@ -149,7 +149,9 @@ class Issuance:
         worker makes one.
         """
         fresh = [reserved] if reserved is not None else []  # for the first attempt only: a race means reading again
-        return attempt(self._vault, lambda: self._finish_once(source, case_number, fresh.pop() if fresh else None))
+        return retry_on_conflict(
+            self._vault, lambda: self._finish_once(source, case_number, fresh.pop() if fresh else None)
+        )
 
     def _finish_once(self, source: str, case_number: str, reserved: Reserved | None = None) -> Finished | None:
         case = None if reserved is None else reserved.case
@@ -173,7 +175,7 @@ class Issuance:
     def _open_intent(self, source: str, case_number: str) -> Intent | None:
         return intents.open_intent(self._database.reader, self._vault, source, case_number)
 
-    def _publish(self, intent: Intent, signed: list[Signed], before: cases.CaseRecord | None) -> Finished | None:
+    def _publish(self, intent: Intent, signed: list[Signed], before: Case | None) -> Finished | None:
         now = self._clock.now()
         case = self._outcome.case(intent, before)
         changes = self._outcome.changes(intent, signed, now)
@@ -235,6 +237,6 @@ class Issuance:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def certificates_of(self, case: cases.CaseRecord) -> list[dict[str, Any]]:
+    def certificates_of(self, case: Case) -> list[dict[str, Any]]:
         """What a case has granted, in pushed order, each with its live state."""
         return self._outcome.live(case)

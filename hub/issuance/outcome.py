@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from hub.db.database import Database, Raced
+from hub.db.database import Conflict, Database
 from hub.domain.case import CaseStatus, reply
+from hub.domain.case_record import Case, with_certificates
 from hub.domain.certificate import ActKind, Standing
 from hub.domain.dates import day_of
 from hub.domain.issuing import Ending, Intent, Planned, Signed
+from hub.domain.version import Version
 from hub.keys.keyring import Keyring
 from hub.runtime.clock import Clock
 from hub.store import cases, certificates, changes
-from hub.store.cases import CaseRecord
-from hub.store.certificates import VersionRecord
 from hub.store.changes import Act, Change
 from hub.store.ids import Ids
 from hub.vault import Vault
@@ -30,12 +30,12 @@ class Outcome:
         self._ids = ids
         self._keyring = keyring
 
-    def case(self, intent: Intent, before: CaseRecord | None) -> CaseRecord:
-        """The case with its certificates, from `before` or else from what is on record; Raced where it is gone."""
+    def case(self, intent: Intent, before: Case | None) -> Case:
+        """The case with its certificates, from `before` or else from what is on record; Conflict where it is gone."""
         found = before or cases.find(self._database.reader, self._vault, intent.source, intent.case_number)
         if found is None:
-            raise Raced
-        return cases.with_certificates(found, tuple((p.home, p.certificate, p.version) for p in intent.planned))
+            raise Conflict
+        return with_certificates(found, tuple((p.home, p.certificate, p.version) for p in intent.planned))
 
     def changes(self, intent: Intent, signed: Sequence[Signed], now: datetime) -> list[Change]:
         """Every change of the case's certificates and of those that they replace."""
@@ -71,10 +71,10 @@ class Outcome:
         act = Act(ActKind.SUPERSEDED, standing, ending.on, now, intent.client)
         return changes.move(self._vault, self._ids, before, act, superseded_on=ending.on)
 
-    def _current(self, home: int, certificate: int) -> VersionRecord:
+    def _current(self, home: int, certificate: int) -> Version:
         versions = certificates.versions_of(self._database.reader, self._vault, home, certificate)
         if not versions:
-            raise Raced
+            raise Conflict
         return versions[-1]
 
     def reply(self, intent: Intent, status: CaseStatus) -> dict[str, Any]:
@@ -92,14 +92,14 @@ class Outcome:
         ]
         return reply(intent.case_number, intent.amendment, status, "done", granted)
 
-    def live(self, case: CaseRecord) -> list[dict[str, Any]]:
+    def live(self, case: Case) -> list[dict[str, Any]]:
         """The certificates of a case with the state that they have today."""
         url, today = self._keyring.public_url(), self._clock.today()
         found = []
         for home, certificate, version in case.certificates:
             record = certificates.by_key(self._database.reader, self._vault, home, certificate, version)
             if record is None:
-                raise Raced
+                raise Conflict
             found.append(
                 {
                     "identifier": record.identifier,

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from hub.db.database import Raced, Reader
+from hub.db.database import Conflict, Reader
 from hub.domain import numbers
 from hub.domain.case import PushedCertificate
+from hub.domain.case_record import Received
 from hub.domain.certificate import ActKind, Standing, may_move
 from hub.domain.dates import day_of
 from hub.domain.errors import Refusal
 from hub.domain.issuing import Ending, Planned
+from hub.domain.version import Version
 from hub.issuance.drafting import Draft, Drafting
 from hub.store import certificates, parties
-from hub.store.certificates import VersionRecord
 from hub.store.ids import Ids
-from hub.store.pushes import Received
 from hub.vault import Vault
 from signing import identifier, public_code
 
@@ -32,7 +32,7 @@ class Named:
     """A version that `supersedes` names; `again`: this case has claimed it before, and it has not ended yet."""
 
     pointer: str
-    record: VersionRecord
+    record: Version
     again: bool
 
 
@@ -46,7 +46,7 @@ class Item:
     named: tuple[Named, ...]
 
     @property
-    def renewed(self) -> VersionRecord | None:
+    def renewed(self) -> Version | None:
         """The version that it would renew: the only one that it names, if that has its number."""
         if len(self.pushed.supersedes) != 1 or len(self.named) != 1 or self.named[0].again:
             return None
@@ -120,7 +120,7 @@ class Planner:
             raise Refusal("case.conflict", "更正须列出该办件的全部证照;终止证照请用撤销", pointer="/certificates")
         return self._plan
 
-    def _item(self, pushed: PushedCertificate, mine: dict[Key, VersionRecord], at: str) -> Item:
+    def _item(self, pushed: PushedCertificate, mine: dict[Key, Version], at: str) -> Item:
         owner = self._owners.get(number_text(self._received, pushed))
         return Item(pushed, at, owner, self._named(pushed, mine, at))
 
@@ -133,20 +133,20 @@ class Planner:
             if item.renewed is not None:
                 self._ended.add(item.renewed.version_key)
 
-    def _certificates_of_case(self) -> dict[Key, VersionRecord]:
+    def _certificates_of_case(self) -> dict[Key, Version]:
         """The versions that the case has granted, by certificate."""
         before = self._received.before
         found = {}
         for home, certificate, version in () if before is None else before.certificates:
             record = certificates.by_key(self._reader, self._vault, home, certificate, version)
             if record is None:
-                raise Raced
+                raise Conflict
             found[home, certificate] = record
         return found
 
     # --- what it replaces ---------------------------------------------------------------------------------------------
 
-    def _named(self, pushed: PushedCertificate, mine: dict[Key, VersionRecord], at: str) -> tuple[Named, ...]:
+    def _named(self, pushed: PushedCertificate, mine: dict[Key, Version], at: str) -> tuple[Named, ...]:
         """The versions that `supersedes` names and that have not ended already by this very case."""
         found = []
         for place, named in enumerate(pushed.supersedes):
@@ -169,7 +169,7 @@ class Planner:
             found.append(Named(pointer, record, again=False))
         return tuple(found)
 
-    def _will_end(self, record: VersionRecord) -> bool:
+    def _will_end(self, record: Version) -> bool:
         ends = record.dates.superseded_on
         return (
             ends is not None
@@ -177,12 +177,12 @@ class Planner:
             and may_move(record.standing, Standing.SUPERSEDED, record.dates, self._today)
         )
 
-    def _require_replaceable(self, record: VersionRecord, pointer: str) -> None:
+    def _require_replaceable(self, record: Version, pointer: str) -> None:
         final = record.dates.superseded_on is not None or not record.is_current
         if final or not may_move(record.standing, Standing.SUPERSEDED, record.dates, self._today):
             raise Refusal("certificate.move", "该证照已终止或已有替代者", pointer=pointer)
 
-    def _ending(self, record: VersionRecord, on: date, pointer: str, *, same: bool) -> Ending:
+    def _ending(self, record: Version, on: date, pointer: str, *, same: bool) -> Ending:
         push = self._received.push
         claim = {"version_key": record.version_key, "source": push.source, "case_number": push.case_number}
         self._plan.successions.append((pointer, claim))
@@ -203,7 +203,7 @@ class Planner:
 
     # --- the four cases -----------------------------------------------------------------------------------------------
 
-    def _known(self, item: Item, granted: VersionRecord) -> None:
+    def _known(self, item: Item, granted: Version) -> None:
         """One that this case has granted before: as it was, or corrected by a next version."""
         endings = self._endings(item)
         if item.pushed.same_content(_as_pushed(granted)):
@@ -232,7 +232,7 @@ class Planner:
         self._plan.number_rows.append((f"{item.at}/number", rows))
         self._add(Draft(ActKind.ISSUED, *key, 1, identifier.new_serial(), holders, self._endings(item)), item)
 
-    def _next_version(self, kind: ActKind, item: Item, before: VersionRecord, endings: tuple[Ending, ...]) -> None:
+    def _next_version(self, kind: ActKind, item: Item, before: Version, endings: tuple[Ending, ...]) -> None:
         if before.version >= _LAST_VERSION:
             raise Refusal("certificate.move", "版本号已用完", pointer=item.at)
         key = (before.home, before.certificate)
@@ -256,7 +256,7 @@ class Planner:
         self._plan.handles += certificates.handles(planned.identifier, planned.code, *place)
 
 
-def _as_pushed(record: VersionRecord) -> PushedCertificate:
+def _as_pushed(record: Version) -> PushedCertificate:
     return PushedCertificate(
         type_code=record.type_code,
         edition=record.edition,
@@ -269,7 +269,7 @@ def _as_pushed(record: VersionRecord) -> PushedCertificate:
     )
 
 
-def _unchanged(record: VersionRecord, endings: tuple[Ending, ...]) -> Planned:
+def _unchanged(record: Version, endings: tuple[Ending, ...]) -> Planned:
     """A certificate that stays as it is: it keeps its place in the case, and nothing is signed."""
     return Planned(
         kind=None,

@@ -60,7 +60,7 @@ class SigningKeys:
         with self._making():
             made = [self._make(item) for item in self._missing(missing)]
             at = to_micros(self._clock.now())
-            with self._database.write(alone=True) as writer:
+            with self._database.write(exclusive=True) as writer:
                 fresh = [m for m in made if key_store.active_kid(writer, *_slot(m.public)) is None]
                 for key in fresh:
                     key_store.add_signing_key(writer, key.public, SigningState.ACTIVE, at)
@@ -76,7 +76,7 @@ class SigningKeys:
         with self._making():
             made = self._make(wanted)
             at = to_micros(self._clock.now())
-            with self._database.write(alone=True) as writer:
+            with self._database.write(exclusive=True) as writer:
                 state = SigningState.NEXT if publish_only else SigningState.ACTIVE
                 if not publish_only:
                     former = key_store.active_kid(writer, *_slot(made.public))

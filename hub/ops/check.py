@@ -11,12 +11,12 @@ from hub.directory import Kind
 from hub.domain import numbers
 from hub.domain.certificate import Standing
 from hub.domain.dates import from_micros, to_int, to_micros
+from hub.domain.version import Version
 from hub.ops import check_documents
 from hub.parts import Parts
 from hub.store import acts, cases, certificates, check_rows, intents, parties
 from hub.store import keys as key_store
-from hub.store.acts import ActRecord
-from hub.store.certificates import VersionRecord
+from hub.store.acts import RecordedAct
 from hub.store.check_rows import CertificateRows
 from hub.vault import VaultError
 from indexer.errors import DirectoryUnavailable
@@ -135,7 +135,7 @@ class _Certificate:
         where = versions[-1].identifier if versions else f"certificate {self._key[1]}"
         return [Finding(where, what) for what in found]
 
-    def _all(self, rows: CertificateRows, versions: list[VersionRecord], history: list[ActRecord]) -> Iterator[str]:
+    def _all(self, rows: CertificateRows, versions: list[Version], history: list[RecordedAct]) -> Iterator[str]:
         if not versions:
             yield "has no version"
             return
@@ -150,7 +150,7 @@ class _Certificate:
 
     # --- what was signed ----------------------------------------------------------------------------------------------
 
-    def _signed(self, version: VersionRecord) -> Iterator[str]:
+    def _signed(self, version: Version) -> Iterator[str]:
         read = credential.read(version.credential)
         public = self._parts.keyring.public(version.kid, Purpose.CREDENTIAL)
         if public is None or not credential.is_signed_by(read, public):
@@ -174,13 +174,13 @@ class _Certificate:
         yield from self._disclosed(version, read)
 
     @staticmethod
-    def _disclosed(version: VersionRecord, read: credential.Credential) -> Iterator[str]:
+    def _disclosed(version: Version, read: credential.Credential) -> Iterator[str]:
         holders = tuple((h.name, h.id_type, h.id_number) for h in read.holders or ())
         recorded = tuple((h.name, h.id_type, h.id_number) for h in version.holders)
         if (read.number, holders, dict(read.fields)) != (version.number, recorded, dict(version.fields)):
             yield f"version {version.version}: the credential and the record differ in their contents"
 
-    def _in_case(self, version: VersionRecord) -> Iterator[str]:
+    def _in_case(self, version: Version) -> Iterator[str]:
         case = cases.find(self._parts.database.reader, self._parts.vault, version.source, version.case_number)
         granted = () if case is None else case.certificates
         if not any(key[:2] == self._key and key[2] >= version.version for key in granted):
@@ -189,7 +189,7 @@ class _Certificate:
     # --- how it went --------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _chain(rows: CertificateRows, versions: list[VersionRecord]) -> Iterator[str]:
+    def _chain(rows: CertificateRows, versions: list[Version]) -> Iterator[str]:
         row, current = rows.certificate, versions[-1]
         if [v.version for v in versions] != list(range(1, len(versions) + 1)) or row["version"] != current.version:
             yield "versions are not numbered from 1 to the current one"
@@ -211,7 +211,7 @@ class _Certificate:
                 yield f"version {version.version}: the identifier does not belong to the certificate"
 
     @staticmethod
-    def _acts(rows: CertificateRows, history: list[ActRecord]) -> Iterator[str]:
+    def _acts(rows: CertificateRows, history: list[RecordedAct]) -> Iterator[str]:
         row = rows.certificate
         if [act.revision for act in history] != list(range(1, row["revision"] + 1)):
             yield "acts are not numbered from 1 to the revision"
@@ -219,7 +219,7 @@ class _Certificate:
             yield "the standing is not what the last act left"
 
     @staticmethod
-    def _feed(rows: CertificateRows, versions: list[VersionRecord], history: list[ActRecord]) -> Iterator[str]:
+    def _feed(rows: CertificateRows, versions: list[Version], history: list[RecordedAct]) -> Iterator[str]:
         if [row["revision"] for row in rows.leaves] != [act.revision for act in history]:
             yield "outbox and ledger do not have one leaf for every act"
             return
@@ -245,7 +245,7 @@ class _Certificate:
     # --- where it is found --------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _holdings(rows: CertificateRows, current: VersionRecord) -> Iterator[str]:
+    def _holdings(rows: CertificateRows, current: Version) -> Iterator[str]:
         open_rows = {row["party"]: row for row in rows.holdings if not row["ended"]}
         if set(open_rows) != set(current.parties):
             yield "holdings and holders differ"
@@ -254,7 +254,7 @@ class _Certificate:
         if any(holding[name] != row[name] for holding in open_rows.values() for name in names):
             yield "a holding and its certificate differ"
 
-    def _registered(self, rows: CertificateRows, versions: list[VersionRecord]) -> Iterator[str]:
+    def _registered(self, rows: CertificateRows, versions: list[Version]) -> Iterator[str]:
         expected = {(*self._key, version.version) for version in versions}
         found = [(row["home"], row["certificate"], row["version"]) for row in rows.handles]
         if len(found) != 2 * len(versions) or set(found) != expected:

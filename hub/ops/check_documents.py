@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 
+from hub.domain.version import Version
 from hub.parts import Parts
 from hub.store import documents, retrievals
-from hub.store.certificates import VersionRecord
 from hub.store.documents import Document, Kind
 from hub.vault import VaultError
 from signing import credential
 
 
-def findings(parts: Parts, versions: list[VersionRecord]) -> tuple[int, list[str]]:
+def findings(parts: Parts, versions: list[Version]) -> tuple[int, list[str]]:
     """How many documents a certificate has, and what does not agree.
 
     A version without a PDF is no fault: whoever reads it first has it made.
@@ -26,7 +26,7 @@ def strays(parts: Parts) -> Iterator[str]:
     yield from parts.documents.unreferenced(parts.clock.now())
 
 
-def _of(parts: Parts, document: Document, versions: Mapping[int, VersionRecord]) -> Iterator[str]:
+def _of(parts: Parts, document: Document, versions: Mapping[int, Version]) -> Iterator[str]:
     from signing.pdf.attached import credential_in
 
     key = document.key

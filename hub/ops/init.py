@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub.db import engines, schema
-from hub.db.database import Database, Raced
+from hub.db.database import Conflict, Database
 from hub.directory import Busy, Directory
 from hub.directory import engines as directory_engines
 from hub.domain.dates import to_micros
@@ -79,7 +79,7 @@ def keep_public_url(database: Database, settings: Settings, clock: Clock) -> str
     explicit = "public_url" in settings.model_fields_set
     if known and (not explicit or wanted == known[0]):
         return known[0]
-    with database.write(alone=True) as writer:
+    with database.write(exclusive=True) as writer:
         key_store.set_public_url(writer, wanted, to_micros(clock.now()))
     return wanted
 
@@ -104,9 +104,9 @@ def _data_keys(database: Database, master: MasterKey, clock: Clock) -> int:
         return 0
     first = max((key.number for key in existing), default=0) + 1
     made = [master.new_key(number, purpose, KeyState.ACTIVE) for number, purpose in enumerate(missing, first)]
-    with database.write(alone=True) as writer:
+    with database.write(exclusive=True) as writer:
         if key_store.data_keys(writer) != existing:
-            raise Raced  # another machine is being set up on the same database: its keys are made already
+            raise Conflict  # another machine is being set up on the same database: its keys are made already
         for key in made:
             key_store.add_data_key(writer, key, to_micros(clock.now()))
     return len(made)

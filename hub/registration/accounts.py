@@ -28,7 +28,7 @@ from hub.store import clients as client_store
 from hub.store import keys as key_store
 from hub.store.catalogue import CatalogueCache
 from hub.store.clients import Client, ClientKey
-from hub.store.retry import attempt
+from hub.store.retry import retry_on_conflict
 from hub.vault import Vault
 from signing.keys import kid_of, spki_of
 
@@ -92,7 +92,7 @@ class Accounts:
         made = _new_key(client.created_at)
         if keep is not None:
             keep(made.private_pem)
-        with self._database.write(alone=True) as writer:
+        with self._database.write(exclusive=True) as writer:
             problems = _taken(writer, client)
             if not problems:
                 client_store.add_client(writer, client)
@@ -110,7 +110,7 @@ class Accounts:
         self._require_room(self._database.reader, client_id)
         if keep is not None:
             keep(made.private_pem)
-        with self._database.write(alone=True) as writer:
+        with self._database.write(exclusive=True) as writer:
             self._require_room(writer, client_id)
             client_store.add_client_key(writer, client_id, made.public)
         return made.private_pem
@@ -188,7 +188,7 @@ class Accounts:
         problems = self._clerk_problems(name, authority, staff_number)
         if problems:
             raise Refusal("schema.invalid", errors=tuple(problems))
-        return attempt(self._vault, lambda: self._put_clerk(Clerk(staff_number, name, authority)))
+        return retry_on_conflict(self._vault, lambda: self._put_clerk(Clerk(staff_number, name, authority)))
 
     def _put_clerk(self, clerk: Clerk) -> Clerk:
         row = client_store.clerk_row(self._vault, clerk, self._clock.now())

@@ -59,7 +59,7 @@ class Loading:
         authorities = found.content.authorities.values()
         # Keys first: an authority that can be seen can issue. An authority's key without its row harms nobody.
         made = self._signing_keys.ensure(Wanted(Purpose.DOCUMENT, a.code, a.name) for a in authorities)
-        with self._database.write(alone=True) as writer:
+        with self._database.write(exclusive=True) as writer:
             written = catalogue_store.write(writer, found.content, self._clock.today())
         self._catalogue.refresh()
         return Loaded(written, made)

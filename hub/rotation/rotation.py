@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.db.database import Database, Raced
-from hub.domain.dates import from_micros, to_micros
+from hub.db.database import Conflict, Database
+from hub.domain.dates import from_micros, month_of, to_micros
 from hub.keys.generate import SigningKeys, Wanted
 from hub.keys.keyring import Keyring
 from hub.rotation.walks import Walks
@@ -25,11 +25,10 @@ from hub.store import catalogue as catalogue_store
 from hub.store import intents
 from hub.store import keys as key_store
 from hub.store import reseal as store
-from hub.store.audit import month_of
 from hub.store.documents import Documents
 from hub.store.keys import SigningKey, SigningState, X509Record
 from hub.store.reseal import DataKey
-from hub.store.retry import attempt
+from hub.store.retry import retry_on_conflict
 from hub.vault import KeyPurpose, KeyState, MasterKey, Vault, next_master_key
 from signing.keys import PublicKey, Purpose
 
@@ -107,7 +106,7 @@ class Rotation:
         """
         if purpose not in DATA_PURPOSES:
             raise CannotRotate("此类密钥不能更换。", "Keys for this purpose are never rotated.")
-        number = attempt(self._vault, lambda: self._begin_once(purpose))
+        number = retry_on_conflict(self._vault, lambda: self._begin_once(purpose))
         self._gave_up = None
         self._vault.reload()
         return number
@@ -124,11 +123,11 @@ class Rotation:
         number = known[-1].number + 1
         state = KeyState.NEXT if purpose is KeyPurpose.BLIND else KeyState.ACTIVE
         fresh = master.new_key(number, purpose, state)
-        with self._database.write(alone=True) as writer:
+        with self._database.write(exclusive=True) as writer:
             if not master.opens(key_store.data_keys(writer)[0]):
-                raise Raced  # another master key has taken over: a key wrapped with this one would be lost
+                raise Conflict  # another master key has taken over: a key wrapped with this one would be lost
             if store.data_keys(writer) != known:
-                raise Raced  # another machine has begun a rotation meanwhile
+                raise Conflict  # another machine has begun a rotation meanwhile
             if state is KeyState.ACTIVE:
                 for key in known:
                     if key.purpose is purpose:
@@ -176,7 +175,7 @@ class Rotation:
     def _batch(self) -> int | None:
         with self._lock:
             if next_master_key(self._master_path).exists():
-                attempt(self._vault, self._finish_master_alone)
+                retry_on_conflict(self._vault, self._finish_master_alone)
             job = self._job()
             if job is None or job == self._gave_up:
                 self._walk = None
@@ -223,7 +222,7 @@ class Rotation:
         The new key lies beside the old one until all rows are rewrapped, in one commit; whoever starts or looks for a
         new key in between tries both. Killed anywhere, the next call (or `step`) goes on.
         """
-        return attempt(self._vault, self._rotate_master_once)
+        return retry_on_conflict(self._vault, self._rotate_master_once)
 
     def _rotate_master_once(self) -> Path:
         with self._alone():
@@ -243,11 +242,11 @@ class Rotation:
         name = old.name
         before = key_store.data_keys(self._database.reader)
         pairs = [(k, new.wrap(k.number, k.purpose, k.state, old.unwrap(k))) for k in before if not new.opens(k)]
-        with self._database.write(alone=True) as writer:
+        with self._database.write(exclusive=True) as writer:
             if len(key_store.data_keys(writer)) != len(before) or not all(
                 store.rewrap(writer, *pair) for pair in pairs
             ):
-                raise Raced
+                raise Conflict
         former = self._master_path.with_name(f"{self._master_path.name}.former-{name}")
         with suppress(FileExistsError):
             former.hardlink_to(self._master_path)
@@ -319,7 +318,7 @@ class Rotation:
             raise CannotRotate("没有这个用章密钥。", "There is no such document key.")
         if found.state is not SigningState.RETIRED:
             raise CannotRotate("此密钥仍在使用,请先更换。", "This key is in use: rotate it first.")
-        with self._database.write(alone=True) as writer:
+        with self._database.write(exclusive=True) as writer:
             if not key_store.revoke_x509(writer, kid, to_micros(self._clock.now())):
                 raise CannotRotate("此密钥的 X.509 证书早已吊销。", "Its X.509 certificate was revoked before.")
         return found.public

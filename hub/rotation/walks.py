@@ -11,7 +11,7 @@ from hub.store import keys as key_store
 from hub.store import reseal as store
 from hub.store.documents import Document, Documents
 from hub.store.reseal import Place, Source, Texts
-from hub.store.retry import attempt
+from hub.store.retry import retry_on_conflict
 from hub.store.sealing import Key
 from hub.vault import KeyState, Vault
 
@@ -51,7 +51,7 @@ class Walks:
                 yield len(files)
             rows = store.sealed_rows(self._database.reader)
             left = sum(count for old, count in rows.items() if old != number)
-        with self._database.write(alone=True) as writer:
+        with self._database.write(exclusive=True) as writer:
             for old in retired:
                 if not rows.get(old):
                     store.move_on(writer, old, KeyState.RETIRED, KeyState.SPENT)
@@ -67,10 +67,10 @@ class Walks:
                         store.swap(writer, place, key, before, after)
             return sum(after is None for _, _, after in fresh)
 
-        return attempt(self._vault, once)
+        return retry_on_conflict(self._vault, once)
 
     def _reseal_file(self, document: Document) -> bool:
-        return attempt(self._vault, lambda: self._documents.reseal(document))
+        return retry_on_conflict(self._vault, lambda: self._documents.reseal(document))
 
     def publish(self, old: int, new: int) -> Iterator[int]:
         """Give every hash of blind key `old` its twin under `new`, which all writers write already; then read `new`.
@@ -85,7 +85,7 @@ class Walks:
         counts = store.blind_rows(self._database.reader)
         kinds = {kind for kind, _ in counts}
         if all(counts.get((kind, old), 0) == counts.get((kind, new), 0) for kind in kinds):
-            with self._database.write(alone=True) as writer:
+            with self._database.write(exclusive=True) as writer:
                 if store.move_on(writer, new, KeyState.NEXT, KeyState.ACTIVE):
                     store.move_on(writer, old, KeyState.ACTIVE, KeyState.RETIRED)
         yield 0
@@ -107,7 +107,7 @@ class Walks:
                 with self._database.write() as writer:
                     gone = store.drop_blind(writer, kind, old, DROP_BATCH)
                 yield gone
-        with self._database.write(alone=True) as writer:
+        with self._database.write(exclusive=True) as writer:
             store.move_on(writer, old, KeyState.RETIRED, KeyState.SPENT)
         yield 0
 

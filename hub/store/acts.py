@@ -8,7 +8,7 @@ from typing import Any
 from hub.db.database import Reader
 from hub.domain.certificate import ActKind, Standing, State
 from hub.domain.dates import from_int, from_micros
-from hub.store.certificates import VersionRecord
+from hub.domain.version import Version
 from hub.store.sealing import unseal
 from hub.vault import Vault
 
@@ -25,7 +25,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class ActRecord(Mark):
+class RecordedAct(Mark):
     """One act in full. `grounds` may hold reason, legal_basis and document_number; they may be personal."""
 
     revision: int
@@ -34,14 +34,14 @@ class ActRecord(Mark):
     grounds: Mapping[str, Any]
 
 
-def acts_of(reader: Reader, vault: Vault, home: int, certificate: int) -> list[ActRecord]:
+def acts_of(reader: Reader, vault: Vault, home: int, certificate: int) -> list[RecordedAct]:
     """Every act of a certificate, oldest first; empty for a certificate that does not exist."""
     rows = reader.all(
         "SELECT * FROM acts WHERE home = :home AND certificate = :certificate ORDER BY revision",
         {"home": home, "certificate": certificate},
     )
     return [
-        ActRecord(
+        RecordedAct(
             kind=ActKind(row["kind"]),
             version=row["version"],
             standing=Standing(row["standing"]),
@@ -82,7 +82,7 @@ class Why:
     since: date | None = None
 
 
-def why(reader: Reader, version: VersionRecord, state: State) -> Why:
+def why(reader: Reader, version: Version, state: State) -> Why:
     """The kind and day that explain a version's state; both None for states that the dates alone explain."""
     if state is State.SUPERSEDED:
         return Why(since=version.dates.superseded_on)

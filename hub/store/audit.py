@@ -7,11 +7,10 @@ numbers, never names or identity numbers. The table may only grow (a trigger ref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from hub.db.database import Database, Writer
-from hub.domain.dates import SHANGHAI, to_micros
+from hub.domain.dates import month_of, to_micros
 from hub.domain.errors import Refusal
 from hub.runtime.clock import Clock
 from hub.store.ids import Ids
@@ -21,7 +20,7 @@ _MALFORMED = frozenset({"schema.invalid", "upload.too_large", "upload.timeout", 
 
 
 @dataclass(slots=True)
-class Record:
+class AuditEntry:
     """What is known about a request so far; a step fills it in while it works."""
 
     action: str
@@ -46,7 +45,7 @@ class Audit:
         self._clock = clock
 
     @contextmanager
-    def of(self, record: Record) -> Iterator[Record]:
+    def of(self, record: AuditEntry) -> Iterator[AuditEntry]:
         """Put the outcome of the block on record: `ok` unless the step wrote it itself, or the refusal's code."""
         record.id = self._ids.take("audit")
         try:
@@ -63,12 +62,12 @@ class Audit:
             with self._database.write() as writer:
                 self.write(writer, record, "ok")
 
-    def write(self, writer: Writer, record: Record, outcome: str) -> None:
+    def write(self, writer: Writer, record: AuditEntry, outcome: str) -> None:
         """Add the row to an open transaction: the answer and its record are kept together or not at all."""
         writer.insert("audit", self.row(record, outcome))
         record.written = True
 
-    def row(self, record: Record, outcome: str) -> dict[str, Any]:
+    def row(self, record: AuditEntry, outcome: str) -> dict[str, Any]:
         """The row alone, for whoever inserts it with others and then says that the record is written."""
         now = self._clock.now()
         return {
@@ -86,9 +85,3 @@ class Audit:
             "certificate": record.certificate,
             "request": record.request,
         }
-
-
-def month_of(moment: datetime) -> int:
-    """202611: the month in Asia/Shanghai, by which growing tables are cut."""
-    local = moment.astimezone(SHANGHAI)
-    return local.year * 100 + local.month

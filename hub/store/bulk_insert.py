@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hub.db.database import Duplicate, Raced, Writer
+from hub.db.database import Conflict, Duplicate, Writer
 from hub.store import certificates, changes, keys, parties
 from hub.store.changes import Change
 from hub.store.parties import Resolved
@@ -43,10 +43,10 @@ class Batch:
 
 
 def insert(writer: Writer, vault: Vault, batch: Batch) -> None:
-    """Insert a whole batch, made inside the same `attempt`; the caller's transaction is of no more use when it raises.
+    """Insert a whole batch, prepared inside the same `retry_on_conflict`; when it raises, roll back.
 
-    Raises ValueError for a change of what exists already, StaleKeys and Raced (resolve and prepare anew: a number that
-    has been taken meanwhile is found then), and KeyRetired (sign anew).
+    Raises ValueError for a change of what exists already, StaleKeys and Conflict (resolve and prepare again, which finds
+    a number that was taken meanwhile), and KeyRetired (sign again).
     """
     if any(arrival.change.before is not None for arrival in batch.arrivals):
         raise ValueError("a batch has new certificates only")
@@ -57,7 +57,7 @@ def insert(writer: Writer, vault: Vault, batch: Batch) -> None:
         for table, rows in tables(batch):
             writer.insert_many(table, rows)
     except Duplicate:
-        raise Raced from None
+        raise Conflict from None
 
 
 def tables(batch: Batch) -> Iterator[tuple[str, Rows]]:

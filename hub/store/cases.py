@@ -1,11 +1,11 @@
 """Cases as they stand."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from hub.db.database import Reader, Writer
 from hub.domain.case import CaseStatus, Person
+from hub.domain.case_record import Case
 from hub.domain.dates import from_micros, to_micros
 from hub.store.sealing import seal, unseal
 from hub.vault import Vault
@@ -18,33 +18,7 @@ REPLACED = (
 """The next revision in place of the one before; it changes nothing where somebody else has changed the case."""
 
 
-@dataclass(frozen=True, slots=True)
-class CaseRecord:
-    """A case as it stands. `people` carry roles; `parties` are their keys in the same order.
-
-    `certificates` are (home, certificate, version) in pushed order, as the last completed amendment left them.
-    """
-
-    source: str
-    case_number: str
-    authority: str
-    accepted_by: str
-    status: CaseStatus
-    amendment: int
-    matter: str
-    accepted_at: datetime
-    completed_at: datetime | None
-    revision: int
-    people: tuple[Person, ...]
-    parties: tuple[int, ...]
-    certificates: tuple[tuple[int, int, int], ...] = ()
-
-    def roles_of(self, party: int) -> frozenset[str]:
-        """In which roles the case names a party; empty when it does not."""
-        return frozenset(p.role for p, key in zip(self.people, self.parties, strict=True) if key == party)
-
-
-def find(reader: Reader, vault: Vault, source: str, case_number: str) -> CaseRecord | None:
+def find(reader: Reader, vault: Vault, source: str, case_number: str) -> Case | None:
     """The case, or None."""
     row = reader.one(
         "SELECT * FROM cases WHERE source = :source AND case_number = :case_number",
@@ -53,7 +27,7 @@ def find(reader: Reader, vault: Vault, source: str, case_number: str) -> CaseRec
     if row is None:
         return None
     inside = unseal(vault, "cases", (source, case_number), row["sealed"])
-    return CaseRecord(
+    return Case(
         source=source,
         case_number=case_number,
         authority=row["authority"],
@@ -79,9 +53,9 @@ def revision(reader: Reader, source: str, case_number: str) -> int:
     return 0 if row is None else int(row["revision"])
 
 
-def held_revision(writer: Writer, source: str, case_number: str, *, shared: bool) -> int:
+def revision_for_update(writer: Writer, source: str, case_number: str, *, shared: bool) -> int:
     """The same, and it stays so until the transaction ends; shared: for others who only want that too."""
-    row = writer.held(
+    row = writer.select_for_update(
         "SELECT revision FROM cases WHERE source = :source AND case_number = :case_number",
         {"source": source, "case_number": case_number},
         shared=shared,
@@ -89,7 +63,7 @@ def held_revision(writer: Writer, source: str, case_number: str, *, shared: bool
     return 0 if row is None else int(row["revision"])
 
 
-def row_of(vault: Vault, case: CaseRecord, at: datetime) -> dict[str, Any]:
+def row_of(vault: Vault, case: Case, at: datetime) -> dict[str, Any]:
     """The sealed row of a case."""
     people = [
         [p.name, p.id_type, p.id_number, p.role, p.relation, party]
@@ -127,8 +101,3 @@ def put(writer: Writer, row: dict[str, Any]) -> bool:
             == 1
         )
     return writer.run(REPLACED, row) == 1
-
-
-def with_certificates(case: CaseRecord, certificates: tuple[tuple[int, int, int], ...]) -> CaseRecord:
-    """The next revision of a case, with the certificates that it now has."""
-    return replace(case, certificates=certificates, revision=case.revision + 1)

@@ -1,24 +1,20 @@
 """Certificates and their versions, as read by every step; writing is in `reserve`, `publish` and `moves`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from hub.db.database import Reader, Row, Writer
-from hub.domain import certificate as rules
 from hub.domain.case import Person
-from hub.domain.certificate import Dates, Standing, State
+from hub.domain.certificate import Dates, Standing
 from hub.domain.dates import from_int, to_int
-from hub.domain.values import Value
+from hub.domain.version import Version
 from hub.store.sealing import unseal
 from hub.vault import Vault
 
 IDENTIFIER = 1
 CODE = 2
 COPY = 3
-ISSUED = 1
-COLLECTED = 2
 
 
 def handles(name: str, code: str, home: int, certificate: int, version: int) -> list[dict[str, Any]]:
@@ -37,68 +33,22 @@ _OF_HOLDING = "JOIN holdings h ON h.home = v.home AND h.certificate = v.certific
 _KEYS_AT_ONCE = 300
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRecord:
-    """One version with its certificate's standing; `holders` and `parties` are in the same order."""
-
-    home: int
-    certificate: int
-    version: int
-    current_version: int
-    version_key: int
-    identifier: str
-    code: str
-    type_code: str
-    authority: str
-    serial: str
-    origin: int
-    edition: int
-    standing: Standing
-    revision: int
-    dates: Dates
-    source: str
-    case_number: str
-    recorded_at: int
-    kid: str
-    credential: str
-    digits: str
-    number: str
-    holders: tuple[Person, ...]
-    parties: tuple[int, ...]
-    fields: Mapping[str, Value]
-    salt: bytes
-
-    def state(self, today: date) -> State:
-        """What this version is on a day."""
-        return rules.state(self.standing, self.dates, today)
-
-    @property
-    def is_current(self) -> bool:
-        """Whether no later version has been made."""
-        return self.version == self.current_version
-
-    @property
-    def origin_word(self) -> str:
-        """`issued` by the hub, or `collected`."""
-        return "issued" if self.origin == ISSUED else "collected"
-
-
 def sealed_version(record: Mapping[str, Any]) -> dict[str, Any]:
     """What of a version is sealed, as CBOR-able values; `holders` are (name, id_type, id_number, party)."""
     return {name: record[name] for name in ("credential", "digits", "number", "holders", "fields", "salt")}
 
 
-def by_identifier(reader: Reader, vault: Vault, identifier: str) -> VersionRecord | None:
+def by_identifier(reader: Reader, vault: Vault, identifier: str) -> Version | None:
     """The version with this identifier, or None; reserved and never published ones do not exist."""
     return _by_handle(reader, vault, IDENTIFIER, identifier)
 
 
-def by_code(reader: Reader, vault: Vault, code: str) -> VersionRecord | None:
+def by_code(reader: Reader, vault: Vault, code: str) -> Version | None:
     """The version with this public code, or None."""
     return _by_handle(reader, vault, CODE, code)
 
 
-def by_key(reader: Reader, vault: Vault, home: int, certificate: int, version: int) -> VersionRecord | None:
+def by_key(reader: Reader, vault: Vault, home: int, certificate: int, version: int) -> Version | None:
     """One version."""
     row = reader.one(
         _JOINED + "WHERE v.home = :home AND v.certificate = :certificate AND v.version = :version",
@@ -107,7 +57,7 @@ def by_key(reader: Reader, vault: Vault, home: int, certificate: int, version: i
     return None if row is None else _record(vault, row)
 
 
-def versions_of(reader: Reader, vault: Vault, home: int, certificate: int) -> list[VersionRecord]:
+def versions_of(reader: Reader, vault: Vault, home: int, certificate: int) -> list[Version]:
     """Every version of a certificate, oldest first."""
     rows = reader.all(
         _JOINED + "WHERE v.home = :home AND v.certificate = :certificate ORDER BY v.version",
@@ -123,7 +73,7 @@ def of_party(
     type_codes: tuple[str, ...],
     today: date,
     keys: Iterable[tuple[int, int]] | None = None,
-) -> list[VersionRecord]:
+) -> list[Version]:
     """What a party holds of some types: each certificate's versions that no successor has replaced by today.
 
     Where all are replaced, the newest one stands for the certificate. A version that names other holders only is not
@@ -166,9 +116,9 @@ def revision(reader: Reader, home: int, certificate: int) -> int:
     return 0 if row is None else int(row["revision"])
 
 
-def held_revision(writer: Writer, home: int, certificate: int) -> int:
+def revision_for_update(writer: Writer, home: int, certificate: int) -> int:
     """The same, and it stays so until the transaction ends."""
-    row = writer.held(
+    row = writer.select_for_update(
         "SELECT revision FROM certificates WHERE home = :home AND certificate = :certificate",
         {"home": home, "certificate": certificate},
         shared=True,
@@ -218,7 +168,7 @@ def walk(reader: Reader, after: tuple[int, int], limit: int) -> list[tuple[int, 
     return [(r["home"], r["certificate"]) for r in rows]
 
 
-def _by_handle(reader: Reader, vault: Vault, kind: int, value: str) -> VersionRecord | None:
+def _by_handle(reader: Reader, vault: Vault, kind: int, value: str) -> Version | None:
     row = reader.one(
         _JOINED + "JOIN handles h ON h.home = v.home AND h.certificate = v.certificate AND h.version = v.version"
         " WHERE h.kind = :kind AND h.value = :value",
@@ -233,10 +183,10 @@ def _day(value: int | None) -> date | None:
     return None if value is None else from_int(value)
 
 
-def _record(vault: Vault, row: Row) -> VersionRecord:
+def _record(vault: Vault, row: Row) -> Version:
     inside = unseal(vault, "versions", (row["home"], row["certificate"], row["version"]), row["sealed"])
     holders = inside["holders"]
-    return VersionRecord(
+    return Version(
         home=row["home"],
         certificate=row["certificate"],
         version=row["version"],

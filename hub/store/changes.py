@@ -1,6 +1,6 @@
 """Every change of a certificate, as rows prepared outside the transaction and written inside it.
 
-A change carries the revision that it was prepared from; when the certificate has moved on, `Raced` undoes everything
+A change carries the revision that it was prepared from; when the certificate has moved on, `Conflict` undoes everything
 and the step does its work again. Each change leaves one act and one outbox entry with the ledger leaf.
 """
 
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from hub.db.database import Raced, Writer
+from hub.db.database import Conflict, Writer
 from hub.domain.certificate import ActKind, Standing
 from hub.domain.dates import day_of, to_int, to_micros
 from hub.domain.issuing import Signed
 from hub.domain.numbers import ORGANISATION_TYPES
-from hub.store.certificates import ISSUED, VersionRecord, sealed_version
+from hub.domain.version import ISSUED, Version
+from hub.store.certificates import sealed_version
 from hub.store.ids import Ids
 from hub.store.sealing import seal
 from hub.vault import Vault
@@ -41,7 +42,7 @@ class Change:
     superseded_on: when `before` ends, if it does. today: the day on which this is decided. Days are yyyymmdd.
     """
 
-    before: VersionRecord | None
+    before: Version | None
     certificate: dict[str, Any]
     version: dict[str, Any] | None
     holdings: tuple[dict[str, Any], ...]
@@ -81,7 +82,7 @@ def first_version(vault: Vault, ids: Ids, signed: Signed, act: Act, source: str,
 
 
 def next_version(
-    vault: Vault, ids: Ids, before: VersionRecord, signed: Signed, act: Act, source: str, case_number: str
+    vault: Vault, ids: Ids, before: Version, signed: Signed, act: Act, source: str, case_number: str
 ) -> Change:
     """The next version of a certificate; `before` is its current version, which ends when the new one begins."""
     planned = signed.planned
@@ -109,7 +110,7 @@ def next_version(
     )
 
 
-def move(vault: Vault, ids: Ids, before: VersionRecord, act: Act, superseded_on: date | None = None) -> Change:
+def move(vault: Vault, ids: Ids, before: Version, act: Act, superseded_on: date | None = None) -> Change:
     """A change of standing of a certificate whose current version is `before`."""
     key, revision = (before.home, before.certificate), before.revision + 1
     return Change(
@@ -132,7 +133,7 @@ def move(vault: Vault, ids: Ids, before: VersionRecord, act: Act, superseded_on:
 
 
 def apply(writer: Writer, change: Change) -> None:
-    """Write one change; raises Raced when the certificate is no longer as it was."""
+    """Write one change; raises Conflict when the certificate is no longer as it was."""
     if change.before is None:
         writer.insert("certificates", change.certificate)
     elif change.version is None:
@@ -166,7 +167,7 @@ def _apply_move(writer: Writer, change: Change) -> None:
         change.certificate,
     )
     if changed != 1 or change.before is None:
-        raise Raced
+        raise Conflict
     if change.superseded_on is None or change.certificate["standing"] == Standing.SUPERSEDED:
         writer.run(
             "UPDATE versions SET standing = :standing WHERE home = :home AND certificate = :certificate",
@@ -182,7 +183,7 @@ def _apply_move(writer: Writer, change: Change) -> None:
         )
 
 
-def _apply_next(writer: Writer, change: Change, before: VersionRecord) -> None:
+def _apply_next(writer: Writer, change: Change, before: Version) -> None:
     changed = writer.run(
         "UPDATE certificates SET standing = :standing, revision = :revision, version = :version,"
         " issued_on = :issued_on, valid_from = :valid_from, valid_until = :valid_until,"
@@ -191,7 +192,7 @@ def _apply_next(writer: Writer, change: Change, before: VersionRecord) -> None:
         change.certificate,
     )
     if changed != 1 or change.superseded_on is None:
-        raise Raced
+        raise Conflict
     _end_version(writer, change.certificate, before.version, change.superseded_on)
     # Where `before` never begins, what it would have followed goes on until the new version begins.
     begins, ends = to_int(before.dates.valid_from), change.superseded_on
@@ -204,7 +205,7 @@ def _apply_next(writer: Writer, change: Change, before: VersionRecord) -> None:
         )
 
 
-def _end_certificate(writer: Writer, change: Change, current: VersionRecord, on: int) -> None:
+def _end_certificate(writer: Writer, change: Change, current: Version, on: int) -> None:
     """Its current version ends, and with it every earlier one that would still go on then."""
     former = current.dates.superseded_on
     _end_version(writer, change.certificate, current.version, on)
@@ -212,7 +213,7 @@ def _end_certificate(writer: Writer, change: Change, current: VersionRecord, on:
     _end_earlier(writer, change, current, None if former is None else to_int(former), last)
 
 
-def _end_earlier(writer: Writer, change: Change, before: VersionRecord, former: int | None, on: int) -> None:
+def _end_earlier(writer: Writer, change: Change, before: Version, former: int | None, on: int) -> None:
     """Versions before `before` that go on today and would end on `former`, or after `on`, end on `on`.
 
     One that is to begin before that day ends those before it on the day on which it begins.

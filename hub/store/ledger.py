@@ -44,7 +44,7 @@ def sequence(writer: Writer, limit: int) -> int:
     Entries come from blocks that processes take, so a certificate's later change may have the lower one. It waits
     until the earlier change has its position: within a certificate, positions always follow revisions.
     """
-    if not writer.is_mine("sequencer"):
+    if not writer.try_lock("sequencer"):
         return 0
     if writer.engine == "postgresql":
         return writer.run(postgres_guards.SEQUENCE, {"limit": limit})

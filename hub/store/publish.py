@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hub.db import writable_cte
-from hub.db.database import Raced, Writer
+from hub.db.database import Conflict, Writer
 from hub.db.writable_cte import Insert
 from hub.domain.issuing import Intent
 from hub.store import cases, changes, intents, keys, postgres_guards, pushes
@@ -24,7 +24,7 @@ def publish(
     case_row: dict[str, Any],
     sealed_reply: bytes,
 ) -> bool:
-    """Write everything; False when somebody else has finished this intent. Raises Raced, StaleKeys or KeyRetired."""
+    """Write everything; False when somebody else has finished this intent. Raises Conflict, StaleKeys or KeyRetired."""
     kids = sorted({planned.kid for planned in intent.planned if planned.kind is not None})
     rows = sum(4 + len(change.holdings) for change in all_changes)
     if kids and all(change.before is None for change in all_changes) and writable_cte.suits(writer, rows):
@@ -36,7 +36,7 @@ def publish(
     for change in all_changes:
         changes.apply(writer, change)
     if not cases.put(writer, case_row):
-        raise Raced
+        raise Conflict
     pushes.set_reply(writer, intent.push_key, sealed_reply)
     return True
 
@@ -85,5 +85,5 @@ def _publish_new(
     if missing == postgres_guards.KEYS_SIGN:
         raise KeyRetired
     if missing not in (None, postgres_guards.INTENT_GONE.name):
-        raise Raced
+        raise Conflict
     return missing is None

@@ -1,16 +1,13 @@
 """Every push as it came: the exact bytes, who sent them, and the reply that an equal push gets for ever."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import cbor2
 
-from hub.db.database import Duplicate, Raced, Reader, Writer
-from hub.domain.case import CaseStatus, Decision, Push
+from hub.db.database import Conflict, Duplicate, Reader, Writer
+from hub.domain.case import CaseStatus
+from hub.domain.case_record import Received, SeenPush
 from hub.domain.dates import to_micros
-from hub.store.audit import month_of
-from hub.store.cases import CaseRecord
 from hub.store.sealing import key_text, seal, unseal
 from hub.vault import Vault
 
@@ -19,59 +16,6 @@ REPLIED = (
     " AND digest = :digest AND reply IS NULL"
 )
 """The reply, once."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeenPush:
-    """A push that was recorded; `reply` is None while its certificates are not issued yet."""
-
-    month: int
-    client: str
-    amendment: int
-    status: CaseStatus
-    reply: dict[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A new push that was checked, with the case as it stood then; `before` is None for a new case.
-
-    `authority` decides the case, `accepted_by` took it in. Whoever writes it must find the case as in `before`.
-    """
-
-    push: Push
-    decision: Decision
-    authority: str
-    accepted_by: str
-    before: CaseRecord | None
-    client: str
-    raw: bytes
-    digest: bytes
-    at: datetime
-
-    @property
-    def key(self) -> tuple[int, str, str, bytes]:
-        """The primary key that the push gets."""
-        return month_of(self.at), self.push.source, self.push.case_number, self.digest
-
-    def case(self, parties: tuple[int, ...]) -> CaseRecord:
-        """The case as this push leaves it, but for new certificates; `parties` follow the push's people."""
-        push, before = self.push, self.before
-        return CaseRecord(
-            source=push.source,
-            case_number=push.case_number,
-            authority=self.authority,
-            accepted_by=self.accepted_by,
-            status=push.status,
-            amendment=push.amendment,
-            matter=push.matter_code,
-            accepted_at=push.accepted_at,
-            completed_at=push.completed_at,
-            revision=1 if before is None else before.revision + 1,
-            people=push.people,
-            parties=parties,
-            certificates=() if before is None else before.certificates,
-        )
 
 
 def digest_of(vault: Vault, source: str, case_number: str, canonical: bytes) -> bytes:
@@ -113,11 +57,11 @@ def row_of(vault: Vault, received: Received, reply: dict[str, Any] | None) -> di
 
 
 def add(writer: Writer, row: dict[str, Any]) -> None:
-    """Insert a push; raises Raced when an equal one was faster."""
+    """Insert a push; raises Conflict when an equal one was faster."""
     try:
         writer.insert("pushes", row)
     except Duplicate:
-        raise Raced from None
+        raise Conflict from None
 
 
 def sealed_reply(vault: Vault, key: tuple[object, ...], reply: dict[str, Any]) -> bytes:

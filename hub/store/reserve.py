@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.db import writable_cte
-from hub.db.database import Duplicate, Raced, Writer
+from hub.db.database import Conflict, Duplicate, Writer
 from hub.db.writable_cte import Insert
 from hub.domain.errors import Refusal
 from hub.store import cases, certificates, keys, parties, postgres_guards, pushes
@@ -30,19 +30,19 @@ class Reservation:
 
 
 def reserve(writer: Writer, vault: Vault, reservation: Reservation) -> None:
-    """Write all of it. Raises Raced or StaleKeys (do the work again), Refusal `number.taken` or `certificate.move`."""
+    """Write all of it. Raises Conflict or StaleKeys (retry), Refusal `number.taken` or `certificate.move`."""
     rows = 10 + len(reservation.handles) + sum(2 + len(person.blind) for person in reservation.people)
     if not reservation.successions and not reservation.unchanged and writable_cte.suits(writer, rows):
         _reserve_new(writer, vault, reservation)
         return
     keys.require_current(writer, vault)
     for home, certificate, revision in sorted(reservation.unchanged):
-        if certificates.held_revision(writer, home, certificate) != revision:
-            raise Raced
+        if certificates.revision_for_update(writer, home, certificate) != revision:
+            raise Conflict
     try:
         pushes.add(writer, reservation.push)
         if not cases.put(writer, reservation.case):
-            raise Raced
+            raise Conflict
         _take(writer, reservation)
         parties.insert(writer, reservation.people)
         writer.insert_many("handles", reservation.handles)
@@ -50,7 +50,7 @@ def reserve(writer: Writer, vault: Vault, reservation: Reservation) -> None:
             writer.insert("intents", reservation.intent)
         writer.insert("audit", reservation.audit)
     except Duplicate:
-        raise Raced from None
+        raise Conflict from None
 
 
 def _reserve_new(writer: Writer, vault: Vault, reservation: Reservation) -> None:
@@ -75,13 +75,13 @@ def _reserve_new(writer: Writer, vault: Vault, reservation: Reservation) -> None
             {**case, "mark": keys.mark_text(vault)},
         )
     except Duplicate:
-        raise Raced from None
+        raise Conflict from None
     if missing == postgres_guards.KEYS_CURRENT.name:
         raise StaleKeys
     if missing == "numbers":
         _require_free(writer, reservation)
     if missing is not None:
-        raise Raced
+        raise Conflict
 
 
 def _require_free(writer: Writer, reservation: Reservation) -> None:

@@ -11,8 +11,7 @@ from typing import Any
 
 from hub.db.database import Reader, Writer
 from hub.domain.certificate import State
-from hub.domain.dates import from_int, from_micros, to_int, to_micros
-from hub.store.audit import month_of
+from hub.domain.dates import from_int, from_micros, month_of, to_int, to_micros
 from hub.store.certificates import COPY
 from hub.store.sealing import seal, unseal
 from hub.vault import Vault

@@ -11,8 +11,8 @@ from hub.domain import masking
 from hub.domain.case import Person
 from hub.domain.catalogue import Catalogue
 from hub.domain.certificate import Dates
+from hub.domain.version import Version
 from hub.keys.keyring import Keyring
-from hub.store.certificates import VersionRecord
 from hub.verification import problems
 from hub.verification.public_urls import Addresses
 from hub.verification.verdict import Finding
@@ -62,7 +62,7 @@ class Evidence:
 
     # --- digits --------------------------------------------------------------------------------------------------
 
-    def of_digits(self, code: str | None, text: str, record: VersionRecord | None, issued: str | None) -> Proof:
+    def of_digits(self, code: str | None, text: str, record: Version | None, issued: str | None) -> Proof:
         """Digits beside a code, and against the record of that code where there is one.
 
         issued: the only digits that were issued under this code; None for a copy, whose digits are not kept: they must
@@ -133,7 +133,7 @@ class Evidence:
 
     # --- the record ----------------------------------------------------------------------------------------------
 
-    def of_record(self, record: VersionRecord) -> Proof:
+    def of_record(self, record: Version) -> Proof:
         """The record by itself: its credential as signed, and its dates and identifier as the credential says.
 
         What was found good once is not computed again for the same bytes (the last 16,384 are known by their digest).
@@ -159,7 +159,7 @@ class Evidence:
         self._proven.add(mark)
         return Proof(_YES, _YES)
 
-    def _key(self, kid: str, record: VersionRecord | None) -> PublicKey | None:
+    def _key(self, kid: str, record: Version | None) -> PublicKey | None:
         """A credential key of ours by its id, active or retired; raises DatabaseUnavailable when none can be read."""
         key = self._keyring.public(kid, Purpose.CREDENTIAL)
         if key is None and record is not None and record.kid == kid:
@@ -176,24 +176,24 @@ def say_the_same(digits: str, others: str) -> bool:
         return False
 
 
-def same_as_issued(text: str, record: VersionRecord) -> bool:
+def same_as_issued(text: str, record: Version) -> bool:
     """Whether a credential's signed part is the one on record; disclosures may have been left out."""
     return text.partition("~")[0] == record.credential.partition("~")[0]
 
 
-def carries_signature_of(text: str, record: VersionRecord) -> bool:
+def carries_signature_of(text: str, record: Version) -> bool:
     """Whether a credential has the signature of the one on record, whatever else it says."""
     return text.partition("~")[0].rpartition(".")[2] == record.credential.partition("~")[0].rpartition(".")[2]
 
 
-def _mark(record: VersionRecord) -> bytes:
+def _mark(record: Version) -> bytes:
     """One digest of the signed bytes and of everything beside them that `_agree` compares."""
     dates = record.dates
     beside = f"{record.identifier} {dates.issued_on} {dates.valid_from} {dates.valid_until} {record.edition} "
     return hashlib.sha256((beside + record.credential).encode()).digest()
 
 
-def _agree(claims: VisibleClaims, record: VersionRecord) -> bool:
+def _agree(claims: VisibleClaims, record: Version) -> bool:
     dates = record.dates
     said = (claims.identifier, claims.issued_on, claims.valid_from, claims.valid_until, claims.edition)
     return said == (record.identifier, dates.issued_on, dates.valid_from, dates.valid_until, record.edition)

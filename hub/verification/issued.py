@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hub.db.database import Database, DatabaseUnavailable, Reader
+from hub.domain.version import Version
 from hub.store import certificates, documents, retrievals
-from hub.store.certificates import VersionRecord
 from hub.store.retrievals import Receipt
 from hub.vault import Vault, VaultError
 from hub.verification import problems
@@ -15,7 +15,7 @@ from hub.verification import problems
 class Found:
     """A record, or why it cannot be had (no problem: there is none). receipt: of the copy that leads to it."""
 
-    record: VersionRecord | None
+    record: Version | None
     problem: str | None = None
     receipt: Receipt | None = None
 

@@ -7,15 +7,15 @@ from hub.domain import certificate as rules
 from hub.domain import masking
 from hub.domain.catalogue import Catalogue
 from hub.domain.certificate import Dates, Standing, State
+from hub.domain.version import Version
 from hub.store.acts import Why
-from hub.store.certificates import VersionRecord
 from hub.store.retrievals import Receipt
 from hub.verification.evidence import Said
 from hub.verification.verdict import PublicCertificate, PublicCopy, VerdictState
 from signing import identifier
 
 
-def from_record(record: VersionRecord, state: State, why: Why, catalogue: Catalogue) -> PublicCertificate:
+def from_record(record: Version, state: State, why: Why, catalogue: Catalogue) -> PublicCertificate:
     """A version on record. A number of a type that the catalogue no longer has is masked as a personal one."""
     kind = catalogue.types.get(record.type_code)
     authority = catalogue.authorities.get(record.authority)

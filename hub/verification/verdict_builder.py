@@ -7,11 +7,11 @@ from datetime import date
 from hub.db.database import Database, DatabaseUnavailable
 from hub.domain.catalogue import Catalogue
 from hub.domain.dates import day_of
+from hub.domain.version import Version
 from hub.runtime.clock import Clock
 from hub.store import acts
 from hub.store.acts import Why
 from hub.store.catalogue import CatalogueCache
-from hub.store.certificates import VersionRecord
 from hub.verification import problems, public_view
 from hub.verification.evidence import Evidence, Proof
 from hub.verification.issued import Found
@@ -92,7 +92,7 @@ class Answers:
             self._picture = self._catalogue(*wanted)
         return self._picture
 
-    def _shown(self, record: VersionRecord, today: date) -> tuple[PublicCertificate, tuple[str, ...]]:
+    def _shown(self, record: Version, today: date) -> tuple[PublicCertificate, tuple[str, ...]]:
         state = record.state(today)
         catalogue = self.names(record.type_code, record.authority)
         try:

@@ -13,7 +13,7 @@ from hub.domain.errors import Refusal
 from hub.parts import Parts
 from hub.runtime.logs import REQUEST_ID
 from hub.settings import Settings
-from hub.store.audit import Record
+from hub.store.audit import AuditEntry
 from hub.web import multipart, problems
 from hub.web import request_body as bodies
 from hub.web.endpoint import ANY_TOKEN, Call, Endpoint, Lane, Later
@@ -158,7 +158,7 @@ class Served:
         endpoint = self.endpoint
         if endpoint.access != ANY_TOKEN and not (endpoint.scopes & caller.scopes):
             action = f"{endpoint.method} {endpoint.path}"
-            with self._parts.audit.of(Record(action, caller.client_id, request=exchange.request_id)):
+            with self._parts.audit.of(AuditEntry(action, caller.client_id, request=exchange.request_id)):
                 raise Refusal("perm.scope")
         return caller
 

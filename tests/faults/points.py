@@ -59,8 +59,8 @@ def trace_file(points: Points, pages: int | None) -> None:
         return connection
 
     @contextmanager
-    def written(self: SqliteDatabase, *, alone: bool = False) -> Iterator[Writer]:
-        with write(self, alone=alone) as writer:
+    def written(self: SqliteDatabase, *, exclusive: bool = False) -> Iterator[Writer]:
+        with write(self, exclusive=exclusive) as writer:
             yield writer
         points.reach(AFTER_COMMIT)
 

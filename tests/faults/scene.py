@@ -7,6 +7,7 @@ from typing import Any
 
 from hub.domain.case import Person
 from hub.domain.errors import Refusal
+from hub.domain.version import Version
 from hub.ops import check as checking
 from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
@@ -59,7 +60,7 @@ def fill(settings: Settings) -> dict[str, str]:
     return identifiers
 
 
-def versions(parts: Parts) -> list[certificates.VersionRecord]:
+def versions(parts: Parts) -> list[Version]:
     """Every version, read beside all rules."""
     reader = parts.database.reader
     rows = reader.all("SELECT home, certificate, version FROM versions ORDER BY version_key")

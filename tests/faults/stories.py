@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from hub.domain.version import Version
 from hub.parts import Parts
 from hub.store import certificates, documents
-from hub.store.certificates import VersionRecord
 from hub.worker import finish_due
 from tests import city as c
 from tests.faults import acts
@@ -41,14 +41,14 @@ class Hub:
         row = self.parts.database.reader.one(sql, values)
         return None if row is None else row[0]
 
-    def versions(self, case: str) -> list[VersionRecord]:
+    def versions(self, case: str) -> list[Version]:
         """Of one case, read beside all rules."""
         reader = self.parts.database.reader
         rows = reader.all("SELECT home, certificate, version FROM versions WHERE case_number = :case", {"case": case})
         found = [certificates.by_key(reader, self.parts.vault, *tuple(row)) for row in rows]
         return sorted((v for v in found if v is not None), key=lambda v: v.version_key)
 
-    def version(self, identifier: str) -> VersionRecord:
+    def version(self, identifier: str) -> Version:
         found = certificates.by_identifier(self.parts.database.reader, self.parts.vault, identifier)
         assert found is not None
         return found
@@ -117,7 +117,7 @@ class Story:
 
     # --- shared -------------------------------------------------------------------------------------------------------
 
-    def is_whole(self, version: VersionRecord, state: str) -> None:
+    def is_whole(self, version: Version, state: str) -> None:
         """It has its state in every form, and its rows agree."""
         assert verified(self.hub.parts, version).value == state
         key = {"home": version.home, "certificate": version.certificate}

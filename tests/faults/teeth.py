@@ -134,8 +134,8 @@ BUGS = (
     Bug(
         "what was revoked meanwhile is given to a counter",
         "hub/counter/retrieval.py",
-        "if certificates.held_revision(writer, version.home, version.certificate) != version.revision:",
-        "if certificates.held_revision(writer, version.home, version.certificate) is None:",
+        "if certificates.revision_for_update(writer, version.home, version.certificate) != version.revision:",
+        "if certificates.revision_for_update(writer, version.home, version.certificate) is None:",
         "tests/test_retrieval.py::test_a_revocation_that_is_committed_first_is_honoured",
     ),
     Bug(

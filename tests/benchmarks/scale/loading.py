@@ -10,15 +10,15 @@ from itertools import islice
 
 from hub.domain import numbers
 from hub.domain.case import CaseStatus
+from hub.domain.case_record import Case
 from hub.domain.certificate import ActKind, Standing
 from hub.domain.issuing import Ending, Signed
 from hub.issuance.drafting import Draft, Drafting
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.store import bulk_insert, cases, certificates, changes, parties
-from hub.store.cases import CaseRecord
 from hub.store.changes import Act, Change
-from hub.store.retry import attempt
+from hub.store.retry import retry_on_conflict
 from signing import identifier, public_code
 from tests.benchmarks.scale import plausible
 from tests.benchmarks.scale.city import GRANT
@@ -134,9 +134,9 @@ def _number_text(item: Plausible) -> str:
     return numbers.number_text(item.authority, item.pushed.type_code, item.pushed.number)
 
 
-def _case(item: Plausible, holders: tuple[int, ...], key: tuple[int, int, int]) -> CaseRecord:
+def _case(item: Plausible, holders: tuple[int, ...], key: tuple[int, int, int]) -> Case:
     at = datetime(*item.pushed.issued_on.timetuple()[:3], 2, tzinfo=UTC)
-    return CaseRecord(
+    return Case(
         source=item.authority,
         case_number=item.case_number,
         authority=item.authority,
@@ -179,8 +179,8 @@ def load_part(settings: Settings, seed: int, stage: Stage, part: int, size: int 
     with open_parts(settings) as parts:
         loader = Loader(parts)
         for items in batches(plausible.certificates(seed, stage, part), size):
-            found = attempt(parts.vault, lambda before=found, some=items: _arrive(loader, before, some))
-            attempt(parts.vault, lambda some=items: loader.live_on(some))
+            found = retry_on_conflict(parts.vault, lambda before=found, some=items: _arrive(loader, before, some))
+            retry_on_conflict(parts.vault, lambda some=items: loader.live_on(some))
     return found
 
 

@@ -1,0 +1,92 @@
+"""Cases and pushes, as they are on record."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from hub.domain.case import CaseStatus, Decision, Person, Push
+from hub.domain.dates import month_of
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case as it stands. `people` carry roles; `parties` are their keys in the same order.
+
+    `certificates` are (home, certificate, version) in pushed order, as the last completed amendment left them.
+    """
+
+    source: str
+    case_number: str
+    authority: str
+    accepted_by: str
+    status: CaseStatus
+    amendment: int
+    matter: str
+    accepted_at: datetime
+    completed_at: datetime | None
+    revision: int
+    people: tuple[Person, ...]
+    parties: tuple[int, ...]
+    certificates: tuple[tuple[int, int, int], ...] = ()
+
+    def roles_of(self, party: int) -> frozenset[str]:
+        """In which roles the case names a party; empty when it does not."""
+        return frozenset(p.role for p, key in zip(self.people, self.parties, strict=True) if key == party)
+
+
+def with_certificates(case: Case, certificates: tuple[tuple[int, int, int], ...]) -> Case:
+    """The next revision of a case, with the certificates that it now has."""
+    return replace(case, certificates=certificates, revision=case.revision + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenPush:
+    """A push that was recorded; `reply` is None while its certificates are not issued yet."""
+
+    month: int
+    client: str
+    amendment: int
+    status: CaseStatus
+    reply: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A new push that was checked, with the case as it stood then; `before` is None for a new case.
+
+    `authority` decides the case, `accepted_by` took it in. Whoever writes it must find the case as in `before`.
+    """
+
+    push: Push
+    decision: Decision
+    authority: str
+    accepted_by: str
+    before: Case | None
+    client: str
+    raw: bytes
+    digest: bytes
+    at: datetime
+
+    @property
+    def key(self) -> tuple[int, str, str, bytes]:
+        """The primary key that the push gets."""
+        return month_of(self.at), self.push.source, self.push.case_number, self.digest
+
+    def case(self, parties: tuple[int, ...]) -> Case:
+        """The case as this push leaves it, but for new certificates; `parties` follow the push's people."""
+        push, before = self.push, self.before
+        return Case(
+            source=push.source,
+            case_number=push.case_number,
+            authority=self.authority,
+            accepted_by=self.accepted_by,
+            status=push.status,
+            amendment=push.amendment,
+            matter=push.matter_code,
+            accepted_at=push.accepted_at,
+            completed_at=push.completed_at,
+            revision=1 if before is None else before.revision + 1,
+            people=push.people,
+            parties=parties,
+            certificates=() if before is None else before.certificates,
+        )
