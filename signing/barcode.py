@@ -1,7 +1,7 @@
 """QR symbols of our texts: error correction M, the address as bytes, the digits as numbers.
 
 One fixed mask is used: choosing among all eight costs six times as much, and over digits that look random none is
-better. tests/test_signing_barcode.py reads a corpus back with two independent readers.
+better. tests/signing/test_barcode.py reads a corpus back with two independent readers.
 """
 
 from html import escape

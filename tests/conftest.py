@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import copies, elastic, engines, postgres
-from tests import town as t
+from tests.support import copies, elastic, engines, postgres
+from tests.support import town as t
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,14 +1,13 @@
 """Documents that cannot lie: settings and error codes have a line each, links lead somewhere."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from hub.domain.errors import TITLES
 from hub.settings import Settings
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 from hub.domain import numbers
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 SAMPLE = ROOT / "hub" / "sample"

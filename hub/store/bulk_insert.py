@@ -45,8 +45,8 @@ class Batch:
 def insert(writer: Writer, vault: Vault, batch: Batch) -> None:
     """Insert a whole batch, prepared inside the same `retry_on_conflict`; when it raises, roll back.
 
-    Raises ValueError for a change of what exists already, StaleKeys and Conflict (resolve and prepare again, which finds
-    a number that was taken meanwhile), and KeyRetired (sign again).
+    Raises ValueError for a change of what exists already, StaleKeys and Conflict (resolve and prepare
+    again, which finds a number that was taken meanwhile), and KeyRetired (sign again).
     """
     if any(arrival.change.before is not None for arrival in batch.arrivals):
         raise ValueError("a batch has new certificates only")

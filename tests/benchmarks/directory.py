@@ -14,7 +14,7 @@ from hub.parts import Parts, open_parts
 from hub.store import changes
 from indexer.embedded.engine import EmbeddedDirectory
 from tests.benchmarks import city, client
-from tests.histories import TYPES, Life, people
+from tests.support.histories import TYPES, Life, people
 
 QUERIES = ("闽江餐饮", "置业9号", "榕荫医药17号", "食品经营许可", "鼓山")
 CALLER = Caller("benchmark", city.AUTHORITY, city.AUTHORITY)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from hub.store import documents
 from hub.store.documents import Key
-from tests import city as c
-from tests.city import City, open_copy
-from tests.test_rendition import ENROLMENT, all_versions, finished
+from tests.documents.test_rendition import ENROLMENT, all_versions, finished
+from tests.support import city as c
+from tests.support.city import City, open_copy
 
 VISIBLE_MS, MADE_MS, COPY_MS = 1000.0, 60.0, 80.0
 PUSHES = 200

@@ -17,7 +17,7 @@ from signing.pdf.check.checking import Checkers
 from signing.pdf.check.inspection import inspect
 from signing.pdf.draw import document, face, signature
 from signing.pdf.draw.rendition import render, render_copy
-from tests import pdf_samples as samples
+from tests.support import pdf_samples as samples
 
 ROUNDS, TURNS = 5, 8
 SEALED_MS, COPY_MS, UNKNOWN_MS, KILOBYTES = 60.0, 80.0, 60.0, 90.0

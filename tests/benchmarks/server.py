@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 TICKS = os.sysconf("SC_CLK_TCK")
 HUB = (sys.executable, "-m", "hub")
 

@@ -21,7 +21,7 @@ from hub.keys.generate import Wanted
 from hub.parts import Parts
 from hub.vault import KeyPurpose
 from signing.keys import Purpose
-from tests import city as c
+from tests.support import city as c
 
 CLIENT = "fz-public-security"
 MATTER = "FZGA-WFZZM"

@@ -28,10 +28,10 @@ from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.vault import VaultError
 from signing.errors import KeyMissing
-from tests import city as c
-from tests import engines
 from tests.faults import acts, journal, seeded
 from tests.faults.points import Points, trace_file, trace_servers
+from tests.support import city as c
+from tests.support import engines
 
 
 class Stepped(Clock):

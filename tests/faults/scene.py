@@ -14,11 +14,11 @@ from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.store import certificates, check_rows, intents, parties
 from hub.verification.verdict import VerdictState
-from tests import city as c
-from tests import engines
 from tests.faults import acts
 from tests.faults.acts import CLIENT, certificate, completed, somebody
 from tests.faults.child import settings_of
+from tests.support import city as c
+from tests.support import engines
 
 ANNA, BERT, CARL, DORA, NEW = (somebody(number) for number in range(5))
 A, B, C, D, E, F = (f"试〔2025〕{letter}" for letter in "ABCDEF")

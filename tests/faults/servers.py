@@ -15,11 +15,11 @@ from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.worker import finish_due
 from indexer.errors import DirectoryUnavailable
-from tests import elastic, engines, netproxy
 from tests.faults import scene as s
 from tests.faults.child import settings_of
-from tests.postgres import Cluster
-from tests.test_faults_journal import Told
+from tests.faults.test_journal import Told
+from tests.support import elastic, engines, netproxy
+from tests.support.postgres import Cluster
 
 AWAY_S = (0.1, 2.5)
 DRAINED_S = 60.0

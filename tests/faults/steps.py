@@ -16,8 +16,8 @@ from tests.faults.child import settings_of
 from tests.faults.servers import Servers
 from tests.faults.stories import STORIES, Hub, Killed, Story, settle
 from tests.faults.sweeps import Choose, around_commits, every, noted, one, settled
+from tests.faults.test_backup import verified
 from tests.faults.trial import Trial
-from tests.test_faults_backup import verified
 
 
 def stories_everywhere(trial: Trial) -> None:

@@ -15,13 +15,13 @@ from hub.domain.version import Version
 from hub.parts import Parts
 from hub.store import certificates, documents
 from hub.worker import finish_due
-from tests import city as c
 from tests.faults import acts
 from tests.faults import scene as s
 from tests.faults.acts import Body, certificate, completed, somebody
 from tests.faults.points import AFTER_COMMIT, IN_COMMIT
 from tests.faults.stage import Stage
-from tests.test_faults_backup import verified
+from tests.faults.test_backup import verified
+from tests.support import city as c
 
 SETTLED_S = 0.1
 _OK = "SELECT COUNT(*) AS n FROM audit WHERE action = :action AND outcome = 'ok'"

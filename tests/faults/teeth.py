@@ -13,7 +13,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 COPIED = ("hub", "signing", "indexer", "tests", "scripts", "pyproject.toml", "docs", "deploy")
 LIMIT_S = 400
 
@@ -30,10 +31,10 @@ class Bug:
 
 
 _SAME = (
-    "tests/test_indexer_engines.py::test_a_lower_revision_changes_nothing_and_the_same_may_be_written_again[elastic]"
+    "tests/indexer/test_engines.py::test_a_lower_revision_changes_nothing_and_the_same_may_be_written_again[elastic]"
 )
-_COMMIT = "tests/test_faults_servers.py::test_a_commit_that_the_server_has_not_made_is_not_answered[versions]"
-_COMMITS = "tests/test_faults_servers.py::test_killed_around_every_commit"
+_COMMIT = "tests/faults/test_servers.py::test_a_commit_that_the_server_has_not_made_is_not_answered[versions]"
+_COMMITS = "tests/faults/test_servers.py::test_killed_around_every_commit"
 
 BUGS = (
     Bug(
@@ -41,7 +42,7 @@ BUGS = (
         "indexer/elastic/engine.py",
         "if wanted and self._answers(name):",
         "if wanted and not self._answers(name):",
-        "tests/test_indexer_engines.py::test_a_party_finds_its_own[elastic]",
+        "tests/indexer/test_engines.py::test_a_party_finds_its_own[elastic]",
     ),
     Bug(
         "a conflict of versions is taken for a lost entry",
@@ -62,14 +63,14 @@ BUGS = (
         "hub/directory/search.py",
         "for entry in entries_of(one, picture) if matches(search, entry))",
         "for entry in entries_of(one, picture))",
-        "tests/test_directory.py::test_what_the_directory_says_is_never_believed",
+        "tests/directory/test_directory.py::test_what_the_directory_says_is_never_believed",
     ),
     Bug(
         "what is still on its way to the directory is not looked for",
         "hub/counter/holdings.py",
         "{*changed, *((entry.home",
         "{*((entry.home",
-        "tests/test_directory_process.py::test_a_counter_finds_everything_while_workers_are_killed",
+        "tests/directory/test_process.py::test_a_counter_finds_everything_while_workers_are_killed",
     ),
     Bug(
         "a commit whose connection was lost is answered",
@@ -84,42 +85,42 @@ BUGS = (
         "hub/db/postgres.py",
         'if self._control(connection, "COMMIT") != "COMMIT":',
         'if not self._control(connection, "COMMIT"):',
-        "tests/test_engines.py::test_a_transaction_that_has_failed_is_never_acknowledged",
+        "tests/store/test_engines.py::test_a_transaction_that_has_failed_is_never_acknowledged",
     ),
     Bug(
         "a snapshot sees what is committed meanwhile",
         "hub/db/postgres.py",
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         "BEGIN READ ONLY",
-        "tests/test_engines.py::test_writes_do_not_nest_and_a_snapshot_stands_still",
+        "tests/store/test_engines.py::test_writes_do_not_nest_and_a_snapshot_stands_still",
     ),
     Bug(
         "two sequencers at once",
         "hub/db/postgres.py",
         'return row is not None and bool(row["mine"])',
         "return row is not None",
-        "tests/test_engines.py::test_only_one_sequences_at_a_time",
+        "tests/store/test_engines.py::test_only_one_sequences_at_a_time",
     ),
     Bug(
         "the feed goes by entries, past those that are committed late",
         "hub/store/postgres_guards.py",
         "(SELECT COALESCE(MAX(position), 0) FROM ledger) + row_number() OVER (ORDER BY g.entry)",
         "g.entry",
-        "tests/test_engines.py::test_a_reader_after_a_position_never_misses_a_late_commit",
+        "tests/store/test_engines.py::test_a_reader_after_a_position_never_misses_a_late_commit",
     ),
     Bug(
         "published although somebody else has taken the intent away",
         "hub/store/publish.py",
         "if not intents.delete(writer, intent):\n        return False",
         "intents.delete(writer, intent)",
-        "tests/test_faults_races.py::test_an_amendment_meets_one_that_is_not_published_yet",
+        "tests/faults/test_races.py::test_an_amendment_meets_one_that_is_not_published_yet",
     ),
     Bug(
         "assertions are not used up",
         "hub/store/clients.py",
         'writer.insert("jtis", ',
         "dict(",
-        "tests/test_access_tokens.py::test_an_assertion_serves_once",
+        "tests/access/test_tokens.py::test_an_assertion_serves_once",
     ),
     Bug(
         "the record is written after the answer",
@@ -129,14 +130,14 @@ BUGS = (
         "            def insert() -> None:\n                with self._database.write() as late:\n"
         "                    late.insert(table, row)\n\n            threading.Timer(0.3, insert).start()\n\n"
         "        later(",
-        "tests/test_lookup.py::test_what_cannot_be_put_on_record_is_not_answered",
+        "tests/counter/test_lookup.py::test_what_cannot_be_put_on_record_is_not_answered",
     ),
     Bug(
         "what was revoked meanwhile is given to a counter",
         "hub/counter/retrieval.py",
         "if certificates.revision_for_update(writer, version.home, version.certificate) != version.revision:",
         "if certificates.revision_for_update(writer, version.home, version.certificate) is None:",
-        "tests/test_retrieval.py::test_a_revocation_that_is_committed_first_is_honoured",
+        "tests/counter/test_retrieval.py::test_a_revocation_that_is_committed_first_is_honoured",
     ),
     Bug(
         "positions are given in one commit, and what waits is taken away in the next",

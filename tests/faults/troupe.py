@@ -14,8 +14,8 @@ from tests.faults import scene as s
 from tests.faults import servers as engines
 from tests.faults.servers import Fault
 from tests.faults.stage import Stage
+from tests.faults.test_journal import PUSHERS, Told
 from tests.faults.trial import Trial
-from tests.test_faults_journal import PUSHERS, Told
 
 PATIENCE_S = 60.0
 

@@ -24,8 +24,8 @@ from tests.faults import servers as engines
 from tests.faults.child import settings_of
 from tests.faults.journal import SHARED, Journal, _choose, item
 from tests.faults.servers import Servers
-from tests.test_faults_journal import Told, certificate_of
-from tests.test_process_serve import children, free_port
+from tests.faults.test_journal import Told, certificate_of
+from tests.ops.test_serve import children, free_port
 
 HUB = [sys.executable, "-m", "hub"]
 SCOPES = ("cases:write", "certificates:manage", "certificates:lookup", "certificates:retrieve")

@@ -19,8 +19,6 @@ from hub.store import keys as key_store
 from hub.store.keys import SigningState
 from hub.vault import KeyPurpose
 from signing.keys import Purpose
-from tests import engines as data_engines
-from tests.copies import rows_of
 from tests.faults import acts
 from tests.faults import scene as s
 from tests.faults.acts import Body
@@ -30,7 +28,9 @@ from tests.faults.stage import Ended
 from tests.faults.stories import Killed, settle
 from tests.faults.sweeps import around_commits, noted, settled
 from tests.faults.trial import Trial
-from tests.test_moving import rows_in_file
+from tests.store.test_moving import rows_in_file
+from tests.support import engines as data_engines
+from tests.support.copies import rows_of
 
 SPREAD = 8
 DERIVED = {"id_blocks", "cursors"}

@@ -10,7 +10,7 @@ from elasticsearch import Elasticsearch
 from hub.settings import Settings
 from indexer.elastic import mapping
 from indexer.entry import Entry
-from tests import elastic
+from tests.support import elastic
 
 HEAP_MB = 2048
 _AT_ONCE = 1_000

@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 
 from hub.settings import Settings
-from tests import postgres
 from tests.benchmarks.scale.repository import Tables, keys_of
+from tests.support import postgres
 
 _SCRIPT = """\\set n random(1, 1000000000)
 BEGIN;

@@ -8,8 +8,8 @@ from tests.benchmarks.scale.issuing import Issuing
 from tests.benchmarks.scale.repository import WITHIN
 from tests.benchmarks.scale.sizes import Sizes
 from tests.benchmarks.scale.stages import Figures, Rates
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 DOCUMENT = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- scale begin -->", "<!-- scale end -->"
 FLAT = 1.5

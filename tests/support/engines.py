@@ -1,0 +1,178 @@
+"""Data directories on either database engine: made once as a template, and copied for every test.
+
+A test module runs over both engines when what it makes its template with is given the fixture `engine`.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hub.db import engines
+from hub.db.database import DatabaseUnavailable, Writer
+from hub.parts import Parts
+from hub.settings import Settings
+from tests.support import postgres
+
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+BOTH = (SQLITE, POSTGRESQL)
+
+_templates: dict[Path, postgres.Template] = {}
+_keeping: set[Path] = set()
+_lent: list[tuple[postgres.Template, str]] = []
+
+
+def make(engine: str, settings: Settings, fill: Callable[[Settings], None]) -> None:
+    """A data directory, filled as `fill` does it, and for PostgreSQL a database beside it."""
+    if engine == SQLITE:
+        fill(settings)
+        return
+    cluster = postgres.shared()
+    name = cluster.create()
+    fill(settings.model_copy(update={"database_url": cluster.url(name)}))
+    _templates[settings.data_dir] = postgres.Template(cluster, name)
+
+
+def also(template: Path, copy: Path) -> None:
+    """Note that a folder is a plain copy of a template's."""
+    if template in _templates:
+        _templates[copy] = _templates[template]
+
+
+def keep(folder: Path) -> None:
+    """Make the copy in this folder a template itself, as it is when it is closed."""
+    _keeping.add(folder)
+
+
+@contextmanager
+def copied(template: Path, folder: Path, **settings: Any) -> Iterator[Settings]:
+    """Settings for a copy of one's own; the database is given back at the end."""
+    shutil.copytree(template, folder)
+    kept = _templates.get(template)
+    if kept is None:
+        yield Settings(data_dir=folder, **settings)
+        return
+    name = kept.lend()
+    yield Settings(data_dir=folder, database_url=postgres.shared().url(name), **settings)
+    if folder in _keeping:
+        _templates[folder] = postgres.Template(postgres.shared(), name)
+    else:
+        kept.give_back(name)
+
+
+def _beside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.database")
+
+
+def url_beside(folder: Path) -> str | None:
+    """The database that was copied with a folder by `copy_beside`, or None for the embedded one."""
+    place = _beside(folder)
+    return place.read_text(encoding="utf-8") if place.exists() else None
+
+
+def on_servers(folder: Path, database_url: str, index: dict[str, Any]) -> None:
+    """Let a folder's hub have its database and directory on these servers, for every process of the fault tests."""
+    _beside(folder).write_text(database_url, encoding="utf-8")
+    _index_beside(folder).write_text(json.dumps(index), encoding="utf-8")
+
+
+def _index_beside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.index")
+
+
+def index_beside(folder: Path) -> dict[str, Any]:
+    """Settings of the directory that was named by `on_servers`; none for the embedded one."""
+    place = _index_beside(folder)
+    return dict(json.loads(place.read_text(encoding="utf-8"))) if place.exists() else {}
+
+
+def copy_beside(template: Path, folder: Path) -> None:
+    """A copy that other processes find by its folder alone; `give_back_all` ends its use."""
+    shutil.copytree(template, folder)
+    kept = _templates.get(template)
+    if kept is not None:
+        name = kept.lend()
+        _lent.append((kept, name))
+        _beside(folder).write_text(postgres.shared().url(name), encoding="utf-8")
+
+
+def give_back_all() -> None:
+    """Of all that was copied with `copy_beside`."""
+    while _lent:
+        kept, name = _lent.pop()
+        kept.give_back(name)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """For a process of its own on the same data."""
+    found = {"HUB_DATA_DIR": str(settings.data_dir), "HUB_PUBLIC_URL": settings.public_url}
+    return found if settings.database_url is None else {**found, "HUB_DATABASE_URL": settings.database_url}
+
+
+@contextmanager
+def tampering(parts: Parts) -> Iterator[Writer]:
+    """A write of somebody who may do more than the service."""
+    place = engines.place_of(parts.settings)
+    if isinstance(place, Path):
+        with parts.database.write() as writer:
+            yield writer
+        return
+    owner = engines.opened_as_owner(place)
+    try:
+        with owner.write() as writer:
+            yield writer
+    finally:
+        owner.close()
+
+
+def lose(parts: Parts) -> None:
+    """The database goes away under a running process, for good."""
+    place = engines.place_of(parts.settings)
+    if isinstance(place, Path):
+        parts.database.close()
+        for file in place.parent.glob(place.name + "*"):
+            file.unlink()
+        return
+    postgres.shared().drop(name_of(parts.settings))
+
+
+@contextmanager
+def away(parts: Parts) -> Iterator[None]:
+    """The database is not there until the block ends; whoever comes anew, and on a server everybody, finds that."""
+    place = engines.place_of(parts.settings)
+    if isinstance(place, Path):
+        place.rename(place.with_name("away.db"))
+        try:
+            yield
+        finally:
+            place.with_name("away.db").rename(place)
+        return
+    name = name_of(parts.settings)
+    with postgres.shared().connect() as connection:
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [name])
+        try:
+            yield
+        finally:
+            connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+
+def name_of(settings: Settings) -> str:
+    """The database's name."""
+    assert settings.database_url is not None
+    return settings.database_url.rpartition("/")[2]
+
+
+def wait_for(parts: Parts, seconds: float = 10.0) -> None:
+    """Until the database answers again."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            parts.database.revision()
+            return
+        except DatabaseUnavailable:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)

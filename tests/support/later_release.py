@@ -1,0 +1,77 @@
+"""A release that is to come: this one with migrations of its own, for seeing what happens beside it.
+
+    python -m tests.support.later_release MIGRATIONS HEAD COMMAND...
+
+runs a `hub` command of it. KILLED names the table after whose change it is killed; PATIENCE_S is that of a migration.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from hub.db import schema
+
+COLUMN, INDEX = "0002_0001", "0003_0001"
+INCOMPATIBLE = "0004"
+_REVISION = '''"""{title}."""
+
+import os
+import signal
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = "{before}"
+
+
+def upgrade() -> None:
+{body}
+'''
+_COLUMN = """\
+    for table in ("certificates", "versions", "cases", "documents"):
+        op.add_column(table, sa.Column("note", sa.SmallInteger(), nullable=True))
+        if os.environ.get("KILLED") == table:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+_INDEX = """\
+    if op.get_bind().dialect.name == "sqlite":
+        op.create_index("certificates_note", "certificates", ["note"])
+        return
+    with op.get_context().autocommit_block():
+        op.execute("SET lock_timeout = 0")
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS certificates_note")
+        op.create_index("certificates_note", "certificates", ["note"], postgresql_concurrently=True)
+"""
+
+
+def make(folder: Path, head: str = INDEX) -> Path:
+    """The migrations of a release whose newest one is `head`."""
+    shutil.copytree(schema._MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    before = schema.HEAD
+    for revision, title, body in (
+        (COLUMN, "Columns that may be empty", _COLUMN),
+        (INDEX, "An index", _INDEX),
+        (INCOMPATIBLE, "Something that releases before cannot work on", "    pass\n"),
+    ):
+        text = _REVISION.format(title=title, revision=revision, before=before, body=body)
+        (folder / "versions" / f"{revision}.py").write_text(text, encoding="utf-8")
+        before = revision
+        if revision == head:
+            break
+    return folder
+
+
+def be(folder: Path, head: str) -> None:
+    """Let this process be that release."""
+    schema._MIGRATIONS, schema.HEAD = folder, head
+
+
+if __name__ == "__main__":
+    be(Path(sys.argv[1]), sys.argv[2])
+    schema.PATIENCE_S = float(os.environ.get("PATIENCE_S", schema.PATIENCE_S))
+    del sys.argv[1:3]
+    from hub.cli import main
+
+    main()

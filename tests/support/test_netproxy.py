@@ -1,0 +1,176 @@
+"""The proxy itself: each mode, seen from a client of a real server."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+
+from tests.support.netproxy import Proxy
+
+BIG = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def echo() -> Iterator[int]:
+    """A server that sends back what it gets; its port."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        threading.Thread(target=_serve, args=(listener,), daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _serve(listener: socket.socket) -> None:
+    with suppress(OSError):
+        while True:
+            threading.Thread(target=_echo, args=(listener.accept()[0],), daemon=True).start()
+
+
+def _echo(client: socket.socket) -> None:
+    with client, suppress(OSError):
+        while data := client.recv(65536):
+            client.sendall(data)
+
+
+@pytest.fixture
+def proxy(echo: int) -> Iterator[Proxy]:
+    before = threading.active_count()
+    with Proxy(echo) as found:
+        yield found
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def connect(proxy: Proxy) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+
+
+def read(client: socket.socket, size: int) -> bytes:
+    """As many bytes, or fewer where the answer ends."""
+    got = b""
+    while len(got) < size and (data := client.recv(65536)):
+        got += data
+    return got
+
+
+def say(client: socket.socket, words: bytes = b"hello") -> bytes:
+    client.sendall(words)
+    return read(client, len(words))
+
+
+def test_pass_forwards_every_byte_both_ways_and_the_end_of_one_side(proxy):
+    sent = bytes(range(256)) * (BIG // 256)
+    with connect(proxy) as client, ThreadPoolExecutor() as pool:
+        answer = pool.submit(read, client, BIG + 1)
+        client.sendall(sent)
+        client.shutdown(socket.SHUT_WR)
+        assert answer.result() == sent  # and then the end
+    assert proxy.accepted == 1
+
+
+def test_delay_is_paid_in_each_direction_and_not_for_every_piece(proxy):
+    with connect(proxy) as client:
+        proxy.delay(0.2)
+        started = time.monotonic()
+        assert say(client) == b"hello"
+        assert 0.4 <= time.monotonic() - started < 2
+        with ThreadPoolExecutor() as pool:
+            started = time.monotonic()
+            answer = pool.submit(read, client, BIG)
+            client.sendall(b"x" * BIG)
+            assert len(answer.result()) == BIG
+        assert time.monotonic() - started < 2
+        proxy.pass_()
+        started = time.monotonic()
+        assert say(client) == b"hello"
+        assert time.monotonic() - started < 0.2
+
+
+def test_black_hole_accepts_and_says_nothing_until_it_passes(proxy):
+    with connect(proxy) as standing:
+        assert say(standing) == b"hello"
+        proxy.blackhole()
+        with connect(proxy) as new:
+            for client in (standing, new):
+                client.sendall(b"later")
+                client.settimeout(0.15)
+                with pytest.raises(TimeoutError):
+                    client.recv(1)
+                client.settimeout(5)
+            proxy.pass_()
+            assert [read(client, 5) for client in (standing, new)] == [b"later", b"later"]
+
+
+def test_refuse_cuts_what_stands_and_turns_away_what_comes_and_pass_takes_the_same_port_again(proxy):
+    with connect(proxy) as standing:
+        assert say(standing) == b"hello"
+        proxy.refuse()
+        with pytest.raises(ConnectionResetError):
+            read(standing, 1)
+    with pytest.raises(ConnectionRefusedError):
+        connect(proxy)
+    proxy.pass_()
+    with connect(proxy) as client:
+        assert say(client) == b"hello"
+
+
+def test_cut_resets_all_at_once_even_in_a_black_hole(proxy):
+    clients = [connect(proxy) for _ in range(3)]
+    assert [say(client) for client in clients] == [b"hello"] * 3
+    proxy.blackhole()
+    clients[0].sendall(b"lost")
+    proxy.cut()
+    for client in clients:
+        with pytest.raises(ConnectionResetError):
+            read(client, 1)
+        client.close()
+    with connect(proxy) as client:
+        assert say(client) == b"hello"
+
+
+def test_cut_in_the_middle_of_an_answer(proxy):
+    with connect(proxy) as client, connect(proxy) as other:
+        assert say(client) + say(other) == b"hellohello"
+        proxy.cut(after=7)
+        assert say(client) == b"hello"
+        with pytest.raises(ConnectionResetError):
+            say(client, b"hello again")
+        with pytest.raises(ConnectionResetError):
+            read(other, 1)
+    with connect(proxy) as client:
+        assert say(client, b"x" * 1000) == b"x" * 1000
+
+
+def test_cut_every_connection_until_told_otherwise(proxy):
+    proxy.cut(after=5, every=True)
+    for _ in range(2):
+        with connect(proxy) as client, pytest.raises(ConnectionResetError):
+            say(client, b"hello again")
+    proxy.pass_()
+    with connect(proxy) as client:
+        assert say(client, b"hello again") == b"hello again"
+
+
+def test_a_target_that_is_not_there_resets(echo):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        with Proxy(nobody.getsockname()[1]) as proxy, connect(proxy) as client, pytest.raises(ConnectionResetError):
+            read(client, 1)
+
+
+def test_close_leaves_no_thread(echo):
+    before = threading.active_count()
+    with Proxy(echo) as proxy:
+        clients = [connect(proxy) for _ in range(5)]
+        assert [say(client) for client in clients] == [b"hello"] * 5
+        assert threading.active_count() > before
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for client in clients:
+        client.close()
