@@ -7,10 +7,11 @@ import pytest
 
 from tests.support import copies, elastic, engines, postgres
 from tests.support import town as t
+from tests.support.city import City, load_city, open_copy
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is about the embedded database alone is not asked of the other one."""
+    """Tests of the embedded database alone do not run on PostgreSQL."""
     gone = [i for i in items if i.get_closest_marker("sqlite") and f"[{engines.POSTGRESQL}" in i.nodeid]
     config.hook.pytest_deselected(items=gone)
     items[:] = [item for item in items if item not in gone]
@@ -18,10 +19,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", params=engines.BOTH)
 def engine(request: pytest.FixtureRequest) -> str:
-    """Which database engine; whoever asks for it, and all that is made with it, is there once for each."""
+    """The database engine; every test and fixture that uses it runs once for each."""
     if request.param == engines.POSTGRESQL:
         postgres.require()
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
+    """The sample city's data directory: open copies of it, never itself."""
+    folder = tmp_path_factory.mktemp("city") / "data"
+    load_city(folder, engine)
+    return folder
+
+
+@pytest.fixture
+def city(template: Path, tmp_path: Path) -> Iterator[City]:
+    """A copy of the sample city for one test."""
+    with open_copy(template, tmp_path / "city") as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

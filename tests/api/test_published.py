@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,25 +14,14 @@ from hub.store import keys as key_store
 from signing import credential, status
 from signing.keys import Purpose, public_key_from_jwk
 from tests.judges import judge_credentials, judge_digits
-from tests.support.city import ACCOUNTS, URL, City, load_city, open_copy
+from tests.support.city import ACCOUNTS, URL, City, open_copy
 from tests.support.serving import served
 from tests.support.stranger import personal, versions
 
+pytestmark = pytest.mark.sqlite
+
 ACT = {"reason": "测试", "legal_basis": "测试"}
 VALUES = {State.REVOKED: 1, State.SUSPENDED: 2, State.SUPERSEDED: 3}
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("published") / "city"
-    load_city(folder)
-    return folder
-
-
-@pytest.fixture
-def city(template: Path, tmp_path: Path) -> Iterator[City]:
-    with open_copy(template, tmp_path / "city") as found:
-        yield found
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ from tests.support import city as c
 from tests.support.city import City, open_copy
 from tests.support.serving import served
 
+pytestmark = pytest.mark.sqlite
+
 
 @dataclass
 class Web:
@@ -52,13 +54,6 @@ class Web:
             made[2].append(folder / url.rpartition("/")[2])
             made[2][-1].write_bytes(found.content)
         return made
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("x509") / "data"
-    c.load_city(folder)
-    return folder
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 import re
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,19 +20,6 @@ SUBSISTENCE = ("gulou-rongyin-street", "榕荫便民〔2026〕0077", "RYJD0005")
 PLATFORM = ("fz-approval-platform", "FZSP-2026-001544", "FZZX0023")
 XIE = ("111", "990112197804234737", "谢望潮")
 ESTATE = ("001", "91990112MA9P3C6891", "福州海湾里置业有限公司")
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
-    folder = tmp_path_factory.mktemp("city") / "data"
-    c.load_city(folder, engine)
-    return folder
-
-
-@pytest.fixture
-def city(template: Path, tmp_path: Path) -> Iterator[City]:
-    with open_copy(template, tmp_path / "data") as found:
-        yield found
 
 
 def shown(found: Found) -> list[tuple[str, str]]:

@@ -1,6 +1,5 @@
 import re
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,19 +20,6 @@ MORTGAGE = ("fz-natural-resources-counter", "榕不动产〔2026〕012007", "FZZ
 TAXI = ("fz-transport-counter", "榕交运〔2026〕0467", "FZJT0054")
 FORMER = ("fz-natural-resources-counter", "转移-1", "FZZR0212")
 ESTATE = ("001", "91990112MA9P3C6891", "福州海湾里置业有限公司")
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
-    folder = tmp_path_factory.mktemp("city") / "data"
-    c.load_city(folder, engine)
-    return folder
-
-
-@pytest.fixture
-def city(template: Path, tmp_path: Path) -> Iterator[City]:
-    with open_copy(template, tmp_path / "data") as found:
-        yield found
 
 
 def revoke(city: City, wanted: str) -> None:

@@ -30,13 +30,6 @@ SEARCHER = "fz-market-regulation"
 CASE = ("fz-tobacco-counter", "榕烟许〔2026〕0182", "FZYC0107", c.LIN)
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
-    folder = tmp_path_factory.mktemp("directory") / "data"
-    c.load_city(folder, engine)
-    return folder
-
-
 @pytest.fixture
 def city(template: Path, tmp_path: Path, engine: str) -> Iterator[City]:
     """All that is embedded, or all that has a server."""

@@ -24,12 +24,7 @@ from tests.support import city as c
 from tests.support import directories, elastic, indexing
 from tests.support.city import City, open_copy
 
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("directory") / "data"
-    c.load_city(folder)
-    return folder
+pytestmark = pytest.mark.sqlite
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The directory loses its files, or finds others in their place: lookups do not care, and the worker makes it good."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,9 @@ from indexer.embedded.engine import EmbeddedDirectory
 from indexer.errors import DirectoryUnavailable
 from tests.directory.test_directory import CASE, all_entries, engine, found, push, settle
 from tests.support import city as c
-from tests.support.city import City, open_copy
+from tests.support.city import City
 
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("directory") / "data"
-    c.load_city(folder)
-    return folder
-
-
-@pytest.fixture
-def city(template: Path, tmp_path: Path) -> Iterator[City]:
-    with open_copy(template, tmp_path / "data") as found:
-        yield found
+pytestmark = pytest.mark.sqlite
 
 
 @pytest.fixture

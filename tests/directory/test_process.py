@@ -8,8 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,20 +19,9 @@ from hub.store import certificates, parties
 from indexer.embedded.engine import EmbeddedDirectory
 from tests.directory.test_directory import plant, push, settle
 from tests.support import city as c
-from tests.support.city import City, open_copy
+from tests.support.city import City
 
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("directory") / "data"
-    c.load_city(folder)
-    return folder
-
-
-@pytest.fixture
-def city(template: Path, tmp_path: Path) -> Iterator[City]:
-    with open_copy(template, tmp_path / "data") as found:
-        yield found
+pytestmark = pytest.mark.sqlite
 
 
 def hub(city: City, *words: str) -> subprocess.Popen[str]:

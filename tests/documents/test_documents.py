@@ -22,25 +22,11 @@ from hub.parts import documents_folder, open_parts
 from hub.store import certificates, documents
 from hub.store.documents import DocumentDamaged, Documents, Key, Kind
 from hub.vault import KeyPurpose, KeyState
-from tests.support import city as c
 from tests.support import engines
-from tests.support.city import City, open_copy
+from tests.support.city import City
 
 CONTENT = b"%PDF-1.7 " + os.urandom(60_000)
 WHOLE_DAY = timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
-    folder = tmp_path_factory.mktemp("documents") / "data"
-    c.load_city(folder, engine)
-    return folder
-
-
-@pytest.fixture
-def city(template: Path, tmp_path: Path) -> Iterator[City]:
-    with open_copy(template, tmp_path / "data") as found:
-        yield found
 
 
 def key_of(city: City, number: int = 0) -> Key:

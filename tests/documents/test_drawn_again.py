@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -23,10 +22,11 @@ from hub.verification import VerdictState
 from signing import credential
 from signing.keys import Purpose
 from tests.documents.test_rendition import all_versions, render_all
-from tests.support import city as c
-from tests.support.city import City, SetClock, open_copy
+from tests.support.city import City, SetClock
 from tests.support.copies import restored
 from tests.support.paper import taken
+
+pytestmark = pytest.mark.sqlite
 
 DRAWING = """
 import hashlib, json, sys
@@ -47,19 +47,6 @@ with open_parts(Settings(data_dir=folder), clock=clock) as parts:
     made["copy"] = parts.rendition.of_copy(found)
 print(json.dumps({name: hashlib.sha256(pdf).hexdigest() for name, pdf in made.items()}))
 """
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("drawn-again") / "data"
-    c.load_city(folder)
-    return folder
-
-
-@pytest.fixture
-def city(template: Path, tmp_path: Path) -> Iterator[City]:
-    with open_copy(template, tmp_path / "city") as found:
-        yield found
 
 
 def said_moment(pdf: bytes) -> datetime:

@@ -15,14 +15,9 @@ from tests.support import city as c
 from tests.support.city import open_copy
 from tests.support.serving import served
 
+pytestmark = pytest.mark.sqlite
+
 POLICE = "fz-public-security"
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("files") / "data"
-    c.load_city(folder)
-    return folder
 
 
 @pytest.fixture

@@ -33,20 +33,9 @@ from tests.signing.test_pdf_sheet import pages, read, solid, texts
 from tests.support import city as c
 from tests.support.city import City, open_copy, refused
 
+pytestmark = pytest.mark.sqlite
+
 ENROLMENT = ("gulou-education-counter", "GLJY-2026-RX-0415", "GLJY0033")
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("rendition") / "data"
-    c.load_city(folder)
-    return folder
-
-
-@pytest.fixture
-def city(template: Path, tmp_path: Path) -> Iterator[City]:
-    with open_copy(template, tmp_path / "data") as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

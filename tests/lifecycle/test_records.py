@@ -29,19 +29,6 @@ PUBLIC_SECURITY = "fz-public-security"
 ENROLMENT = ("gulou-education-counter", "GLJY-2026-RX-0415", "GLJY0033")
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
-    folder = tmp_path_factory.mktemp("city") / "data"
-    c.load_city(folder, engine)
-    return folder
-
-
-@pytest.fixture
-def city(template: Path, tmp_path: Path) -> Iterator[City]:
-    with open_copy(template, tmp_path / "data") as found:
-        yield found
-
-
 def read(city: City, caller: Caller, identifier: str) -> Certificate:
     return city.parts.records.read(caller, identifier)
 

@@ -1,28 +1,13 @@
 """`hub check` finds what does not agree: each case plants one fault in a good city."""
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from hub.ops.check import check
 from tests.support import city as c
 from tests.support import engines
-from tests.support.city import City, open_copy
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
-    folder = tmp_path_factory.mktemp("check") / "data"
-    c.load_city(folder, engine)
-    return folder
-
-
-@pytest.fixture
-def city(template: Path, tmp_path: Path) -> Iterator[City]:
-    with open_copy(template, tmp_path / "data") as found:
-        yield found
+from tests.support.city import City
 
 
 def test_a_good_city_agrees_with_itself(city: City) -> None:

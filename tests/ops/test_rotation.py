@@ -40,7 +40,7 @@ SEAL, BLIND = KeyPurpose.SEAL, KeyPurpose.BLIND
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
+def sealed_template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
     """A city with a row in every sealed column: a retrieval and an open intent too."""
     folder = tmp_path_factory.mktemp("city") / "data"
     c.load_city(folder, engine)
@@ -54,8 +54,8 @@ def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
 
 
 @pytest.fixture
-def city(template: Path, tmp_path: Path) -> Iterator[City]:
-    with open_copy(template, tmp_path / "data") as found:
+def city(sealed_template: Path, tmp_path: Path) -> Iterator[City]:
+    with open_copy(sealed_template, tmp_path / "data") as found:
         yield found
 
 
@@ -113,7 +113,7 @@ def push(parts: Parts, case: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def issue_open(parts: Parts) -> bool:
-    """Sign and publish what `template` left decided; whether that was done now."""
+    """Sign and publish what `sealed_template` left decided; whether that was done now."""
     source = c.caller("fz-public-security").source
     return parts.issuance.is_pending(source, "CS-1") and parts.issuance.finish(source, "CS-1") is not None
 

@@ -20,18 +20,13 @@ from hub.store import acts, certificates
 from tests.support import city as c
 from tests.support.city import City, open_copy
 
+pytestmark = pytest.mark.sqlite
+
 STEPS = 1 + len(c.ACCOUNTS["clients"]) + len(c.ACCOUNTS["clerks"]) + len(c.STORY["steps"])
 
 
 class Killed(BaseException):
     """As if the process had ended here."""
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("city") / "data"
-    c.load_city(folder)
-    return folder
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,22 +16,9 @@ from hub.store import clients, intents, people_seen
 from hub.vault import KeyPurpose
 from hub.worker import RUSH, Worker
 from tests.support import city as c
-from tests.support.city import City, open_copy
+from tests.support.city import City
 
 CASES = ("FZGA-2026-W-0001", "FZGA-2026-W-0002", "FZGA-2026-W-0003")
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
-    folder = tmp_path_factory.mktemp("city") / "data"
-    c.load_city(folder, engine)
-    return folder
-
-
-@pytest.fixture
-def city(template, tmp_path) -> Iterator[City]:
-    with open_copy(template, tmp_path / "data") as found:
-        yield found
 
 
 def body(number: str) -> bytes:

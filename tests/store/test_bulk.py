@@ -35,7 +35,7 @@ MANY = sum(map(STAGE.share, LOADED))
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
+def catalogue_template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
     folder = tmp_path_factory.mktemp("bulk") / "data"
 
     def fill(settings: Settings) -> None:
@@ -48,8 +48,8 @@ def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
 
 
 @pytest.fixture
-def settings(template: Path, tmp_path: Path) -> Iterator[Settings]:
-    with engines.copied(template, tmp_path / "data") as found:
+def settings(catalogue_template: Path, tmp_path: Path) -> Iterator[Settings]:
+    with engines.copied(catalogue_template, tmp_path / "data") as found:
         yield found
 
 

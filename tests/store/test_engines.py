@@ -26,7 +26,7 @@ PATIENCE_S = 20.0
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
+def migrated(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
     folder = tmp_path_factory.mktemp("engines") / "data"
     folder.mkdir()
     e.make(engine, Settings(data_dir=folder), lambda settings: _migrate(settings))
@@ -40,8 +40,8 @@ def _migrate(settings: Settings) -> None:
 
 
 @pytest.fixture
-def settings(template: Path, tmp_path: Path) -> Iterator[Settings]:
-    with e.copied(template, tmp_path / "data", database_lock_s=10.0) as found:
+def settings(migrated: Path, tmp_path: Path) -> Iterator[Settings]:
+    with e.copied(migrated, tmp_path / "data", database_lock_s=10.0) as found:
         yield found
 
 

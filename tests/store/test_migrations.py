@@ -36,13 +36,6 @@ BEFORE = schema.HEAD
 NEW = "SELECT COUNT(*) AS n FROM certificates WHERE note IS NULL"
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
-    folder = tmp_path_factory.mktemp("migrations") / "data"
-    c.load_city(folder, engine)
-    return folder
-
-
 @pytest.fixture
 def settings(template: Path, tmp_path: Path) -> Iterator[Settings]:
     with engines.copied(template, tmp_path / "data", public_url=c.URL) as found:

@@ -29,6 +29,7 @@ from hub.settings import Settings
 from hub.store import acts, certificates
 from hub.store.acts import RecordedAct
 from tests.support import engines
+from tests.support.city import PATIENT
 
 Body = dict[str, Any]
 URL = "https://town.example"
@@ -267,7 +268,7 @@ def make(folder: Path, engine: str) -> None:
 def open_copy(template: Path, folder: Path, **settings: Any) -> Iterator[Town]:
     clock = SetClock()
     with (
-        engines.copied(template, folder, public_url=URL, **settings) as own,
+        engines.copied(template, folder, **{"public_url": URL, **PATIENT, **settings}) as own,
         open_parts(own, clock=clock) as parts,
     ):
         yield Town(folder, parts, clock)

@@ -10,16 +10,9 @@ from hub.verification import Presented, VerdictState, problems
 from signing import qr
 from signing.keys import Purpose
 from tests.support import paper
-from tests.support.city import URL, City, load_city, open_copy
+from tests.support.city import URL, City, open_copy
 from tests.support.paper import forget_documents, revoke, taken, verify
 from tests.support.stranger import NO, YES, findings, personal
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
-    folder = tmp_path_factory.mktemp("copies") / "city"
-    load_city(folder, engine)
-    return folder
 
 
 @pytest.fixture

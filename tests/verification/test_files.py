@@ -22,16 +22,11 @@ from signing.pdf.check.checking import Checkers
 from tests.support import paper
 from tests.support import pdf_forgeries as forgeries
 from tests.support import pdf_samples as samples
-from tests.support.city import URL, City, load_city, open_copy
+from tests.support.city import URL, City, open_copy
 from tests.support.paper import elsewhere, forget_documents, managing, taken, verify
 from tests.support.stranger import NO, UNKNOWN, YES, findings, kill, personal, resigned, text_of, versions
 
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("files") / "city"
-    load_city(folder)
-    return folder
+pytestmark = pytest.mark.sqlite
 
 
 @pytest.fixture(scope="module")

@@ -18,17 +18,12 @@ from hub.verification import VerdictState
 from signing import credential, public_code, qr
 from signing.encoding import base64url, compact_json
 from signing.keys import KeyFolder, PublicKey, Purpose, raw_signature
-from tests.support.city import URL, City, load_city, open_copy
+from tests.support.city import URL, City, open_copy
 from tests.support.stranger import NO, UNKNOWN, YES, findings, personal, resigned, resigned_digits, versions
 
+pytestmark = pytest.mark.sqlite
+
 SEED = 20261124
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("verification") / "city"
-    load_city(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from hub.verification import VerdictState
 from hub.verification.public_urls import place_of
 from signing import credential, public_code, qr
 from signing.keys import KeyFolder, PublicKey, Purpose
-from tests.support.city import URL, City, load_city, open_copy
+from tests.support.city import URL, City, open_copy
 from tests.support.stranger import (
     NO,
     UNKNOWN,
@@ -30,13 +30,6 @@ from tests.support.stranger import (
     text_of,
     versions,
 )
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path:
-    folder = tmp_path_factory.mktemp("verification") / "city"
-    load_city(folder, engine)
-    return folder
 
 
 @pytest.fixture(scope="module")
