@@ -1,11 +1,16 @@
 """Documents that cannot lie: settings and error codes have a line each, links lead somewhere."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from hub.domain.errors import TITLES
+from hub.registration import document as bodies
 from hub.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -38,3 +43,55 @@ def test_links_lead_somewhere(document):
     text = (ROOT / document).read_text(encoding="utf-8")
     targets = [t for t in re.findall(r"\]\(([^)#\s]+)", text) if not t.startswith(("http://", "https://"))]
     assert [t for t in targets if not ((ROOT / document).parent / t).exists()] == []
+
+
+# --- docs/catalogue.md ------------------------------------------------------------------------------------------------
+
+CATALOGUE = (ROOT / "docs/catalogue.md").read_text(encoding="utf-8")
+SECTIONS = {
+    "## The file": bodies.CatalogueBody,
+    "## `authorities`": bodies.AuthorityBody,
+    "## `types`": bodies.TypeBody,
+    "### `fields` of a type": bodies.FieldBody,
+    "### `codes` of a field": bodies.CodeBody,
+    "### `columns` of a field": bodies.ColumnBody,
+    "## `matters`": bodies.MatterBody,
+    "### `materials` of a matter": bodies.MaterialBody,
+}
+
+
+@pytest.mark.parametrize(("heading", "body"), SECTIONS.items())
+def test_every_key_of_the_catalogue_is_explained(heading, body):
+    section = re.split(r"^#+ ", CATALOGUE.partition(f"\n{heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    lines = re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.MULTILINE)
+    keys = {name: default.strip("`") for name, default in lines if name in body.model_fields}
+    assert list(keys) == list(body.model_fields)
+    for name, field in body.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        if field.is_required():
+            assert keys[name] == "required", name
+        elif default is not None:  # None stands for a rule that the page gives in words
+            assert keys[name] == json.dumps(default), name
+
+
+def test_the_example_catalogue_loads(tmp_path):
+    [text] = re.findall(r"^```yaml\n(.*?)^```$", CATALOGUE, re.MULTILINE | re.DOTALL)
+    (tmp_path / "catalogue.yaml").write_text(text, encoding="utf-8")
+    environment = {**os.environ, "HUB_DATA_DIR": str(tmp_path / "data")}
+
+    def hub(*words: str) -> str:
+        command = [sys.executable, "-m", "hub", *words]
+        return subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+    hub("init")
+    file = str(tmp_path / "catalogue.yaml")
+    assert hub("catalogue", "check", file) == ""
+    first, second = (json.loads(hub("catalogue", "load", file, "--json")) for _ in range(2))
+    assert {name for name, count in first.items() if count} == {
+        "authorities_new",
+        "types_new",
+        "editions_new",
+        "matters_new",
+        "document_keys_new",
+    }
+    assert not any(second.values())
