@@ -1,4 +1,4 @@
-"""Documents that cannot lie: settings and error codes have a line each, links lead somewhere."""
+"""What documents promise: settings and error codes have a line each, links lead somewhere, and translations match."""
 
 import json
 import os
@@ -15,6 +15,13 @@ from hub.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+TRANSLATED = {"operations/deployment.md": "zh/deployment.md"} | {
+    name: f"zh/{name}" for name in ("access.md", "operations.md", "settings.md")
+}
+CHINESE = ["README.md", *(d for d in DOCUMENTS if d.startswith("docs/zh/"))]
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+HAN = "\u3001-\u30ff\u4e00-\u9fff\uff01-\uff5e"
+HALF_WIDTH = re.compile(f"[{HAN}][,;:!?()]|[,;:!?()][{HAN}]")
 
 
 def rows(document: str) -> dict[str, list[str]]:
@@ -28,14 +35,15 @@ def test_every_error_code_is_explained():
     assert list(rows("docs/api-errors.md")) == list(TITLES)
 
 
-def test_every_setting_is_explained():
-    found = rows("docs/settings.md")
+@pytest.mark.parametrize("document", ["docs/settings.md", "docs/zh/settings.md"])
+def test_every_setting_is_explained(document):
+    found = rows(document)
     fields = Settings.model_fields
     assert list(found) == [f"HUB_{name.upper()}" for name in fields]
     defaults = {f"HUB_{name.upper()}": field.default for name, field in fields.items()}
     defaults["HUB_MASTER_KEY_FILE"] = "DATA_DIR/master.key"
     assert {name: row[1].strip("`") for name, row in found.items()} == {n: str(d) for n, d in defaults.items()}
-    assert all(len(row) == 5 and all(row) for row in found.values())
+    assert all(len(row) == 4 and all(row) for row in found.values())
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -43,6 +51,30 @@ def test_links_lead_somewhere(document):
     text = (ROOT / document).read_text(encoding="utf-8")
     targets = [t for t in re.findall(r"\]\(([^)#\s]+)", text) if not t.startswith(("http://", "https://"))]
     assert [t for t in targets if not ((ROOT / document).parent / t).exists()] == []
+
+
+def outline(document: str) -> dict[str, object]:
+    """What a document and its translation have in common."""
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```[a-z]+\n.*?^```$", text, re.MULTILINE | re.DOTALL)
+    prose = FENCE.sub("", text)
+    return {
+        "commands": [re.sub(r" *(#|--) .*", "", block) for block in blocks],
+        "code": {re.sub(r"\s+", " ", code) for code in re.findall(r"(?<!`)`([^`|]+)`(?!`)", prose)},
+        "shape": re.findall(r"^(#+|\||-|\d\. )", prose, re.MULTILINE),
+    }
+
+
+@pytest.mark.parametrize(("english", "chinese"), TRANSLATED.items())
+def test_both_languages_say_the_same(english, chinese):
+    assert outline(english) == outline(chinese)
+
+
+@pytest.mark.parametrize("document", CHINESE)
+def test_chinese_text_has_full_width_punctuation(document):
+    prose = FENCE.sub("", (ROOT / document).read_text(encoding="utf-8"))
+    text = re.sub(r"\]\([^)]*\)|`[^`]*`", "", prose)
+    assert HALF_WIDTH.findall(text) == []
 
 
 # --- docs/catalogue.md ------------------------------------------------------------------------------------------------
