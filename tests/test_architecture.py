@@ -2,8 +2,11 @@
 
 import ast
 import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import packages_distributions
 
 import pytest
 
@@ -48,6 +51,20 @@ def calls(module: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Call):
             yield node.lineno, ".".join(ast.unparse(node.func).split(".")[-2:])
+
+
+def imported(module: str) -> Iterator[str]:
+    """The first name of everything that a module imports, also inside functions and for type checking."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:
+            yield node.module.partition(".")[0]
+
+
+def canonical(distribution: str) -> str:
+    """A distribution's name as PyPI compares it, without extras and versions."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~; ]", distribution)[0]).lower()
 
 
 def outside(*allowed: str) -> list[str]:
@@ -105,3 +122,17 @@ def test_nothing_is_left_for_later(module):
 
 def test_every_table_of_the_architecture_exists():
     assert set(TABLES.split()) <= set(tables.metadata.tables)
+
+
+def test_every_imported_package_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {canonical(dependency) for dependency in project["dependencies"]}
+    packages = packages_distributions()
+    found = {
+        f"{module}: {name}"
+        for module in MODULES
+        for name in imported(module)
+        if name not in sys.stdlib_module_names and name not in PACKAGES
+        if not declared & {canonical(distribution) for distribution in packages.get(name, ())}
+    }
+    assert not found

@@ -4,6 +4,8 @@ Data goes to stdout, progress and messages to stderr. Exit codes stand in `hub.c
 """
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -22,9 +24,27 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
+    app.callback()(_options)
     for module in _MODULES:
         module.register(app)
     return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        common.emit(f"hub {version('certificate-hub')}")
+        raise typer.Exit
+
+
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="显示版本。 Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options of `hub` itself."""
 
 
 def main() -> None:

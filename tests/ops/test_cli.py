@@ -8,13 +8,14 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
-from hub import cli
+from hub import __version__, cli
 from hub.cli import common
 from hub.cli.common import Exit, Stop
 from hub.db.database import DatabaseUnavailable, StorageFull
@@ -118,6 +119,13 @@ def test_the_program_runs_as_installed_and_as_a_module(tmp_path: Path) -> None:
         done = subprocess.run([*command, "--help"], capture_output=True, text=True, cwd=CITY.parents[2], check=True)
         assert "catalogue" in done.stdout
         assert done.stderr == ""
+
+
+def test_the_version_is_that_of_the_installed_package() -> None:
+    command = [str(Path(sys.executable).with_name("hub")), "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"hub {__version__}\n", "")
+    assert version("certificate-hub") == __version__
 
 
 # --- exit codes ------------------------------------------------------------------------------------------------------
