@@ -88,6 +88,11 @@ class Proxy:
                 link.answered = 0
             self._cut_after, self._cut_every = after, every
 
+    @property
+    def is_to_cut(self) -> bool:
+        """Whether a cut after some bytes of answers is still to come."""
+        return self._cut_after is not None
+
     def close(self) -> None:
         """End for good; the connections are cut."""
         self._closed = True
