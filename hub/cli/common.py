@@ -5,7 +5,7 @@ import gc
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -128,11 +128,16 @@ def _expected(text: str) -> str:
 
 
 def say_of_rights(settings: "Settings") -> None:
-    """For whoever serves: where the service may do more in the database than it must, say what to do, and go on."""
-    from hub.db import engines
+    """For whoever serves: where the service may do more in the database than it must, say what to do, and go on.
 
-    if engines.beyond_need(engines.place_of(settings)):
-        say_how_to_limit(settings)
+    It is only a hint: a connection lost meanwhile does not end the start.
+    """
+    from hub.db import engines
+    from hub.db.database import DatabaseUnavailable
+
+    with suppress(DatabaseUnavailable):
+        if engines.beyond_need(engines.place_of(settings)):
+            say_how_to_limit(settings)
 
 
 def say_how_to_limit(settings: "Settings") -> None:

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -16,9 +17,12 @@ from hub.cli import common
 from hub.cli.common import Exit, Stop
 
 if TYPE_CHECKING:
+    from hub.parts import Parts
     from hub.settings import Settings
 
 STOP_S = 10.0
+FIRST_PAUSE_S = 0.1
+MAX_PAUSE_S = 1.0
 
 
 def register(app: typer.Typer) -> None:
@@ -38,8 +42,7 @@ def serve(
     ] = -1,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is in hand and end with 0."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # until the server has its own: stopped while starting is no fault
-        signal.signal(number, lambda *_: sys.exit(int(Exit.DONE)))
+    _end_at_a_signal()
     settings = common.settings()
     if socket_number >= 0:
         _serve_for_parent(settings, socket_number)
@@ -72,12 +75,11 @@ def _serve_embedded(settings: "Settings", host: str, port: int) -> None:
 
 def _serve_server(settings: "Settings", host: str, port: int, workers: int) -> None:
     """One process, or so many that share a socket, on a database server; `hub work` runs by itself."""
-    from hub.parts import open_parts
     from hub.runtime import logs
 
     with bound(host, port) as sock:
         logs.configure(settings.log_level)
-        with open_parts(settings, patient=False) as parts:
+        with _opened(settings, patient=False) as parts:
             common.say_of_rights(settings)
             if workers == 1:
                 from hub.server import run
@@ -114,14 +116,13 @@ def _look_after(sock: socket.socket, workers: int) -> None:
 
 def _serve_for_parent(settings: "Settings", number: int) -> None:
     """One of several processes, on a socket that the parent has bound; it ends with the parent."""
-    from hub.parts import open_parts
     from hub.runtime import logs
     from hub.server import run
 
     threading.Thread(target=_stop_without_parent, daemon=True).start()
     with socket.socket(fileno=number) as sock:
         logs.configure(settings.log_level)
-        with open_parts(settings, patient=False) as parts:
+        with _opened(settings, patient=False) as parts:
             run(parts, sock)
 
 
@@ -135,21 +136,54 @@ def work(
     until_eof: Annotated[bool, typer.Option("--until-eof", hidden=True, help="End with whoever holds stdin.")] = False,
 ) -> None:
     """Work until SIGINT or SIGTERM, finish the chore in hand and end with 0."""
-    from hub.parts import open_parts
     from hub.runtime import logs
     from hub.worker import Worker
 
+    _end_at_a_signal()
     settings = common.settings()
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     if until_eof:
         threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
     logs.configure(settings.log_level)
-    with open_parts(settings) as parts:
+    with _opened(settings) as parts:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
         common.say_of_rights(settings)
         gc.freeze()  # what was imported and built stays: it need not be looked through for garbage again and again
         Worker(parts, stop).run()
+
+
+def _end_at_a_signal() -> None:
+    """Until the process has its own handlers: being stopped during the start is no failure."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(int(Exit.DONE)))
+
+
+@contextmanager
+def _opened(settings: "Settings", *, patient: bool = True) -> "Iterator[Parts]":
+    """The parts of a process that starts; retries while the database server is unavailable or the connection is lost.
+
+    Raises DatabaseUnavailable when HUB_DATABASE_CONNECT_S has passed, and at once what waiting does not cure.
+    """
+    from hub.db.database import DatabaseUnavailable, WrongDatabase
+    from hub.db.schema import WrongSchema
+    from hub.parts import open_parts
+
+    until = time.monotonic() + (0.0 if settings.database_url is None else settings.database_connect_s)
+    pause = FIRST_PAUSE_S
+    with ExitStack() as stack:
+        while True:
+            try:
+                parts = stack.enter_context(open_parts(settings, patient=patient))
+                break
+            except (WrongDatabase, WrongSchema):
+                raise
+            except DatabaseUnavailable:
+                if time.monotonic() + pause > until:
+                    raise
+            time.sleep(pause)
+            pause = min(MAX_PAUSE_S, pause * 2)
+        yield parts
 
 
 def _watch_parent(stop: threading.Event) -> None:

@@ -30,7 +30,9 @@ WHOLE_DAY = timedelta(days=1)
 
 
 def key_of(city: City, number: int = 0) -> Key:
-    home, certificate = certificates.walk(city.parts.database.reader, (-1, -1), number + 1)[number]
+    """Of a certificate by its place in the order of issue: the first ones have never been corrected."""
+    order = "SELECT home, certificate FROM certificates ORDER BY certificate"
+    home, certificate = city.parts.database.reader.all(order)[number]
     return Key(home, certificate, 1)
 
 
@@ -95,7 +97,7 @@ def step(name):
     if name == "written":
         os.kill(os.getpid(), 9)
 with open_parts(Settings(data_dir=Path(sys.argv[1])), at_step=step) as parts:
-    home, certificate = certificates.walk(parts.database.reader, (-1, -1), 1)[0]
+    home, certificate = parts.database.reader.one("SELECT home, certificate FROM certificates ORDER BY certificate")
     parts.rendition.of_version(certificates.by_key(parts.database.reader, parts.vault, home, certificate, 1))
 """
 
@@ -140,7 +142,10 @@ DAMAGES = {
     "gone": (lambda path: path.unlink(), "file is gone"),
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:-1]), "does not open"),
     "emptied": (lambda path: path.write_bytes(b""), "does not open"),
-    "a bit": (lambda path: path.write_bytes(path.read_bytes()[:-1] + b"\0"), "does not open"),
+    "a bit": (
+        lambda path: path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1])),
+        "does not open",
+    ),
 }
 
 

@@ -271,7 +271,7 @@ def test_home_never_changes_and_holdings_follow_the_holders(town: Town) -> None:
 def test_the_name_of_a_body_is_kept_for_the_directory_and_no_persons(town: Town) -> None:
     town.issue("T-1", grant("S-1", ANNA, t.firm(1, "甲商号"), type_code=t.LICENCE), matter_code=t.REGISTER)
     town.issue("T-2", grant("S-2", ANNA, type_code=t.LICENCE), matter_code=t.REGISTER)
-    assert [row["organisation"] for row in town.rows("certificates")] == ["甲商号", None]
+    assert {row["organisation"] for row in town.rows("certificates")} == {"甲商号", None}
 
 
 def test_a_public_address_that_changes_stays_in_what_was_signed(town: Town) -> None:

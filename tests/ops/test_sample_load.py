@@ -146,7 +146,7 @@ def everything(city: City) -> dict[str, Any]:
     files = {str(p): p.read_bytes() for p in sorted((city.folder / "sample").rglob("*")) if p.is_file()}
     tables = ("cases", "pushes", "acts", "versions", "clients", "client_keys", "clerks", "audit", "parties")
     reader = city.parts.database.reader
-    return files | {t: [tuple(row) for row in reader.all(f"SELECT * FROM {t}")] for t in tables}
+    return files | {t: sorted(tuple(row) for row in reader.all(f"SELECT * FROM {t}")) for t in tables}
 
 
 def test_a_load_that_is_interrupted_again_and_again_goes_on(settings: Settings, template: Path) -> None:

@@ -59,6 +59,7 @@ def as_user(settings: Settings, user: str) -> Settings:
 
 def hub(folder: Path, url: str, *words: str, **more: str) -> tuple[int, str]:
     environment = {"PATH": os.environ["PATH"], "HUB_DATA_DIR": str(folder), "HUB_DATABASE_URL": url, **more}
+    environment.setdefault("HUB_DATABASE_CONNECT_S", "1")  # so long a start waits for a server that is away
     done = subprocess.run(
         [sys.executable, "-m", "hub", *words], env=environment, capture_output=True, text=True, timeout=60, check=False
     )

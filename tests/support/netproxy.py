@@ -51,19 +51,23 @@ class Proxy:
     def pass_(self) -> None:
         """Forward everything at once; what a black hole held back arrives now, as TCP would have it."""
         self._set(flows=True, delay_s=0.0)
+        self._listen()
 
     def delay(self, seconds: float) -> None:
         """Every piece arrives so much later, in both directions."""
         self._set(flows=True, delay_s=seconds)
+        self._listen()
 
     def blackhole(self) -> None:
         """Connections are accepted and nothing goes through, in neither direction, until the mode changes."""
         self._set(flows=False, delay_s=0.0)
+        self._listen()
 
     def refuse(self) -> None:
         """As if the program were gone: connections that stand are cut, new ones refused."""
-        self._set(flows=True, delay_s=0.0, listens=False)
+        self._stop_listening()
         self._cut_all()
+        self._set(flows=True, delay_s=0.0)
 
     def cut(self, after: int = 0, *, every: bool = False) -> None:
         """Reset the connections: at once, or as soon as one has carried `after` more bytes of answers.
@@ -72,14 +76,22 @@ class Proxy:
         connection is reset after its own `after` bytes until the mode changes; otherwise it happens once, to all of
         them, and later connections pass.
         """
+        at_once = after == 0 and not every
+        if at_once:
+            self._cut_all()  # first of all: what a black hole held back must not slip through
         self._set(flows=True, delay_s=0.0)
-        if after == 0 and not every:
-            self._cut_all()
+        self._listen()
+        if at_once:
             return
         with self._changed:
             for link in self._links:
                 link.answered = 0
             self._cut_after, self._cut_every = after, every
+
+    @property
+    def is_to_cut(self) -> bool:
+        """Whether a cut after some bytes of answers is still to come."""
+        return self._cut_after is not None
 
     def close(self) -> None:
         """End for good; the connections are cut."""
@@ -89,21 +101,22 @@ class Proxy:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _set(self, *, flows: bool, delay_s: float, listens: bool = True) -> None:
+    def _set(self, *, flows: bool, delay_s: float) -> None:
         with self._changed:
             self.flows, self.delay_s = flows, delay_s
             self._cut_after, self._cut_every = None, False
             self._changed.notify_all()
-        if listens and not self._closed:
-            self._listen()
-        elif self._listener is not None:
-            listener, self._listener = self._listener, None
-            with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept(), which close() would not
-            listener.close()
+
+    def _stop_listening(self) -> None:
+        if self._listener is None:
+            return
+        listener, self._listener = self._listener, None
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept(), which close() would not
+        listener.close()
 
     def _listen(self) -> None:
-        if self._listener is not None:
+        if self._listener is not None or self._closed:
             return
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -129,9 +142,10 @@ class Proxy:
             with self._changed:
                 self._links.add(link)
                 gone = listener is not self._listener  # refused meanwhile
-            link.start()
             if gone:
                 link.cut()
+            else:
+                link.start()
 
     def _cut_all(self) -> None:
         with self._changed:
@@ -223,6 +237,8 @@ class _Link:
             self._proxy.wait_until_flowing(self)
             time.sleep(max(0.0, read_at + self._proxy.delay_s - time.monotonic()))
             self._proxy.wait_until_flowing(self)
+            if self.dead:
+                return
             if not data:
                 self._end(sink)
                 return

@@ -226,7 +226,9 @@ class Town:
         return found
 
     def rows(self, table: str) -> list[Body]:
-        return [dict(row) for row in self.parts.database.reader.all(f"SELECT * FROM {table}")]
+        """In the order of their keys: a server gives them in any."""
+        keys = ", ".join(column.name for column in metadata.tables[table].primary_key)
+        return [dict(row) for row in self.parts.database.reader.all(f"SELECT * FROM {table} ORDER BY {keys}")]
 
     def counts(self) -> dict[str, int]:
         """How many rows every table has, but for blocks of numbers, which are taken and never given back."""
