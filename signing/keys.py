@@ -127,23 +127,6 @@ class PublicKey:
         }
 
 
-def public_key_from_jwk(jwk: object, purpose: Purpose) -> PublicKey:
-    """Read a published EC P-256 JWK for a purpose that the caller trusts its source to state; raises Malformed."""
-    if not isinstance(jwk, dict) or jwk.get("kty") != "EC" or jwk.get("crv") != "P-256" or "d" in jwk:
-        raise Malformed("key.jwk")
-    x, y, kid = jwk.get("x"), jwk.get("y"), jwk.get("kid")
-    if not (isinstance(x, str) and isinstance(y, str) and isinstance(kid, str)):
-        raise Malformed("key.jwk")
-    coordinates = [base64url.decode(value, "key.jwk") for value in (x, y)]
-    if any(len(value) != 32 for value in coordinates):
-        raise Malformed("key.jwk")
-    try:
-        public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + b"".join(coordinates))
-    except ValueError as error:
-        raise Malformed("key.jwk") from error
-    return PublicKey(kid=kid, purpose=purpose, spki=spki_of(public))
-
-
 class KeyFolder:
     """The private keys of one machine: a folder of files `{purpose}-{kid}.pem`, 0600, encrypted with one passphrase.
 

@@ -73,11 +73,6 @@ def leaf(
     )
 
 
-def leaf_hash(leaf_bytes: bytes) -> bytes:
-    """Return the Merkle leaf hash, SHA-256 of 0x00 and the leaf (RFC 6962 §2.1)."""
-    return hashlib.sha256(b"\x00" + leaf_bytes).digest()
-
-
 def salted(salt: bytes, content: str | bytes) -> bytes:
     """Return SHA-256 of the salt followed by the content (text as UTF-8): labels 3 and 4 of a leaf."""
     return hashlib.sha256(salt + (content.encode("utf-8") if isinstance(content, str) else content)).digest()

@@ -85,16 +85,6 @@ def indexes_of(version_keys: Iterable[int], number: int, key: bytes) -> list[int
     return found
 
 
-def version_key_of(number: int, index: int, key: bytes) -> int:
-    """Return the version that has this place: the inverse of index_of()."""
-    if not (0 <= index < ENTRIES and 0 <= number < LISTS):
-        raise Malformed("status.index")
-    high, low = index >> _LOW_BITS, index & 0x1FF
-    for turn in reversed(range(_ROUNDS)):
-        high, low = _turn(turn, number, high, low, key)
-    return number << INDEX_BITS | high << _LOW_BITS | low
-
-
 def build(values: Mapping[int, int]) -> str:
     """Return `lst` for a list of 2^17 entries; values: those that are not 0, by index."""
     return pack(values, bits=BITS, entries=ENTRIES)

@@ -218,24 +218,3 @@ def require_usable(database: Database) -> None:
     """Refuse to serve a database that this release cannot work on; raises WrongSchema."""
     if not works_on(database.revision()):
         require(database)
-
-
-def differences(place: "Path | Address") -> list[object]:
-    """What the migrated database and `tables.py` differ in; a test wants none."""
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
-
-    from hub.db.tables import metadata
-
-    with _connection(place) as connection:
-        return list(compare_metadata(MigrationContext.configure(connection), metadata))
-
-
-def new_revision(place: "Path | Address", message: str) -> None:
-    """Write a migration from the difference between the database and `tables.py`; to be read before use."""
-    from alembic import command
-
-    number = _numbers(HEAD)[0]
-    name = f"{number + 1:04}_{number:04}"
-    with _connection(place) as connection:
-        command.revision(_config(connection), message=message, autogenerate=True, rev_id=name)

@@ -14,16 +14,6 @@ from hub.domain.values import Value
 MAX_CERTIFICATES = 50
 MAX_CASE_NUMBER = 64
 _PUNCTUATION = frozenset("-._~()〔〕")
-RELATIONS = (
-    "legal_representative",
-    "spouse",
-    "parent",
-    "child",
-    "owner",
-    "employee",
-    "former_id",
-    "other",
-)
 
 
 class Decision(StrEnum):

@@ -164,11 +164,6 @@ class Vault:
         return int.from_bytes(sealed[1:5], "big")
 
     @property
-    def sealing_key(self) -> int:
-        """The number of the key that seals new rows."""
-        return self._now.sealing
-
-    @property
     def reading_key(self) -> int:
         """The number of the blind key that was active when the keys were read: where a search begins."""
         return self._now.blind_read

@@ -12,9 +12,10 @@ from hub.domain.certificate import State
 from hub.store import certificates
 from hub.store import keys as key_store
 from signing import credential, status
-from signing.keys import Purpose, public_key_from_jwk
+from signing.keys import Purpose
 from tests.judges import judge_credentials, judge_digits
 from tests.support.city import ACCOUNTS, URL, City, open_copy
+from tests.support.published_keys import public_key_of
 from tests.support.serving import served
 from tests.support.stranger import personal, versions
 
@@ -46,7 +47,7 @@ def test_every_public_key_of_the_published_purposes(city, client):
     recorded = {key.public.kid: key.public for key in city.parts.keyring.all()}
     assert {key["purpose"] for key in keys} == {"credential", "status", "access_token", "ledger"}
     for key in keys:
-        assert public_key_from_jwk(key, Purpose(key["purpose"])).spki == recorded[key["kid"]].spki
+        assert public_key_of(key, Purpose(key["purpose"])).spki == recorded[key["kid"]].spki
         assert set(key) == {"kty", "crv", "x", "y", "kid", "use", "alg", "purpose"}
     missing = {kid for kid in recorded if kid not in {key["kid"] for key in keys}}
     assert {recorded[kid].purpose for kid in missing} == {Purpose.DOCUMENT, Purpose.ROOT, Purpose.ISSUING}

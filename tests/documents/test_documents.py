@@ -23,7 +23,7 @@ from hub.store import certificates, documents
 from hub.store.documents import DocumentDamaged, Documents, Key, Kind
 from hub.vault import KeyPurpose, KeyState
 from tests.support import engines
-from tests.support.city import City
+from tests.support.city import City, sealing_key
 
 CONTENT = b"%PDF-1.7 " + os.urandom(60_000)
 WHOLE_DAY = timedelta(days=1)
@@ -68,7 +68,7 @@ def test_the_file_is_sealed_named_at_random_and_nobody_elses(city: City) -> None
     assert CONTENT[9:200] not in sealed
     assert len(sealed) == len(CONTENT) + 33
     (row,) = city.parts.database.reader.all("SELECT key_number FROM documents")
-    assert row["key_number"] == city.parts.vault.key_number(sealed) == city.parts.vault.sealing_key
+    assert row["key_number"] == city.parts.vault.key_number(sealed) == sealing_key(city.parts)
 
 
 def test_of_many_at_once_one_wins_and_all_are_given_its_bytes(city: City) -> None:
@@ -289,7 +289,7 @@ def all_read(city: City, made: dict[Key, bytes]) -> bool:
 
 def test_files_are_sealed_anew_when_the_seal_key_changes(city: City) -> None:
     made = kept(city, 30)
-    old = city.parts.vault.sealing_key
+    old = sealing_key(city.parts)
     before = {path.name for path in files(city)}
     new = city.parts.rotation.begin(KeyPurpose.SEAL)
     assert all_read(city, made)
@@ -307,7 +307,7 @@ def test_files_are_sealed_anew_when_the_seal_key_changes(city: City) -> None:
 
 def test_a_key_that_a_damaged_file_needs_is_not_spent(city: City) -> None:
     kept(city, 3)
-    old = city.parts.vault.sealing_key
+    old = sealing_key(city.parts)
     files(city)[0].write_bytes(b"damaged")
     city.parts.rotation.begin(KeyPurpose.SEAL)
     list(city.parts.rotation.run())

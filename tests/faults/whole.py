@@ -11,7 +11,6 @@ from typing import Any
 
 from hub.backup import Place
 from hub.db import engines as store_engines
-from hub.db import schema
 from hub.ops.check import check
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
@@ -30,6 +29,7 @@ from tests.faults.sweeps import around_commits, noted, settled
 from tests.faults.trial import Trial
 from tests.store.test_moving import rows_in_file
 from tests.support import engines as data_engines
+from tests.support import migrations
 from tests.support.copies import rows_of
 
 SPREAD = 8
@@ -81,7 +81,7 @@ class Init(Beginning):
 
     def is_whole(self) -> None:
         settings = settings_of(self.data)
-        assert schema.differences(store_engines.place_of(settings)) == []
+        assert migrations.differences(store_engines.place_of(settings)) == []
         with open_parts(settings) as parts:
             active = [key.public.purpose for key in parts.keyring.all() if key.state is SigningState.ACTIVE]
             assert sorted(active) == sorted(Purpose(purpose) for purpose in Purpose if purpose is not Purpose.DOCUMENT)

@@ -1,6 +1,5 @@
 """Ledger leaves beyond the vectors."""
 
-import hashlib
 from datetime import date
 from typing import Any
 
@@ -35,7 +34,6 @@ def test_round_trip(kind: ledger_leaf.Kind, salt: bytes, effective_on: date, rec
         kind, ledger_leaf.salted(salt, "id"), ledger_leaf.salted(salt, b"credential"), effective_on, recorded, revision
     )
     assert len(data) < 110
-    assert ledger_leaf.leaf_hash(data) == hashlib.sha256(b"\0" + data).digest()
 
 
 def test_the_salt_hides_what_is_inside() -> None:

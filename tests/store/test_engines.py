@@ -19,7 +19,7 @@ from hub.db.tables import metadata
 from hub.settings import Settings
 from hub.store import ledger
 from tests.support import engines as e
-from tests.support import postgres
+from tests.support import migrations, postgres
 
 ENTRY = {"home": 7, "certificate": 1, "kind": 1, "leaf": b"leaf"}
 PATIENCE_S = 20.0
@@ -60,7 +60,7 @@ def is_sqlite(settings: Settings) -> bool:
 
 
 def test_the_migrated_tables_are_those_of_the_schema(settings: Settings) -> None:
-    assert schema.differences(engines.place_of(settings)) == []
+    assert migrations.differences(engines.place_of(settings)) == []
     assert schema.head() == schema.HEAD
 
 

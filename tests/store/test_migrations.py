@@ -30,6 +30,7 @@ from tests.store.test_postgres_loss import HUB, Service, body, children, is_read
 from tests.support import city as c
 from tests.support import engines, later_release, postgres
 from tests.support.later_release import COLUMN, INCOMPATIBLE, INDEX
+from tests.support.migrations import new_migration
 
 __all__ = ["service"]
 BEFORE = schema.HEAD
@@ -107,7 +108,7 @@ def test_every_migration_is_named_by_its_number_and_who_works_beside_it() -> Non
 def test_a_new_migration_is_named_so(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(schema._MIGRATIONS, tmp_path / "migrations")
     monkeypatch.setattr(schema, "_MIGRATIONS", tmp_path / "migrations")
-    schema.new_revision(store_engines.place_of(settings), "nothing new")
+    new_migration(store_engines.place_of(settings), "nothing new")
     made = (tmp_path / "migrations" / "versions" / "0002_0001_nothing_new.py").read_text(encoding="utf-8")
     assert "revision = '0002_0001'" in made
     assert "op." not in made.partition("def upgrade")[2], "the tables are what the migrations make"

@@ -168,6 +168,11 @@ def load_city(folder: Path, engine: str = engines.SQLITE) -> None:
     engines.also(_loaded(engine), folder)
 
 
+def sealing_key(parts: Parts) -> int:
+    """The number of the data key that seals new rows."""
+    return parts.vault.key_number(parts.vault.seal("parties", "0", b""))
+
+
 @contextmanager
 def open_copy(template: Path, folder: Path, **settings: Any) -> Iterator[City]:
     """A city of one's own."""

@@ -1,5 +1,6 @@
 """Identifiers, codes, status lists and ledger leaves."""
 
+import hashlib
 import zlib
 from datetime import date
 from typing import Any
@@ -18,6 +19,11 @@ LISTED = {0: 1, 1: 2, 2: 3, 3: 0, 4711: 1, 131_071: 3}
 IAT = 1_767_225_600
 INDEX_KEY = bytes(range(32))
 SALT = bytes(range(16))
+
+
+def _leaf_hash(data: bytes) -> str:
+    """SHA-256 of 0x00 and the leaf, in hex (RFC 6962 section 2.1)."""
+    return hashlib.sha256(b"\0" + data).hexdigest()
 
 
 def identifiers() -> dict[str, Any]:
@@ -150,7 +156,7 @@ def leaves() -> dict[str, Any]:
             "recorded_at_us": recorded_at_us,
             "revision": revision,
             "leaf": data.hex(),
-            "leaf_hash": ledger_leaf.leaf_hash(data).hex(),
+            "leaf_hash": _leaf_hash(data),
         }
 
     good = [
@@ -181,5 +187,5 @@ def leaves() -> dict[str, Any]:
     return {
         "good": good,
         "bad": [{"name": name, "leaf": data, "refused": problem} for name, (data, problem) in bad.items()],
-        "empty_leaf_hash": ledger_leaf.leaf_hash(b"").hex(),
+        "empty_leaf_hash": _leaf_hash(b""),
     }
