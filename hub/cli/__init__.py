@@ -4,7 +4,6 @@ Data goes to stdout, progress and messages to stderr. Exit codes stand in `hub.c
 """
 
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -32,6 +31,8 @@ def build() -> typer.Typer:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         common.emit(f"hub {version('certificate-hub')}")
         raise typer.Exit
 
