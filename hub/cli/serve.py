@@ -1,5 +1,6 @@
 """`hub serve` and `hub work`: the service and its background worker, which `serve` starts on the embedded database."""
 
+import errno
 import gc
 import os
 import signal
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 STOP_S = 10.0
 FIRST_PAUSE_S = 0.1
 MAX_PAUSE_S = 1.0
+RELEASE_S = 10.0
+"""How long a start waits for the address: API processes of a `hub serve` that was killed may not have let go of it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -77,7 +80,7 @@ def _serve_server(settings: "Settings", host: str, port: int, workers: int) -> N
     """One process, or so many that share a socket, on a database server; `hub work` runs by itself."""
     from hub.runtime import logs
 
-    with bound(host, port) as sock:
+    with bound(host, port, RELEASE_S) as sock:
         logs.configure(settings.log_level)
         with _opened(settings, patient=False) as parts:
             common.say_of_rights(settings)
@@ -116,10 +119,10 @@ def _look_after(sock: socket.socket, workers: int) -> None:
 
 def _serve_for_parent(settings: "Settings", number: int) -> None:
     """One of several processes, on a socket that the parent has bound; it ends with the parent."""
+    threading.Thread(target=_stop_without_parent, daemon=True).start()
     from hub.runtime import logs
     from hub.server import run
 
-    threading.Thread(target=_stop_without_parent, daemon=True).start()
     with socket.socket(fileno=number) as sock:
         logs.configure(settings.log_level)
         with _opened(settings, patient=False) as parts:
@@ -198,22 +201,24 @@ def _watch_parent(stop: threading.Event) -> None:
 
 
 @contextmanager
-def bound(host: str, port: int) -> Iterator[socket.socket]:
-    """The socket to serve on, bound before anything is built; ends the command when the address is taken."""
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
+def bound(host: str, port: int, wait_s: float = 0.0) -> Iterator[socket.socket]:
+    """The socket to serve on, bound before anything is built; ends the command when the address stays taken."""
+    until = time.monotonic() + wait_s
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind((host, port))
-        except OSError as error:
-            raise Stop(
-                Exit.CONFIGURATION,
-                f"不能在 {host}:{port} 上监听,端口可能已被占用。",
-                f"Cannot listen there: {error.strerror}.",
-            ) from None
+        while True:
+            try:
+                sock.bind((host, port))
+                break
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() > until:
+                    raise Stop(
+                        Exit.CONFIGURATION,
+                        f"不能在 {host}:{port} 上监听，端口可能已被占用。",
+                        f"Cannot listen there: {error.strerror}.",
+                    ) from None
+            time.sleep(FIRST_PAUSE_S)
         yield sock
-    finally:
-        sock.close()
 
 
 @contextmanager

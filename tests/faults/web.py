@@ -96,9 +96,14 @@ class Web:
             with suppress(httpx.TransportError):
                 if httpx.get(f"{self.address}/livez", timeout=2, trust_env=False).status_code == 200:
                     return
-            assert self._service.poll() is None, "hub serve has ended"
+            assert self._service.poll() is None, f"hub serve has ended: {self._said()}"
             assert time.monotonic() < deadline, "hub serve does not answer"
             time.sleep(0.05)
+
+    def _said(self) -> str:
+        """Its exit code, and what it has said to people."""
+        lines = Path(self._log.name).read_text(encoding="utf-8").splitlines()
+        return f"{self._service.returncode}, {[line for line in lines if not line.startswith('{')][-3:]}"
 
     def _kill_one(self) -> None:
         found = children(self._service.pid)

@@ -5,6 +5,7 @@ Transient faults must not end with exit code 4: after that no supervisor starts 
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -145,7 +146,9 @@ def test_what_a_server_says_that_lets_nobody_in(place: Place, monkeypatch: pytes
 
 
 @contextmanager
-def starting(place: Place, tmp_path: Path, command: str, **more: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+def starting(
+    place: Place, tmp_path: Path, command: str, *, port: str = "0", **more: str
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     settings = place.through_proxy()
     environment = {
         "PATH": os.environ["PATH"],
@@ -153,9 +156,9 @@ def starting(place: Place, tmp_path: Path, command: str, **more: str) -> Iterato
         "HUB_DATABASE_URL": str(settings.database_url),
         **more,
     }
-    log = tmp_path / "log"
+    log = tmp_path / f"{command}.log"
     with log.open("wb") as sink:
-        words = [sys.executable, "-m", "hub", *COMMANDS[command]]
+        words = [sys.executable, "-m", "hub", *(port if word == "0" else word for word in COMMANDS[command])]
         process = subprocess.Popen(words, env=environment, stderr=sink, process_group=0)
     try:
         yield process, log
@@ -214,6 +217,17 @@ def test_a_server_that_stays_away_ends_the_start_with_one_sentence(place: Place,
     said = log.read_text()
     assert said.count("\n") == 1, said
     assert "cannot be reached" in said
+
+
+def test_a_start_waits_for_whoever_still_has_its_address(place: Place, tmp_path: Path) -> None:
+    """As API processes do whose parent was killed, until they notice."""
+    with socket.create_server(("127.0.0.1", 0)) as former:
+        port = str(former.getsockname()[1])
+        with starting(place, tmp_path, "serve", port=port) as (process, log):
+            time.sleep(3)
+            assert process.poll() is None, log.read_text()
+            former.close()
+            ends_well("serve", process, log)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
