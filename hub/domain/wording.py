@@ -15,9 +15,7 @@ from hub.domain.values import Cell, Value
 
 @dataclass(frozen=True, slots=True)
 class TableWords:
-    """A table as text; columns: labels in Chinese and English. Rows have one text per column, "" for a missing
-    value.
-    """
+    """A table as text; columns: labels in Chinese and English. Rows have one text per column, "" for missing values."""
 
     columns: tuple[tuple[str, str], ...]
     rows: tuple[tuple[str, ...], ...]
