@@ -88,9 +88,7 @@ def metadata(objects: Objects, description: Description) -> bytes:
 
 
 def attachment(objects: Objects, credential: str, made_at: datetime) -> bytes:
-    """Store the credential as an associated file, the data behind the visible content; return the catalogue's
-    entries.
-    """
+    """Store the credential as an associated file, the data behind the visible content; return its catalogue entries."""
     data = credential.encode("ascii")
     file = objects.stream(
         b"/Type/EmbeddedFile/Subtype%b/Params<</Size %d/ModDate %b>>"
