@@ -1,3 +1,3 @@
-"""The certificate hub: steps, rules, storage, HTTP and command line around `signing` and `indexer`."""
+"""The certificate hub: services, rules, storage, HTTP API and command line around `signing` and `indexer`."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The web application: every endpoint in its frame, inside a shell that counts, logs and catches the unexpected."""
+"""The web application: every endpoint, inside a middleware that counts, logs and handles exceptions."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -42,14 +42,14 @@ _log = logs.get("http")
 
 
 class Shell:
-    """Outside of everything: request id, one log line and one count a request, and the last resort for faults."""
+    """Outermost middleware: request id, one log line and one count per request, and the last exception handler."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; HEAD is a GET whose body the server leaves out."""
+        """Handle one request; HEAD is a GET whose body the server drops."""
         if scope["type"] != "http":
             return
         started = time.perf_counter()
@@ -57,7 +57,7 @@ class Shell:
         inner = {**scope, KEY: current, "method": "GET" if current.method == "HEAD" else current.method}
         try:
             await self._app(inner, receive, send)
-        except Exception as error:  # noqa: BLE001 (the edge: every fault becomes an answer and a line in the log)
+        except Exception as error:  # noqa: BLE001 (outermost: every exception becomes a reply and a log line)
             _log.error("fault", request_id=current.request_id, route=current.route, **logs.where(error))
             if not current.status:
                 await send_reply(problems.reply(Refusal("internal"), current), current, receive, send)
@@ -81,7 +81,7 @@ class Shell:
 
 
 class _Refused:
-    """What no endpoint answers: 404 and 405, as problems."""
+    """Replies for unmatched requests: 404 and 405, as problem documents."""
 
     def __init__(self, refusal: Refusal, allow: str = "") -> None:
         self._refusal = refusal
@@ -96,12 +96,12 @@ class _Refused:
 
 
 def create_app(parts: Parts) -> FastAPI:
-    """The hub's application on these parts."""
+    """The hub's application with these parts."""
     return build(parts, [module.routes for module in _MODULES])
 
 
 def build(parts: Parts, declared: Sequence[Routes]) -> FastAPI:
-    """An application of these routes and the operator's; `app.state.endpoints` lists everything that it answers."""
+    """An application with these routes and the operator's; `app.state.endpoints` lists all its endpoints."""
     lanes = open_lanes(parts.settings)
     rooms = Rooms(parts.settings)
     metrics = Metrics(lambda: gauges(parts, lanes))
@@ -126,7 +126,7 @@ def build(parts: Parts, declared: Sequence[Routes]) -> FastAPI:
 
 
 async def _unanswered(request: Request, error: Exception) -> Any:
-    """Starlette's own refusals; `Allow` names every method that the address has."""
+    """Replaces Starlette's own 404 and 405; `Allow` lists every method of the path."""
     if not (isinstance(error, HTTPException) and error.status_code == 405):
         return _Refused(Refusal("page.not_found"))
     return _Refused(Refusal("method.not_allowed"), ", ".join(_allowed(request.app.routes, request.scope["path"])))

@@ -1,4 +1,4 @@
-"""Suspend, restore, revoke. One act, one commit; every form shows it from then on, because states are computed."""
+"""Suspend, restore, revoke. One act, one commit; every view reflects it at once, because states are computed."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -39,7 +39,7 @@ _KINDS = {ActKind.SUSPENDED: SUSPENSION_KINDS, ActKind.REVOKED: REVOCATION_KINDS
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What an act left: the state of the version that was named, and the act as it stands on record."""
+    """The result of an act: the state of the version that the caller named, and the act as recorded."""
 
     identifier: str
     state: State
@@ -59,9 +59,9 @@ class _Wanted:
 class Lifecycle:
     """Changes of standing. All methods raise the same refusals.
 
-    `certificate.not_found`; `perm.not_issuer`; `certificate.move` where the state does not allow it; `schema.invalid`
-    for an unknown kind; `date.future` and `date.order` for an effective date after today or before the issue. The same
-    act again, when it is the last that happened, is answered as the first time.
+    `certificate.not_found`; `perm.not_issuer`; `certificate.move` if the state does not allow it; `schema.invalid` for
+    an unknown kind; `date.future` and `date.order` for an effective date after today or before the date of issue.
+    Repeating the last act is idempotent: it returns the same answer.
     """
 
     def __init__(self, *, database: Database, vault: Vault, clock: Clock, ids: Ids, audit: Audit) -> None:
@@ -82,7 +82,7 @@ class Lifecycle:
         document_number: str | None = None,
         effective_on: date | None = None,
     ) -> Moved:
-        """Out of force for a while: `withheld` 暂扣, `lost` 挂失, `under_change`, `other`."""
+        """Suspend temporarily: `withheld` 暂扣, `lost` 挂失, `under_change`, `other`."""
         grounds = _grounds(reason, legal_basis, document_number)
         return self._do(caller, identifier, _Wanted(ActKind.SUSPENDED, kind, effective_on, grounds))
 
@@ -97,7 +97,7 @@ class Lifecycle:
         document_number: str | None = None,
         effective_on: date | None = None,
     ) -> Moved:
-        """In force again; `kind`, where it is given, must be that of the suspension that ends."""
+        """End a suspension; `kind`, if given, must be that of the suspension."""
         grounds = _grounds(reason, legal_basis, document_number)
         return self._do(caller, identifier, _Wanted(ActKind.RESTORED, kind, effective_on, grounds))
 
@@ -112,7 +112,7 @@ class Lifecycle:
         document_number: str | None = None,
         effective_on: date | None = None,
     ) -> Moved:
-        """Ended for good: `penalty` 吊销, `rescinded` 撤销, `cancelled` 注销, `withdrawn` 撤回."""
+        """End permanently: `penalty` 吊销, `rescinded` 撤销, `cancelled` 注销, `withdrawn` 撤回."""
         grounds = _grounds(reason, legal_basis, document_number)
         return self._do(caller, identifier, _Wanted(ActKind.REVOKED, kind, effective_on, grounds))
 
@@ -152,7 +152,7 @@ class Lifecycle:
         return Moved(named.identifier, after, act.subkind, effective_on, act.recorded_at)
 
     def _find(self, reader: Reader, identifier: str, record: AuditEntry) -> tuple[Version, Version]:
-        """(the version that was named, the certificate's current one)."""
+        """(the version that the caller named, the certificate's current version)."""
         try:
             identifiers.parse(identifier)
         except Malformed:
@@ -170,7 +170,7 @@ class Lifecycle:
             raise Refusal("date.order", "生效日期早于颁发日期", pointer="/effective_on")
         if named.state(today) is State.SUPERSEDED:
             raise Refusal("certificate.move", "该版本已被更正或换发,请对现行版本操作")
-        # What was suspended when its renewal was made stays so until that begins, and may be restored before.
+        # A version suspended before its renewal stays suspended until that takes effect; until then it may be restored.
         if not may_move(named.standing, _STANDINGS[wanted.kind], named.dates, today):
             raise Refusal("certificate.move")
         if wanted.kind is ActKind.RESTORED and wanted.subkind is not None:
@@ -189,6 +189,6 @@ def _grounds(reason: str, legal_basis: str, document_number: str | None) -> dict
 
 
 def _is_same(act: RecordedAct, wanted: _Wanted) -> bool:
-    wanted_day = wanted.effective_on or day_of(act.recorded_at)  # said again tomorrow, no day still means that day
+    wanted_day = wanted.effective_on or day_of(act.recorded_at)  # no day means that day, even in a later retry
     said = (wanted.kind, wanted.subkind, wanted.grounds, wanted_day)
     return (act.kind, act.subkind, dict(act.grounds), act.effective_on) == said

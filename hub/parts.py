@@ -1,4 +1,4 @@
-"""The one place that builds everything; the web app, the worker, the commands and the tests all call it."""
+"""The composition root: builds all services, for the web app, the worker, the commands and the tests."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,7 +44,7 @@ from signing.pdf.check.checking import Checkers
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that runs, built once a process and shared by its threads."""
+    """All services, built once per process and shared by its threads."""
 
     settings: Settings
     clock: Clock
@@ -76,18 +76,18 @@ class Parts:
 
 
 def keys_folder(settings: Settings) -> Path:
-    """Where the private signing keys lie, encrypted."""
+    """The folder of the private signing keys, which are encrypted."""
     return settings.data_dir / "keys"
 
 
 def documents_folder(settings: Settings) -> Path:
-    """Where the PDFs lie, sealed; a backup of the database needs them beside it."""
+    """The folder of the PDFs, which are sealed; a backup of the database needs it too."""
     return settings.data_dir / "documents"
 
 
 def restore_into(settings: Settings, at_step: Callable[[str], None] = lambda _: None) -> Restore:
-    """What puts a backup back where these settings say; nothing needs to be there, but for the master key, and on a
-    server an empty database. Raises WrongDatabase where the settings cannot be read as a place.
+    """The service that restores a backup to the place given by these settings. Nothing needs to exist but the master
+    key and, on a server, an empty database. Raises WrongDatabase for settings that name no valid place.
     """
     target = Target(
         data_dir=settings.data_dir,
@@ -100,7 +100,7 @@ def restore_into(settings: Settings, at_step: Callable[[str], None] = lambda _: 
 
 
 def require_whole(settings: Settings) -> None:
-    """Raise WrongDatabase where a restore or a move to a server was begun and has not come to its end."""
+    """Raise WrongDatabase if a restore, or a move to a server, was begun but not completed."""
     embedded = engines.embedded_path(settings)
     moved_marker.require_finished(embedded)
     if is_unfinished(settings.data_dir, embedded if engines.is_embedded(settings) else None):
@@ -118,11 +118,11 @@ def open_parts(
     at_step: Callable[[str], None] = lambda _: None,
     patient: bool = True,
 ) -> Iterator[Parts]:
-    """Build everything on an initialised data directory, and close it again.
+    """Build everything on an initialised data directory, and close it at the end.
 
-    at_step: told the name of each step of an issuance, for crash tests. patient: statements may take minutes, which a
-    server's may not. Raises schema.WrongSchema before `hub init` or `hub migrate`, VaultError for a missing or another
-    master key, WrongDatabase and DatabaseUnavailable, WrongServer for the directory's server.
+    at_step: called with the name of each step of an issuance, for crash tests. patient: statements may take minutes;
+    those of API requests may not. Raises schema.WrongSchema before `hub init` or `hub migrate`, VaultError for a
+    missing or wrong master key, WrongDatabase and DatabaseUnavailable, and WrongServer for the directory's server.
     """
     place = engines.place_of(settings, patient=patient)
     require_whole(settings)
@@ -139,7 +139,7 @@ def open_parts(
 
 @dataclass(frozen=True, slots=True)
 class _Ground:
-    """What the steps stand on."""
+    """What the services depend on."""
 
     settings: Settings
     clock: Clock

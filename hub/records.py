@@ -1,4 +1,4 @@
-"""Read one certificate in full, with its versions and history: for its own authority alone, and on record."""
+"""Read one certificate in full, with its versions and history: only for its own authority, and recorded."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -26,7 +26,7 @@ WRITE = "cases:write"
 class Certificate:
     """One version in full, all versions of its certificate, and every act on it, both oldest first.
 
-    public_url: the address that is printed in QR codes now.
+    public_url: the address that QR codes contain now.
     """
 
     version: Version
@@ -39,16 +39,16 @@ class Certificate:
 
     @property
     def state(self) -> State:
-        """What the version is today."""
+        """The state of the version today."""
         return self.version.state(self.today)
 
 
 class Records:
-    """Reads certificates for those who issued them.
+    """Reads certificates for the authority that issued them.
 
-    Entitled is a client that is or acts for the issuing authority and may manage certificates, or may write cases and
-    shares the source of the case that made this version. Everybody else is told `certificate.not_found`, as for an
-    identifier that does not exist. Every reading and every refusal is on record before it is returned.
+    The client must belong to or act for the issuing authority, and have the scope to manage certificates, or the scope
+    to write cases and the same source as the case that made this version. All other clients get
+    `certificate.not_found`, as for an unknown identifier. Every read and every refusal is recorded before it returns.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Records:
         self._rendition = rendition
 
     def read(self, caller: Caller, identifier: str) -> Certificate:
-        """The certificate of this version as it stands; raises `certificate.not_found`."""
+        """The certificate of this version; raises `certificate.not_found`."""
         record = AuditEntry("certificate.read", caller.client_id, request=caller.request)
         with self._audit.of(record), self._database.snapshot() as reader:
             version = self._version(caller, identifier, record)
@@ -92,7 +92,7 @@ class Records:
             return self._version(caller, identifier, record).credential
 
     def document(self, caller: Caller, identifier: str) -> tuple[Version, bytes]:
-        """The PDF of this version, made now where nobody has; raises `certificate.not_found`, and as Rendition does."""
+        """The PDF of this version, rendered now if necessary; raises `certificate.not_found`, and as Rendition does."""
         record = AuditEntry("certificate.document", caller.client_id, request=caller.request)
         with self._audit.of(record):
             version = self._version(caller, identifier, record)

@@ -1,4 +1,4 @@
-"""The web server of one process: uvicorn with uvloop and httptools on a socket that is already bound."""
+"""The HTTP server of one process: uvicorn with uvloop and httptools on a socket that is already bound."""
 
 import resource
 import signal
@@ -20,17 +20,17 @@ BACKLOG = 1024
 KEEP_ALIVE_S = 30
 DRAIN_S = 20
 READY_AFTER_S = 3.0
-"""What drawing a PDF needs is loaded before the first reader asks, but not while everything else starts."""
+"""Modules for drawing PDFs are loaded before the first request needs them, but not during startup."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _log = logs.get("server")
 
 
 class Server(uvicorn.Server):
-    """Ends by returning: the signal that stopped it was meant for it and is not raised again."""
+    """`run` returns after a signal: the signal was handled, so it is not raised again."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop at the first signal; at the second, stop waiting for requests too."""
+        """Shut down gracefully at the first signal; at the second, stop waiting for requests."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -47,7 +47,7 @@ class Server(uvicorn.Server):
 
 
 def configuration(app: FastAPI) -> uvicorn.Config:
-    """How uvicorn runs an application of ours: no log of its own, no belief in forwarded addresses, no WebSockets."""
+    """How uvicorn runs our applications: no logging of its own, no trust in forwarded addresses, no WebSockets."""
     return uvicorn.Config(
         app,
         http=Connection,
@@ -65,7 +65,7 @@ def configuration(app: FastAPI) -> uvicorn.Config:
 
 
 def run(parts: Parts, sock: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM; requests in hand are answered, for DRAIN_S at most."""
+    """Serve until SIGINT or SIGTERM; requests in progress are completed, within DRAIN_S."""
     _raise_file_limit()
     app = create_app(parts)
     loading = threading.Timer(READY_AFTER_S, parts.rendition.get_ready)
@@ -83,7 +83,7 @@ def run(parts: Parts, sock: socket.socket) -> None:
 
 
 def _raise_file_limit() -> None:
-    """Every connection is a file; the usual soft limit of 1,024 would end us before the connections do."""
+    """Every connection is a file descriptor; the usual soft limit of 1,024 would be reached before our own limits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = hard if hard != resource.RLIM_INFINITY else 65_536
     if soft != resource.RLIM_INFINITY and soft < wanted:

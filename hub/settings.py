@@ -1,6 +1,6 @@
-"""Every setting of the hub, from environment variables `HUB_*`; docs/settings.md has a line for each.
+"""All settings of the hub, from environment variables `HUB_*`; docs/settings.md documents each of them.
 
-A name that ends in `_FILE` is a path to a secret. Nothing here is read anywhere else from the environment.
+A name that ends in `_FILE` is a path to a secret. No other module reads these variables.
 """
 
 from collections.abc import Iterable
@@ -13,12 +13,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def _address(url: str) -> str:
-    """An origin with an optional path, without a trailing slash: what is printed in QR codes for decades."""
+    """Validate an origin with an optional path, and drop the trailing slash: QR codes contain it for decades."""
     trimmed = url.rstrip("/")
     try:
         found = urlsplit(trimmed)
         is_good = found.scheme in {"http", "https"} and bool(found.hostname) and found.port != 0
-    except ValueError:  # a port that is none, a bracket too many
+    except ValueError:  # an invalid port or IPv6 bracket
         is_good = False
     if not is_good or "@" in trimmed or any(c in trimmed for c in " #?\"'<>\\"):
         raise ValueError("must be an http or https address without query and fragment")
@@ -26,12 +26,12 @@ def _address(url: str) -> str:
 
 
 def _addresses(urls: str | None) -> str | None:
-    """Addresses of the nodes of one cluster, with commas between them."""
+    """Addresses of the nodes of one cluster, separated by commas."""
     return None if urls is None else ",".join(_address(url.strip()) for url in urls.split(","))
 
 
 class Settings(BaseSettings):
-    """What an operator may set. `_s` are seconds, `_bytes` bytes, `_a_day` distinct people a day in Asia/Shanghai."""
+    """The operator's settings. `_s` are seconds, `_bytes` bytes, `_a_day` distinct people a day in Asia/Shanghai."""
 
     model_config = SettingsConfigDict(
         env_prefix="HUB_", frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False
@@ -87,16 +87,16 @@ class Settings(BaseSettings):
 
     @property
     def writers(self) -> int:
-        """How many writing requests one process handles at once: SQLite has one writer, a server many."""
+        """How many writing requests one process handles at once: SQLite has one writer, PostgreSQL many."""
         return self.writes_at_once or (1 if self.database_url is None else 4)
 
     @property
     def master_key_path(self) -> Path:
-        """Where the master key lies: outside the data directory where the operator says so."""
+        """The path of the master key; outside the data directory if the operator sets it so."""
         return self.master_key_file or self.data_dir / "master.key"
 
 
 def unknown(names: Iterable[str]) -> list[str]:
-    """Those of some names in the environment that look like settings and are none: mostly a slip of the pen."""
+    """Environment variables that look like settings but are not: mostly typing errors."""
     known = {f"HUB_{name.upper()}" for name in Settings.model_fields}
     return sorted(name for name in names if name.upper().startswith("HUB_") and name.upper() not in known)

@@ -1,9 +1,9 @@
-"""The worker: finishes what a crash or an absent signer left half done, feeds the directory, renders, and keeps house.
+"""The worker: completes interrupted issuances, feeds the directory, renders documents, and does housekeeping.
 
-Three loops, each in a thread: what is new is in the directory in a moment, and a PDF in another, however long the other
-chores take.
+It has three loops, each in a thread: a change is in the directory within moments and rendered soon after, however long
+the other chores take.
 
-Safe to kill at any time and to run twice: whatever it does, the database decides who did it.
+Safe to kill at any time and to run twice: the database decides which worker did what.
 """
 
 import time
@@ -22,26 +22,27 @@ from signing.errors import KeyMissing
 
 IDLE_S = 1.0
 FEED_S = 0.05
-"""How often an idle worker looks for changes: two small reads."""
+"""How often an idle worker polls for changes: two small reads."""
 RENDER_S = 0.1
 RUSH = 30
-"""So many changes within `RUSH_S` are a mass issue: drawing and feeding then leave the machine to those who push."""
+"""More changes than this within `RUSH_S` are a mass issue: rendering and feeding then leave the CPU to the pushes."""
 RUSH_S = 1.0
 RUSH_REST = 4.0
-"""How long they rest in a rush, in times of what they took. Whoever wants a file at once makes it by asking, and a
-lookup reads what the directory has not yet; a search finds it half a second later."""
+"""How long they pause during a mass issue, as a multiple of the time they worked. A request for a file renders it at
+once, and lookups do not depend on the directory's position; a search finds a certificate half a second later.
+"""
 MAX_BACK_OFF_S = 30.0
 HOUSEKEEPING_S = 60.0
 BATCH = 50
 KEEP_DAYS = 1
-"""Yesterday's distinct people stay, for whoever asks at midnight."""
+"""Keep yesterday's count of distinct people, for requests around midnight."""
 
 _log = logs.get("worker")
 
 
 @dataclass(slots=True)
 class _Chore:
-    """Something to do every so often; after a fault it waits longer each time, without holding up the others."""
+    """A periodic task; after a failure it backs off exponentially, without delaying the others."""
 
     name: str
     every_s: float
@@ -50,13 +51,13 @@ class _Chore:
     failed: int = field(default=0)
     is_frequent: bool = False
     rest: Callable[[], float] = lambda: 0.0
-    """How long it rests after work, in times of what the work took."""
+    """How long it pauses after work, as a multiple of the time it worked."""
 
 
 def finish_due(parts: Parts, limit: int = BATCH, stop: Event | None = None) -> int:
-    """Finish cases whose intent is due, the longest waiting first; how many are finished now.
+    """Finish cases whose intent is due, the most overdue first; returns how many were finished.
 
-    One that fails in an unknown way must not stand before all others: it is logged and put off. stop: ends it early.
+    One that fails unexpectedly must not block the others: it is logged and postponed. stop: ends the loop early.
     """
     done = 0
     for source, case_number in intents.due(parts.database.reader, parts.clock.now(), limit):
@@ -73,7 +74,7 @@ def finish_due(parts: Parts, limit: int = BATCH, stop: Event | None = None) -> i
 
 
 class Worker:
-    """Does the chores until it is told to stop."""
+    """Runs the chores until it is stopped."""
 
     def __init__(self, parts: Parts, stop: Event) -> None:
         self._parts = parts
@@ -93,7 +94,7 @@ class Worker:
         self._came: deque[tuple[float, int]] = deque()
 
     def run(self) -> None:
-        """Work until `stop` is set; the chore in hand is finished first."""
+        """Work until `stop` is set; the current chore is finished first."""
         _log.info("started")
         beside = [
             Thread(target=self._loop, args=(chores,), name=chores[-1].name, daemon=True)
@@ -144,7 +145,7 @@ class Worker:
         return moved
 
     def _rest(self) -> float:
-        """Rests while changes come fast, so that a mass issue has the processor."""
+        """Pause during a mass issue, to leave the CPU to the pushes."""
         since = time.monotonic() - RUSH_S
         while self._came and self._came[0][0] < since:
             self._came.popleft()
@@ -154,11 +155,11 @@ class Worker:
         return finish_due(self._parts, stop=self._stop)
 
     def _reseal(self) -> int:
-        """One batch of a key rotation that was begun."""
+        """One batch of a key rotation that is in progress."""
         return int(self._parts.rotation.step())
 
     def _forget(self) -> int:
-        """What only mattered for a day or a few minutes."""
+        """Delete rows that matter only for a day or a few minutes."""
         parts = self._parts
         before = parts.clock.today() - timedelta(days=KEEP_DAYS)
         with parts.database.write() as writer:
@@ -167,7 +168,7 @@ class Worker:
         return 0
 
     def _sweep(self) -> int:
-        """Files of documents that were interrupted before their row; a part of the folder at a time."""
+        """Delete document files whose row was never written; a part of the folder at a time."""
         self._parts.documents.sweep(self._parts.clock.now())
         return 0
 

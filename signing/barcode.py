@@ -1,7 +1,7 @@
-"""QR symbols of our texts: error correction M, the address as bytes, the digits as numbers.
+"""QR symbols of our texts: error correction M, the address in byte mode, the digits in numeric mode.
 
-One fixed mask is used: choosing among all eight costs six times as much, and over digits that look random none is
-better. tests/signing/test_barcode.py reads a corpus back with two independent readers.
+One fixed mask is used: choosing among all eight costs six times as much, and for digits that look random none is
+better. tests/signing/test_barcode.py decodes a corpus with two independent readers.
 """
 
 from html import escape
@@ -24,8 +24,8 @@ _RESET = "\x1b[0m"
 def matrix(text: str) -> list[list[bool]]:
     """Return the modules row by row, True for dark, without a quiet zone.
 
-    text: printable ASCII, at most MAX_TEXT characters; what follows the last `#`, if digits, is packed as numbers.
-    Raises Malformed for other texts and for those that no symbol holds.
+    text: printable ASCII, at most MAX_TEXT characters; the part after the last `#`, if it is digits, is encoded in
+    numeric mode. Raises Malformed for other texts and for those that exceed the largest symbol.
     """
     if not text or len(text) > MAX_TEXT or not (text.isascii() and text.isprintable()):
         raise Malformed("barcode.text")
@@ -44,10 +44,10 @@ def matrix(text: str) -> list[list[bool]]:
 
 
 def terminal(text: str, *, colours: bool = False) -> str:
-    """Return lines of half blocks, two rows of modules a line, quiet zone included, each line ending in a newline.
+    """Return lines of half blocks, two rows of modules per line, quiet zone included, each line ending in a newline.
 
-    colours: set black on white by ANSI sequences, readable on any terminal that knows 256 colours. Without them the
-    light modules are drawn, which is right on a dark terminal; phones read the negative of a light one as well.
+    colours: set black on white by ANSI sequences, readable on any terminal with 256 colours. Without them, light
+    modules are drawn, which is right on a dark terminal; phones can also read the negative on a light one.
     """
     rows = _with_quiet_zone(matrix(text))
     if len(rows) % 2:
@@ -60,7 +60,7 @@ def terminal(text: str, *, colours: bool = False) -> str:
 
 
 def svg(text: str, *, label: str = "QR") -> str:
-    """Return an SVG drawing, one unit a module, quiet zone included; label: what a screen reader says."""
+    """Return an SVG drawing, one unit per module, quiet zone included; label: the text for screen readers."""
     rows = _with_quiet_zone(matrix(text))
     size = len(rows)
     path = "".join(f"M{x} {y}h{length}v1h-{length}z" for y, row in enumerate(rows) for x, length in _runs(row))

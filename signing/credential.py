@@ -1,8 +1,8 @@
-"""The credential of a certificate's version: an SD-JWT VC (RFC 9901, typ dc+sd-jwt), ES256, made and read by hand.
+"""The credential of a certificate's version: an SD-JWT VC (RFC 9901, typ dc+sd-jwt), ES256, encoded and decoded here.
 
-Invariants: JSON is compact UTF-8 with nothing escaped that need not be, so a text has one form; the number, the
-holders and every field of the edition are disclosures; all else is always visible; there is no exp and no nbf, because
-an expired certificate is still intact. Nothing here signs: prepare() gives the bytes, the caller has them signed.
+Invariants: JSON is compact UTF-8 without unnecessary escapes, so each text has one form; the number, the holders and
+every field of the edition are disclosures; everything else is always visible; there is no exp and no nbf, because an
+expired certificate is still intact. This module does not sign: prepare() returns the bytes that the caller signs.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ _HEADER_MEMBERS = {"alg", "kid", "typ"}
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """One holder as the credential names it; id_type is a GB/T 36903 code."""
+    """One holder in the credential; id_type is a GB/T 36903 code."""
 
     name: str
     id_type: str
@@ -42,7 +42,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a credential says. issuer: the public URL without a trailing slash. iat: Unix seconds.
+    """The claims of a credential. issuer: the public URL without a trailing slash. iat: Unix seconds.
 
     valid_until: None means for an unlimited time. fields: one entry for each field of the edition that has a value;
     names are lower-case ASCII words; values are JSON without fractions and without integers beyond 2^53 - 1.
@@ -68,7 +68,7 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A credential but for its signature: the exact bytes to be signed, and the disclosures in their order."""
+    """An unsigned credential: the exact bytes to be signed, and the disclosures in order."""
 
     signing_input: bytes
     disclosures: tuple[str, ...]
@@ -76,7 +76,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class VisibleClaims:
-    """What a credential always shows, typed."""
+    """The claims that a credential always discloses, typed."""
 
     issuer: str
     type_code: str
@@ -96,7 +96,7 @@ class VisibleClaims:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A credential as read, not yet trusted. number, holders: None when they are not disclosed."""
+    """A parsed, unverified credential. number, holders: None when they are not disclosed."""
 
     signing_input: bytes
     signature: bytes
@@ -110,10 +110,10 @@ class Credential:
 
 
 def prepare(claims: Claims, kid: str, *, random: Callable[[int], bytes] = os.urandom) -> Prepared:
-    """Make the bytes to be signed, with fresh salts.
+    """Build the bytes to be signed, with fresh salts.
 
-    kid: of the credential key that will sign. random: replaced only to build reproducible test vectors.
-    Raises Malformed for claims that read() would refuse.
+    kid: the id of the credential key that will sign. random: replaced only for reproducible test vectors. Raises
+    Malformed for claims that read() would refuse.
     """
     _check_fields(claims.fields)
     salts = random(_SALT_BYTES * (2 + len(claims.fields)))
@@ -141,7 +141,7 @@ def prepare(claims: Claims, kid: str, *, random: Callable[[int], bytes] = os.ura
         "valid_until": None if claims.valid_until is None else claims.valid_until.isoformat(),
         "origin": claims.origin,
         "status": {"status_list": {"idx": claims.status_index, "uri": f"{claims.issuer}/status/{claims.status_list}"}},
-        # Sorted, so that their order says nothing about which field is which (RFC 9901 §4.2.4.1).
+        # Sorted, so that their order does not reveal which field is which (RFC 9901 §4.2.4.1).
         "_sd": list[JSON](sorted(digests[:2])),
         "fields": {"_sd": list[JSON](sorted(digests[2:]))},
         "_sd_alg": "sha-256",
@@ -165,9 +165,9 @@ def assemble(prepared: Prepared, signature: bytes) -> str:
 
 
 def present(credential: str, fields: Collection[str] | None) -> str:
-    """Return the credential disclosing the number, the holders and the fields named; None keeps everything.
+    """Return the credential disclosing only the number, the holders and the named fields; None discloses all.
 
-    Names that the credential does not disclose are ignored. Raises Malformed for a text that read() would refuse.
+    Ignores names that the credential does not disclose. Raises Malformed for a text that read() would refuse.
     """
     parts = _split(credential)
     _, payload, _ = _jwt(parts[0])
@@ -180,10 +180,10 @@ def present(credential: str, fields: Collection[str] | None) -> str:
 
 
 def read(text: str | bytes) -> Credential:
-    """Read a credential without trusting it; it need not disclose everything.
+    """Parse a credential without verifying its signature; it need not disclose everything.
 
-    text: at most MAX_BYTES (64 KiB) of ASCII, ending with `~`. Raises Malformed for anything that prepare(),
-    assemble() and present() could not have made, apart from the order of disclosures and unknown visible claims.
+    text: at most MAX_BYTES (64 KiB) of ASCII, ending with `~`. Raises Malformed for anything that prepare(), assemble()
+    and present() could not have produced, apart from the order of disclosures and unknown visible claims.
     """
     parts = _split(text)
     header, payload, signature = _jwt(parts[0])
@@ -204,7 +204,7 @@ def read(text: str | bytes) -> Credential:
 
 
 def is_signed_by(credential: Credential, key: PublicKey) -> bool:
-    """Say whether this credential key signed it: the kid agrees, the purpose is right, the signature verifies."""
+    """Say whether this credential key signed it: the kid matches, the purpose is right, the signature verifies."""
     return credential.kid == key.kid and key.verify(Purpose.CREDENTIAL, credential.signing_input, credential.signature)
 
 
@@ -232,7 +232,7 @@ def _split(text: str | bytes) -> list[str]:
     if not text.isascii():
         raise Malformed("credential.base64url")
     parts = text.split("~")
-    # What follows the last ~ would be a key binding JWT (RFC 9901 §4.3), which we never ask for.
+    # A part after the last ~ would be a key binding JWT (RFC 9901 §4.3), which we never request.
     if len(parts) < 2 or parts[-1]:
         raise Malformed("credential.shape")
     if len(parts) - 2 > MAX_DISCLOSURES:
@@ -350,9 +350,9 @@ def _disclosures(payload: dict[str, JSON], texts: list[str]) -> list[_Disclosed]
 
 
 def _check_value(value: JSON) -> None:
-    """Refuse numbers that compact JSON has not, and digests inside values.
+    """Reject numbers that compact JSON does not allow, and digests inside values.
 
-    RFC 9901 §4.2.6 would allow the latter: we make none, and a reader that kept them as data would err.
+    RFC 9901 §4.2.6 allows the latter: we never create them, and a reader that treated them as data would be wrong.
     """
     waiting = [value]
     while waiting:

@@ -1,4 +1,4 @@
-"""Calendar dates as the formats write them: YYYY-MM-DD in JSON, the integer yyyymmdd in CBOR."""
+"""Calendar dates in the formats: YYYY-MM-DD in JSON, the integer yyyymmdd in CBOR."""
 
 import re
 from datetime import date
@@ -9,7 +9,7 @@ _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def from_iso(text: object, problem: str) -> date:
-    """Read YYYY-MM-DD, nothing else; raises Malformed(problem)."""
+    """Parse YYYY-MM-DD and nothing else; raises Malformed(problem)."""
     if not isinstance(text, str) or not _ISO.fullmatch(text):
         raise Malformed(problem)
     try:
@@ -24,7 +24,7 @@ def to_number(day: date) -> int:
 
 
 def from_number(number: object, problem: str) -> date:
-    """Read an integer yyyymmdd; raises Malformed(problem)."""
+    """Parse an integer yyyymmdd; raises Malformed(problem)."""
     if not isinstance(number, int) or not 0 < number < 100_000_000:
         raise Malformed(problem)
     try:

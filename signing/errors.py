@@ -1,12 +1,12 @@
-"""What this package refuses with; no message repeats the bytes it is about, because they may be personal."""
+"""The exceptions of this package; no message repeats its input, which may be personal data."""
 
 
 class SigningError(Exception):
-    """The root of every refusal of this package."""
+    """Base class of this package's exceptions."""
 
 
-class KeyMissing(SigningError):  # noqa: N818 - it says what is the matter
-    """The private part of key `kid` is not there or cannot be read, so nothing was signed."""
+class KeyMissing(SigningError):  # noqa: N818 - named for the cause
+    """The private part of key `kid` is missing or unreadable, so nothing was signed."""
 
     def __init__(self, kid: str, reason: str = "absent") -> None:
         super().__init__(f"private key {kid}: {reason}")
@@ -15,11 +15,11 @@ class KeyMissing(SigningError):  # noqa: N818 - it says what is the matter
 
 
 class WrongPurpose(SigningError):  # noqa: N818
-    """A key was asked to do what it was not made for."""
+    """A key was used for another purpose than its own."""
 
 
 class Malformed(SigningError):  # noqa: N818
-    """The input is not of the frozen format; `problem` is a short stable code such as `credential.base64url`."""
+    """The input does not follow the frozen format; `problem` is a short stable code such as `credential.base64url`."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)

@@ -1,4 +1,4 @@
-"""Which characters the font of the documents can draw; a name that cannot be drawn must be refused, never replaced."""
+"""Which characters the document font can draw; a name with a missing glyph is refused, never substituted."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -12,9 +12,9 @@ _LAYOUT = frozenset("\n")  # breaks a line and is never drawn
 
 
 def missing(text: str) -> set[str]:
-    """Return the characters of a text that the font has no glyph for; a line break is not one of them.
+    """Return the characters of a text without a glyph in the font; line breaks do not count.
 
-    Raises SigningError when the font has not been set up on this machine.
+    Raises SigningError if the font is not installed on this machine.
     """
     drawable = _drawable()
     return {character for character in text if ord(character) not in drawable and character not in _LAYOUT}

@@ -1,8 +1,8 @@
 """The identifier of a certificate's version (电子证照标识, GB/T 36904).
 
 `1.2.156.3005.2.{type}.{authority}.{serial}.{version}.{check}`; the check character is ISO/IEC 7064 MOD 37,36 over the
-four parts after the root, without their dots. Our own serials are 20 random characters, so nothing about a person or
-the order of issue can be read from an identifier.
+four parts after the root, without their dots. Our own serials are 20 random characters, so an identifier reveals
+nothing about a person or the order of issue.
 """
 
 import os
@@ -37,7 +37,7 @@ class Identifier:
 
 
 def build(type_code: str, authority_code: str, serial: str, version: int) -> str:
-    """Return the identifier of these parts with its check character; raises Malformed for parts of a wrong shape."""
+    """Return the identifier of these parts with its check character; raises Malformed for invalid parts."""
     tail = f"{type_code}.{authority_code}.{serial}.{version:03d}"
     if version < 1 or not _PARTS.fullmatch(tail):
         raise Malformed("identifier.shape")
@@ -45,9 +45,9 @@ def build(type_code: str, authority_code: str, serial: str, version: int) -> str
 
 
 def parse(text: str) -> Identifier:
-    """Read an identifier.
+    """Parse an identifier.
 
-    Accepts authorities of 18 characters or six digits (older systems put a region there) and serials of 1 to 32
+    Accepts authorities of 18 characters or six digits (older systems use a region code) and serials of 1 to 32
     characters. Raises Malformed `identifier.shape` or `identifier.check`.
     """
     if len(text) > MAX_LENGTH or not text.startswith(ROOT):
@@ -66,7 +66,7 @@ def new_serial() -> str:
     return "".join(ALPHABET[byte & 31] for byte in os.urandom(SERIAL_LENGTH))
 
 
-@lru_cache(maxsize=1024)  # one is made, then read again in the credential and in the QR code
+@lru_cache(maxsize=1024)  # each new identifier is parsed again in the credential and the QR code
 def check_character(tail: str) -> str:
     """Return the MOD 37,36 character over digits and capital letters, ignoring dots; raises Malformed for others."""
     try:

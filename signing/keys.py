@@ -1,10 +1,10 @@
-"""P-256 keys: each one signs and verifies for one purpose only, and this module is where that is enforced.
+"""P-256 keys: each one signs and verifies for one purpose only; this module enforces that.
 
-Signatures are raw r||s, 64 bytes, ES256 (RFC 7518 §3.4), always with s in the lower half of the group order: of the
-two values that plain ECDSA accepts, one is made and one is accepted. They are deterministic (RFC 6979): what is signed
-again, after a crash or from a backup, comes out as it did the first time, so that a signed text has one form.
-Private parts are encrypted PKCS#8 files, one a key; public parts are kept by the caller and never derived here from a
-private file for a verdict.
+Signatures are raw r||s, 64 bytes, ES256 (RFC 7518 §3.4), always with s in the lower half of the group order: plain
+ECDSA accepts two values of s, we produce and accept one. They are deterministic (RFC 6979): signing the same data
+again, after a crash or a restore, gives the same signature, so that a signed text has one form. Private parts are
+encrypted PKCS#8 files, one per key; the caller keeps the public parts, and no verdict relies on one derived from a
+private file.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ _SIGNING = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)  # RFC 6979
 
 
 class Purpose(StrEnum):
-    """What a key is for; the value is part of its file's name."""
+    """The purpose of a key; the value is part of its file's name."""
 
     CREDENTIAL = "credential"
     DOCUMENT = "document"
@@ -80,10 +80,10 @@ def raw_signature(der: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """The public part of a key as the caller has it on record.
+    """The public part of a key as recorded by the caller.
 
-    spki: DER SubjectPublicKeyInfo, P-256 only. authority: the code of the body that a document key seals for.
-    Raises Malformed when kid does not belong to spki or spki is not a P-256 key.
+    spki: DER SubjectPublicKeyInfo, P-256 only. authority: the code of the authority that a document key seals for.
+    Raises Malformed if kid does not match spki or spki is not a P-256 key.
     """
 
     kid: str
@@ -97,7 +97,7 @@ class PublicKey:
 
     @property
     def key(self) -> ec.EllipticCurvePublicKey:
-        """The parsed key, kept after the first use."""
+        """The parsed key, cached after the first use."""
         return _load_public(self.spki)
 
     def verify(self, purpose: Purpose, data: bytes, signature: bytes) -> bool:
@@ -130,8 +130,8 @@ class PublicKey:
 class KeyFolder:
     """The private keys of one machine: a folder of files `{purpose}-{kid}.pem`, 0600, encrypted with one passphrase.
 
-    A key is parsed at its first use and kept; every signature looks at the file again (two system calls), so a key
-    whose file was removed, replaced or made unreadable stops signing at once. Safe for threads and after fork.
+    A key is parsed at its first use and cached; every signature checks the file again (two system calls), so a key
+    whose file was removed, replaced or made unreadable stops signing at once. Thread-safe, and safe after a fork.
     """
 
     def __init__(self, folder: Path, passphrase: bytes) -> None:
@@ -144,7 +144,7 @@ class KeyFolder:
         self._lock = threading.Lock()
 
     def generate(self, purpose: Purpose, authority: str | None = None) -> PublicKey:
-        """Make a key, write its private part durably, and return the public part for the caller to keep."""
+        """Generate a key, write its private part durably, and return the public part for the caller to record."""
         private = ec.generate_private_key(ec.SECP256R1())
         spki = spki_of(private.public_key())
         public = PublicKey(kid=_kid_of_spki(spki), purpose=purpose, spki=spki, authority=authority)
@@ -154,9 +154,9 @@ class KeyFolder:
         return public
 
     def sign(self, kid: str, purpose: Purpose, data: bytes) -> bytes:
-        """Return the raw r||s ES256 signature of data, 64 bytes, s in the lower half; of equal data always the same.
+        """Return the raw r||s ES256 signature of data, 64 bytes, s in the lower half; deterministic.
 
-        Raises WrongPurpose when the key is here for another purpose, KeyMissing when it cannot be used.
+        Raises WrongPurpose if the key in this folder has another purpose, KeyMissing if it cannot be used.
         """
         return raw_signature(self._private(kid, purpose).sign(data, _SIGNING))
 
@@ -167,11 +167,11 @@ class KeyFolder:
         return self._private(kid, purpose)
 
     def has(self, kid: str, purpose: Purpose) -> bool:
-        """Say whether a readable file for this key is here; its contents are not tried."""
+        """Say whether this folder has a readable file for this key, without decrypting it."""
         return os.access(self._path(kid, purpose), os.R_OK)
 
     def file(self, kid: str, purpose: Purpose) -> bytes:
-        """Return the private part as it lies there, encrypted, for a backup; raises KeyMissing unless it opens."""
+        """Return the private key's encrypted file, for a backup; raises KeyMissing unless it can be opened."""
         self._private(kid, purpose)
         try:
             return self._path(kid, purpose).read_bytes()
@@ -179,7 +179,7 @@ class KeyFolder:
             raise KeyMissing(kid, "unreadable") from error
 
     def retire(self, kid: str, purpose: Purpose) -> None:
-        """Delete the private part for good; done already is no fault."""
+        """Delete the private part permanently; idempotent."""
         path = self._path(kid, purpose)
         path.unlink(missing_ok=True)
         with self._lock:
@@ -188,7 +188,7 @@ class KeyFolder:
             _sync_folder(self._folder)
 
     def _path(self, kid: str, purpose: Purpose) -> Path:
-        kid_bytes(kid)  # a key id comes from records and headers: never a path
+        kid_bytes(kid)  # a kid comes from records and headers and must not be a path
         return self._folder / f"{purpose.value}-{kid}.pem"
 
     def _private(self, kid: str, purpose: Purpose) -> ec.EllipticCurvePrivateKey:

@@ -1,7 +1,7 @@
-"""Ledger leaves: what the append-only log says about one change of one certificate, with nothing personal in it.
+"""Ledger leaves: the append-only log's record of one change of one certificate, without personal data.
 
-A leaf is a deterministic CBOR map; identifier and credential stand in it only as salted digests, so a leaf says
-nothing to who has not the certificate, and nothing to anyone once the salt is destroyed.
+A leaf is a deterministic CBOR map. Identifier and credential are included only as salted digests, so a leaf reveals
+nothing without the certificate, and nothing to anyone once the salt is destroyed.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _LABELS = {1, 2, 3, 4, 5, 6, 7}
 
 
 class Kind(IntEnum):
-    """What happened; a number is never given another meaning."""
+    """The kind of change; a number never changes its meaning."""
 
     ISSUED = 1
     CORRECTED = 2
@@ -32,7 +32,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A leaf as read; recorded_at_us: µs since 1970 UTC; revision counts the changes of the certificate."""
+    """A parsed leaf; recorded_at_us: µs since 1970 UTC; revision counts the changes of the certificate."""
 
     kind: Kind
     identifier_digest: bytes
@@ -53,8 +53,8 @@ def leaf(
 ) -> bytes:
     """Return the bytes of a leaf.
 
-    credential: the whole credential as issued, all disclosures in it. salt: 16 random bytes, one for each version,
-    kept with the credential. Raises Malformed for a salt of another length, an unknown kind or negative numbers.
+    credential: the whole credential as issued, with all disclosures. salt: 16 random bytes, one salt per version,
+    stored with the credential. Raises Malformed for a salt of another length, an unknown kind or negative numbers.
     """
     if len(salt) != SALT_BYTES or kind not in {member.value for member in Kind}:
         raise Malformed("leaf.input")
@@ -79,7 +79,7 @@ def salted(salt: bytes, content: str | bytes) -> bytes:
 
 
 def read(leaf_bytes: bytes) -> Leaf:
-    """Read a leaf; raises Malformed for anything that leaf() could not have made."""
+    """Parse a leaf; raises Malformed for anything that leaf() could not have produced."""
     claims = cbor.decode(leaf_bytes, "leaf.cbor")
     if not isinstance(claims, dict) or claims.keys() != _LABELS or claims[1] != FORMAT_VERSION:
         raise Malformed("leaf.labels")

@@ -1,6 +1,6 @@
-"""Public codes: what stands in a QR code's address and, for typing, under it.
+"""Public codes: part of the address in a QR code, and printed below it for typing.
 
-16 characters of Crockford's base32, 80 random bits, so that codes can neither be guessed nor walked through.
+16 characters of Crockford's base32, 80 random bits, so that codes can be neither guessed nor enumerated.
 """
 
 import os
@@ -33,9 +33,9 @@ def new_code(random: Callable[[int], bytes] = os.urandom) -> str:
 
 
 def read_code(text: str) -> str | None:
-    """Return the code that a person typed, normalised, or None.
+    """Normalise a code that a person typed, or return None.
 
-    Any case, half or full width; spaces and dashes are ignored; O counts as 0, I and L as 1. At most 64 characters.
+    Any case, half or full width; ignores spaces and dashes; O counts as 0, I and L as 1. At most 64 characters.
     """
     if len(text) > LONGEST_TYPED:
         return None
@@ -52,5 +52,5 @@ def is_code(text: str) -> bool:
 
 
 def grouped(code: str) -> str:
-    """Return a code as it is printed: four groups of four, joined by dashes."""
+    """Return a code as printed: four groups of four, joined by dashes."""
     return "-".join(code[start : start + 4] for start in range(0, LENGTH, 4))

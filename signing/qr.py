@@ -1,8 +1,8 @@
-"""The digits of a QR code: a COSE_Sign1 (RFC 9052 §4.2) bound to the public code that stands beside it.
+"""The digits of a QR code: a COSE_Sign1 (RFC 9052 §4.2) bound to the public code printed next to it.
 
-QR text = `{public_url}/v/{code}#{digits}`; digits = decimal of the integer 0x01 || COSE_Sign1, big-endian, 0x01 being
-the format version. Everything is deterministic CBOR, and the code is the external_aad, so digits moved to another code
-do not verify. Names and numbers in it are masked by the caller. Nothing here signs.
+QR text = `{public_url}/v/{code}#{digits}`; digits = decimal of the integer 0x01 || COSE_Sign1, big-endian, where 0x01
+is the format version. Everything is deterministic CBOR, and the code is the external_aad, so digits copied next to
+another code do not verify. The caller masks names and numbers. This module does not sign.
 """
 
 import re
@@ -27,7 +27,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """What the digits say. number and holders are masked exactly as on the public page; dates are days."""
+    """The content of the digits. number and holders are masked exactly as on the public page; dates are days."""
 
     identifier: str
     number: str
@@ -41,7 +41,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class PreparedDigits:
-    """Digits but for their signature: the Sig_structure to be signed, and the two parts that enter the COSE_Sign1."""
+    """Unsigned digits: the Sig_structure to be signed, and the two parts that go into the COSE_Sign1."""
 
     to_be_signed: bytes
     protected: bytes
@@ -50,7 +50,7 @@ class PreparedDigits:
 
 @dataclass(frozen=True, slots=True)
 class Digits:
-    """Digits as read, not yet trusted."""
+    """Parsed, unverified digits."""
 
     face: Face
     kid: str
@@ -61,7 +61,7 @@ class Digits:
 
 @dataclass(frozen=True, slots=True)
 class QrText:
-    """A scanned text taken apart; code and digits are raw text. base_url has no trailing slash."""
+    """The parts of a scanned text; code and digits are raw text. base_url has no trailing slash."""
 
     base_url: str | None
     code: str | None
@@ -69,9 +69,9 @@ class QrText:
 
 
 def prepare(face: Face, code: str, kid: str) -> PreparedDigits:
-    """Make the bytes to be signed with the credential key `kid` for the QR code of `code`.
+    """Build the bytes to be signed with the credential key `kid` for the QR code of `code`.
 
-    Raises Malformed: `qr.too_long` when the digits would pass MAX_DIGITS (shorten the holders' names), `qr.code` when
+    Raises Malformed: `qr.too_long` if the digits would exceed MAX_DIGITS (shorten the holders' names), `qr.code` if
     code is not in its normal form, others for a face that read() would refuse.
     """
     payload = cbor.encode(
@@ -105,10 +105,10 @@ def assemble(prepared: PreparedDigits, signature: bytes) -> str:
 
 
 def read(digits: str) -> Digits:
-    """Read digits without trusting them; raises Malformed.
+    """Parse digits without verifying their signature; raises Malformed.
 
-    digits: 1 to MAX_DIGITS (2,000) ASCII digits without a leading zero. The CBOR must be the deterministic encoding of
-    what it says, down to the payload; labels that this version does not know are refused.
+    digits: 1 to MAX_DIGITS (2,000) ASCII digits without a leading zero. The CBOR, including the payload, must be the
+    deterministic encoding of its content; labels unknown to this version are refused.
     """
     if len(digits) > MAX_DIGITS or not _DIGITS.fullmatch(digits):
         raise Malformed("qr.digits")
@@ -141,16 +141,16 @@ def is_signed_by(digits: Digits, code: str, key: PublicKey) -> bool:
 
 
 def text(public_url: str, code: str, digits: str) -> str:
-    """Return the QR text; a trailing slash of public_url is dropped, and the `#` where there are no digits."""
+    """Return the QR text, without a trailing slash of public_url, and without `#` if there are no digits."""
     address = f"{public_url.rstrip('/')}/v/{code}"
     return f"{address}#{digits}" if digits else address
 
 
 def split(scanned: str) -> QrText:
-    """Take apart what a scanner or a person gave: a QR text, a code with or without digits, or digits alone.
+    """Split the input of a scanner or a person: a QR text, a code with or without digits, or digits alone.
 
-    scanned: at most MAX_TEXT (4,096) characters. A query that an app added is dropped; an empty fragment is none.
-    Raises Malformed for longer texts, control characters and addresses that are not ours in shape.
+    scanned: at most MAX_TEXT (4,096) characters. Drops a query added by an app; an empty fragment counts as none.
+    Raises Malformed for longer texts, control characters and addresses of another form than ours.
     """
     if len(scanned) > MAX_TEXT:
         raise Malformed("qr.text")

@@ -1,8 +1,9 @@
-"""Status lists: two bits for every version ever issued, in signed lists that anyone may fetch and keep.
+"""Status lists: two bits for every version ever issued, in signed lists that anyone may fetch and cache.
 
-A Token Status List JWT (typ statuslist+jwt, ES256). The place of a version is a fixed function of its version key:
-list = key >> 17, index = a keyed permutation of the low 17 bits, so nothing is allocated, no place is used twice, and
-neighbours in time are not neighbours in a list. Nothing here signs; the key's purpose is `status`.
+A Token Status List JWT (typ statuslist+jwt, ES256). The position of a version is a fixed function of its version key:
+list = key >> 17, index = a keyed permutation of the low 17 bits, so nothing is allocated, no position is used twice,
+and versions issued one after another are not adjacent in a list. This module does not sign; the key's purpose is
+`status`.
 """
 
 import hmac
@@ -31,7 +32,7 @@ _URI = re.compile(r"https?://[!-~]{1,400}/status/(0|[1-9][0-9]{0,14})")
 
 
 class Value(IntEnum):
-    """What an entry says (Token Status List, "Status Types"; 3 is left to the application there)."""
+    """The value of an entry (Token Status List, "Status Types"; the meaning of 3 is application-specific there)."""
 
     VALID = 0
     REVOKED = 1
@@ -41,7 +42,7 @@ class Value(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class StatusToken:
-    """A status list as read, not yet trusted. iat, exp: Unix seconds; ttl: seconds; entries: the unpacked bits."""
+    """A parsed, unverified status list. iat, exp: Unix seconds; ttl: seconds; entries: the unpacked bits."""
 
     uri: str
     iat: int
@@ -86,12 +87,12 @@ def indexes_of(version_keys: Iterable[int], number: int, key: bytes) -> list[int
 
 
 def build(values: Mapping[int, int]) -> str:
-    """Return `lst` for a list of 2^17 entries; values: those that are not 0, by index."""
+    """Return `lst` for a list of 2^17 entries; values: the non-zero ones, by index."""
     return pack(values, bits=BITS, entries=ENTRIES)
 
 
 def pack(values: Mapping[int, int], *, bits: int, entries: int) -> str:
-    """Pack entries of `bits` bits, the lowest bits of a byte first, deflate them (zlib, level 9), encode in base64url.
+    """Pack entries of `bits` bits, lowest bits of a byte first, compress them (zlib, level 9), encode in base64url.
 
     Raises Malformed for an index or a value out of range.
     """
@@ -125,9 +126,9 @@ def value_in(entries: bytes, index: int, *, bits: int) -> int:
 
 
 def signing_input(uri: str, lst: str, iat: int, kid: str) -> bytes:
-    """Return the bytes to be signed with the status key `kid`: valid for 24 hours, to be fetched every 15 minutes.
+    """Return the bytes to be signed with the status key `kid`: valid for 24 hours, to be refreshed every 15 minutes.
 
-    uri: {public_url}/status/{list}. iat: Unix seconds. Raises Malformed for what read() would refuse.
+    uri: {public_url}/status/{list}. iat: Unix seconds. Raises Malformed for input that read() would refuse.
     """
     kid_bytes(kid)
     header = f'{{"alg":"ES256","kid":"{kid}","typ":"{TYP}"}}'.encode()
@@ -150,9 +151,9 @@ def assemble(prepared: bytes, signature: bytes) -> str:
 
 
 def read(token: str | bytes) -> StatusToken:
-    """Read a status list token without trusting it, at most MAX_BYTES; whether it is still fresh is the caller's.
+    """Parse a status list token without verifying it, at most MAX_BYTES; checking its freshness is up to the caller.
 
-    Raises Malformed for anything that signing_input() and assemble() could not have made.
+    Raises Malformed for anything that signing_input() and assemble() could not have produced.
     """
     if len(token) > MAX_BYTES:
         raise Malformed("status.too_large")
@@ -180,7 +181,7 @@ def read(token: str | bytes) -> StatusToken:
 
 
 def value(token: StatusToken, index: int) -> Value:
-    """Return what the list says about one place; raises Malformed `status.index` when it has no such place."""
+    """Return the value at one index; raises Malformed `status.index` if it is out of range."""
     return Value(value_in(token.entries, index, bits=token.bits))
 
 
@@ -198,7 +199,7 @@ def _turn(turn: int, number: int, high: int, low: int, key: bytes) -> tuple[int,
 
 
 def _halves(turn: int, number: int, key: bytes) -> list[int]:
-    """What one round adds, for every half that it may meet: 256 in odd rounds, 512 in even ones."""
+    """What one round adds, for every possible input half: 256 in odd rounds, 512 in even ones."""
     if turn & 1:
         return [_turn(turn, number, half, 0, key)[1] for half in range(1 << INDEX_BITS - _LOW_BITS)]
     return [_turn(turn, number, 0, half, key)[0] for half in range(1 << _LOW_BITS)]

@@ -1,8 +1,8 @@
 """X.509 certificates and CRLs for document seals: a root, an issuing CA, one certificate for each authority.
 
 P-256 with SHA-256 throughout, profile of RFC 5280. Certificates are DER. The private keys stay in their KeyFolder and
-act only for their purpose: a root key signs the root and issuing CAs, an issuing key signs document certificates.
-Dates come from the caller, as aware datetimes, and never reach beyond the issuer's.
+are used only for their purpose: a root key signs the root and issuing CAs, an issuing key signs document certificates.
+The caller passes dates as aware datetimes; they never extend beyond the issuer's.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _LONGEST_NAME = 64  # ub-common-name, ub-organization-name: RFC 5280 appendix A.
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """From when until when, aware datetimes; whole seconds count."""
+    """Start and end of validity, aware datetimes with a precision of seconds."""
 
     not_before: datetime
     not_after: datetime
@@ -38,7 +38,7 @@ class Validity:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """One line of a CRL; serial: of the X.509 certificate; reason: a CRLReason of RFC 5280 §5.3.1 by its name."""
+    """One entry of a CRL; serial: of the X.509 certificate; reason: the name of a CRLReason of RFC 5280 §5.3.1."""
 
     serial: int
     at: datetime
@@ -47,7 +47,7 @@ class Revoked:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a listing shows of an X.509 certificate; fingerprint: SHA-256 in hex; serial in hex."""
+    """The listed data of an X.509 certificate; fingerprint: SHA-256 in hex; serial in hex."""
 
     subject: str
     issuer: str
@@ -61,7 +61,7 @@ class Summary:
 
 
 def build_root(folder: KeyFolder, root: PublicKey, name: str, validity: Validity) -> bytes:
-    """Return the self-signed root; name: of the hub, its common name becomes `{name} Root`."""
+    """Return the self-signed root; name: that of the hub; the common name is `{name} Root`."""
     _require(root, Purpose.ROOT)
     subject = _ca_name(name, "Root")
     builder = _builder(subject, subject, root, validity)
@@ -99,8 +99,8 @@ def build_document(
 ) -> bytes:
     """Return the certificate of one authority's document key, signed by the issuing CA.
 
-    document: its `authority` gives the code in the subject. crl_url: where the issuing CA's CRL is published.
-    EKU emailProtection stands beside documentSigning because NSS, and so pdfsig, trusts no signer without it.
+    document: its `authority` is the code in the subject. crl_url: where the issuing CA's CRL is published. The EKU
+    includes emailProtection in addition to documentSigning because NSS, and so pdfsig, trusts no signer without it.
     """
     _require(issuing, Purpose.ISSUING)
     _require(document, Purpose.DOCUMENT)
@@ -131,7 +131,7 @@ def build_crl(
     validity: Validity,
     revoked: Sequence[Revoked],
 ) -> bytes:
-    """Return the DER CRL of a root or issuing CA; number: grows with every CRL of this issuer (RFC 5280 §5.2.3)."""
+    """Return the DER CRL of a root or issuing CA; number: increases with every CRL of this issuer (RFC 5280 §5.2.3)."""
     if issuer.purpose not in {Purpose.ROOT, Purpose.ISSUING}:
         raise WrongPurpose("only a CA publishes a CRL")
     builder = x509.CertificateRevocationListBuilder(
@@ -151,7 +151,7 @@ def build_crl(
 
 
 def summary(der: bytes) -> Summary:
-    """Read what a listing shows; raises Malformed for bytes that are not an X.509 certificate with a P-256 key."""
+    """Parse the listed data; raises Malformed for bytes that are not an X.509 certificate with a P-256 key."""
     certificate = _parse(der)
     try:
         public = certificate.public_key()
@@ -180,7 +180,7 @@ def summary(der: bytes) -> Summary:
 
 
 def next_update(crl: bytes) -> datetime:
-    """Return until when a revocation list (DER) counts; raises Malformed."""
+    """Return the nextUpdate of a CRL (DER); raises Malformed."""
     try:
         found = x509.load_der_x509_crl(crl).next_update_utc
     except ValueError as error:
@@ -191,7 +191,7 @@ def next_update(crl: bytes) -> datetime:
 
 
 def ends_of(text: bytes) -> list[datetime]:
-    """Return when each X.509 certificate of a PEM file ends, one at least; raises Malformed."""
+    """Return the end of validity of each X.509 certificate in a PEM file, at least one; raises Malformed."""
     try:
         return [certificate.not_valid_after_utc for certificate in x509.load_pem_x509_certificates(text)]
     except ValueError as error:
@@ -204,7 +204,7 @@ def pem(der: bytes) -> str:
 
 
 def is_issued_by(der: bytes, issuer_der: bytes) -> bool:
-    """Say whether names agree and the issuer's key made the signature; dates and revocation are not looked at."""
+    """Say whether the names match and the issuer's key signed it; ignores dates and revocation."""
     try:
         _parse(der).verify_directly_issued_by(_parse(issuer_der))
     except (ValueError, TypeError, InvalidSignature):
@@ -237,7 +237,7 @@ def _parse(der: bytes) -> x509.Certificate:
 
 
 def _issuer(issuer_der: bytes, issuer: PublicKey, validity: Validity) -> x509.Name:
-    """Return the issuer's name after checking that its certificate is for this key and outlives the new one."""
+    """Return the issuer's name after checking that its certificate belongs to this key and outlives the new one."""
     certificate = _parse(issuer_der)
     public = certificate.public_key()
     if not isinstance(public, ec.EllipticCurvePublicKey) or kid_of(public) != issuer.kid:
@@ -309,7 +309,7 @@ def _reason(name: str) -> x509.ReasonFlags:
 
 def _sign(builder: x509.CertificateBuilder, folder: KeyFolder, issuer: PublicKey) -> bytes:
     certificate = builder.sign(folder.private_key(issuer.kid, issuer.purpose), hashes.SHA256())
-    # Verified with the key on record, not with one taken from the private file.
+    # Verified with the recorded public key, not with one derived from the private file.
     try:
         issuer.key.verify(certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature as error:

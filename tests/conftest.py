@@ -1,4 +1,4 @@
-"""Fixtures that more than one test module uses."""
+"""Fixtures shared by several test modules."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.support.city import City, load_city, open_copy
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of the embedded database alone do not run on PostgreSQL."""
+    """Deselect tests that concern only the embedded database on the other engine."""
     gone = [i for i in items if i.get_closest_marker("sqlite") and f"[{engines.POSTGRESQL}" in i.nodeid]
     config.hook.pytest_deselected(items=gone)
     items[:] = [item for item in items if item not in gone]
@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", params=engines.BOTH)
 def engine(request: pytest.FixtureRequest) -> str:
-    """The database engine; every test and fixture that uses it runs once for each."""
+    """The database engine; every test and fixture that uses it runs once per engine."""
     if request.param == engines.POSTGRESQL:
         postgres.require()
     return str(request.param)
@@ -49,14 +49,14 @@ def town_template(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Path
 
 @pytest.fixture
 def town(town_template: Path, tmp_path: Path) -> Iterator[t.Town]:
-    """A town of one's own, with nothing pushed yet."""
+    """A private town, with nothing pushed yet."""
     with t.open_copy(town_template, tmp_path / "town") as found:
         yield found
 
 
 @pytest.fixture(scope="session")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> copies.Copied:
-    """The sample city and a backup of it; nobody changes either."""
+    """The sample city and a backup of it; tests must not change either."""
     return copies.make(tmp_path_factory.mktemp("backup"))
 
 
@@ -71,5 +71,5 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def elasticsearch() -> elastic.Server:
-    """The Elasticsearch of this run, started when the first test asks for it."""
+    """The Elasticsearch of this test run, started when the first test needs it."""
     return elastic.shared()

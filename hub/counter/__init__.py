@@ -1,6 +1,6 @@
-"""The counter (窗口): look up what a person of an open case holds, and retrieve one certificate instead of paper.
+"""The counter (窗口): look up what a person of an open case holds, and retrieve a certificate instead of the paper.
 
-Gate, lookup (检索) and retrieval (调取、用证): every answer and refusal is on record before it leaves.
+Gate, lookup (检索) and retrieval (调取、用证): every answer and refusal is recorded before it is returned.
 """
 
 from hub.counter.entries import Entry, Unavailable

@@ -1,4 +1,4 @@
-"""From what a person holds to what the counter is shown: masked, the usable first, and why a type is not usable."""
+"""From a person's certificates to the counter's view: masked, valid ones first, and why a type is not usable."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ NOT_FOUND = "not_found"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A version that the repository has read for the person and the types of this lookup, with its state today."""
+    """A version that the person holds of the requested types, with its state today."""
 
     version: Version
     state: State
@@ -25,7 +25,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One certificate as the counter sees it before taking it: names and number masked as on the public page."""
+    """One certificate as the counter sees it before retrieving it: names and number masked as on the public page."""
 
     identifier: str
     type_code: str
@@ -43,14 +43,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """A type that the matter needs and this person cannot give; reason: `not_found`, or the state of what there is."""
+    """A type that the matter requires and this person lacks; reason: `not_found`, or the state of what exists."""
 
     type_code: str
     reason: str
 
 
 def entries(candidates: Sequence[Candidate], catalogue: Catalogue) -> tuple[Entry, ...]:
-    """Everything found, valid first, then the newest."""
+    """All certificates found, valid first, then newest first."""
     ordered = sorted(candidates, key=lambda c: (c.state is not State.VALID, *_newest_first(c)))
     return tuple(_entry(candidate, catalogue) for candidate in ordered)
 
@@ -58,7 +58,7 @@ def entries(candidates: Sequence[Candidate], catalogue: Catalogue) -> tuple[Entr
 def unavailable(
     type_codes: Sequence[str], materials: Sequence[Material], candidates: Sequence[Candidate]
 ) -> tuple[Unavailable, ...]:
-    """The types of which nothing is in a state that a material accepts; the newest one found says why."""
+    """The types without a certificate in an accepted state; the newest one found determines the reason."""
     found = []
     for code in type_codes:
         held = sorted((c for c in candidates if c.version.type_code == code), key=_newest_first)

@@ -1,7 +1,7 @@
-"""The gate that a lookup and a retrieval pass alike: rule 1 on the case and the clerk, read from the repository.
+"""The gate of lookup and retrieval: rule 1 applied to the case and the clerk, as read from the database.
 
-The rules themselves are in `hub.domain.permission`. What the gate has seen may change until the answer is on record,
-so `Passed.case` carries the case's revision, and `hold` refuses to go on from another one.
+The rules themselves are in `hub.domain.permission`. The case may change until the answer is recorded, so `Passed.case`
+has the revision that was checked, and `hold` raises Conflict for any other.
 """
 
 from collections.abc import Iterable
@@ -47,7 +47,7 @@ class CounterBody(Body):
 
 @dataclass(frozen=True, slots=True)
 class CaseKey:
-    """Which case is meant, in a form that may stand in plain columns; without a number, none is."""
+    """The requested case, in a form allowed in unsealed columns; without a number, no case was named."""
 
     source: str
     case_number: str | None
@@ -55,7 +55,7 @@ class CaseKey:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """An open case, its matter, and the clerk who may work on it, as they were at `now`."""
+    """An open case, its matter, and a clerk who may work on it, as of `now`."""
 
     case: Case
     matter: Matter
@@ -66,12 +66,12 @@ class Passed:
 
     @property
     def clerk_key(self) -> str:
-        """The clerk as counted and put on record: staff numbers are unique within an authority only."""
+        """The clerk as counted and recorded: staff numbers are unique only within an authority."""
         return f"{self.clerk.authority}|{self.clerk.staff_number}"
 
 
 class CounterGate:
-    """Lets a caller and a clerk through to one open case, or refuses."""
+    """Admits a caller and a clerk to one open case, or refuses."""
 
     def __init__(
         self, *, database: Database, vault: Vault, clock: Clock, catalogue: CatalogueCache, settings: Settings
@@ -83,14 +83,14 @@ class CounterGate:
         self._settings = settings
 
     def key_of(self, caller: Caller, body: CounterBody) -> CaseKey:
-        """The case that a body names, by default one of the caller's source; raises `schema.invalid`."""
+        """The case that a body names, from the caller's source by default; raises `schema.invalid`."""
         source = caller.source if body.source is None else checked_case_number(body.source, pointer="/source")
         return CaseKey(source, checked_case_number(body.case_number) if body.case_number else None)
 
     def enter(self, caller: Caller, key: CaseKey, clerk: ClerkBody, record: AuditEntry) -> Passed:
-        """Check case, clerk and openness, in this order, and note on the record who the clerk is.
+        """Check case, clerk and openness, in this order, and add the clerk to the audit entry.
 
-        Raises `perm.case_required` (one answer for a case that is absent, unknown or another's), `perm.clerk` and
+        Raises `perm.case_required` (the same for a missing, unknown or foreign case), `perm.clerk` and
         `perm.case_not_open`.
         """
         reader, now = self._database.reader, self._clock.now()
@@ -100,7 +100,7 @@ class CounterGate:
             raise RuntimeError("case")
         known = (clients.find_clerk(reader, self._vault, code, clerk.id) for code in facts.authorities)
         registered = [one for one in known if one is not None]
-        if registered:  # only then is it a staff number: anything may have been typed
+        if registered:  # otherwise it may be no staff number: clerks type it
             record.clerk = f"{registered[0].authority}|{registered[0].staff_number}"
         person = permission.require_clerk(facts, registered, clerk.id, clerk.name)
         record.clerk = f"{person.authority}|{person.staff_number}"
@@ -110,16 +110,16 @@ class CounterGate:
         return Passed(found, matter, person, catalogue, now, today)
 
     def hold(self, writer: Writer, passed: Passed, *, shared: bool = True) -> None:
-        """Raise Conflict when the case has changed since; for the transaction that puts the answer on record.
+        """Lock the case, and raise Conflict if it has changed; for the transaction that records the answer.
 
-        shared: others may hold the case too; otherwise nobody does until the transaction ends.
+        shared: other transactions may take the same lock; without it, the lock is exclusive until the transaction ends.
         """
         case = passed.case
         if cases.revision_for_update(writer, case.source, case.case_number, shared=shared) != case.revision:
             raise Conflict
 
     def count(self, writer: Writer, caller: Caller, passed: Passed, parties: Iterable[int]) -> None:
-        """Count the people for clerk, client and everybody; raises `rate.limited` until midnight."""
+        """Count these people for clerk, client and the whole hub; raises `rate.limited` until midnight."""
         people_seen.count_people(writer, passed.now, caller.client_id, passed.clerk_key, parties, self._settings)
 
 

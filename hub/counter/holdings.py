@@ -1,8 +1,8 @@
-"""Which certificates a party holds: asked of the directory, answered by the repository.
+"""Which certificates a party holds: found through the directory, read from the database.
 
-Both ways give the same answer at any moment. The order of reads makes it so: first how far the directory has come, then
-what has changed since and what it has refused, then the directory itself. Whatever it names is read anew, and dropped
-where it does not hold.
+With or without the directory, the answer is the same at any moment. The order of reads ensures that: first the
+directory's position, then later changes and rejected documents, then the directory itself. Every hit is read again from
+the database, and dropped if it no longer applies.
 """
 
 import time
@@ -17,11 +17,11 @@ from indexer.engine import POSITION, DirectoryEngine
 from indexer.errors import DirectoryUnavailable
 
 DOWN_S = 3.0
-"""For how long a directory that has failed is not asked again, so that it costs a lookup nothing."""
+"""How long a directory that failed is not queried, so that its failure does not slow down lookups."""
 
 
 class Holdings:
-    """What parties hold. Without a directory, or while it is down, the holdings in the repository answer alone."""
+    """The certificates that parties hold. Without a directory, or while it is down, the database answers alone."""
 
     def __init__(self, *, database: Database, vault: Vault, directory: DirectoryEngine) -> None:
         self._database = database
@@ -30,12 +30,12 @@ class Holdings:
         self._down_until = 0.0
 
     def of_party(self, party: int, type_codes: tuple[str, ...], today: date) -> list[Version]:
-        """As `certificates.of_party` says; who is allowed to ask has been decided before."""
+        """As `certificates.of_party`; the caller has already checked permissions."""
         keys = self._keys(party, type_codes, today)
         return certificates.of_party(self._database.reader, self._vault, party, type_codes, today, keys)
 
     def _keys(self, party: int, type_codes: tuple[str, ...], today: date) -> set[tuple[int, int]] | None:
-        """Where to look, or None for everywhere."""
+        """Which certificates to read, or None for all."""
         if time.monotonic() < self._down_until:
             return None
         try:
@@ -47,7 +47,7 @@ class Holdings:
                 return None
             reader = self._database.reader
             if position > ledger.head(reader):
-                return None  # it knows another past than this repository, put back from a backup
+                return None  # ahead of a database restored from a backup
             changed = ledger.pending_of_party(reader, position, party, type_codes)
             entries = self._directory.of_party(generation, party, type_codes, to_int(today))
         except DirectoryUnavailable:

@@ -1,4 +1,4 @@
-"""Look a person of a case up: first may it be asked (rule 1), then what is there, then on record, then the answer."""
+"""Look up a person of a case: check permission (rule 1), find the certificates, record the lookup, then answer."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ _ID_CHARACTERS = 13
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a lookup answers. `lookup_id` finds its row in the record; `complete`: nothing newer may be missing."""
+    """The answer to a lookup. `lookup_id` identifies its audit entry; `complete`: nothing newer can be missing."""
 
     lookup_id: str
     entries: tuple[Entry, ...]
@@ -33,7 +33,7 @@ class Found:
 
 
 class Lookup:
-    """Answers counters from what people hold; a certificate is found the second it is issued (`Holdings`)."""
+    """Tells counters which certificates people hold; each is found from the moment it is issued (`Holdings`)."""
 
     def __init__(
         self,
@@ -53,12 +53,11 @@ class Lookup:
         self._gate = CounterGate(database=database, vault=vault, clock=clock, catalogue=catalogue, settings=settings)
 
     def look_up(self, caller: Caller, body: LookupBody) -> Found:
-        """What the person holds of the types that the case's matter needs, in every state, masked.
+        """The person's certificates of the types that the case's matter requires, in every state, masked.
 
-        On record, and counted for clerk and client, before it is returned. Raises Refusal in this order:
-        `schema.invalid`, `id.length`, `id.checksum`, `uscc.checksum` (not on record), `perm.case_required`,
-        `perm.clerk`, `perm.case_not_open`, `perm.holder_not_in_case`, `perm.type_not_in_matter`, `rate.limited`
-        (on record).
+        Recorded, and counted for clerk and client, before it returns. Raises Refusal in this order: `schema.invalid`,
+        `id.length`, `id.checksum`, `uscc.checksum` (not recorded), `perm.case_required`, `perm.clerk`,
+        `perm.case_not_open`, `perm.holder_not_in_case`, `perm.type_not_in_matter`, `rate.limited` (recorded).
         """
         key = self._gate.key_of(caller, body)
         id_type, number = numbers.normalise(body.holder.id_type, body.holder.id_number, pointer="/holder")
@@ -75,7 +74,7 @@ class Lookup:
         roles = frozenset[str]() if party is None else passed.case.roles_of(party)
         wanted = None if body.type_codes is None else frozenset(body.type_codes)
         materials = permission.materials_of_person(passed.matter, roles, wanted)
-        if party is None:  # pragma: no cover - refused above: nobody has roles
+        if party is None:  # pragma: no cover - refused above: no roles
             raise RuntimeError("party")
         asked = body.type_codes or [code for material in materials for code in material.type_codes]
         types = tuple(dict.fromkeys(asked))
@@ -96,14 +95,14 @@ class Lookup:
         return found
 
     def _party(self, person: Person) -> int | None:
-        """Whose number this is; asked first, so that a refusal is on record with the person who was looked for."""
+        """The party with this number; resolved first, so that a refusal is recorded with the person looked up."""
         reader = self._database.reader
         party = parties.find(reader, self._vault, person)
         if party is None:
-            keys.require_current(reader, self._vault)  # under former keys nobody would be found
+            keys.require_current(reader, self._vault)  # with outdated blind keys the search may miss
         return party
 
 
 def reference(number: int) -> str:
-    """The id of a row of the record as 13 characters that can be read over the telephone."""
+    """The id of an audit entry as 13 characters that can be read over the telephone."""
     return "".join(ALPHABET[number >> 5 * place & 31] for place in range(_ID_CHARACTERS - 1, -1, -1))

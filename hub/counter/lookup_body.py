@@ -1,4 +1,4 @@
-"""The body of `POST /lookups` exactly as the contract has it."""
+"""The request body of `POST /lookups`."""
 
 from typing import Annotated
 
@@ -9,14 +9,14 @@ from hub.wire import Body
 
 
 class HolderBody(Body):
-    """Who is looked up: by number alone, since names are spelt in many ways."""
+    """The person to look up: by number alone, since spellings of names vary."""
 
     id_type: Annotated[str, Field(pattern=r"^[0-9]{3}$", description="GB/T 36903 证件类型代码", examples=["111"])]
     id_number: Annotated[str, Field(min_length=1, max_length=60, description="证件号码")]
 
 
 class LookupBody(CounterBody):
-    """Which certificates somebody holds whom an open case names (检索)."""
+    """Which certificates a person named in an open case holds (检索)."""
 
     holder: HolderBody
     type_codes: (

@@ -1,7 +1,7 @@
-"""Take a certificate for a case: may it be taken (rule 1), is it in force, then on record, then the answer.
+"""Retrieve a certificate for a case: check permission (rule 1) and state, record the retrieval, then answer.
 
-The state is the one at the commit: a revocation that was committed before is honoured, for a certificate that has
-changed since it was read makes the transaction start again.
+The state is that at commit time: a revocation committed earlier is honoured, because a certificate that changed after
+it was read makes the transaction retry.
 """
 
 from collections.abc import Mapping
@@ -35,16 +35,16 @@ from signing.errors import Malformed
 
 
 class RetrievalBody(CounterBody):
-    """Which certificate is taken for which case (调取)."""
+    """Which certificate to retrieve for which case (调取)."""
 
     identifier: Annotated[str, Field(min_length=1, max_length=160, description="电子证照标识")]
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a retrieval answers. `fields` and `credential` hold what the matter may see, and nothing else of the face.
+    """The result of a retrieval. `fields` and `credential` contain only what the matter may see of the certificate.
 
-    `created` is False for a receipt that was given before and is still in date. expires_on: the date on the copy.
+    `created` is False for an earlier receipt that is still valid. expires_on: the date on the copy.
     """
 
     receipt_number: str
@@ -60,7 +60,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class _Allowed:
-    """A version that may be taken: by which materials, and which of its holders the case names for them."""
+    """A version that may be retrieved: for which materials, and which of its holders the case names for them."""
 
     version: Version
     state: State
@@ -90,16 +90,15 @@ class Retrieval:
         self._gate = CounterGate(database=database, vault=vault, clock=clock, catalogue=catalogue, settings=settings)
 
     def retrieve(self, caller: Caller, body: RetrievalBody) -> Taken:
-        """Take one version; the same case, clerk and identifier get the same receipt while it is in date.
+        """Retrieve one version; the same case, clerk and identifier get the same receipt while it is valid.
 
-        On record, and its people counted, before it is returned. Raises Refusal in this order: `schema.invalid` (not
-        on record), `perm.case_required`, `perm.clerk`, `perm.case_not_open`, `certificate.not_found` for what is no
-        identifier at all, `perm.type_not_in_matter` (the identifier says its type), `perm.holder_not_in_case`,
+        Recorded, and its people counted, before it returns. Raises Refusal in this order: `schema.invalid` (not
+        recorded), `perm.case_required`, `perm.clerk`, `perm.case_not_open`, `certificate.not_found` for a malformed
+        identifier, `perm.type_not_in_matter` (the identifier contains the type), `perm.holder_not_in_case`,
         `certificate.not_active`, `rate.limited`.
 
-        `perm.holder_not_in_case` stands for an identifier that does not exist as well: whoever may not see a
-        certificate does not learn from here whether there is one. That a text cannot be an identifier, anybody can
-        compute.
+        An identifier that does not exist is also answered with `perm.holder_not_in_case`: a caller that may not see a
+        certificate must not learn whether it exists. That a text is malformed is no secret; anyone can compute it.
         """
         key = self._gate.key_of(caller, body)
         record = AuditEntry(
@@ -109,10 +108,10 @@ class Retrieval:
             return retry_on_conflict(self._vault, lambda: self._answer(caller, body, key, record))
 
     def copy(self, caller: Caller, receipt_number: str) -> bytes:
-        """The annotated copy of a retrieval, for the client that it was made to, also after the date on its face.
+        """The annotated copy of a retrieval, for the client that made it, even after the date printed on it.
 
-        Made at the first call; on record each time. Raises `certificate.not_found` for a receipt that is unknown or
-        another client's alike, and as Rendition does.
+        Rendered at the first call; every call is recorded. Raises `certificate.not_found` for an unknown receipt as for
+        another client's, and as Rendition does.
         """
         record = AuditEntry("retrieval.copy", caller.client_id, request=caller.request)
         with self._audit.of(record):
@@ -172,7 +171,7 @@ class Retrieval:
         return _Allowed(version, state, every, tuple(by_party))
 
     def _record(self, caller: Caller, passed: Passed, allowed: _Allowed, taken: Taken, record: AuditEntry) -> Taken:
-        """With its receipt, former or new; one commit puts receipt, people and answer on record together."""
+        """Add the receipt, an existing or a new one; one commit records receipt, people and answer together."""
         version, reader = allowed.version, self._database.reader
         visible = permission.visible_fields(allowed.materials)
         taking, purpose = _taking(passed, version), _purpose(passed, allowed, visible)
@@ -191,10 +190,10 @@ class Retrieval:
         )
         with self._database.write() as writer:
             keys.require_current(writer, self._vault)
-            # First the certificate, then the case, as whoever publishes does.
+            # Lock order: certificate, then case, as in publication.
             if certificates.revision_for_update(writer, version.home, version.certificate) != version.revision:
                 raise Conflict
-            self._gate.hold(writer, passed, shared=False)  # one receipt a taking: no other may be made meanwhile
+            self._gate.hold(writer, passed, shared=False)  # exclusive: only one receipt per retrieval
             if retrievals.in_date(writer, taking, passed.today) != known:
                 raise Conflict
             self._gate.count(writer, caller, passed, allowed.parties)

@@ -1,1 +1,1 @@
-"""Database engines: drivers, pool, roles, DDL and migrations. Knows tables and columns, never a certificate."""
+"""Database engines: drivers, connection pool, roles, DDL and migrations. Knows tables and columns, not certificates."""

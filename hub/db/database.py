@@ -1,9 +1,9 @@
-"""What the store and the steps know of a database: readers, one write at a time, and faults in the program's words.
+"""The database interface that the rest of the hub uses: readers, write transactions, and errors without engine types.
 
-Two engines stand behind this face: `hub.db.sqlite`, one file beside the documents, and `hub.db.postgres`, a
-server. Statements are one text for both, with parameters `:name`. On SQLite one writer works at a time. On PostgreSQL
-many do, so that whatever is decided inside a `write()` must hang on what its own statements changed (a count of rows,
-RETURNING, Duplicate), on a row that is `held`, or must be a `write(exclusive=True)`.
+Two engines implement it: `hub.db.sqlite`, a file in the data directory, and `hub.db.postgres`, a server. Both run the
+same SQL text, with parameters `:name`. SQLite has one writer at a time, PostgreSQL many. So every decision inside a
+`write()` must depend on what its own statements changed (a row count, RETURNING, Duplicate) or on a row read with
+`select_for_update`; otherwise it needs `write(exclusive=True)`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,18 +15,18 @@ Values = Mapping[str, Any]
 
 
 class DatabaseUnavailable(Exception):  # noqa: N818
-    """The database cannot be read or written now; nothing of the current transaction was kept.
+    """The database cannot be read or written now; the current transaction was rolled back.
 
-    Of a commit whose answer was lost on the way from a server nobody can tell: whoever asks again finds out.
+    Exception: if the server's reply to a COMMIT was lost, the outcome is unknown. A caller that retries finds out.
     """
 
 
 class StorageFull(DatabaseUnavailable):
-    """No room is left where the database lies; nothing of the current transaction was kept."""
+    """The database's disk is full; the current transaction was rolled back."""
 
 
 class WrongDatabase(DatabaseUnavailable):
-    """The database that the settings name will never do as it is; `message` and the text itself say what to change."""
+    """The configured database cannot be used as it is; `message` and the exception's text say what to change."""
 
     def __init__(self, message: str, message_en: str) -> None:
         super().__init__(message_en)
@@ -34,9 +34,10 @@ class WrongDatabase(DatabaseUnavailable):
 
 
 class Duplicate(Exception):  # noqa: N818
-    """A row with the same unique key exists; `table` and the columns are in `what`, never the values.
+    """A row with the same unique key exists. `what` names the table and the columns, never the values.
 
-    The transaction is of no more use: leave it. Whoever wants to go on inserts with ON CONFLICT and counts.
+    The transaction can no longer be used: leave it. To continue after a duplicate, insert with ON CONFLICT and count
+    rows.
     """
 
     def __init__(self, what: str) -> None:
@@ -49,11 +50,11 @@ class Conflict(Exception):  # noqa: N818
 
 
 class LostTurn(Conflict, DatabaseUnavailable):
-    """Deadlock or serialisation failure: the server ended this transaction. Rolled back; retry or report it."""
+    """Deadlock or serialisation failure: the server aborted this transaction. Rolled back; retry or report it."""
 
 
 class Row(Protocol):
-    """One row, read by column name or place; unpacks like a tuple, and `dict(row)` has its columns."""
+    """One row, accessed by column name or position; unpacks like a tuple, and `dict(row)` has its columns."""
 
     def __getitem__(self, key: int | str, /) -> Any: ...
 
@@ -67,7 +68,7 @@ class Row(Protocol):
 
 
 class Reader(Protocol):
-    """Statements that change nothing. Parameters are named `:name`; rows are read by column name."""
+    """Read-only statements. Parameters are named `:name`; rows are accessed by column name."""
 
     def all(self, sql: str, values: Values | None = None) -> Sequence[Row]:
         """Every row."""
@@ -84,68 +85,68 @@ class Writer(Reader, Protocol):
     engine: Literal["sqlite", "postgresql"]
 
     def run(self, sql: str, values: Values | None = None) -> int:
-        """Execute one statement; how many rows it changed."""
+        """Execute one statement; returns how many rows it changed."""
         ...
 
     def select_for_update(self, sql: str, values: Values, *, shared: bool = False) -> Row | None:
         """The first row of a plain SELECT from one table, locked until this transaction ends.
 
-        shared: other transactions may take the same shared lock; otherwise they wait.
+        shared: other transactions may hold the same shared lock; without it they wait.
         """
         ...
 
     def try_lock(self, job: str) -> bool:
-        """Whether this transaction got the lock of that name, which it keeps until it ends; never waits."""
+        """Try to take the named lock until this transaction ends, without waiting; returns whether it succeeded."""
         ...
 
     def insert(self, table: str, values: Values) -> None:
-        """Insert one row; raises Duplicate when a unique key exists. Column names come from code, never from input."""
+        """Insert one row; raises Duplicate if its unique key exists. Column names come from code, never from input."""
         ...
 
     def insert_many(self, table: str, rows: Sequence[Values]) -> None:
-        """Insert rows that share one set of columns; raises as `insert`, and then has inserted none."""
+        """Insert rows that share one set of columns; raises as `insert`, having inserted none of them."""
         ...
 
     def put_many(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """The same for very many rows, in the fastest way that the engine has."""
+        """Like `insert_many`, for very many rows: uses the engine's fastest way to load them."""
         ...
 
 
 class Database(Protocol):
-    """An open database. Safe to share between threads; open it again after a fork."""
+    """An open database. Thread-safe; after a fork, open it again."""
 
     @property
     def reader(self) -> Reader:
-        """The calling thread's reader. Each statement sees the newest commit; inside `snapshot()`, that moment."""
+        """The calling thread's reader. Each statement sees the newest commit or, inside `snapshot()`, that snapshot."""
         ...
 
     def snapshot(self) -> AbstractContextManager[Reader]:
-        """A reader whose statements all see one moment; never one inside another."""
+        """A reader whose statements all see the same snapshot; cannot be nested."""
         ...
 
     def write(self, *, exclusive: bool = False) -> AbstractContextManager[Writer]:
-        """One transaction: kept and flushed to disk when the block ends, gone without trace when it raises.
+        """One transaction: committed and flushed to disk when the block ends, rolled back when it raises.
 
-        exclusive: no other write of this hub is open at the same time, in any process; for rare work that reads first
-        and then writes. Nothing is signed, sealed, rendered or waited for inside.
+        exclusive: the hub has no other write transaction open meanwhile, in any process; for rare work that reads first
+        and then writes. Never sign, seal, render or wait inside a transaction.
         """
         ...
 
     def revision(self) -> str:
-        """The migration that the database has, empty without tables; raises DatabaseUnavailable."""
+        """The database's schema revision, empty without tables; raises DatabaseUnavailable."""
         ...
 
     def why_not_writable(self) -> str | None:
-        """Why nothing can be written now as far as can be told without writing, or None; raises DatabaseUnavailable."""
+        """Why the database is not writable, judged without writing, or None; raises DatabaseUnavailable."""
         ...
 
     def close(self) -> None:
-        """Close every connection; the object is not used afterwards."""
+        """Close every connection; the object cannot be used afterwards."""
         ...
 
 
 @lru_cache(maxsize=256)
 def insertion(table: str, columns: tuple[str, ...]) -> str:
-    """The INSERT of one row; names come from code."""
+    """The INSERT statement for one row; table and column names come from code."""
     marks = ", ".join(f":{name}" for name in columns)
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608

@@ -1,4 +1,4 @@
-"""Which of the two engines the settings name; the driver of the other one is not even loaded."""
+"""Selects the configured database engine; the driver of the other one is not even loaded."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hub.db.postgres_server import Address
 
 LONG_STATEMENT_S = 600.0
-"""For background work and commands: walks of everything, which nobody waits for at a counter."""
+"""Statement timeout for background work and commands: full scans, which no counter waits for."""
 
 
 def is_embedded(settings: Settings) -> bool:
@@ -22,14 +22,14 @@ def is_embedded(settings: Settings) -> bool:
 
 
 def embedded_path(settings: Settings) -> Path:
-    """Where the embedded database lies."""
+    """The path of the embedded database."""
     return settings.data_dir / "hub.db"
 
 
 def place_of(settings: Settings, *, patient: bool = True) -> "Path | Address":
-    """Where the database is. patient: statements may take minutes; a server's requests may not.
+    """Where the database is. patient: statements may take minutes; those of API requests may not.
 
-    Raises WrongDatabase where the settings cannot be read as a place, and for a file that was moved to a server.
+    Raises WrongDatabase for settings that name no valid place, and for a file that was moved to a server.
     """
     if settings.database_url is None:
         moved_marker.require_not(embedded_path(settings))
@@ -52,7 +52,7 @@ def place_of(settings: Settings, *, patient: bool = True) -> "Path | Address":
 
 
 def opened(place: "Path | Address") -> Database:
-    """The database at a place, for whoever serves; raises WrongDatabase and DatabaseUnavailable."""
+    """Open the database at a place, for the service; raises WrongDatabase and DatabaseUnavailable."""
     if isinstance(place, Path):
         return SqliteDatabase(place)
     from hub.db import postgres_server
@@ -61,7 +61,7 @@ def opened(place: "Path | Address") -> Database:
 
 
 def opened_as_owner(place: "Path | Address") -> Database:
-    """The same for `hub init`, which may do more than the service."""
+    """Open it for `hub init`, which needs more privileges than the service."""
     if isinstance(place, Path):
         return SqliteDatabase(place)
     from hub.db import postgres_server
@@ -70,7 +70,7 @@ def opened_as_owner(place: "Path | Address") -> Database:
 
 
 def beyond_need(place: "Path | Address") -> list[str]:
-    """Tables on which whoever serves may do more than it must; none for a file."""
+    """The tables on which the service's role has more privileges than it needs; none for a file."""
     if isinstance(place, Path):
         return []
     from hub.db import postgres_server
@@ -79,7 +79,7 @@ def beyond_need(place: "Path | Address") -> list[str]:
 
 
 def lacks_service_role(place: "Path | Address") -> bool:
-    """Whether a server has no role that the service could work as, so that it works as the owner of the tables."""
+    """Whether a server has no role for the service, so that the service connects as the owner of the tables."""
     if isinstance(place, Path):
         return False
     from hub.db import postgres_server

@@ -1,8 +1,8 @@
-"""An empty database is filled, and is then there at once or not at all: for restores, and from one engine to another.
+"""Fill an empty database atomically, for restores and for moving from one engine to the other.
 
-A file is made beside its place and gets its name last. On a server everything is one transaction, in which nobody else
-writes; the mark of whoever fills it is put into it with the rows, so that who was killed at the end can tell whether it
-came to be.
+A file is built in a staging folder and renamed last. On a server, everything is one exclusive transaction; it stores
+the caller's mark together with the rows, so that a process that was killed at the end can find out whether it
+committed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,53 +19,53 @@ if TYPE_CHECKING:
     from hub.db.postgres_server import Address
 
 Tables = Iterator[tuple[Shape, Sequence[str], Iterator[list[Row]]]]
-"""For every table the order of the columns, and the rows, some at a time."""
+"""For each table, the order of its columns and its rows in batches."""
 
 
 class Filling(Protocol):
-    """A database while it is filled."""
+    """A database while it is being filled."""
 
     @property
     def reader(self) -> Reader:
-        """What has been put so far."""
+        """Reads what has been inserted so far."""
         ...
 
     def put(self, shape: Shape, rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
-        """Insert rows as they are; columns: the order that they have. Raises Duplicate, DatabaseUnavailable."""
+        """Insert rows unchanged; columns: the order of their values. Raises Duplicate, DatabaseUnavailable."""
         ...
 
     def write(self) -> AbstractContextManager[Writer]:
-        """Other statements; never a `put` inside."""
+        """A transaction for other statements; call no `put` inside."""
         ...
 
 
 class Blank(Protocol):
-    """Where a database is to be."""
+    """A place for a new database."""
 
     @property
     def name(self) -> str:
-        """Which one, for people and for comparing; without passwords."""
+        """Identifies the place, for display and comparison; contains no password."""
         ...
 
     def require_empty(self) -> None:
-        """Raise WrongDatabase where there are rows, other tables, or a schema of another release."""
+        """Raise WrongDatabase if it has rows, foreign tables, or the schema of another release."""
         ...
 
     def is_filled(self, mark: str) -> bool:
-        """Whether a filling with this mark came to its end; raises DatabaseUnavailable where nobody can tell now."""
+        """Whether a filling with this mark was committed; raises DatabaseUnavailable if that is not known now."""
         ...
 
     def filling(self, mark: str) -> AbstractContextManager[Filling]:
-        """The tables of this release, kept with all that was put into them when the block ends, or not at all.
+        """Create this release's tables; they are kept with all inserted rows when the block ends, or not at all.
 
-        mark: letters and digits. Raises WrongDatabase and DatabaseUnavailable; of a server that goes away at the very
-        end only `is_filled` tells what became of it.
+        mark: letters and digits. Raises WrongDatabase and DatabaseUnavailable; if the server goes away during the
+        commit, only `is_filled` can tell the outcome.
         """
         ...
 
 
 def load(filling: Filling, tables: Tables, told: Callable[[int], None]) -> None:
-    """Put whole tables, any number of rows in little memory. told: how many rows more there are now."""
+    """Insert whole tables of any size in bounded memory. told: called with the number of rows just added."""
     for shape, columns, rows in tables:
         for some in rows:
             filling.put(shape, some, columns)
@@ -84,7 +84,7 @@ class _FileFilling:
         return self._database.reader
 
     def put(self, shape: Shape, rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
-        """A commit for every batch: nobody knows the file yet."""
+        """One commit per batch: nothing else opens this file yet."""
         with self._database.write() as writer:
             table_copy.put(writer, shape, rows, columns)
 
@@ -93,7 +93,7 @@ class _FileFilling:
 
 
 class BlankFile:
-    """The embedded database; it is made in `staging`, which the caller brings and takes away."""
+    """The embedded database, built in `staging`, a folder that the caller creates and removes."""
 
     def __init__(self, path: Path, staging: Path) -> None:
         self._path = path
@@ -101,19 +101,19 @@ class BlankFile:
 
     @property
     def name(self) -> str:
-        """Of the file."""
+        """The file's name."""
         return self._path.name
 
     def require_empty(self) -> None:
-        """The caller looks at the folder."""
+        """Nothing to check: the caller inspects the folder."""
 
-    def is_filled(self, mark: str) -> bool:  # noqa: ARG002 (whoever gave the file its name was at the end)
-        """Whether the file is there."""
+    def is_filled(self, mark: str) -> bool:  # noqa: ARG002 (the rename is the last step)
+        """Whether the file exists."""
         return self._path.exists()
 
     @contextmanager
     def filling(self, mark: str) -> Iterator[Filling]:  # noqa: ARG002
-        """Renamed at the end; the caller brings the folder's names to the disk."""
+        """Renames the file at the end; the caller syncs the folder."""
         made = self._staging / self._path.name
         schema.migrate(made)
         database = SqliteDatabase(made)
@@ -146,7 +146,7 @@ class _ServerFilling:
 
 
 class BlankServer:
-    """A database of a server; the address names the owner of its tables, as for `hub init`."""
+    """A database on a server; the address names the owner of its tables, as for `hub init`."""
 
     def __init__(self, place: "Address") -> None:
         self._place = place
@@ -157,20 +157,20 @@ class BlankServer:
         return self._place.name
 
     def require_empty(self) -> None:
-        """Tables of this release may be there, if nothing is in them."""
+        """This release's tables may exist if they are empty."""
         from hub.db import postgres_server
 
         postgres_server.require_empty(self._place, schema.HEAD, [shape.name for shape in table_copy.shapes()])
 
     def is_filled(self, mark: str) -> bool:
-        """Waits for a filling whose process was killed and that the server has not ended yet."""
+        """Waits while the server still runs the transaction of a filling whose process was killed."""
         from hub.db import postgres_server
 
         return mark != "" and postgres_server.mark_of(self._place) == mark
 
     @contextmanager
     def filling(self, mark: str) -> Iterator[Filling]:
-        """One transaction beside the making of the tables, which does no harm by itself."""
+        """One transaction, apart from the creation of the tables, which is harmless without it."""
         from hub.db import postgres_server
 
         schema.migrate(self._place)
@@ -186,5 +186,5 @@ class BlankServer:
 
 
 def blank(place: "Path | Address", staging: Path) -> Blank:
-    """Where the settings say that the database is; a file is made in `staging`."""
+    """The configured place of the database; a file is built in `staging`."""
     return BlankFile(place, staging) if isinstance(place, Path) else BlankServer(place)

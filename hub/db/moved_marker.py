@@ -1,7 +1,7 @@
-"""What lies beside an embedded database that is being moved to a server, or was: nobody uses the file any more.
+"""A marker file next to an embedded database that is being, or has been, moved to a server: the file must not be used.
 
-Whoever opens the database is told, and who has it open, at the next write. The mark is made before the first row is
-copied: nothing that is acknowledged meanwhile or later can be missing on the server.
+A process that opens the database fails at once, and one that already has it open fails at its next write. The marker is
+written before the first row is copied, so that no write acknowledged during or after the copy is missing on the server.
 """
 
 import json
@@ -17,7 +17,7 @@ from hub.runtime.fsync import sync_folder
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """to: host, port and database. mark: what that database has when it is filled. done: whether it is."""
+    """to: host, port and database. mark: stored in that database once it is filled. done: whether it is filled."""
 
     to: str
     mark: str
@@ -25,12 +25,12 @@ class Mark:
 
 
 def path_of(database: Path) -> Path:
-    """Where the mark of an embedded database lies."""
+    """The path of an embedded database's marker."""
     return database.with_name(f"{database.name}.moved")
 
 
 def find(database: Path) -> Mark | None:
-    """The mark, or None; raises WrongDatabase where it cannot be read."""
+    """The marker's content, or None; raises WrongDatabase if it cannot be read."""
     try:
         content = json.loads(path_of(database).read_text(encoding="utf-8"))
         return Mark(str(content["to"]), str(content["mark"]), content["done"] is True)
@@ -42,17 +42,17 @@ def find(database: Path) -> Mark | None:
 
 
 def begin(database: Path, to: str) -> Mark:
-    """From now on nobody else uses the file."""
+    """From now on, no other process can use the file."""
     return _write(database, Mark(to, secrets.token_hex(16)))
 
 
 def finish(database: Path, mark: Mark) -> Mark:
-    """Everything is on the server."""
+    """Record that everything is on the server."""
     return _write(database, replace(mark, done=True))
 
 
 def give_up(database: Path) -> None:
-    """Nothing came of it: the file is as good as before."""
+    """The move failed: make the file usable again."""
     path_of(database).unlink(missing_ok=True)
     sync_folder(database.parent)
 
@@ -68,9 +68,9 @@ def require_not(database: Path) -> None:
 
 
 def require_finished(database: Path) -> Mark | None:
-    """The mark of a file that was moved, None of one that was not; raises WrongDatabase in between.
+    """The marker of a file that was moved, None for one that was not; raises WrongDatabase while a move is unfinished.
 
-    Then nobody uses the database that it is moved to either.
+    Until then, the target database must not be used either.
     """
     found = find(database)
     if found is None or found.done:

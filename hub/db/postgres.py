@@ -1,8 +1,8 @@
-"""PostgreSQL as the database: a pool of connections, many writers at once, and no request that waits for a dead server.
+"""PostgreSQL: a connection pool, concurrent writers, and no request that waits for a dead server.
 
-The same statements as on SQLite: `:name` becomes `$1` once and is kept. A reader borrows a connection for one
-statement, which commits by itself; a snapshot is one REPEATABLE READ transaction; a write is one READ COMMITTED
-transaction that takes an advisory lock with its BEGIN: shared, or exclusive for `write(exclusive=True)`.
+Runs the same statements as SQLite: `:name` is translated to `$1` once and cached. A reader borrows a connection for one
+autocommitted statement; a snapshot is one REPEATABLE READ transaction; a write is one READ COMMITTED transaction that
+takes an advisory lock with its BEGIN: shared, or exclusive for `write(exclusive=True)`.
 """
 
 import re
@@ -19,11 +19,11 @@ from hub.db.database import DatabaseUnavailable, Values, insertion
 from hub.db.postgres_pool import Connection, Connections, Limits
 
 LOCKS = 0x68756200
-"""Advisory locks of the hub are (this, n): 1 every write, beyond that one for each job that only one may do."""
+"""The hub's advisory locks are (this, n): 1 for every write, and one more for each job that only one process may do."""
 _COPIED = 40
-"""From so many rows on `insert_many` copies them."""
+"""From this many rows on, `insert_many` uses COPY."""
 _TYPES: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-"""Of columns, by table; the engine's own numbers, which are the same in every database."""
+"""Type OIDs of columns, by table; those of built-in types are the same in every database."""
 _JOBS = {"sequencer": 2, "migration": 3}
 _DONE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
@@ -34,9 +34,9 @@ _NAMES = re.compile(r"(?<![:\w]):([a-z_]\w*)", re.IGNORECASE)
 
 @lru_cache(maxsize=1024)
 def translated(text: str) -> tuple[bytes, tuple[str, ...]]:
-    """A statement with `$1` in place of `:name`, and the names in the order of their numbers.
+    """The statement with `$1` in place of `:name`, and the names in order of their numbers.
 
-    Text in quotes must hold no colon before a letter; all statements are ours.
+    Quoted text must not contain a colon before a letter; all statements are our own.
     """
     names: dict[str, int] = {}
 
@@ -47,13 +47,13 @@ def translated(text: str) -> tuple[bytes, tuple[str, ...]]:
 
 
 class PostgresRow(tuple[Any, ...]):
-    """A row; there is one subclass for every set of columns."""
+    """A row; each set of columns has its own subclass."""
 
     __slots__ = ()
     places: dict[str, int] = {}  # noqa: RUF012 (set once, by `_row_class`)
 
     def __getitem__(self, key: Any) -> Any:
-        """By name, or by place."""
+        """By name or by position."""
         return tuple.__getitem__(self, self.places[key] if type(key) is str else key)
 
     def keys(self) -> list[str]:
@@ -67,12 +67,12 @@ def _row_class(names: tuple[bytes, ...]) -> type[PostgresRow]:
 
 
 def _rows(cursor: Any) -> Callable[[Sequence[Any]], PostgresRow]:
-    result = cursor.pgresult  # of which `description` would make an object a column
+    result = cursor.pgresult  # `description` would create an object per column
     names = () if result is None else tuple(map(result.fname, range(result.nfields)))
-    return _row_class(() if None in names else names)  # what is copied has columns without names
+    return _row_class(() if None in names else names)  # columns of a COPY have no names
 
 
-# --- the face ---------------------------------------------------------------------------------------------------------
+# --- the interface ----------------------------------------------------------------------------------------------------
 
 
 def _ask(connections: Connections, connection: Connection, text: str, values: Values | None) -> psycopg.Cursor[Any]:
@@ -88,7 +88,7 @@ def _ask(connections: Connections, connection: Connection, text: str, values: Va
 
 
 class PostgresReader:
-    """Statements on a connection of their own each."""
+    """Each statement runs on a connection borrowed for it alone."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -123,29 +123,29 @@ class PostgresTransaction:
 
 
 class PostgresWriter(PostgresTransaction):
-    """The statements of one write."""
+    """Statements of one write transaction."""
 
     engine: Literal["sqlite", "postgresql"] = "postgresql"
 
     def run(self, sql: str, values: Values | None = None) -> int:
-        """Execute one statement; how many rows it changed."""
+        """Execute one statement; returns how many rows it changed."""
         return _ask(self._connections, self._connection, sql, values).rowcount
 
     def select_for_update(self, sql: str, values: Values, *, shared: bool = False) -> PostgresRow | None:
-        """The first row, which nobody else changes until this transaction ends."""
+        """The first row, locked until this transaction ends."""
         return self.one(f"{sql} FOR {'SHARE' if shared else 'UPDATE'}", values)
 
     def try_lock(self, job: str) -> bool:
-        """Whether nobody else does this job now; it is ours until the transaction ends, however it does."""
+        """Whether the job's lock was free; if so, it is held until the transaction ends, by commit or rollback."""
         row = self.one(f"SELECT pg_try_advisory_xact_lock({LOCKS}, {_JOBS[job]}) AS mine")
         return row is not None and bool(row["mine"])
 
     def insert(self, table: str, values: Values) -> None:
-        """Insert one row; raises Duplicate when a unique key exists."""
+        """Insert one row; raises Duplicate if its unique key exists."""
         self.run(insertion(table, tuple(values)), values)
 
     def insert_many(self, table: str, rows: Sequence[Values]) -> None:
-        """Insert rows that share one set of columns, in one statement; many of them are copied."""
+        """Insert rows that share one set of columns, in one statement; large batches use COPY."""
         if not rows:
             return
         columns = tuple(rows[0])
@@ -157,7 +157,7 @@ class PostgresWriter(PostgresTransaction):
         self.run(f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks}", values)  # noqa: S608
 
     def put_many(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """COPY in binary, which takes half the CPU of INSERT on the server and a fifth of it here."""
+        """Binary COPY, which takes half the CPU of INSERT on the server and a fifth of it in this process."""
         names = tuple(columns)
         listed = ", ".join(names)
         if (table, names) not in _TYPES:
@@ -172,22 +172,22 @@ class PostgresWriter(PostgresTransaction):
 
 
 class PostgresDatabase:
-    """One database of a server, through a pool of connections."""
+    """One database on a server, through a connection pool."""
 
     def __init__(self, conninfo: str, limits: Limits, role: str | None = None) -> None:
-        """role: what every connection works as. Nothing is asked before the first statement."""
+        """role: set for every connection. Does not contact the server before the first statement."""
         self._connections = Connections(conninfo, limits, role, _rows)
         self._reader = PostgresReader(self._connections)
         self._local = threading.local()
 
     @property
     def reader(self) -> PostgresReader | PostgresTransaction:
-        """The calling thread's reader: each statement sees the newest commit, or that of the open snapshot."""
+        """The calling thread's reader: each statement sees the newest commit, or the open snapshot."""
         return getattr(self._local, "snapshot", None) or self._reader
 
     @contextmanager
     def snapshot(self) -> Iterator[PostgresTransaction]:
-        """A reader whose statements all see one moment."""
+        """A reader whose statements all see the same snapshot."""
         if getattr(self._local, "snapshot", None) is not None:
             raise RuntimeError("a snapshot() inside a snapshot()")
         with self._transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
@@ -200,7 +200,7 @@ class PostgresDatabase:
 
     @contextmanager
     def write(self, *, exclusive: bool = False) -> Iterator[PostgresWriter]:
-        """One transaction: kept and flushed to disk when the block ends, gone without trace when it raises."""
+        """One transaction: committed and flushed to disk when the block ends, rolled back when it raises."""
         if getattr(self._local, "writing", False):
             raise RuntimeError("a write() inside a write()")
         lock = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
@@ -225,13 +225,14 @@ class PostgresDatabase:
                 raise
 
     def _commit(self, connection: Connection) -> None:
-        """The COMMIT of a transaction in which a statement has failed is answered with ROLLBACK, and no error."""
+        """PostgreSQL answers the COMMIT of a failed transaction with ROLLBACK instead of an error; raise one here."""
         if self._control(connection, "COMMIT") != "COMMIT":
             raise RuntimeError("a statement had failed, and its transaction was gone on with")
 
     def _control(self, connection: Connection, text: str) -> str | None:
-        """What the server says was done last. Several statements are one message; no rows come back that matter, so
-        the protocol's own call does, in half the time of a cursor's."""
+        """Returns the status of the last command. Several statements go in one message; no rows are needed, so the
+        direct libpq call is used, which takes half the time of a cursor.
+        """
         with self._connections.asking(connection):
             result = connection.pgconn.exec_(text.encode())
             if result.status not in _DONE:
@@ -239,7 +240,7 @@ class PostgresDatabase:
             return None if result.command_status is None else result.command_status.decode()
 
     def revision(self) -> str:
-        """The migration that the database has, empty without tables; raises DatabaseUnavailable."""
+        """The database's schema revision, empty without tables; raises DatabaseUnavailable."""
         there = self.reader.one("SELECT to_regclass('alembic_version') AS found")
         if there is None or there["found"] is None:
             return ""
@@ -247,11 +248,11 @@ class PostgresDatabase:
         return str(row["version_num"]) if row else ""
 
     def why_not_writable(self) -> str | None:
-        """Whether the server takes writes."""
+        """Says why if the server accepts no writes."""
         row = self.reader.one("SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') AS only")
         reads = row is not None and (row["standby"] or row["only"] == "on")
         return "the server takes no writes: it is a standby, or was made read-only" if reads else None
 
     def close(self) -> None:
-        """Close every connection; the object is not used afterwards."""
+        """Close every connection; the object cannot be used afterwards."""
         self._connections.close()

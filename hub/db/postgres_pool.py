@@ -1,7 +1,8 @@
-"""Connections to PostgreSQL: a pool, time limits, and what keeps a dead server from holding anybody up.
+"""PostgreSQL connection pool with time limits, so that a dead server does not block the hub.
 
-Who asks while the server is away waits once, for `wait_s` at most; then everybody is told at once for a moment, so that
-nothing piles up. The pool finds the server again by itself. What a network swallows is given up after `statement_s`.
+While the server is away, a caller waits for `wait_s` at most; then all callers fail immediately for a moment, so that
+requests do not pile up. The pool reconnects on its own. If the network drops packets silently, a statement is given up
+after `statement_s`.
 """
 
 import logging
@@ -25,22 +26,22 @@ from hub.db.database import DatabaseUnavailable, Duplicate, LostTurn, StorageFul
 Connection = psycopg.Connection[Any]
 
 _DOWN_S = 0.5
-"""After a wait that was in vain, nobody else waits for so long."""
+"""After a wait for a connection has failed, all callers fail immediately for this long."""
 _GRACE_S = 0.2
-"""How much longer than the server's own limit a statement may take before its connection is cut."""
+"""How much longer than the server's statement timeout a statement may take before its connection is closed."""
 _LOOK_EVERY_S = 0.05
 _A_WHILE_S = 0.3
 _PREPARED = 500
 _DEAD_PEERS = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
-"""For who may wait for minutes: a machine that is gone is noticed within 11 s."""
+"""For callers that may wait for minutes: TCP keepalives detect a dead host within 11 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds, and how many connections one process may have.
+    """Time limits in seconds, and the number of connections per process.
 
-    wait_s: for a connection; statement_s: for one statement; lock_s: for what another transaction holds; connect_s: for
-    the server to answer at the start.
+    wait_s: for a free connection; statement_s: statement timeout; lock_s: lock timeout; connect_s: for the server to
+    answer a new connection.
     """
 
     connections: int = 10
@@ -51,7 +52,7 @@ class Limits:
 
     @property
     def options(self) -> str:
-        """What a session is told when it begins."""
+        """The parameters that a session starts with."""
         statement, lock = round(self.statement_s * 1000), round(self.lock_s * 1000)
         idle = round((self.statement_s + self.lock_s) * 10_000)
         return (
@@ -62,14 +63,14 @@ class Limits:
 
 _pool_log = logging.getLogger("psycopg")
 _pool_log.addHandler(logging.NullHandler())
-_pool_log.propagate = False  # what it has to say, the hub says in its own way
+_pool_log.propagate = False  # the hub logs these events itself
 
 
-# --- faults -----------------------------------------------------------------------------------------------------------
+# --- errors -----------------------------------------------------------------------------------------------------------
 
 
 class _Faults:
-    """Engine errors in the program's own words, without values. A class, for it stands around every statement."""
+    """Translate driver errors into ours, without values. A class, because it wraps every statement."""
 
     def __enter__(self) -> None:
         pass
@@ -93,7 +94,7 @@ _OF_THE_PROGRAM = (
 
 
 def in_our_words(error: psycopg.Error) -> Exception | None:
-    """What a caller can do something about; None for a fault of the program, which is left as it is."""
+    """The error that a caller can handle, or None for a programming error, which propagates unchanged."""
     if isinstance(error, errors.UniqueViolation):
         return Duplicate(f"{error.diag.table_name}: {error.diag.constraint_name}")
     if isinstance(error, errors.DeadlockDetected | errors.SerializationFailure):
@@ -112,7 +113,7 @@ def in_our_words(error: psycopg.Error) -> Exception | None:
 
 
 def _configure(connection: Connection) -> None:
-    """Every integer travels as BIGINT and every text as TEXT: one plan a statement, whatever the values are."""
+    """Send every integer as BIGINT and every string as TEXT: one query plan per statement, whatever the values are."""
     connection.adapters.register_dumper(int, Int8BinaryDumper)
     connection.adapters.register_dumper(str, StrBinaryDumper)
     connection.prepared_max = _PREPARED
@@ -122,10 +123,10 @@ def _configure(connection: Connection) -> None:
 
 
 class _Watch:
-    """Cuts connections on which an answer is overdue: a network that swallows everything tells nobody.
+    """Shuts down connections whose reply is overdue: a network that drops packets reports no error.
 
-    A server that does not even say that a statement took too long answers nobody else either: whoever has waited for a
-    while is told with the first one, and whoever comes next, at once.
+    A server that does not even report a statement timeout answers no other request either: callers that have waited for
+    a while fail together with the first one, and new callers fail immediately.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -151,7 +152,7 @@ class _Watch:
 
 
 def _cut(connection: Connection) -> None:
-    """Whoever waits for this connection is told that it is lost."""
+    """Make the thread that waits for this connection fail."""
     with suppress(OSError, psycopg.Error):
         duplicate = socket.socket(fileno=socket.dup(connection.fileno()))
         with duplicate:
@@ -159,7 +160,7 @@ def _cut(connection: Connection) -> None:
 
 
 def _is_lost(connection: Connection) -> bool:
-    """Whether the server has closed an idle connection, or left a message in it: either way it is not used again."""
+    """Whether the server closed an idle connection or left unread data in it; in both cases, discard it."""
     if connection.closed:
         return True
     try:
@@ -171,7 +172,7 @@ def _is_lost(connection: Connection) -> bool:
 
 
 class Connections:
-    """The pool, and what keeps a dead server from holding anybody up."""
+    """The pool, and the limits that keep a dead server from blocking callers."""
 
     def __init__(self, conninfo: str, limits: Limits, role: str | None, row_factory: Any) -> None:
         self._limits = limits
@@ -199,7 +200,7 @@ class Connections:
 
     @contextmanager
     def lent(self) -> Iterator[Connection]:
-        """A connection that works, as far as can be told without asking the server."""
+        """Borrow a connection that works, as far as one can tell without a round trip."""
         connection = self._take()
         try:
             yield connection
@@ -225,19 +226,19 @@ class Connections:
 
     @contextmanager
     def asking(self, connection: Connection) -> Iterator[None]:
-        """Around every statement: it ends in time, and in our words."""
+        """Wraps every statement: enforces its deadline and translates its errors."""
         busy = self.watch.busy
         busy[connection] = time.monotonic()
         try:
             with _FAULTS:
                 yield
-        except errors.FeatureNotSupported:  # a plan from before a migration: new connections have none
+        except errors.FeatureNotSupported:  # a cached plan older than a migration: reconnect
             connection.close()
             raise DatabaseUnavailable("the tables have just changed") from None
         finally:
             busy.pop(connection, None)
 
     def close(self) -> None:
-        """Close every connection that nobody has, and the others when they come back."""
+        """Close all idle connections, and the others when they are returned."""
         self.watch.close()
         self._pool.close(timeout=2.0)

@@ -1,8 +1,8 @@
-"""What the service may do with each table on PostgreSQL; whoever made the tables gives these rights and no others.
+"""The service role's privileges on each table in PostgreSQL; `hub init` grants exactly these and revokes all others.
 
-Every table may be read and added to. What may not be changed at all is not named here: acts, audit and ledger only
-grow, and what makes identifiers, numbers and successions unique stands for ever. A rotation of data keys gives an act
-its new seal through a function that changes nothing else.
+The service may SELECT from and INSERT into every table. Tables not listed below are never updated or deleted from:
+acts, audit and ledger are append-only, and rows that guarantee the uniqueness of identifiers, numbers and successions
+are permanent. A rotation of data keys re-seals an act through a function that changes nothing else.
 """
 
 from psycopg import sql
@@ -63,13 +63,13 @@ MISSING = (
     _LINES + "EXISTS (SELECT 1 FROM unnest(t.rights) AS r(one)"  # noqa: S608 (constants)
     " WHERE NOT has_table_privilege(current_user, t.place, r.one)) ORDER BY t.name"
 )
-"""Of lines `table right,right`: on which tables whoever asks lacks a right. Those that are not there are passed."""
+"""Given lines `table right,right`: the tables on which the current user lacks a right. Missing tables are skipped."""
 BEYOND = (
     _LINES + "(EXISTS (SELECT 1 FROM unnest(t.rights) AS r(one)"  # noqa: S608
     " WHERE has_table_privilege(current_user, t.place, r.one))"
     " OR pg_has_role(current_user, (SELECT relowner FROM pg_class WHERE oid = t.place), 'USAGE')) ORDER BY t.name"
 )
-"""Of such lines: on which tables whoever asks has a right of them, or is the owner, who may give himself any."""
+"""Given such lines: the tables on which the current user has one of the rights, or is the owner, who can grant them."""
 
 
 def rights_of(table: str) -> list[str]:
@@ -98,7 +98,7 @@ def not_needed(tables: frozenset[str] = UPDATED | ONLY_ADDED | {READ_ONLY}) -> l
 
 
 def grants(schema: str, tables: list[str], role: str) -> list[sql.Composed]:
-    """Statements that give a role exactly these rights on tables, take what else it had, and let it reseal acts."""
+    """Statements that grant a role exactly these rights, revoke all others, and let it re-seal acts."""
     name = sql.Identifier(role)
     found = [sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), name)]
     for table in tables:

@@ -1,7 +1,7 @@
-"""Which PostgreSQL server, and whether it will do: address, version, encoding, and what the hub may do there.
+"""Connect to a PostgreSQL server and check that it is usable: address, version, encoding and privileges.
 
-`hub init` works as whoever the address names, makes the tables and gives rights on them to the service role. All else
-works as the service role, of which the login is a member, or which it is.
+`hub init` connects as the user in the address, creates the tables and grants rights on them to the service role. All
+other processes work as the service role; their login must be that role or a member of it.
 """
 
 import time
@@ -45,12 +45,12 @@ _PASSING = (
     "recovery",
     "remaining connection slots",
 )
-"""Words of faults that pass by themselves; libpq has no codes for those of connecting."""
+"""Messages of transient errors; libpq has no error codes for failed connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A database of a server. `conninfo` may hold a password: it is shown nowhere."""
+    """A database on a server. `conninfo` may contain a password and is never displayed."""
 
     conninfo: str
     service_role: str
@@ -61,13 +61,13 @@ class Address:
 
     @property
     def name(self) -> str:
-        """Host, port and database, for people and for comparing."""
+        """Host, port and database, for display and comparison."""
         parts = conninfo_to_dict(self.conninfo)
         return f"{parts.get('host') or 'localhost'}:{parts.get('port') or 5432}/{parts['dbname']}"
 
 
 def address(url: str, password_file: Path | None, service_role: str, limits: Limits) -> Address:
-    """Read a URL `postgresql+psycopg://user@host:port/database`; raises WrongDatabase."""
+    """Parse a URL `postgresql+psycopg://user@host:port/database`; raises WrongDatabase."""
     scheme = next((scheme for scheme in _SCHEMES if url.startswith(scheme)), None)
     if scheme is None:
         raise WrongDatabase(
@@ -98,9 +98,9 @@ def address(url: str, password_file: Path | None, service_role: str, limits: Lim
 
 @contextmanager
 def connected(place: Address) -> Iterator["psycopg.Connection[Any]"]:
-    """One connection as whoever the address names, each statement by itself; faults in our words.
+    """One autocommit connection as the user in the address; driver errors are translated.
 
-    Raises WrongDatabase where nothing but a change of settings or server helps, DatabaseUnavailable where time may.
+    Raises WrongDatabase where only a change of settings or server helps, DatabaseUnavailable where waiting may.
     """
     connection = _connect(place)
     try:
@@ -149,10 +149,10 @@ def _require_server(connection: "psycopg.Connection[Any]") -> None:
 
 
 def opened(place: Address) -> PostgresDatabase:
-    """The database, for whoever serves: as the service role where the login may be it.
+    """Open the database for the service, as the service role if the login may assume it.
 
-    Raises WrongDatabase where the rights do not suffice, or the service role has others than it should, and
-    DatabaseUnavailable. A database without tables is opened: what it lacks is its schema, which the caller looks at.
+    Raises DatabaseUnavailable, and WrongDatabase if the role's privileges are insufficient or excessive. A database
+    without tables is opened; the caller checks the schema.
     """
     with _serving(place) as (connection, role):
         missing = _named(connection, MISSING, fitting())
@@ -173,20 +173,20 @@ def opened(place: Address) -> PostgresDatabase:
 
 
 def beyond_need(place: Address) -> list[str]:
-    """The tables on which whoever serves may do more than it must: all of them where there is no service role."""
+    """The tables on which the service has more privileges than it needs: all of them without a service role."""
     with _serving(place) as (connection, _):
         return _named(connection, BEYOND, not_needed())
 
 
 def lacks_service_role(place: Address) -> bool:
-    """Whether there is no such role: the user of `hub init` might not make it."""
+    """Whether the role does not exist because the user of `hub init` was not allowed to create it."""
     with connected(place) as connection:
         return not _exists(connection, place.service_role)
 
 
 @contextmanager
 def _serving(place: Address) -> Iterator["tuple[psycopg.Connection[Any], str | None]"]:
-    """A connection that may do what the service may; and the role that it has taken, if it may be it."""
+    """A connection with the service's privileges, and the role that it assumed, or None if it may not."""
     with connected(place) as connection:
         role = place.service_role if _may_be(connection, place.service_role) else None
         if role is not None:
@@ -199,7 +199,7 @@ def _named(connection: "psycopg.Connection[Any]", question: str, lines: list[str
 
 
 def opened_as_owner(place: Address) -> PostgresDatabase:
-    """The database as whoever the address names: for `hub init` alone."""
+    """The database as the user in the address: for `hub init` alone."""
     return PostgresDatabase(place.conninfo, place.limits)
 
 
@@ -220,10 +220,10 @@ def _has_tables(connection: "psycopg.Connection[Any]") -> bool:
 
 @contextmanager
 def alone(place: Address) -> Iterator["psycopg.Connection[Any]"]:
-    """A connection that nobody else has in this way: two migrations at once do the work once.
+    """A connection that holds the migration lock: of two concurrent migrations, only one does the work.
 
-    Who waits asks again and again: a statement that waits for this lock would be waited for by an index that is made
-    concurrently, and neither would end.
+    Polls for the lock. A statement blocked on it would stay open, CREATE INDEX CONCURRENTLY would wait for that
+    statement, and the two would deadlock.
     """
     with connected(place) as connection:
         while connection.execute("SELECT pg_try_advisory_lock(%s, 3)", [LOCKS]).fetchone() != (True,):
@@ -232,7 +232,7 @@ def alone(place: Address) -> Iterator["psycopg.Connection[Any]"]:
 
 
 def revision(connection: "psycopg.Connection[Any]") -> str:
-    """The migration that the database has, empty without tables."""
+    """The database's schema revision, empty without tables."""
     if not _has_tables(connection):
         return ""
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
@@ -240,12 +240,12 @@ def revision(connection: "psycopg.Connection[Any]") -> str:
 
 
 def is_in_use(error: BaseException | None) -> bool:
-    """Whether a fault of the driver says that somebody else held a table for too long."""
+    """Whether a driver error says that another session held a table lock for too long."""
     return isinstance(error, errors.LockNotAvailable)
 
 
 def tell(error: BaseException | None) -> None:
-    """Raise what a fault of the driver means, where that is more than a fault of the program."""
+    """Raise the translated driver error, unless it is a programming error."""
     if isinstance(error, errors.InsufficientPrivilege):
         raise WrongDatabase(
             "该数据库用户不能建表:请用数据库的所有者运行 hub init。",
@@ -256,15 +256,15 @@ def tell(error: BaseException | None) -> None:
 
 
 def give_rights(connection: "psycopg.Connection[Any]", role: str) -> bool:
-    """Make the service role where it is missing, and give it its rights; whether there is one.
+    """Create the service role if it is missing, and grant its rights; returns whether the role exists.
 
-    A user that may not make roles and finds none goes on without: then the service works as the owner of the tables.
+    Without the privilege to create it, continue without: then the service works as the owner of the tables.
     """
     if not _exists(connection, role):
         try:
             connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
         except (errors.DuplicateObject, errors.UniqueViolation):
-            pass  # another database of the same server has just made it
+            pass  # created just now by another database of the same server
         except errors.InsufficientPrivilege:
             return False
     if not _may_be(connection, role):
@@ -286,13 +286,13 @@ def _exists(connection: "psycopg.Connection[Any]", role: str) -> bool:
     return connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None
 
 
-# --- an empty database that is filled ---------------------------------------------------------------------------------
+# --- filling an empty database ----------------------------------------------------------------------------------------
 
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename"
 
 
 def require_empty(place: Address, head: str, tables: Sequence[str]) -> None:
-    """Raise WrongDatabase unless there are no tables, or these of revision `head` without a row."""
+    """Raise WrongDatabase unless there are no tables, or those of revision `head` without a row."""
     with connected(place) as connection:
         found = [str(row[0]) for row in connection.execute(_TABLES).fetchall()]
         if not found:
@@ -314,7 +314,7 @@ def require_empty(place: Address, head: str, tables: Sequence[str]) -> None:
 
 
 def require_no_rows(writer: Writer, tables: Sequence[str]) -> None:
-    """The same, inside the transaction that is to fill them."""
+    """The same check inside the transaction that fills them."""
     if any(writer.one(_any_row(table).decode()) for table in tables):
         raise _occupied()
 
@@ -331,12 +331,12 @@ def _occupied() -> WrongDatabase:
 
 
 def leave_mark(writer: Writer, mark: str) -> None:
-    """Who has filled the database, kept with what is in it."""
+    """Store the mark of the process that fills the database, in the same transaction as its rows."""
     writer.run(f"COMMENT ON TABLE alembic_version IS 'filled {mark}'")
 
 
 def mark_of(place: Address) -> str:
-    """Who has filled it, empty for nobody. Waits for an open filling; raises DatabaseUnavailable where that goes on."""
+    """The stored mark, or empty. Waits for an open filling; raises DatabaseUnavailable if that does not end in time."""
     with connected(place) as connection, connection.transaction():
         connection.execute(f"SET LOCAL lock_timeout = {round(place.limits.connect_s * 1000)}")
         connection.execute("SELECT pg_advisory_xact_lock_shared(%s, 1)", [LOCKS])
@@ -345,6 +345,6 @@ def mark_of(place: Address) -> str:
 
 
 def analyse(place: Address) -> None:
-    """Let the planner know what is in the tables."""
+    """Update the planner's statistics."""
     with connected(place) as connection:
         connection.execute("ANALYZE")

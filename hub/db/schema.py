@@ -1,7 +1,7 @@
-"""Bring a database to this release's schema; the one place where Alembic and SQLAlchemy are used at run time.
+"""Migrate a database to this release's schema; the only module that uses Alembic and SQLAlchemy at run time.
 
-They are imported when a database is migrated, not before: a process that only checks the revision starts half a second
-earlier without them and stays 40 MB smaller.
+They are imported only when a database is migrated: a process that merely checks the revision starts half a second
+earlier without them and uses 40 MB less memory.
 """
 
 import fcntl
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from hub.db.postgres_server import Address
 
 HEAD = "0001"
-"""The newest migration of this release; a test compares it with the folder. See `works_on` for what the name says."""
+"""This release's newest migration; a test compares it with the folder. `works_on` explains the name."""
 
 LOCK_S = 0.5
-"""A change of a table waits so long for whoever uses it. Everybody else waits behind it meanwhile, and requests give up
-after a second: so it is let go again before, and tried anew.
+"""Lock timeout of a migration. While it waits for a table lock, all other sessions queue behind it, and requests time
+out after a second. So it gives up before that and tries again.
 """
 PATIENCE_S = 20.0
-"""So long a migration tries."""
+"""For how long a migration keeps trying."""
 PAUSE_S = 1.0
 _NOBODYS = 1_000_000
 _NEWER = "the database has the schema of a newer release: use that one"
@@ -39,30 +39,30 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class WrongSchema(DatabaseUnavailable):
-    """The database has not the schema of this release: run `hub migrate`, or use the release that wrote it."""
+    """The database does not have this release's schema: run `hub migrate`, or use the release that wrote it."""
 
 
 class NewerSchema(WrongSchema):
-    """A newer release has upgraded the database, and this one cannot work on it."""
+    """A newer release has upgraded the database, and this release is not compatible with its schema."""
 
 
 class TablesInUse(DatabaseUnavailable):
-    """A migration found no moment in which nobody used a table: of what was not done yet, nothing was changed."""
+    """A migration could not get a table lock in time; the migrations that remained were not applied."""
 
 
 def works_on(revision: str) -> bool:
-    """Whether this release can serve a database with this migration, its own or a newer one.
+    """Whether this release can serve a database with this schema revision, its own or a newer one.
 
-    The name of a migration is its number and, behind an underscore, that of the oldest one whose release goes on
-    working beside it: a release that knows `0001` alone finds all that it needs after `0003_0001`. So its processes may
-    even be started again between the migration and their own upgrade.
+    A revision is named by its number and, after an underscore, the oldest revision whose release stays compatible with
+    it: a release that knows only `0001` finds all that it needs after `0003_0001`. So its processes can even restart
+    between the migration and their own upgrade.
     """
     number, oldest = _numbers(revision)
     return oldest <= _numbers(HEAD)[0] <= number
 
 
 def _numbers(revision: str) -> tuple[int, int]:
-    """Of no tables 0; of what no release of ours has made, more than any that we know."""
+    """(number, oldest compatible number): 0 without tables; higher than any of ours for an unknown name."""
     own, _, oldest = revision.partition("_")
     found = [int(part) if part.isdecimal() else _NOBODYS for part in (own or "0", oldest or own or "0")]
     return found[0], found[1]
@@ -79,7 +79,7 @@ def _config(connection: "Connection | None" = None) -> "Config":
 
 @contextmanager
 def _connection(place: "Path | Address") -> "Iterator[Connection]":
-    """A connection of SQLAlchemy's, as whoever may change tables."""
+    """An SQLAlchemy connection as the user who may change tables."""
     from sqlalchemy import create_engine, event
     from sqlalchemy.pool import NullPool
 
@@ -104,7 +104,7 @@ def _connection(place: "Path | Address") -> "Iterator[Connection]":
 
 
 def _without_implicit_begin(connection: "sqlite3.Connection", _record: object) -> None:
-    """Python's driver would keep each change of a table by itself, and a migration that is killed leave half of it."""
+    """Python's driver would commit each DDL statement separately, and a killed migration would leave half of it."""
     connection.isolation_level = None
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
@@ -118,11 +118,11 @@ def head() -> str:
 
 
 def migrate(place: "Path | Address") -> bool:
-    """Create or upgrade the tables; whether anything was done. Two processes at once do it once.
+    """Create or upgrade the tables; returns whether anything was done. Two concurrent processes do it once.
 
-    Each migration is done as a whole or not at all, while whoever serves goes on. On a server, also gives the service
-    role its rights. Nothing is done where a newer release was, as long as this one works on it. Raises NewerSchema,
-    TablesInUse, WrongDatabase and DatabaseUnavailable.
+    Each migration is atomic, and the service keeps running meanwhile. On a server, also grants the service role its
+    rights. Does nothing on a newer schema that this release can work on. Raises NewerSchema, TablesInUse, WrongDatabase
+    and DatabaseUnavailable.
     """
     return _migrate_file(place) if isinstance(place, Path) else _migrate_server(place)
 
@@ -151,13 +151,13 @@ def _migrate_server(place: "Address") -> bool:
         done = _is_behind(postgres_server.revision(connection))
         if done:
             _upgrade_server(place)
-        if postgres_server.revision(connection) == HEAD:  # what a newer release has given is for it to say
+        if postgres_server.revision(connection) == HEAD:  # the rights under a newer schema are up to its release
             postgres_server.give_rights(connection, place.service_role)
     return done
 
 
 def _is_behind(revision: str) -> bool:
-    """Whether there is something to do; raises NewerSchema where this release does not know what was done."""
+    """Whether there is a migration to run; raises NewerSchema if the schema is newer and incompatible."""
     if _is_newer(revision) and not works_on(revision):
         raise NewerSchema(_NEWER)
     return not works_on(revision)
@@ -192,7 +192,7 @@ def _upgrade_server(place: "Address") -> None:
 
 @contextmanager
 def _room() -> Iterator[None]:
-    """Tell a full disk, and a file that somebody keeps busy, in our own words."""
+    """Translate the errors of a full disk and of a locked file."""
     from sqlalchemy.exc import OperationalError
 
     try:
@@ -206,7 +206,7 @@ def _room() -> Iterator[None]:
 
 
 def require(database: Database) -> None:
-    """Refuse to work on any schema but this release's own, for whoever copies all there is; raises WrongSchema."""
+    """Require exactly this release's schema, for code that copies whole tables; raises WrongSchema."""
     found = database.revision()
     if _is_newer(found):
         raise NewerSchema(_NEWER)
@@ -215,6 +215,6 @@ def require(database: Database) -> None:
 
 
 def require_usable(database: Database) -> None:
-    """Refuse to serve a database that this release cannot work on; raises WrongSchema."""
+    """Refuse to serve a database with an incompatible schema; raises WrongSchema."""
     if not works_on(database.revision()):
         require(database)

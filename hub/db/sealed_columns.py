@@ -11,8 +11,8 @@ SEALED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("retrievals", "sealed", ("month", "receipt")),
     ("clerks", "sealed", ("authority", "staff_number")),
 )
-"""(label in the AAD, column, primary key) of every sealed column: what a rotation of data keys walks.
+"""(label in the AAD, column, primary key) of every sealed column: what a rotation of data keys re-seals.
 
-The label is the table, with `.column` where the column is not `sealed`. The files of `documents` are sealed too;
-`hub.store.documents` walks those.
+The label is the table, followed by `.column` unless the column is `sealed`. The files of `documents` are sealed too;
+`hub.store.documents` re-seals those.
 """

@@ -1,8 +1,8 @@
 """The embedded database: one SQLite file, many readers, one writer at a time across processes.
 
-Reads run on a connection of the calling thread. A write holds an advisory file lock, then BEGIN IMMEDIATE: with the
-lock a queue of writers waits in order instead of polling. The only BEGIN and COMMIT of the program are here. Nothing is
-signed, sealed, rendered or waited for while a `write()` is open.
+Reads use the calling thread's connection. A write takes an advisory file lock before BEGIN IMMEDIATE, so that writers
+queue in order instead of polling. All BEGIN and COMMIT statements for SQLite are here. Never sign, seal, render or wait
+inside a `write()`.
 """
 
 import errno
@@ -31,7 +31,7 @@ _PRAGMAS = (
 
 
 class _Faults:
-    """Engine errors in the program's own words, without values. A class, for it stands around every statement."""
+    """Translate driver errors into ours, without values. A class, because it wraps every statement."""
 
     def __enter__(self) -> None:
         pass
@@ -47,13 +47,13 @@ _FAULTS = _Faults()
 
 
 def _in_our_words(error: sqlite3.Error) -> Exception | None:
-    """What a caller can do something about; None for a fault of the program, which is left as it is."""
+    """The error that a caller can handle, or None for a programming error, which propagates unchanged."""
     text = str(error)
     if isinstance(error, sqlite3.IntegrityError):
         known = "UNIQUE" in text or "PRIMARY KEY" in text
         return Duplicate(text.partition(": ")[2]) if known else None
     if isinstance(error, sqlite3.OperationalError):
-        if "full" in text or error.sqlite_errorname == "SQLITE_IOERR_SHMSIZE":  # no room for the log's index either
+        if "full" in text or error.sqlite_errorname == "SQLITE_IOERR_SHMSIZE":  # no room for the WAL index
             return StorageFull("database or disk is full")
         if any(word in text for word in ("syntax", "no such", "has no column")):
             return None
@@ -61,7 +61,7 @@ def _in_our_words(error: sqlite3.Error) -> Exception | None:
 
 
 class SqliteReader:
-    """One connection's statements."""
+    """Statements on one connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -79,25 +79,25 @@ class SqliteReader:
 
 
 class SqliteWriter(SqliteReader):
-    """A reader inside the one open write transaction, which holds everything."""
+    """Statements of the one open write transaction, which locks the whole database."""
 
     engine: Literal["sqlite", "postgresql"] = "sqlite"
 
     def run(self, sql: str, values: Values | None = None) -> int:
-        """Execute one statement; how many rows it changed."""
+        """Execute one statement; returns how many rows it changed."""
         with _FAULTS:
             return self._connection.execute(sql, values or {}).rowcount
 
     def select_for_update(self, sql: str, values: Values, *, shared: bool = False) -> sqlite3.Row | None:  # noqa: ARG002
-        """The first row: nobody else writes meanwhile."""
+        """The first row; there is no other writer."""
         return self.one(sql, values)
 
     def try_lock(self, job: str) -> bool:  # noqa: ARG002
-        """True: nobody else writes meanwhile."""
+        """True; there is no other writer."""
         return True
 
     def insert(self, table: str, values: Values) -> None:
-        """Insert one row; raises Duplicate when a unique key exists."""
+        """Insert one row; raises Duplicate if its unique key exists."""
         self.run(insertion(table, tuple(values)), values)
 
     def insert_many(self, table: str, rows: Sequence[Values]) -> None:
@@ -128,14 +128,14 @@ def _inode(path: str) -> _Inode:
 
 
 class SqliteDatabase:
-    """The open database file. Safe to share between threads; open it again after a fork.
+    """The open database file. Thread-safe; after a fork, open it again.
 
-    Whoever takes the file or its logs away while it is open, or puts others in their place, is noticed: at every write,
-    and by readers within a second. Otherwise the engine would go on, and acknowledge what is lost with the process.
+    Detects that the file, its WAL or its shared memory was removed or replaced while open: at every write, and within a
+    second on reads. Otherwise the engine would keep acknowledging writes that are lost with the process.
     """
 
     def __init__(self, path: Path, *, being_moved: bool = False) -> None:
-        """being_moved: for whoever moves it to a server, and for nobody else."""
+        """being_moved: only for the command that moves the database to a server."""
         self.path = path
         self._moved = None if being_moved else str(moved_marker.path_of(path))
         self._local = threading.local()
@@ -164,7 +164,7 @@ class SqliteDatabase:
 
     @contextmanager
     def snapshot(self) -> Iterator[SqliteReader]:
-        """A reader whose statements all see one moment."""
+        """A reader whose statements all see the same snapshot."""
         reader = self.reader
         with _FAULTS:
             reader._connection.execute("BEGIN")  # noqa: SLF001
@@ -176,7 +176,7 @@ class SqliteDatabase:
 
     @contextmanager
     def write(self, *, exclusive: bool = False) -> Iterator[SqliteWriter]:  # noqa: ARG002 (SQLite has one writer)
-        """One transaction: kept and flushed to disk when the block ends, gone without trace when it raises."""
+        """One transaction: committed and flushed to disk when the block ends, rolled back when it raises."""
         if self._writing_thread == threading.get_ident():
             raise RuntimeError("a write() inside a write()")
         with self._writing, self._process_lock():
@@ -238,14 +238,14 @@ class SqliteDatabase:
             raise DatabaseUnavailable("the database file was taken away or replaced while it was open: start again")
 
     def _require_logs(self) -> None:
-        """Inside a transaction, when the logs exist."""
+        """Call inside a transaction, when the WAL files exist."""
         logs = tuple(map(_inode, self._log_paths))
         self._logs = self._logs or logs
         if self._logs != logs:
             raise DatabaseUnavailable("the database's log was taken away while it was open: start again")
 
     def revision(self) -> str:
-        """The migration that the file has, empty without tables or file; raises DatabaseUnavailable."""
+        """The file's schema revision, empty without tables or file; raises DatabaseUnavailable."""
         if not self.path.exists():
             return ""
         try:
@@ -258,12 +258,12 @@ class SqliteDatabase:
         return str(row[0]) if row else ""
 
     def why_not_writable(self) -> str | None:
-        """Whether the file and its folder may be written."""
+        """Says why if file permissions forbid writing the file or its folder."""
         may = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
         return None if may else "the database may not be written"
 
     def close(self) -> None:
-        """Close every connection; the object is not used afterwards."""
+        """Close every connection; the object cannot be used afterwards."""
         for connection in self._opened:
             with suppress(sqlite3.Error):
                 connection.close()

@@ -1,8 +1,8 @@
-"""Whole tables, row by row, without knowing what they mean: for backups, and from one engine to another.
+"""Copy whole tables row by row, whatever they contain: for backups, and from one engine to the other.
 
-Rows are tuples of integers, texts, bytes and None in the order of the columns, which mean the same on both engines
-(hub.db.tables). Reading goes by the primary key in small batches, so that any number of rows needs little memory;
-inside one `snapshot()` all of them are of one moment.
+Rows are tuples of integers, strings, bytes and None in column order, which mean the same on both engines
+(hub.db.tables). Reads page by primary key in small batches, so memory stays bounded; inside one `snapshot()`, all rows
+are consistent.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ Value = int | str | bytes | None
 Row = tuple[Value, ...]
 ROWS = 1000
 BYTES = 8 * 1024 * 1024
-"""A batch has at most so many rows, and ends with the row that makes its sealed values as large as this."""
+"""A batch holds at most ROWS rows, and ends with the row that brings its sealed values to this size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A table: its columns in order, which of them are the primary key, and which hold large sealed values."""
+    """A table: its columns in order, its primary key, and the columns with large sealed values."""
 
     name: str
     columns: tuple[str, ...]
@@ -39,7 +39,7 @@ class Shape:
 @cache
 def shapes() -> tuple[Shape, ...]:
     """Every table of this release, in a fixed order."""
-    from hub.db.tables import metadata  # brings SQLAlchemy with it, which nothing else needs at run time
+    from hub.db.tables import metadata  # imports SQLAlchemy, which nothing else needs at run time
 
     return tuple(
         Shape(
@@ -53,7 +53,7 @@ def shapes() -> tuple[Shape, ...]:
 
 
 def batches(reader: Reader, shape: Shape, after: Row | None = None) -> Iterator[list[Row]]:
-    """All rows past a primary key (or from the first one) in the order of the keys; no batch is empty."""
+    """All rows after a primary key (or all rows) in key order; no batch is empty."""
     while True:
         rows = batch(reader, shape, after)
         if not rows:
@@ -63,7 +63,7 @@ def batches(reader: Reader, shape: Shape, after: Row | None = None) -> Iterator[
 
 
 def batch(reader: Reader, shape: Shape, after: Row | None) -> list[Row]:
-    """The next rows past a primary key, fewer where they are large; empty at the end."""
+    """The next rows after a primary key, fewer if they are large; empty at the end."""
     where = _past(shape, after)
     values = {f"k{place}": value for place, value in enumerate(after or ())}
     limit = ROWS
@@ -93,31 +93,31 @@ def _how_many(sizes: Sequence[int]) -> int:
 
 
 def put(writer: Writer, shape: Shape, rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
-    """Insert rows as they are; raises Duplicate where one is there. columns: the order that the rows have."""
+    """Insert rows unchanged; raises Duplicate if one exists. columns: the order of the rows' values."""
     writer.put_many(shape.name, columns or shape.columns, rows)
 
 
 class Digest:
-    """How many rows a table has and what is in them, in the order of their keys: the same on both engines."""
+    """A table's row count and a hash of its rows in key order: the same on both engines."""
 
     def __init__(self) -> None:
         self.rows = 0
         self._hash = hashlib.sha256()
 
     def add(self, rows: Sequence[Row]) -> None:
-        """The next rows."""
+        """Add the next rows."""
         for row in rows:
             self._hash.update(cbor2.dumps(list(row)))
         self.rows += len(rows)
 
     @property
     def value(self) -> tuple[int, str]:
-        """To be compared."""
+        """For comparison."""
         return self.rows, self._hash.hexdigest()
 
 
 def digest(reader: Reader, shape: Shape, told: Callable[[int], None]) -> tuple[int, str]:
-    """Of a whole table. told: how many rows more were read."""
+    """The digest of a whole table. told: called with the number of rows just read."""
     found = Digest()
     for rows in batches(reader, shape):
         found.add(rows)

@@ -1,16 +1,16 @@
-"""The schema, for Alembic alone; at run time the store speaks plain SQL.
+"""The schema, for Alembic alone; at run time the store uses plain SQL.
 
-One meaning on both engines: instants are BIGINT µs since 1970 UTC, dates INTEGER yyyymmdd, codes TEXT, small enums
-SMALLINT, bytes BLOB/BYTEA; no JSON, boolean, timestamp or serial columns. Growth tables start their primary key with
-`home` or `party` (or the month or day), their partition key; unique things live in `handles` and `blind_index`.
-`sealed` columns hold everything personal of a row (see hub.vault).
+Types mean the same on both engines: instants are BIGINT µs since 1970 UTC, dates INTEGER yyyymmdd, codes TEXT, small
+enums SMALLINT, bytes BLOB/BYTEA; no JSON, boolean, timestamp or serial columns. The primary keys of growing tables
+start with their partition key: `home`, `party`, or the month or day. Uniqueness is enforced in `handles` and
+`blind_index`. `sealed` columns hold all personal data of a row (see hub.vault).
 """
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text, text
 
 metadata = MetaData()
 _BY_BYTES = Text().with_variant(Text(collation="C"), "postgresql")
-"""On both engines texts are ordered by their bytes, whatever language the server was set up in."""
+"""Both engines order texts by their bytes, whatever the server's locale."""
 
 
 _Kind = type[BigInteger | Integer | SmallInteger | Text | LargeBinary]
@@ -48,7 +48,7 @@ blind_index = Table(  # kind: 1 party, 2 number
     sqlite_with_rowid=False,
 )
 
-handles = Table(  # kind: 1 identifier, 2 public code, 3 copy code, which leads to a receipt
+handles = Table(  # kind: 1 identifier, 2 public code, 3 copy code, which refers to a receipt
     "handles",
     metadata,
     _key("kind", SmallInteger),
@@ -163,7 +163,7 @@ versions = Table(
     _must("sealed", LargeBinary),
     Index("versions_by_key", "version_key"),
     Index(
-        "versions_not_good",  # with all that a status list says, so that rows with their sealed bytes are not touched
+        "versions_not_good",  # a covering index for status lists: avoids reading rows with their sealed bytes
         "version_key",
         "standing",
         "superseded_on",
@@ -214,7 +214,7 @@ acts = Table(
     _must("sealed", LargeBinary),
 )
 
-documents = Table(  # kind: 1 rendition (receipt is empty), 2 copy; key_number: of the data key that sealed the file
+documents = Table(  # kind: 1 rendition (receipt is empty), 2 copy; key_number: the data key that sealed the file
     "documents",
     metadata,
     _key("home"),
@@ -228,7 +228,7 @@ documents = Table(  # kind: 1 rendition (receipt is empty), 2 copy; key_number: 
     _must("key_number", Integer),
     _must("recorded_at"),
     Index("documents_by_digest", "sha256"),
-    Index("documents_by_file", "file"),  # random names: unique without saying so, which partitions could not enforce
+    Index("documents_by_file", "file"),  # random names; a UNIQUE index could not be partitioned
 )
 
 # --- the feed --------------------------------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ ledger = Table(
 
 cursors = Table("cursors", metadata, _key("consumer", Text), _must("position"))
 
-index_dead = Table(  # entries that the directory's engine has refused; derived, like the directory itself
+index_dead = Table(  # documents that the directory's engine rejected; derived, like the directory itself
     "index_dead",
     metadata,
     _key("party"),
@@ -330,7 +330,7 @@ seen_counts = Table(  # how many rows of `seen` share a day, scope and who
     _must("people", Integer),
 )
 
-# --- small ones ------------------------------------------------------------------------------------------------------
+# --- small tables -----------------------------------------------------------------------------------------------------
 
 id_blocks = Table("id_blocks", metadata, _key("name", Text), _must("next"))
 

@@ -1,8 +1,9 @@
-"""PostgreSQL: a whole write as one statement, all of it or nothing.
+"""PostgreSQL: a whole write as one statement with writable CTEs, applied completely or not at all.
 
-Parts of such a statement see one moment, not each other, and fail silently: who loses an ON CONFLICT gets no row, and
-an UPDATE or DELETE that finds nothing lets what stands beside it be written. So every part hangs on what the guard
-before it has returned, the counts come back, and the first part that falls short is named.
+All parts of such a statement see the same snapshot, not each other's effects, and fail silently: an INSERT that loses
+an ON CONFLICT returns no row, and an UPDATE or DELETE that matches nothing does not stop the other parts. So each part
+depends on the rows that the guard before it returned, the statement returns the counts, and `write` names the first
+part that fell short.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,14 +25,14 @@ MAY_BE_NULL = {
         **dict.fromkeys(("party", "home", "certificate"), "BIGINT"),
     },
 }
-"""The type of a column whose first value may be NULL, which does not say what it would be."""
+"""Column types, for columns whose first value may be NULL, from which PostgreSQL cannot infer the type."""
 _MOST = 30_000
-"""Values of one statement; the protocol has room for 65,535."""
+"""Most parameters in one statement; the protocol allows 65,535."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A part that must return one row; `{before}` in its text says that the guard before it has held."""
+    """A part that must return one row; `{before}` in its text is the condition that the guard before it has held."""
 
     name: str
     text: str
@@ -39,9 +40,9 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Rows that share one set of columns; none is fine.
+    """Rows that share one set of columns; may be empty.
 
-    guards: rows that exist already are left out and not an error, and what follows is written only where none was.
+    guards: existing rows are skipped without an error, and the parts after it are written only if none existed.
     """
 
     table: str
@@ -51,13 +52,13 @@ class Insert:
 
     @property
     def shape(self) -> "Shape":
-        """What of it is seen in the text."""
+        """What the statement's text depends on."""
         return Shape(self.name or self.table, self.table, tuple(self.rows[0]), len(self.rows), self.guards)
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """An Insert without its values; `name` says what it is in the answer."""
+    """An Insert without its values; `name` identifies it in the result."""
 
     name: str
     table: str
@@ -67,19 +68,19 @@ class Shape:
 
     @property
     def marks(self) -> Iterator[list[str]]:
-        """The names of the values, row by row."""
+        """The parameter names, row by row."""
         return ([f"{self.name}_{n}_{column}" for column in self.columns] for n in range(self.rows))
 
 
 def suits(writer: Writer, rows: int) -> bool:
-    """Whether as many rows of any table may be written in this way."""
+    """Whether this many rows of any table can be written as one statement."""
     return writer.engine == "postgresql" and rows * 20 < _MOST
 
 
 def write(writer: Writer, parts: Sequence[Guard | Insert], values: Values) -> str | None:
-    """Write all parts in order; the name of the first that fell short, and then the transaction must be left.
+    """Write all parts in order; returns the name of the first that fell short, in which case leave the transaction.
 
-    values: those of the guards. Raises Duplicate for an Insert that is no guard.
+    values: the guards' parameters. Raises Duplicate for an Insert that is no guard.
     """
     used = [part for part in parts if isinstance(part, Guard) or part.rows]
     shapes = tuple(part if isinstance(part, Guard) else part.shape for part in used)

@@ -1,8 +1,8 @@
-"""The worker's part in documents: a PDF for every version, a moment after it was issued.
+"""Background rendering: the worker makes the PDF of every version shortly after it was issued.
 
-A consumer of the feed like the directory, with a place of its own in it. A version that cannot be rendered now, because
-its authority's key is away, waits with growing pauses while the others go on; the place in the feed stays before it, so
-that a restart finds it again.
+Like the directory, it consumes the ledger with a cursor of its own. A version that cannot be rendered because its
+authority's key is missing is retried with exponential back-off while others are rendered; the cursor stays before it,
+so that it is found again after a restart.
 """
 
 import time
@@ -18,10 +18,10 @@ from signing.errors import KeyMissing, Malformed
 CONSUMER = "render"
 ENTRIES_AT_ONCE = 50
 VERSIONS_AT_ONCE = 4
-"""After so many a stop is heard and the other chores of the thread have their turn."""
+"""After this many, the loop checks for a stop signal and runs the thread's other chores."""
 MOST_WAITING = 10_000
 READY_AFTER_S = 3.0
-"""What drawing needs is loaded before the first version comes, but not while everything else starts."""
+"""Modules for drawing are loaded before the first version arrives, but not during startup."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 
 _log = logs.get("rendering")
@@ -29,7 +29,7 @@ _log = logs.get("rendering")
 
 @dataclass(slots=True)
 class _Waiting:
-    """A certificate that could not be rendered: where the feed told of it, and when it is tried again."""
+    """A certificate that could not be rendered: its ledger position, and when to retry."""
 
     position: int
     failed: int
@@ -37,7 +37,7 @@ class _Waiting:
 
 
 class Rendering:
-    """Renders what is new. For one thread; two processes at once do some work twice and no harm."""
+    """Renders new versions. Single-threaded; two concurrent processes duplicate some work, harmlessly."""
 
     def __init__(self, *, database: Database, vault: Vault, rendition: Rendition) -> None:
         self._database = database
@@ -49,7 +49,7 @@ class Rendering:
         self._waiting: dict[ledger.Key, _Waiting] = {}
 
     def step(self) -> int:
-        """A few versions; how much was done, 0 when nothing is left to do now. Raises DatabaseUnavailable."""
+        """Render a few versions; returns how much was done, 0 if nothing is due. Raises DatabaseUnavailable."""
         reader = self._database.reader
         if self._read_to is None:
             self._read_to = self._noted = ledger.cursor(reader, CONSUMER)
@@ -68,7 +68,7 @@ class Rendering:
         return done + moved
 
     def lag(self) -> ledger.Lag:
-        """What has not been looked at, by the place on record: the same in every process."""
+        """The entries after the recorded cursor, which is the same in every process."""
         reader = self._database.reader
         return ledger.lag(reader, ledger.cursor(reader, CONSUMER))
 
@@ -78,7 +78,7 @@ class Rendering:
         return len(self._waiting)
 
     def _again(self) -> int:
-        """What waits and is due, one of it: the key that is away for one is mostly away for all."""
+        """Retry one certificate that is due: if the key is missing for one, it is mostly missing for all."""
         now = time.monotonic()
         for key, waiting in self._waiting.items():
             if waiting.next_at <= now:
@@ -86,7 +86,7 @@ class Rendering:
         return 0
 
     def _render(self, key: ledger.Key, position: int) -> int:
-        """Every version of a certificate that has no PDF; how many."""
+        """Render every version of a certificate that has no PDF; returns how many."""
         done = 0
         for number in documents.without_rendition(self._database.reader, *key):
             try:
@@ -104,13 +104,13 @@ class Rendering:
                 return 0
             self._rendition.of_version(version)
         except (Malformed, VaultError) as fault:
-            # Neither goes by itself; a reader is told, and `hub check` names a record that does not open.
+            # Retrying does not help; readers get an error, and `hub check` reports a record that does not open.
             _log.error("undrawable", certificate=key[1], version=number, kind=type(fault).__name__, what=str(fault))
             return 0
         return 1
 
     def _wait(self, key: ledger.Key, position: int) -> None:
-        before = self._waiting.pop(key, None)  # to the end of the line
+        before = self._waiting.pop(key, None)  # to the end of the queue
         failed = 0 if before is None else before.failed + 1
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failed, 10))
         place = position if before is None else min(before.position, position)
@@ -119,7 +119,7 @@ class Rendering:
             _log.warning("waiting", certificate=key[1], pause_s=pause)
 
     def _note(self, read_to: int) -> int:
-        """Put the place in the feed on record, before everything that waits; 1 where it moved."""
+        """Move the recorded cursor, but not past a waiting certificate; returns 1 if it moved."""
         place = min((waiting.position - 1 for waiting in self._waiting.values()), default=read_to)
         if place <= self._noted:
             return 0

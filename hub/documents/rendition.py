@@ -1,11 +1,11 @@
-"""The PDF of a version, and the annotated copy of a retrieval: made once, stored, and never made again.
+"""The PDF of a version and the annotated copy of a retrieval: each is made once, stored, and never made again.
 
-Whoever is first makes it, the worker or a reader; of two at once the store decides. What leaves is what is stored. A
-change of fonts, templates or names in the catalogue touches nothing that was made before.
+The first one to need it makes it, the worker or a request; of two at once, the store keeps one. Callers get the stored
+file. A change of fonts, templates or catalogue names affects no existing document.
 
-Drawn again it is the same to the last byte, whenever and by whichever process, as long as release, catalogue and keys
-are the same: moment and address are those of the version's credential or of the receipt, never of the drawing. So a hub
-that was restored from a backup draws the very files that its predecessor has given out since.
+Rendering is deterministic to the last byte, at any time and in any process, with the same release, catalogue and keys:
+time and address come from the version's credential or from the receipt, never from the moment of drawing. So a hub
+restored from a backup draws the same files that were given out before.
 """
 
 import threading
@@ -30,14 +30,14 @@ from signing import credential, qr, x509
 from signing.errors import KeyMissing
 from signing.keys import PublicKey, Purpose
 
-if TYPE_CHECKING:  # half a second and 20 MB that commands which draw nothing can do without
+if TYPE_CHECKING:  # saves half a second and 20 MB in commands that draw nothing
     from hub.documents.sheets import Template
     from signing.pdf.draw.signature import SealKey
 
 
 @dataclass(frozen=True, slots=True)
 class _Chain:
-    """DER of a document key's X.509 certificate, its issuing CA's and its root's; from when until when all are good."""
+    """The certificate chain (DER) of document key, issuing CA and root, and when all three are valid."""
 
     certificates: tuple[bytes, ...]
     begins: datetime
@@ -45,10 +45,10 @@ class _Chain:
 
 
 class Rendition:
-    """Makes documents, and gives out those that were made. For threads; never called from the event loop.
+    """Makes documents and returns stored ones. Thread-safe; never call it from the event loop.
 
-    Raises KeyMissing when there is nothing stored and no key of the authority to seal with, DocumentDamaged when what
-    is stored is not what was stored, StorageFull and DatabaseUnavailable; in all of these cases nothing is kept.
+    Raises KeyMissing if nothing is stored and the authority has no sealing key, DocumentDamaged if the stored file was
+    modified, StorageFull and DatabaseUnavailable; in all these cases, nothing is stored.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Rendition:
 
     @staticmethod
     def get_ready() -> None:
-        """Load what drawing needs, so that the first reader does not wait for it: 0.7 s of CPU."""
+        """Load the modules for drawing in advance, 0.7 s of CPU, so that the first request need not wait."""
         from hub.documents import sheets  # noqa: F401
         from signing import glyphs
         from signing.pdf.draw import rendition  # noqa: F401
@@ -86,7 +86,7 @@ class Rendition:
         return self._stored(key, lambda: self._render(version))
 
     def of_copy(self, receipt: Receipt) -> bytes:
-        """The annotated copy (加注件) that a receipt stands for: only what its matter may see is in it."""
+        """The annotated copy (加注件) for a receipt: it contains only what the matter may see."""
         taking = receipt.taking
         key = Key(taking.home, taking.certificate, taking.version, Kind.COPY, receipt.number)
         return self._stored(key, lambda: self._render_copy(receipt))
@@ -98,7 +98,7 @@ class Rendition:
         with self._lock:
             making = self._making.setdefault(key, threading.Lock())
         try:
-            with making:  # a second reader in this process waits for the first one's
+            with making:  # a second thread waits and uses the first one's file
                 known = documents.find(self._database.reader, key)
                 if known is not None:
                     return self._documents.read(known)
@@ -147,7 +147,7 @@ class Rendition:
         return Template(kind, edition, catalogue.authorities[version.authority])
 
     def _digits(self, version: Version, code: str) -> str:
-        """The digits beside a copy's code: the version's own face, bound to this code by a signature of its own."""
+        """The digits printed next to a copy's code: the version's face data, bound to this code by a new signature."""
         kid = self._keyring.active(Purpose.CREDENTIAL).kid
         prepared = qr.prepare(qr.read(version.digits).face, code, kid)
         return qr.assemble(prepared, self._keyring.sign(kid, Purpose.CREDENTIAL, prepared.to_be_signed))
@@ -155,9 +155,9 @@ class Rendition:
     # --- sealing -----------------------------------------------------------------------------------------------------
 
     def _seal(self, authority: str, at: datetime) -> "tuple[SealKey, datetime]":
-        """With what an authority seals now, and the moment that the seal says: `at`, or when its key began to be good.
+        """The authority's current seal key and the signing time: `at`, or the start of the chain's validity if later.
 
-        A seal that says an earlier moment than its X.509 certificate is refused by every validator.
+        Every validator rejects a signing time before the start of the X.509 certificate's validity.
         """
         from signing.pdf.draw.signature import SealKey
 
@@ -170,7 +170,7 @@ class Rendition:
         return SealKey(self._keyring.folder, key, chain.certificates), max(at, chain.begins)
 
     def _find_chain(self, key: PublicKey) -> _Chain:
-        """The X.509 certificates of a document key, its issuing CA and its root, which never change."""
+        """The certificate chain of a document key: its own, its issuing CA's and the root's, which never change."""
         records = key_store.x509_certificates(self._database.reader)
         chain = [record for record in records if record.kid == key.kid][-1:]
         for _ in (Purpose.ISSUING, Purpose.ROOT):

@@ -1,6 +1,6 @@
-"""What is drawn: a version as its sheet, and who a copy was made for, in the words of the paper.
+"""The content of a document: a version as a sheet, and the annotation of a copy, in the wording of the printed form.
 
-Pure: everything comes as arguments. Labels and codes are those of the edition that the version was issued under.
+Pure functions. Labels and codes are those of the edition under which the version was issued.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What a version's face is drawn from: its type with the edition, and its authority as the catalogue has it."""
+    """What a version's sheet is drawn from: its type and edition, and its authority as the catalogue has it."""
 
     kind: CertificateType
     edition: Edition
@@ -53,12 +53,12 @@ class Template:
 
 
 def sheet(version: Version, template: Template, code: str, qr_text: str) -> Sheet:
-    """The face of a version, everything on it."""
+    """The complete sheet of a version."""
     return _sheet(version, template, code, qr_text, version.fields, ())
 
 
 def sheet_of_copy(version: Version, template: Template, receipt: Receipt, qr_text: str) -> Sheet:
-    """The face of a copy: its own code, and of the fields those that the matter may see."""
+    """The sheet of a copy: with its own code, and only the fields that the matter may see."""
     seen = receipt.purpose.fields
     fields = {name: value for name, value in version.fields.items() if seen is None or name in seen}
     notes = [] if seen is None else ["本件只载明本次事项可以查看的内容。"]
@@ -68,7 +68,7 @@ def sheet_of_copy(version: Version, template: Template, receipt: Receipt, qr_tex
 
 
 def annotation(receipt: Receipt) -> Annotation:
-    """Who a copy was made for, for which case and purpose, and until when it is good."""
+    """For whom, which case and which purpose a copy was made, and until when it is valid."""
     purpose, taking = receipt.purpose, receipt.taking
     materials = "、".join(purpose.materials)
     return Annotation(
@@ -135,6 +135,6 @@ def _field(field: FieldWords) -> Field:
 
 
 def _drawable(text: str) -> str:
-    """The text with every character that the font lacks told by its number: the case was not pushed for printing."""
+    """The text, with code points in place of characters that the font lacks: nothing checked them at the push."""
     lacking = glyphs.missing(text)
     return "".join(f"[U+{ord(character):X}]" if character in lacking else character for character in text)

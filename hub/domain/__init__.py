@@ -1,1 +1,1 @@
-"""Rules on frozen dataclasses: standard library only, no clock, no input or output."""
+"""Business rules on frozen dataclasses: standard library only, no clock, no I/O."""

@@ -1,4 +1,4 @@
-"""Who is calling: one client of one authority, and the authorities that it may act for."""
+"""The caller: a client of one authority, and the authorities on whose behalf it may act; and clerks."""
 
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ SCOPES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A machine account as it stood when the request came in; `request` is that request's id, for the record."""
+    """A client account as of the start of a request; `request` is the request's id, for the audit log."""
 
     client_id: str
     authority: str
@@ -29,17 +29,17 @@ class Caller:
 
     @property
     def authorities(self) -> frozenset[str]:
-        """Its own authority and those that it acts for."""
+        """Its own authority and those on whose behalf it acts."""
         return self.acts_for | {self.authority}
 
     def stands_for(self, *codes: str | None) -> bool:
-        """Whether it is, or acts for, one of these authorities."""
+        """Whether it belongs to, or acts for, one of these authorities."""
         return any(code in self.authorities for code in codes if code)
 
 
 @dataclass(frozen=True, slots=True)
 class Clerk:
-    """A person at a counter: staff number and name, within one authority."""
+    """A person at a counter, with a staff number and a name, within one authority."""
 
     staff_number: str
     name: str

@@ -1,4 +1,4 @@
-"""A case as an approval system tells it, normalised and checked against itself; nothing here knows the database."""
+"""A case as pushed by an approval system: normalised and checked for consistency, without access to the database."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,14 @@ _PUNCTUATION = frozenset("-._~()〔〕")
 
 
 class Decision(StrEnum):
-    """What a push does to a case: NOTHING (told after the end), or CHANGE it."""
+    """What a push does to a case: NOTHING (`accepted`, received after the end), or CHANGE it."""
 
     NOTHING = "nothing"
     CHANGE = "change"
 
 
 class CaseStatus(IntEnum):
-    """Where a case stands; everything but ACCEPTED is an end."""
+    """A case's status; every status but ACCEPTED is final."""
 
     ACCEPTED = 1
     COMPLETED = 2
@@ -33,13 +33,13 @@ class CaseStatus(IntEnum):
 
     @property
     def word(self) -> str:
-        """The contract's word for it."""
+        """The API's name for it."""
         return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person or body by name and normalised identity number; `role` and `relation` only inside a case."""
+    """A person or organisation: name and normalised identity number; `role` and `relation` only inside a case."""
 
     name: str
     id_type: str
@@ -52,7 +52,7 @@ class Person:
 class PushedCertificate:
     """One certificate that a completed case grants, as pushed; dates are days in Asia/Shanghai.
 
-    `edition_named`: whether the push itself names the edition, or takes the newest one.
+    `edition_named`: whether the push names the edition; otherwise it takes the newest one.
     """
 
     type_code: str
@@ -67,7 +67,7 @@ class PushedCertificate:
     edition_named: bool = True
 
     def same_content(self, other: "PushedCertificate") -> bool:
-        """Whether both would print the same face; what a later push must keep for a version to stay as it is.
+        """Whether both would print the same face; an amendment that keeps it creates no new version.
 
         A push that names no edition means the one that the certificate already has.
         """
@@ -83,7 +83,7 @@ class PushedCertificate:
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """One message about a case, normalised. `moments` are UTC."""
+    """One message about a case, normalised. Instants are UTC."""
 
     source: str
     case_number: str
@@ -98,9 +98,9 @@ class Push:
 
 
 def judge(status: CaseStatus, amendment: int, matter: str, push: Push) -> Decision:
-    """What a new push does to a case that exists; raises Refusal `case.stale` or `case.conflict`.
+    """What a new push does to an existing case; raises Refusal `case.stale` or `case.conflict`.
 
-    `accepted` after the end changes nothing. An ended case changes only by a higher amendment.
+    `accepted` after the end changes nothing. An ended case changes only with a higher amendment number.
     """
     if push.matter_code != matter:
         raise Refusal("case.conflict", "办件的事项不能更改", pointer="/matter_code")
@@ -116,7 +116,7 @@ def judge(status: CaseStatus, amendment: int, matter: str, push: Push) -> Decisi
 def reply(
     case_number: str, amendment: int, status: CaseStatus, issuance: str, certificates: Sequence[Mapping[str, object]]
 ) -> dict[str, Any]:
-    """What a push or a reading of a case is answered with; `issuance`: none, pending or done."""
+    """The response to a push or a read of a case; `issuance`: none, pending or done."""
     return {
         "case_number": case_number,
         "amendment": amendment,

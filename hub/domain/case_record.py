@@ -1,4 +1,4 @@
-"""Cases and pushes, as they are on record."""
+"""Cases and pushes as recorded."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,9 +10,9 @@ from hub.domain.dates import month_of
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A case as it stands. `people` carry roles; `parties` are their keys in the same order.
+    """A recorded case. `people` have roles; `parties` are their keys in the same order.
 
-    `certificates` are (home, certificate, version) in pushed order, as the last completed amendment left them.
+    `certificates` are (home, certificate, version) in pushed order, as of the last completed amendment.
     """
 
     source: str
@@ -30,18 +30,18 @@ class Case:
     certificates: tuple[tuple[int, int, int], ...] = ()
 
     def roles_of(self, party: int) -> frozenset[str]:
-        """In which roles the case names a party; empty when it does not."""
+        """The roles in which the case names a party; empty if it does not."""
         return frozenset(p.role for p, key in zip(self.people, self.parties, strict=True) if key == party)
 
 
 def with_certificates(case: Case, certificates: tuple[tuple[int, int, int], ...]) -> Case:
-    """The next revision of a case, with the certificates that it now has."""
+    """The next revision of a case, with these certificates."""
     return replace(case, certificates=certificates, revision=case.revision + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class SeenPush:
-    """A push that was recorded; `reply` is None while its certificates are not issued yet."""
+    """A recorded push; `reply` is None until its certificates are issued."""
 
     month: int
     client: str
@@ -52,9 +52,9 @@ class SeenPush:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A new push that was checked, with the case as it stood then; `before` is None for a new case.
+    """A new push that passed all checks, with the case as it was then; `before` is None for a new case.
 
-    `authority` decides the case, `accepted_by` took it in. Whoever writes it must find the case as in `before`.
+    `authority` decides the case, `accepted_by` took it in. The transaction that writes it must find the case unchanged.
     """
 
     push: Push
@@ -69,11 +69,11 @@ class Received:
 
     @property
     def key(self) -> tuple[int, str, str, bytes]:
-        """The primary key that the push gets."""
+        """The primary key of the push."""
         return month_of(self.at), self.push.source, self.push.case_number, self.digest
 
     def case(self, parties: tuple[int, ...]) -> Case:
-        """The case as this push leaves it, but for new certificates; `parties` follow the push's people."""
+        """The case after this push, without new certificates; `parties` are in the order of the push's people."""
         push, before = self.push, self.before
         return Case(
             source=push.source,

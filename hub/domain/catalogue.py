@@ -13,7 +13,7 @@ from hub.domain.values import MAX_TEXT, Column, Problem, problem_of, table_probl
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A body that decides and grants; code = 18-character USCC, region = GB/T 2260."""
+    """A body that decides cases and issues certificates; code = 18-character USCC, region = GB/T 2260."""
 
     code: str
     name: str
@@ -23,7 +23,7 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field on the face of a certificate. A `table` has columns; of a `photo` an edition has at most one."""
+    """One field on the face of a certificate. A `table` has columns; an edition has at most one `photo`."""
 
     name: str
     label: str
@@ -37,7 +37,7 @@ class Field:
     columns: tuple[Column, ...] = ()
 
     def problems(self, value: object, at: str) -> list[FieldError]:
-        """What is wrong with a value that stands at a JSON pointer; a table is told cell by cell."""
+        """The problems of a value at a JSON pointer; those of a table are reported cell by cell."""
         if self.type == "table":
             return table_problems(self.columns, value, at)
         problem = problem_of(self.type, value, self.max_length or MAX_TEXT) or self._text_problem(value)
@@ -53,7 +53,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """One immutable content of a certificate type, kept by number and digest."""
+    """One immutable version of a certificate type's definition, identified by number and digest."""
 
     number: int
     since: date
@@ -81,7 +81,7 @@ class Edition:
 
 @dataclass(frozen=True, slots=True)
 class CertificateType:
-    """A kind of certificate that exists, known by its 21-character national or local code."""
+    """A type of certificate, identified by its 21-character national or local code."""
 
     code: str
     name: str
@@ -91,7 +91,7 @@ class CertificateType:
     editions: tuple[Edition, ...]
 
     def edition(self, number: int | None, on: date) -> Edition | None:
-        """The edition with that number, or the newest one that has begun by a day; None where there is none."""
+        """The edition with that number, or the newest one in effect on a day; None if there is none."""
         if number is not None:
             return next((e for e in self.editions if e.number == number), None)
         begun = [e for e in self.editions if e.since <= on]
@@ -100,7 +100,7 @@ class CertificateType:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """One thing that a matter requires; any one of `type_codes` in a state of `accepts` satisfies it."""
+    """One document that a matter requires: a certificate of any of `type_codes` in a state of `accepts`."""
 
     name: str
     of: str
@@ -112,7 +112,7 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """A kind of application, decided by one authority."""
+    """A type of application, decided by one authority."""
 
     code: str
     name: str
@@ -123,7 +123,7 @@ class Matter:
     name_en: str = ""
 
     def materials_for(self, roles: frozenset[str], type_code: str | None = None) -> tuple[Material, ...]:
-        """The materials that a person with these roles may be looked up for; the agent only for the agent's own."""
+        """The materials for which a person with these roles may be looked up; an agent only for the agent's own."""
         wanted: set[str] = set()
         if roles & {"applicant", "related"}:
             wanted |= {"applicant", "related"}
@@ -134,13 +134,13 @@ class Matter:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Everything that exists, as one immutable picture; a reload makes a new one."""
+    """The whole catalogue as an immutable snapshot; a reload creates a new one."""
 
     authorities: Mapping[str, Authority] = field(default_factory=dict)
     types: Mapping[str, CertificateType] = field(default_factory=dict)
     matters: Mapping[str, Matter] = field(default_factory=dict)
 
     def authority_name(self, code: str) -> str:
-        """The authority's name, or its code where the catalogue no longer has it."""
+        """The authority's name, or its code if it is no longer in the catalogue."""
         known = self.authorities.get(code)
         return known.name if known else code

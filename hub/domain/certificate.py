@@ -1,7 +1,7 @@
-"""What may happen to a certificate, and what its state is on a given day.
+"""The acts that can change a certificate, and its state on a given day.
 
-Stored is the *standing* of the certificate and the dates of each version; the *state* is always computed, so nothing
-goes stale at midnight. `state()` is the only function that answers what a state is.
+Stored are the *standing* of the certificate and the dates of each version; the *state* is always computed, so nothing
+becomes stale at midnight. Only `state()` computes a state.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from enum import IntEnum, StrEnum
 
 
 class Standing(IntEnum):
-    """What has been decided about a certificate; moves are in `MOVES`."""
+    """The standing of a certificate as last decided; `MOVES` lists the transitions."""
 
     ACTIVE = 1
     SUSPENDED = 2
@@ -19,7 +19,7 @@ class Standing(IntEnum):
 
 
 class State(StrEnum):
-    """What a certificate is today, in order of precedence."""
+    """The state of a certificate today, in order of precedence."""
 
     REVOKED = "revoked"
     SUPERSEDED = "superseded"
@@ -30,7 +30,7 @@ class State(StrEnum):
 
 
 class ActKind(IntEnum):
-    """Everything that can happen to a certificate; the numbers stand in ledger leaves for ever (docs/formats.md)."""
+    """Every kind of act; its numbers are in ledger leaves permanently (docs/formats.md)."""
 
     ISSUED = 1
     CORRECTED = 2
@@ -64,7 +64,7 @@ KIND_EN = {
 
 @dataclass(frozen=True, slots=True)
 class Dates:
-    """The days of one version. `valid_until` None is 长期; `superseded_on` is the day its successor begins."""
+    """The dates of one version. `valid_until` None is 长期; `superseded_on` is the day its successor takes effect."""
 
     issued_on: date
     valid_from: date
@@ -75,7 +75,7 @@ class Dates:
 def state(standing: Standing, dates: Dates, today: date) -> State:
     """The state of a version on a day: the first that applies, in the order of `State`.
 
-    A version whose successor begins later is still what it was until then.
+    A version whose successor takes effect later keeps its state until that day.
     """
     if standing is Standing.REVOKED:
         return State.REVOKED
@@ -91,7 +91,7 @@ def state(standing: Standing, dates: Dates, today: date) -> State:
 
 
 def may_move(standing: Standing, to: Standing, dates: Dates, today: date) -> bool:
-    """Whether a certificate may move; one that a successor has replaced by today is final."""
+    """Whether the transition is allowed; a version superseded by today is final."""
     if dates.superseded_on is not None and dates.superseded_on <= today:
         return False
     return to in MOVES[standing]

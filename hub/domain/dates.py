@@ -1,10 +1,10 @@
-"""Days and moments as the contract means them: days are in Asia/Shanghai, moments carry a zone."""
+"""Days and instants as the contract defines them: days are in Asia/Shanghai, instants carry a time zone."""
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 
 SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
-"""China has kept one zone without daylight saving since 1991; a fixed offset needs no zone database."""
+"""China has had one time zone without daylight saving since 1991; a fixed offset needs no time zone database."""
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
 
@@ -15,7 +15,7 @@ _MOMENT = re.compile(
 
 
 def read_day(text: str) -> date:
-    """`YYYY-MM-DD` from 1900 on; raises ValueError for anything else."""
+    """Parse `YYYY-MM-DD` from 1900 on; raises ValueError for anything else."""
     if not _DAY.fullmatch(text) or not text.isascii():
         raise ValueError("day")
     day = date.fromisoformat(text)
@@ -25,7 +25,7 @@ def read_day(text: str) -> date:
 
 
 def read_moment(text: str) -> datetime:
-    """RFC 3339 with a zone (section 5.6; a leap second is read as :59), as UTC; raises ValueError for anything else."""
+    """Parse RFC 3339 with a zone (section 5.6; a leap second is read as :59) into UTC; raises ValueError otherwise."""
     if not _MOMENT.fullmatch(text):
         raise ValueError("moment")
     head, zone = (text[:-1], "+00:00") if text[-1] in "zZ" else (text[:-6], text[-6:])
@@ -42,12 +42,12 @@ def read_moment(text: str) -> datetime:
 
 
 def day_of(moment: datetime) -> date:
-    """The day in Asia/Shanghai on which a moment falls."""
+    """The date in Asia/Shanghai at an instant."""
     return moment.astimezone(SHANGHAI).date()
 
 
 def month_of(moment: datetime) -> int:
-    """202611: the month in Asia/Shanghai, by which growing tables are cut."""
+    """202611: the month in Asia/Shanghai, by which growing tables are partitioned."""
     local = moment.astimezone(SHANGHAI)
     return local.year * 100 + local.month
 
@@ -63,7 +63,7 @@ def from_int(number: int) -> date:
 
 
 def to_micros(moment: datetime) -> int:
-    """Microseconds since 1970 UTC: how moments are stored and signed."""
+    """Microseconds since 1970 UTC: how instants are stored and signed."""
     delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
@@ -74,5 +74,5 @@ def from_micros(micros: int) -> datetime:
 
 
 def show_moment(moment: datetime) -> str:
-    """RFC 3339 with Shanghai's offset and whole seconds, as replies write moments."""
+    """RFC 3339 with Shanghai's offset and whole seconds, as in API replies."""
     return moment.astimezone(SHANGHAI).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""What has been decided and reserved, and is not yet signed and published: the intent of a case."""
+"""Certificates that are decided and reserved, but not yet signed and published: the intent of a case."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from hub.domain.values import Value
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A version that the new one replaces; `same_certificate` when both belong to one certificate."""
+    """A version that the new one replaces; `same_certificate` if both belong to the same certificate."""
 
     home: int
     certificate: int
@@ -24,9 +24,9 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One certificate of a case: every number reserved and the exact bytes that will be signed.
+    """One certificate of a case: every reserved number, and the exact bytes to be signed.
 
-    `kind` None: the certificate stays as it is (an amendment that repeats it). `parties` follow `holders`.
+    `kind` None: the certificate stays unchanged (an amendment repeats it). `parties` are in the order of `holders`.
     """
 
     kind: ActKind | None
@@ -60,7 +60,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One case's decided certificates. `push_key` is the primary key of the push that waits for the reply."""
+    """The decided certificates of one case. `push_key` is the primary key of the push that waits for the reply."""
 
     intent: int
     source: str
@@ -74,7 +74,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A planned certificate with its two signatures made and checked; texts as they will be stored."""
+    """A planned certificate with its two verified signatures; texts as they will be stored."""
 
     planned: Planned
     credential: str

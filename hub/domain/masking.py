@@ -16,19 +16,19 @@ def person_name(name: str) -> str:
 
 
 def holder_name(name: str, id_type: str) -> str:
-    """Organisations are public register data and stay whole; persons are masked."""
+    """Names of organisations are in public registers and stay whole; those of people are masked."""
     return name if id_type in numbers.ORGANISATION_TYPES else person_name(name)
 
 
 def id_number(number: str) -> str:
-    """First and last character only: anything more leaves a few thousand candidates for a citizen's number."""
+    """First and last character only: one more would leave only a few thousand candidates for a citizen's number."""
     if len(number) <= 2:
         return "*" * len(number)
     return number[0] + "*" * (len(number) - 2) + number[-1]
 
 
 def certificate_number(number: str, *, personal: bool, public_holder: bool) -> str:
-    """A personal number like an identity number; a body's in full; else the first four and last two characters."""
+    """Personal: masked like an identity number; an organisation's: in full; else first four and last two characters."""
     if personal or numbers.contains_citizen_number(number):
         return id_number(number)
     if public_holder:
@@ -39,9 +39,9 @@ def certificate_number(number: str, *, personal: bool, public_holder: bool) -> s
 
 
 def face_number(number: str, holders: Iterable[Person], *, personal: bool) -> str:
-    """The printed number as everybody sees it: in the QR code, on the public page, in a lookup.
+    """The printed number as the public sees it: in the QR code, on the public page, in a lookup.
 
-    personal: the type says that its number is the holder's own.
+    personal: by its type, the number is the holder's own.
     """
     people = list(holders)
     own = personal or any(numbers.clean(number) == person.id_number for person in people if not _is_body(person))

@@ -1,7 +1,7 @@
-"""Identity numbers: one normal form before any check or hash (GB/T 36903 codes; GB 11643, GB 32100).
+"""Identity numbers: normalised before any check or hash (GB/T 36903 codes; GB 11643, GB 32100).
 
-`normalise` is pure and versioned: the number of the rules that made a hash is stored beside it, so a later change of
-rules can find the hashes that it affects.
+`normalise` is pure and versioned: each hash is stored with the version of the rules that made it, so that a later
+change of rules can find the affected hashes.
 """
 
 import re
@@ -11,7 +11,7 @@ from datetime import date
 from hub.domain.errors import Refusal
 
 VERSION = 1
-"""Bumped whenever `normalise` gives another result for any input."""
+"""Incremented whenever `normalise` returns a different result for any input."""
 
 CITIZEN = "111"
 ORGANISATION = "001"
@@ -50,9 +50,9 @@ _LONG_RUN = range(1900, 2020)
 
 
 def clean(number: str) -> str:
-    """NFKC, upper case, without white space and dashes of any kind: what people type, made comparable."""
+    """NFKC, upper case, without white space and dashes of any kind: makes typed input comparable."""
     text = unicodedata.normalize("NFKC", number).upper().translate(_DASHES)
-    return unicodedata.normalize("NFKC", "".join(text.split()))  # marks may stand beside other letters now
+    return unicodedata.normalize("NFKC", "".join(text.split()))  # combining marks may follow other letters now
 
 
 def citizen_check_character(digits17: str) -> str:
@@ -61,7 +61,7 @@ def citizen_check_character(digits17: str) -> str:
 
 
 def is_citizen_number(text: str) -> bool:
-    """18 characters, a real birth date and the right check character; any area (81, 82, 83, 9… included)."""
+    """18 characters, a real birth date and the right check character; any region code (81, 82, 83, 9… included)."""
     if not _ID18.fullmatch(text) or not text.isascii():
         return False
     try:
@@ -78,17 +78,17 @@ def uscc_check_character(chars17: str) -> str:
 
 
 def is_uscc(text: str) -> bool:
-    """Whether text is an 18-character unified social credit code with the right check character."""
+    """Whether this is an 18-character unified social credit code with the right check character."""
     if len(text) != 18 or any(c not in _USCC_ALPHABET for c in text):
         return False
     return uscc_check_character(text[:17]) == text[17]
 
 
 def contains_citizen_number(text: str) -> bool:
-    """Whether a citizen's number stands anywhere in text, however it is spaced; case numbers may not hold one.
+    """Whether the text contains a citizen's number, however it is spaced; case numbers may not contain one.
 
-    Inside a longer run of digits only numbers of people born before 2020 are seen: region, date and serial number of a
-    case, written together, look like a child's number every eleventh time.
+    Inside a longer run of digits, only numbers of people born before 2020 are detected: region, date and serial number
+    of a case, concatenated, look like a child's number one time in eleven.
     """
     plain = unicodedata.normalize("NFKC", text).upper()
     stretches = [found for found in _STRETCH.findall(plain) if len(found) >= 18]
@@ -96,7 +96,7 @@ def contains_citizen_number(text: str) -> bool:
 
 
 def _spaced(stretch: str) -> bool:
-    """Whether neighbouring groups of digits make a number, with whatever signs between them."""
+    """Whether adjacent groups of digits form a number, whatever characters separate them."""
     groups = _GROUP.findall(stretch)
     for first in range(len(groups)):
         joined = ""
@@ -117,7 +117,7 @@ def _run_together(stretch: str) -> bool:
 def normalise(id_type: str, number: str, *, pointer: str = "") -> tuple[str, str]:
     """(identity type, normal form): the form that is checked, sealed and hashed.
 
-    A 15-digit `111` becomes 18; every 18-character MOD 11-2 number is `111` even if it came as `999`.
+    A 15-digit `111` is extended to 18; every 18-character MOD 11-2 number becomes `111` even if it was given as `999`.
     Raises Refusal `schema.invalid` (unknown type), `id.length`, `id.checksum` or `uscc.checksum`.
     """
     if id_type not in ID_TYPES:
@@ -153,15 +153,15 @@ def _citizen(text: str, at: str) -> str:
 
 
 def hashed_part(id_type: str, normal: str) -> str:
-    """What of a normal form identifies the person for life: `516` renewals change only the digits after the ninth."""
+    """What identifies a person for life in a normal form: a renewed `516` differs only after the ninth character."""
     return normal[:9] if id_type == HONG_KONG_MACAO else normal
 
 
 def party_text(id_type: str, normal: str) -> str:
-    """The text whose keyed hash finds a party; see `VERSION`."""
+    """The text whose blind index value finds a party; see `VERSION`."""
     return f"v{VERSION}|{id_type}|{hashed_part(id_type, normal)}"
 
 
 def number_text(authority: str, type_code: str, number: str) -> str:
-    """The text whose keyed hash makes a certificate's printed number unique within authority and type."""
+    """The text whose blind index value makes a printed number unique within authority and type."""
     return f"v{VERSION}|{authority}|{type_code}|{clean(number)}"

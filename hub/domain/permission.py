@@ -1,8 +1,8 @@
-"""Rule 1: an ID number is an address, not a credential. Who may look at whose certificates, for which case.
+"""Rule 1: an ID number is an address, not a credential. Who may see whose certificates, for which case.
 
-Everything here is decided on what it is given, and refused unless all of it is there: an open case of one of the
-caller's authorities, a clerk of one of the case's authorities, a person whom the case names, and a material of its
-matter that asks this of that person. Callers ask in the order of the functions below; the first refusal is the answer.
+All decisions depend on the arguments alone, and everything is required: an open case of one of the caller's
+authorities, a clerk of one of the case's authorities, a person named in the case, and a material of its matter required
+of that person. Call the functions in the order below; the first refusal is the answer.
 """
 
 from collections.abc import Collection, Iterable
@@ -21,7 +21,7 @@ _ANYBODY = frozenset({"applicant", "agent", "related"})
 
 @dataclass(frozen=True, slots=True)
 class CaseFacts:
-    """What of a case decides: who decides it, who took it in, where it stands and since which day."""
+    """The facts of a case that matter here: deciding authority, accepting authority, status and day of acceptance."""
 
     authority: str
     accepted_by: str
@@ -35,16 +35,16 @@ class CaseFacts:
 
 
 def require_case(caller: Caller, case: CaseFacts | None) -> CaseFacts:
-    """The case, where the caller is or acts for one of its authorities; else `perm.case_required`, as for none."""
+    """The case, if the caller belongs to or acts for one of its authorities; else `perm.case_required`, as for none."""
     if case is None or not caller.stands_for(*case.authorities):
         raise Refusal("perm.case_required")
     return case
 
 
 def require_clerk(case: CaseFacts, registered: Iterable[Clerk], staff_number: str, name: str) -> Clerk:
-    """The clerk who is meant: enabled, of an authority of the case, under the registered name; else `perm.clerk`.
+    """The clerk with this staff number and registered name, enabled, of an authority of the case; else `perm.clerk`.
 
-    registered: those whom the case's authorities have under this staff number.
+    registered: the clerks with this staff number in the case's authorities.
     """
     for clerk in registered:
         belongs = clerk.authority in case.authorities and clerk.staff_number == staff_number
@@ -54,7 +54,7 @@ def require_clerk(case: CaseFacts, registered: Iterable[Clerk], staff_number: st
 
 
 def require_open(case: CaseFacts, matter: Matter | None, today: date) -> Matter:
-    """The matter of a case that is still being handled; `perm.case_not_open` after its end or its `open_days`."""
+    """The matter of an open case; `perm.case_not_open` after its end or its `open_days`."""
     if matter is None or case.status is not CaseStatus.ACCEPTED:
         raise Refusal("perm.case_not_open")
     if (today - case.accepted_on).days > matter.open_days:
@@ -65,10 +65,10 @@ def require_open(case: CaseFacts, matter: Matter | None, today: date) -> Matter:
 def materials_of_person(
     matter: Matter, roles: frozenset[str], type_codes: frozenset[str] | None
 ) -> tuple[Material, ...]:
-    """The materials for which somebody with these roles may be looked up, for these types or (None) for all.
+    """The materials for which a person with these roles may be looked up, for these types or (None) for all.
 
-    Raises `perm.holder_not_in_case` for nobody, and for an agent where the types are asked of others only;
-    `perm.type_not_in_matter` when any of the types is not asked of this person.
+    Raises `perm.holder_not_in_case` without roles, and for an agent if the types are only required of others;
+    `perm.type_not_in_matter` if any of the types is not required of this person.
     """
     if not roles:
         raise Refusal("perm.holder_not_in_case")
@@ -87,7 +87,7 @@ def materials_of_person(
 
 
 def require_type(matter: Matter, type_code: str) -> None:
-    """`perm.type_not_in_matter` for a type that no material of the matter is of."""
+    """Raise `perm.type_not_in_matter` for a type that no material of the matter allows."""
     if not matter.materials_for(_ANYBODY, type_code):
         raise Refusal("perm.type_not_in_matter")
 
@@ -95,10 +95,10 @@ def require_type(matter: Matter, type_code: str) -> None:
 def materials_of_certificate(
     matter: Matter, type_code: str, roles: Iterable[frozenset[str]]
 ) -> tuple[tuple[Material, ...], ...]:
-    """For each holder of a certificate, by their roles in the case, the materials for which it may be taken.
+    """For each holder of a certificate, by their roles in the case, the materials for which it may be retrieved.
 
-    `perm.holder_not_in_case` where there is none at all: also for a certificate that does not exist, which has no
-    holder, so that nobody learns by asking which identifiers exist.
+    Raises `perm.holder_not_in_case` if there are none; also for a certificate that does not exist, which has no holder,
+    so that the answer does not reveal which identifiers exist.
     """
     found = tuple(matter.materials_for(held, type_code) for held in roles)
     if not any(found):
@@ -107,12 +107,12 @@ def materials_of_certificate(
 
 
 def accepted(materials: Iterable[Material], type_code: str, state: State) -> tuple[Material, ...]:
-    """Those of the materials that a certificate of this type in this state satisfies."""
+    """The materials that a certificate of this type in this state satisfies."""
     return tuple(m for m in materials if type_code in m.type_codes and state in m.accepts)
 
 
 def visible_fields(materials: Collection[Material]) -> frozenset[str] | None:
-    """What of a certificate's face these materials may see together; None for all of it."""
+    """The fields of a certificate that these materials may see together; None for all."""
     found: set[str] = set()
     for material in materials:
         if material.fields is None:

@@ -1,6 +1,6 @@
-"""What stands in a field: a text, an integer, or the rows of a table; and the rules that values keep by their type.
+"""Field values: a string, an integer, or the rows of a table; and the validation rules of each type.
 
-No problem repeats a value. Every problem is told in Chinese and in English.
+No message repeats a value. Every message is in Chinese and in English.
 """
 
 import re
@@ -40,7 +40,7 @@ class Column:
 
 
 def problem_of(kind: str, value: object, limit: int) -> Problem | None:
-    """What is wrong with a single value of a type; None when it may be printed. limit: characters of a text."""
+    """The problem of a single value of a type, or None if it is valid. limit: maximum length of a text."""
     if kind == "integer":
         fits = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**15
         return None if fits else _INTEGER
@@ -66,7 +66,7 @@ def _day_problem(value: str) -> Problem | None:
 
 
 def _photo_problem(value: str) -> Problem | None:
-    """What can be said of a photo without looking at the picture."""
+    """Checks that need not decode the image."""
     if len(value) > MAX_PHOTO_TEXT:
         return "照片最大 24 KB", "the photo is larger than 24 KB"
     if not _BASE64.fullmatch(value):
@@ -75,7 +75,7 @@ def _photo_problem(value: str) -> Problem | None:
 
 
 def table_problems(columns: Sequence[Column], value: object, at: str) -> list[FieldError]:
-    """Every cell of a table that its columns do not allow, with its JSON pointer; `at`: the table's own."""
+    """Every table cell that its column does not allow, with its JSON pointer; `at`: the pointer of the table."""
     if not isinstance(value, list | tuple) or not 1 <= len(value) <= MAX_ROWS:
         return [_wrong(at, _ROWS)]
     found: list[FieldError] = []

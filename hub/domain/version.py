@@ -1,4 +1,4 @@
-"""A version of a certificate, as it is on record."""
+"""A version of a certificate, as recorded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,15 +44,15 @@ class Version:
     salt: bytes
 
     def state(self, today: date) -> State:
-        """What this version is on a day."""
+        """The state of this version on a day."""
         return state(self.standing, self.dates, today)
 
     @property
     def is_current(self) -> bool:
-        """Whether no later version has been made."""
+        """Whether there is no later version."""
         return self.version == self.current_version
 
     @property
     def origin_word(self) -> str:
-        """`issued` by the hub, or `collected`."""
+        """`issued` if the hub issued it, or `collected`."""
         return "issued" if self.origin == ISSUED else "collected"

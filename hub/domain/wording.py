@@ -1,6 +1,6 @@
-"""Field values in words, as paper and pages print them: codes by their labels, days as days, rows as texts.
+"""Field values as text, as documents and pages print them: codes by label, dates as dates, rows as texts.
 
-A photo is no text: it stands apart, as the bytes of a picture.
+Photos are not text: they are returned separately, as the bytes of an image.
 """
 
 import base64
@@ -15,7 +15,7 @@ from hub.domain.values import Cell, Value
 
 @dataclass(frozen=True, slots=True)
 class TableWords:
-    """A table as texts; columns: labels in Chinese and English. Every row has one text a column, "" where none is."""
+    """A table as text; columns: labels in Chinese and English. Rows have one text per column, "" for missing values."""
 
     columns: tuple[tuple[str, str], ...]
     rows: tuple[tuple[str, ...], ...]
@@ -23,7 +23,7 @@ class TableWords:
 
 @dataclass(frozen=True, slots=True)
 class FieldWords:
-    """One field with its labels and its value in words."""
+    """One field with its labels and its value as text."""
 
     name: str
     label: str
@@ -32,9 +32,9 @@ class FieldWords:
 
 
 def face_in_words(edition: Edition, fields: Mapping[str, Value]) -> tuple[FieldWords, ...]:
-    """The fields that stand in `fields`, in the edition's order, but for photos and optional ones without a value.
+    """The fields present in `fields`, in the edition's order, without photos.
 
-    `fields` are values that the edition allows; names that it does not know are left out.
+    `fields` are values that the edition allows; names that it does not define are skipped.
     """
     return tuple(
         FieldWords(field.name, field.label, field.label_en, in_words(field, fields[field.name]))
@@ -44,7 +44,7 @@ def face_in_words(edition: Edition, fields: Mapping[str, Value]) -> tuple[FieldW
 
 
 def photo(edition: Edition, fields: Mapping[str, Value]) -> bytes | None:
-    """The picture (JPEG or PNG) of the edition's photo field; None where it has none, or no value."""
+    """The image (JPEG or PNG) of the edition's photo field; None without such a field or value."""
     for field in edition.fields:
         value = fields.get(field.name)
         if field.type == "photo" and isinstance(value, str):
@@ -53,7 +53,7 @@ def photo(edition: Edition, fields: Mapping[str, Value]) -> bytes | None:
 
 
 def in_words(field: Field, value: Value) -> str | TableWords:
-    """One value that its field allows, in words; not for photos, which are pictures."""
+    """One valid value of a field, as text; raises ValueError for photos, which are images."""
     if field.type == "photo":
         raise ValueError("a photo has no words")
     if field.type == "table" and not isinstance(value, str | int):
@@ -66,12 +66,12 @@ def in_words(field: Field, value: Value) -> str | TableWords:
 
 
 def day_in_words(day: date) -> str:
-    """A day as it is written on paper: 2026年1月5日."""
+    """A date as printed on documents: 2026年1月5日."""
     return f"{day.year}年{day.month}月{day.day}日"
 
 
 def _cell(kind: str, value: Cell) -> str:
-    if isinstance(value, bool):  # a bool is an int, and would be printed as an English word
+    if isinstance(value, bool):  # a bool is an int, and would print as an English word
         return "是" if value else "否"
     if kind == "date" and isinstance(value, str) and value:
         return day_in_words(read_day(value))

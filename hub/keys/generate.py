@@ -1,7 +1,7 @@
-"""Make signing keys: the private file first, then the public row, so that a crash leaves at most an unused file.
+"""Generate signing keys: the private file first, then the public row, so that a crash leaves at most an unused file.
 
 Root, issuing and document keys get their X.509 certificate in the same commit, so an active key is always usable.
-Two makers at once (threads, processes) make each key once.
+Concurrent callers (threads, processes) generate each key only once.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ _MARKER = ".making"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A key that must exist: its purpose and, for a document key, the authority with its name."""
+    """A key that must exist: its purpose and, for a document key, the code and name of its authority."""
 
     purpose: Purpose
     authority: str = ""
@@ -44,7 +44,7 @@ class _Made:
 
 
 class SigningKeys:
-    """Makes keys in one folder and puts them on record in one database."""
+    """Generates keys in one folder and records them in one database."""
 
     def __init__(self, database: Database, folder: KeyFolder, path: Path, clock: Clock) -> None:
         self._database = database
@@ -53,7 +53,7 @@ class SigningKeys:
         self._clock = clock
 
     def ensure(self, wanted: Iterable[Wanted]) -> int:
-        """Make what has no active key yet, all in one commit; how many were made. Safe to repeat and to kill."""
+        """Generate all keys of which none is active, in one commit; returns how many. Idempotent and safe to kill."""
         missing = self._missing(wanted)
         if not missing:
             return 0
@@ -69,9 +69,9 @@ class SigningKeys:
         return len(fresh)
 
     def replace(self, wanted: Wanted, *, publish_only: bool = False) -> PublicKey:
-        """Make a new key beside the active one and, unless `publish_only`, let it sign from now on.
+        """Generate a successor of the active key and, unless `publish_only`, make it the active one.
 
-        The former key stops signing and verifies for ever; its private file stays until `hub keys retire`.
+        The former key no longer signs, but its signatures stay valid; its private file is kept until `hub keys retire`.
         """
         with self._making():
             made = self._make(wanted)
@@ -115,7 +115,7 @@ class SigningKeys:
             return x509.build_root(self._folder, public, HUB_NAME, _validity(now, _LIFE[Purpose.ROOT]))
         above = Purpose.ROOT if wanted.purpose is Purpose.ISSUING else Purpose.ISSUING
         issuer, record = self._issuer(above)
-        begins = max(now, from_micros(record.not_before))  # a clock that was set back must not stop the making
+        begins = max(now, from_micros(record.not_before))  # a clock that was set back must not prevent this
         validity = _validity(begins, _LIFE[wanted.purpose], until=from_micros(record.not_after))
         crl_url = f"{key_store.public_urls(self._database.reader)[0]}/x509/{record.name}.crl"
         if wanted.purpose is Purpose.ISSUING:
@@ -143,7 +143,7 @@ class SigningKeys:
 
     @contextmanager
     def _making(self) -> Iterator[None]:
-        """One maker at a time in this folder; files that never got a row are removed, now or by the next maker."""
+        """Lock this folder against other generators; files without a row are removed now, or by the next one."""
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(self._path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -163,16 +163,16 @@ class SigningKeys:
         return {path.name for path in self._path.iterdir() if ".pem" in path.name}
 
     def _clear_up(self) -> None:
-        """Remove the files that a maker wrote and nobody put on record.
+        """Remove the files of an attempt that recorded no rows.
 
-        The marker lists what lay here before it began, so a file that is not from that attempt is never touched, even
-        when the folder is used with another database.
+        The marker lists the files that existed before the attempt, so no older file is ever touched, even if the folder
+        is used with another database.
         """
         marker = self._path / _MARKER
         if not marker.exists():
             return
         before = set(marker.read_text().splitlines())
-        with self._database.write() as writer:  # waits for a maker whose commit is under way and was not answered
+        with self._database.write() as writer:  # waits for an unacknowledged commit in progress
             on_record = key_store.kids(writer)
         for name in self._files() - before:
             if name.startswith(".") or name.removesuffix(".pem").partition("-")[2] not in on_record:
@@ -190,6 +190,6 @@ def _validity(now: datetime, life: timedelta, *, until: datetime | None = None) 
 
 
 def base_keys() -> Sequence[Sequence[Wanted]]:
-    """The keys that every hub has, in the order in which they can be made."""
+    """The keys that every hub has, in the order in which to generate them."""
     plain = (Purpose.CREDENTIAL, Purpose.ACCESS_TOKEN, Purpose.STATUS, Purpose.LEDGER)
     return [[Wanted(Purpose.ROOT)], [Wanted(Purpose.ISSUING)], [Wanted(purpose) for purpose in plain]]

@@ -1,8 +1,8 @@
-"""Signing keys as the hub uses them: which one signs for a purpose now, and every public key that ever did; and the
-address that is signed and printed with them.
+"""The signing keys in use: the active one for each purpose, and every public key ever recorded; and the public address
+that is signed and printed with them.
 
-Private parts are files (`signing.keys.KeyFolder`); what counts is the public part on record in the repository. A
-signature is checked with the key on record, never with one derived from the private file.
+Private keys are files (`signing.keys.KeyFolder`); the public keys in the database are authoritative. A signature is
+verified with the recorded public key, never with one derived from the private file.
 """
 
 import threading
@@ -18,7 +18,7 @@ REFRESH_S = 2.0
 
 
 class Keyring:
-    """The keys on record, read again every two seconds, so that a rotation reaches a running process by itself."""
+    """The recorded keys, reloaded every two seconds, so that running processes follow a rotation."""
 
     def __init__(self, database: Database, folder: KeyFolder) -> None:
         self._database = database
@@ -30,7 +30,7 @@ class Keyring:
         self.folder = folder
 
     def refresh(self) -> None:
-        """Read the keys on record now."""
+        """Reload the recorded keys now."""
         found = key_store.signing_keys(self._database.reader)
         urls = key_store.public_urls(self._database.reader)
         active = {(k.public.purpose, k.public.authority or ""): k.public.kid for k in found if _signs(k)}
@@ -41,7 +41,7 @@ class Keyring:
             self._read_at = time.monotonic()
 
     def active(self, purpose: Purpose, authority: str = "") -> PublicKey:
-        """The key that signs now; raises KeyMissing when there is none."""
+        """The active key; raises KeyMissing if there is none."""
         self._read_again()
         kid = self._active.get((purpose, authority))
         if kid is None:
@@ -49,7 +49,7 @@ class Keyring:
         return self._keys[kid].public
 
     def public_url(self) -> str:
-        """The address that is printed and signed now. One that was replaced a moment ago stays ours for ever."""
+        """The address that is printed and signed now. Former addresses remain ours permanently."""
         self._read_again()
         return self._url
 
@@ -58,21 +58,21 @@ class Keyring:
             self.refresh()
 
     def find(self, kid: str) -> SigningKey | None:
-        """Any key that was ever on record; one that was made a moment ago by another process too."""
+        """Any recorded key, including one that another process has just generated."""
         return self._keys.get(kid) or key_store.signing_key(self._database.reader, kid)
 
     def public(self, kid: str, purpose: Purpose) -> PublicKey | None:
-        """The public key for checking a signature of this purpose, or None where it was never ours."""
+        """The public key that verifies a signature of this purpose, or None if it was never ours."""
         found = self.find(kid)
         return found.public if found is not None and found.public.purpose is purpose else None
 
     def all(self) -> list[SigningKey]:
-        """Every key on record, oldest first."""
+        """Every recorded key, oldest first."""
         self.refresh()
         return list(self._keys.values())
 
     def sign(self, kid: str, purpose: Purpose, data: bytes) -> bytes:
-        """Sign and check with the public key on record; raises KeyMissing rather than return a wrong signature."""
+        """Sign, and verify with the recorded public key; raises KeyMissing rather than return a wrong signature."""
         signature = self.folder.sign(kid, purpose, data)
         public = self.public(kid, purpose)
         if public is None or not public.verify(purpose, data, signature):

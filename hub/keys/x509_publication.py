@@ -1,7 +1,7 @@
-"""What a stranger's PDF validator needs to check our seals: the roots, the issuing CAs, and their revocation lists.
+"""What third-party PDF validators need to check our seals: the root and issuing CA certificates and their CRLs.
 
-Nothing of it is secret. A list is signed when somebody asks for it, kept for some seconds, and signed anew at once when
-anything was revoked. It is not dated back: careful validators (EU DSS) want a list that is younger than the seal.
+None of it is secret. A CRL is signed on request and cached for a few seconds; a revocation invalidates the cache. It is
+not back-dated: strict validators (EU DSS) require a CRL that is newer than the seal.
 """
 
 import threading
@@ -25,7 +25,7 @@ KEPT_FOR = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class TrustBundle:
-    """Everything as text: PEM certificates, and where the lists are."""
+    """Everything as text: PEM certificates, and the URLs of the CRLs."""
 
     roots: tuple[str, ...]
     intermediates: tuple[str, ...]
@@ -34,7 +34,7 @@ class TrustBundle:
 
 @dataclass(frozen=True, slots=True)
 class _List:
-    """A signed list, of what it says that and since when."""
+    """A signed CRL, the state of the records that it reflects, and when it was signed."""
 
     mark: tuple[int, ...]
     at: datetime
@@ -42,7 +42,7 @@ class _List:
 
 
 class X509Publication:
-    """For any number of threads."""
+    """Thread-safe."""
 
     def __init__(self, *, database: Database, keyring: Keyring, clock: Clock) -> None:
         self._database = database
@@ -52,7 +52,7 @@ class X509Publication:
         self._lock = threading.Lock()
 
     def trust(self) -> TrustBundle:
-        """Every root and issuing CA that we ever had, and a list for each."""
+        """Every root and issuing CA that we ever had, and a CRL for each."""
         roots, issuing = self._authorities()
         url = key_store.public_urls(self._database.reader)[0]
         return TrustBundle(
@@ -62,7 +62,7 @@ class X509Publication:
         )
 
     def in_der(self) -> tuple[tuple[bytes, ...], tuple[bytes, ...], tuple[bytes, ...]]:
-        """Roots, issuing CAs and lists, as our own checker takes them; a list that cannot be signed now is left out."""
+        """Root and issuing CA certificates, and CRLs, for our own checker; omits CRLs that cannot be signed now."""
         roots, issuing = self._authorities()
         lists: list[bytes] = []
         for record in (*roots, *issuing):
@@ -71,9 +71,9 @@ class X509Publication:
         return tuple(record.der for record in roots), tuple(record.der for record in issuing), tuple(lists)
 
     def crl(self, name: str) -> bytes | None:
-        """The list (DER) of the CA with this name as of now, or None where there is no such CA.
+        """The current CRL (DER) of the CA with this name, or None if there is no such CA.
 
-        Raises KeyMissing when it must be signed and cannot be.
+        Raises KeyMissing if it must be signed and the key is missing.
         """
         mark = key_store.x509_mark(self._database.reader)
         now = self._clock.now()
@@ -87,7 +87,7 @@ class X509Publication:
             try:
                 der = self._sign(issuer, now)
             except KeyMissing:
-                # What it says is still so, and it says until when.
+                # Its content is still current, and it has not expired.
                 if known is not None and known.mark == mark and now - known.at < GOOD_FOR:
                     return known.der
                 raise

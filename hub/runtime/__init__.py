@@ -1,1 +1,1 @@
-"""What a process needs: clock, logs, heartbeat, serve lock and fsync."""
+"""What every process needs: clock, logs, heartbeat, serve lock and fsync."""

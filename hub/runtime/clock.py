@@ -1,4 +1,4 @@
-"""The only place that reads the time; everything else is given it."""
+"""The only module that reads the system clock; all other code takes a `Clock` or an instant as an argument."""
 
 from datetime import UTC, date, datetime
 
@@ -6,12 +6,12 @@ from hub.domain.dates import day_of
 
 
 class Clock:
-    """Wall-clock time: `now()` in UTC with a zone, `today()` the day in Asia/Shanghai."""
+    """Wall-clock time: `now()` as an aware UTC datetime, `today()` as the date in Asia/Shanghai."""
 
     def now(self) -> datetime:
-        """The moment, aware, in UTC."""
+        """The current time as an aware UTC datetime."""
         return datetime.now(UTC)
 
     def today(self) -> date:
-        """The day it is in Asia/Shanghai."""
+        """Today's date in Asia/Shanghai."""
         return day_of(self.now())

@@ -1,11 +1,11 @@
-"""What a file needs besides its own flush to survive a power cut: its name in the folder."""
+"""fsync for folders: a flushed file survives a power cut only if its directory entry is flushed too."""
 
 import os
 from pathlib import Path
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring a folder's names to the disk; raises OSError."""
+    """Flush a folder's entries to disk; raises OSError."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

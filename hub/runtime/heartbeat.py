@@ -1,26 +1,26 @@
-"""The worker's sign of life: a small file in the data directory, written by the worker and read by `/readyz`."""
+"""The worker's heartbeat: a small file in the data directory, written by the worker and read by `/readyz`."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 
 EVERY_S = 2.0
-"""How often a worker with nothing to do writes it."""
+"""How often an idle worker writes it."""
 
 
 def path(data_dir: Path) -> Path:
-    """Where it lies."""
+    """The path of the heartbeat file."""
     return data_dir / "worker.heartbeat"
 
 
 def beat(data_dir: Path, now: datetime) -> None:
-    """Say that the worker is alive; raises OSError."""
+    """Record that the worker is alive; raises OSError."""
     temporary = path(data_dir).with_suffix(".new")
     temporary.write_text(now.astimezone(UTC).isoformat(), encoding="ascii")
     temporary.replace(path(data_dir))
 
 
 def last(data_dir: Path) -> datetime | None:
-    """When the worker was last alive, or None where it never was."""
+    """When the worker last wrote a heartbeat, or None if it never did."""
     try:
         return datetime.fromisoformat(path(data_dir).read_text(encoding="ascii"))
     except (OSError, ValueError):

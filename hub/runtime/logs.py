@@ -1,5 +1,5 @@
-"""Structured logs: one JSON object a line on stderr. No line holds a path, a query, a body or an exception's text,
-because any of them may hold what somebody typed.
+"""Structured logs: one JSON object per line on stderr. No line contains a path, a query, a body or an exception's text,
+because any of these may contain personal data that a user typed.
 """
 
 import logging
@@ -14,14 +14,14 @@ from pydantic_core import to_json
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
-"""The request that this thread works for; every line names it."""
+"""The id of the request that this thread is serving; every log line contains it."""
 
 MAX_FRAMES = 30
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 def configure(level: str) -> None:
-    """Set up logging for this process: our own lines, and those of libraries in the same form."""
+    """Set up logging for this process: our own log lines, and those of libraries in the same format."""
     shared: list[Any] = [_request_id, structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso")]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(serializer=_line)],
@@ -43,13 +43,13 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(_LEVELS[level], logging.WARNING))
-    # Without its values, which are not for a log, it says nothing; what has failed is told by who asked.
+    # Its warnings mean nothing without their values, which must not be logged; the caller logs the failure.
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)
 
 
 class _Stderr:
-    """Standard error as it is when a line is written. A line that cannot be written is lost, and nothing else is:
-    a full disk or a closed pipe behind the log must not turn an answer into a fault.
+    """The current standard error stream. A line that cannot be written is dropped: a full disk or a closed pipe behind
+    the log must not turn a reply into an error.
     """
 
     def write(self, line: bytes) -> int:
@@ -73,13 +73,13 @@ class _StderrText:
 
 
 def get(name: str) -> FilteringBoundLogger:
-    """A logger whose lines carry the name of the part that writes."""
+    """A logger whose lines contain the name of the component that writes them."""
     logger: FilteringBoundLogger = structlog.get_logger(part=name)
     return logger
 
 
 def where(error: BaseException) -> dict[str, Any]:
-    """What may be said about an unknown fault: kinds and places, never texts."""
+    """What may be logged about an unexpected exception: types and locations, never messages."""
     kinds: list[str] = []
     seen: BaseException | None = error
     while seen is not None and len(kinds) < 5:
@@ -90,7 +90,7 @@ def where(error: BaseException) -> dict[str, Any]:
 
 
 def _line(event: EventDict, **_: Any) -> bytes:
-    """Three times faster than the standard library, and there is one a request."""
+    """Three times as fast as the standard library; it matters, because every request logs a line."""
     return to_json(event)
 
 
@@ -102,7 +102,7 @@ def _request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> Event
 
 
 def _without_texts(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A library's line: its fixed text and the place of a fault, without arguments and exception texts."""
+    """A library's log line: its format string and an exception's location, without arguments and messages."""
     record: logging.LogRecord = event["_record"]
     event["event"] = str(record.msg)
     event["part"] = record.name

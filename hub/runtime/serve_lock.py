@@ -1,4 +1,4 @@
-"""Who serves a data directory: `hub serve` holds a lock on a file in it for as long as it lives, however it ends."""
+"""`hub serve` locks a file in its data directory; the kernel releases the lock when the process ends."""
 
 import fcntl
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def held(data_dir: Path) -> Iterator[None]:
-    """Hold the lock; raises BlockingIOError where another process has it, OSError where there is no directory."""
+    """Hold the lock; raises BlockingIOError if another process has it, OSError if there is no directory."""
     lock = os.open(_path(data_dir), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -19,7 +19,7 @@ def held(data_dir: Path) -> Iterator[None]:
 
 
 def is_held(data_dir: Path) -> bool:
-    """Whether a process on this machine has it."""
+    """Whether a process on this machine holds the lock."""
     try:
         lock = os.open(_path(data_dir), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -1,6 +1,6 @@
-"""The master key and what it wraps: the data keys, as rows of `data_keys`.
+"""The master key and the data keys that it wraps, which are rows of `data_keys`.
 
-The master key is the one key that lies outside every backup of the data.
+The master key is the only key that is never part of a backup of the data.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ _KEYS_HEADER = len(_KEYS_FORMAT) + _NAME + _SALT
 
 
 class VaultError(Exception):
-    """A sealed value cannot be opened: wrong master key, moved row, or changed bytes."""
+    """A sealed value cannot be opened: wrong master key, moved row, or modified bytes."""
 
 
-class OtherMasterKey(VaultError):  # noqa: N818 (what is the matter)
-    """What was sealed for a backup wants another master key than the one that was given."""
+class OtherMasterKey(VaultError):  # noqa: N818 (named for the cause)
+    """The keys of a backup were sealed under another master key than the one given."""
 
     def __init__(self, wanted: str, given: str) -> None:
         super().__init__(f"this backup was made under master key {wanted}, and the one that was given is {given}")
@@ -38,7 +38,7 @@ class OtherMasterKey(VaultError):  # noqa: N818 (what is the matter)
 
 
 class KeyPurpose(StrEnum):
-    """What a data key is for; a key serves one purpose."""
+    """The purpose of a data key; a key serves one purpose."""
 
     SEAL = "seal"
     BLIND = "blind"
@@ -48,10 +48,10 @@ class KeyPurpose(StrEnum):
 
 
 class KeyState(IntEnum):
-    """A data key only ever moves on; docs/adr/0010 has the rotation that moves it.
+    """A data key's state only ever advances; docs/adr/0010 describes the rotation.
 
-    next: blind keys only, written with, not yet read. active: the one that is read and written with. retired: rows of
-    it are left, and none is added. spent: no row of it is left; it is kept for backups.
+    next: blind keys only; used for writing, not yet for reading. active: used for reading and writing. retired: some
+    rows still use it, but no new ones. spent: no row uses it; kept for backups.
     """
 
     NEXT = 1
@@ -71,7 +71,7 @@ class WrappedKey:
 
 
 class _Secret:
-    """One master key as it was read, and what is derived from it."""
+    """One master key as read from its file, and the keys derived from it."""
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) != 32:
@@ -81,12 +81,12 @@ class _Secret:
         self.wrapper = AESGCM(HKDF(hashes.SHA256(), 32, salt=None, info=b"hub data keys").derive(secret))
 
     def for_backup(self, salt: bytes) -> AESGCM:
-        """What seals the keys of one backup."""
+        """The cipher that seals the keys of one backup."""
         return AESGCM(HKDF(hashes.SHA256(), 32, salt=salt, info=b"hub backup keys").derive(self._secret))
 
 
 class MasterKey:
-    """It wraps the data keys, and the keys of a backup, and nothing else."""
+    """Wraps the data keys and the keys of a backup; it is used for nothing else."""
 
     def __init__(self, secret: bytes, path: Path | None = None) -> None:
         self._path = path
@@ -94,7 +94,7 @@ class MasterKey:
 
     @classmethod
     def read(cls, path: Path) -> "MasterKey":
-        """From a file of 64 hexadecimal digits; raises VaultError with what to do."""
+        """Read a file of 64 hexadecimal digits; raises VaultError, which says what to do."""
         return cls(cls._secret(path), path)
 
     @classmethod
@@ -115,9 +115,9 @@ class MasterKey:
 
     @classmethod
     def create(cls, path: Path) -> "MasterKey":
-        """A new key in a new file with mode 0600; an existing file is read, never replaced.
+        """Create a new key in a new file with mode 0600; an existing file is read, never replaced.
 
-        The file appears whole or not at all, and two at once read the same one.
+        The file is created atomically, and two concurrent callers get the same key.
         """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
@@ -134,25 +134,25 @@ class MasterKey:
         return cls.read(path)
 
     def new_key(self, number: int, purpose: KeyPurpose, state: KeyState) -> WrappedKey:
-        """A fresh data key, wrapped."""
+        """A new data key, wrapped."""
         return self.wrap(number, purpose, state, os.urandom(32))
 
     def wrap(self, number: int, purpose: KeyPurpose, state: KeyState, secret: bytes) -> WrappedKey:
-        """A data key under this master key."""
+        """Wrap a data key under this master key."""
         nonce = os.urandom(_NONCE)
         wrapped = nonce + self._secrets[0].wrapper.encrypt(nonce, secret, f"data_keys|{number}|{purpose}".encode())
         return WrappedKey(number, purpose, state, wrapped)
 
     @property
     def name(self) -> str:
-        """Eight digits that tell master keys apart and nothing else."""
+        """Eight hexadecimal digits that distinguish master keys and reveal nothing else about them."""
         return self._secrets[0].name
 
     def seal_keys(self, like: WrappedKey, plain: bytes) -> bytes:
-        """The keys of a backup, sealed with a key derived from the master key that wraps `like`.
+        """Seal the keys of a backup with a key derived from the master key that wraps `like`.
 
-        `HUBKEYS`, 01, the master key's name (4), salt (16), nonce (12), AES-256-GCM over all that follows with what
-        stands before as AAD. Raises VaultError where this is another master key.
+        `HUBKEYS`, 01, the master key's name (4), salt (16), nonce (12), then AES-256-GCM ciphertext; the AAD is
+        everything before the nonce. Raises VaultError if this is another master key.
         """
         self.unwrap(like)
         secret = next(known for known in self._secrets if self._opened(known, like) is not None)
@@ -162,11 +162,11 @@ class MasterKey:
 
     @staticmethod
     def name_in(sealed: bytes) -> str:
-        """The name of the master key that opens the keys of a backup."""
+        """The name of the master key that opens these keys of a backup."""
         return sealed[len(_KEYS_FORMAT) : len(_KEYS_FORMAT) + _NAME].hex()
 
     def open_keys(self, sealed: bytes) -> bytes:
-        """The inverse of `seal_keys`; raises OtherMasterKey, and VaultError for anything that is not whole."""
+        """The inverse of `seal_keys`; raises OtherMasterKey, and VaultError for malformed or modified input."""
         header, nonce = sealed[:_KEYS_HEADER], sealed[_KEYS_HEADER : _KEYS_HEADER + _NONCE]
         if len(nonce) != _NONCE or not header.startswith(_KEYS_FORMAT):
             raise VaultError("this is not the keys part of a backup")
@@ -180,7 +180,7 @@ class MasterKey:
             raise VaultError("the keys part of the backup is damaged") from None
 
     def unwrap(self, key: WrappedKey) -> bytes:
-        """The data key; raises VaultError when this is another master key."""
+        """Unwrap a data key; raises VaultError if this is another master key."""
         secret = self._try(key)
         if secret is None and self._path is not None:
             self._look_again(self._path)
@@ -190,13 +190,13 @@ class MasterKey:
         return secret
 
     def opens(self, key: WrappedKey) -> bool:
-        """Whether `key` is wrapped under this master key as it was read."""
+        """Whether `key` is wrapped under this master key, as currently loaded."""
         return self._try(key) is not None
 
     def _look_again(self, path: Path) -> None:
-        """Another process may be putting a new master key in place; until it has, the new one lies beside the old.
+        """Another process may be replacing the master key; until then, the new file lies next to the old one.
 
-        The new one is looked for first: when it is not there any more, it is in its place already.
+        Read the new file first: if it no longer exists, it has already been renamed over the old one.
         """
         found = [_Secret(secret) for secret in map(self._secret_if_there, (next_master_key(path), path)) if secret]
         self._secrets = [*found, self._secrets[0]]
@@ -214,5 +214,5 @@ class MasterKey:
 
 
 def next_master_key(path: Path) -> Path:
-    """Where a new master key lies while it takes over."""
+    """The path of a new master key while it is being put in place."""
     return path.with_name(path.name + ".next")

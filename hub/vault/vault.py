@@ -1,8 +1,8 @@
-"""Seal, open, blind: everything personal passes here on its way to and from the disk. Called by the store only.
+"""Seal, open, blind: all personal data passes through here on its way to and from disk. Called by the store only.
 
 sealed = 01 ‖ data key number (4, big-endian) ‖ nonce (12) ‖ ciphertext ‖ tag, AES-256-GCM, AAD = `table|primary key`.
-Data keys lie wrapped under the master key (a file outside every backup of the data). An unknown key number makes the
-vault load the keys anew, so a rotation reaches running processes by itself.
+Data keys are stored wrapped under the master key (a file outside every backup of the data). On an unknown key number,
+the vault reloads the keys, so that running processes follow a key rotation.
 """
 
 import hmac
@@ -25,12 +25,12 @@ _READINGS = 3
 
 
 class StaleKeys(Exception):  # noqa: N818
-    """The keys changed since this vault read them; load them and do the work again."""
+    """The keys changed since this vault loaded them; reload them and redo the work."""
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """Which key does what, as of one reading of `data_keys`; never changed, only replaced."""
+    """Which key is used for what, as of one load of `data_keys`; immutable, only replaced."""
 
     sealing: int
     digest: int
@@ -46,10 +46,10 @@ def _age(mark: tuple[tuple[int, int], ...]) -> tuple[int, int]:
 
 
 class Vault:
-    """Sealing and blinding with the keys that `load` returns; safe to share between threads.
+    """Seals and blinds with the keys that `load` returns; thread-safe.
 
-    Secrets are only ever added; which key is used for what is replaced as a whole by `reload`, and stands still for a
-    thread inside `pinned`.
+    Secrets are only ever added. `reload` replaces the assignment of keys to purposes as a whole; inside `pinned`, a
+    thread keeps the assignment that it started with.
     """
 
     def __init__(self, master: MasterKey, load: Callable[[], Sequence[WrappedKey]]) -> None:
@@ -63,12 +63,12 @@ class Vault:
         self.reload()
 
     def reload(self) -> None:
-        """Read the keys again; called at start, for an unknown key number and after StaleKeys."""
+        """Load the keys again; called at startup, for an unknown key number, and after StaleKeys."""
         with self._lock:
             keys = self._unwrapped()
             mark = tuple((key.number, int(key.state)) for key in keys)
             if _age(mark) < _age(self._view.mark):
-                return  # read from an older snapshot than the reading that stands; keys only move on
+                return  # loaded from an older snapshot than the current view; states only advance
             self._view = _View(
                 sealing=self._newest(keys, KeyPurpose.SEAL),
                 digest=self._newest(keys, KeyPurpose.DIGEST),
@@ -84,9 +84,10 @@ class Vault:
             )
 
     def _unwrapped(self) -> list[WrappedKey]:
-        """The keys as they are now, their secrets added to ours.
+        """Load the current keys and add their secrets to ours.
 
-        A master key that is replaced between reading rows and files leaves rows that no file opens: both are read anew.
+        If the master key is replaced between the reads of rows and file, the file does not open the rows: read both
+        again.
         """
         for attempt in range(_READINGS):
             keys = sorted(self._load(), key=lambda key: key.number)
@@ -105,9 +106,9 @@ class Vault:
 
     @contextmanager
     def pinned(self) -> Iterator[None]:
-        """Inside, this thread seals, hashes and compares `mark` with one and the same reading of the keys.
+        """Inside, this thread seals, hashes and compares `mark` with one consistent view of the keys.
 
-        Without it another thread's `reload` between sealing and committing would make stale rows look current.
+        Otherwise a `reload` by another thread between sealing and committing would make stale rows look current.
         """
         outer = getattr(self._pins, "view", None)
         self._pins.view = self._view
@@ -123,7 +124,7 @@ class Vault:
 
     @property
     def mark(self) -> tuple[tuple[int, int], ...]:
-        """(number, state) of every data key, as this thread uses them: `require_current` compares it."""
+        """(number, state) of every data key in this thread's view; `require_current` compares it with the database."""
         return self._now.mark
 
     @staticmethod
@@ -132,7 +133,7 @@ class Vault:
         return active[-1] if active else 0
 
     def seal(self, table: str, key: str, plain: bytes) -> bytes:
-        """`plain` for one row; `key` is the row's primary key as text, so that a sealed value cannot be moved."""
+        """Seal `plain` for one row; `key`, its primary key as text, prevents moving the value to another row."""
         nonce = os.urandom(_NONCE)
         number = self._now.sealing
         return (
@@ -143,7 +144,7 @@ class Vault:
         )
 
     def open(self, table: str, key: str, sealed: bytes) -> bytes:
-        """The plain bytes; raises VaultError for anything that was not sealed for this row."""
+        """The plaintext; raises VaultError for anything that was not sealed for this row."""
         number = self.key_number(sealed)
         cipher = self._ciphers.get(number)
         if cipher is None:
@@ -158,18 +159,18 @@ class Vault:
 
     @staticmethod
     def key_number(sealed: bytes) -> int:
-        """Which data key sealed this; raises VaultError for another format."""
+        """The number of the data key that sealed this; raises VaultError for another format."""
         if len(sealed) < _HEADER + 16 or sealed[:1] != _FORMAT:
             raise VaultError("not a sealed value")
         return int.from_bytes(sealed[1:5], "big")
 
     @property
     def reading_key(self) -> int:
-        """The number of the blind key that was active when the keys were read: where a search begins."""
+        """The number of the active blind key in the current view: the first one to search with."""
         return self._now.blind_read
 
     def blind(self, number: int, text: str) -> bytes:
-        """The hash of `text` under one blind key; raises VaultError for a key that does not exist."""
+        """The blind index value of `text` under one key; raises VaultError for an unknown key."""
         secret = self._secrets.get(number)
         if secret is None:
             self.reload()
@@ -179,19 +180,19 @@ class Vault:
         return hmac.digest(secret, text.encode(), "sha256")[:BLIND_BYTES]
 
     def blind_for_writing(self, text: str) -> tuple[tuple[int, bytes], ...]:
-        """Every (key number, hash) that must be written for `text`: two while a rotation is under way."""
+        """Every (key number, hash) to write for `text`: two during a rotation."""
         return tuple((number, self.blind(number, text)) for number in self._now.blind_write)
 
     def digest(self, data: bytes) -> bytes:
-        """A keyed digest of personal bytes (32 bytes), for comparing pushes; its key is never rotated (ADR 0010)."""
+        """A keyed digest (32 bytes) of personal data, for comparing pushes; its key is never rotated (ADR 0010)."""
         return hmac.digest(self._secrets[self._now.digest], data, "sha256")
 
     @property
     def status_key(self) -> bytes:
-        """The key of the status lists' index permutation; it never changes, for indexes are signed for ever."""
+        """The key of the status list index permutation; it never changes, as credentials contain the indexes."""
         return self._secrets[self._now.status]
 
     @property
     def key_files_passphrase(self) -> bytes:
-        """What the private signing keys' files are encrypted with; a new master key leaves it as it is."""
+        """The passphrase of the private signing key files; replacing the master key does not change it."""
         return self._secrets[self._now.files].hex().encode()

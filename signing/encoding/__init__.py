@@ -1,1 +1,1 @@
-"""Strict encoders: each reads exactly one form and refuses every other."""
+"""Strict encoders: each decoder accepts exactly one form and rejects all others."""

@@ -14,11 +14,11 @@ def encode(data: bytes) -> str:
 
 
 def decode(text: str, problem: str) -> bytes:
-    """Return the bytes of an unpadded text; raises Malformed(problem) for any text that encode() would not give."""
+    """Return the bytes of an unpadded text; raises Malformed(problem) for any text that encode() would not produce."""
     if not _ALPHABET.fullmatch(text) or len(text) % 4 == 1:
         raise Malformed(problem)
     data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    # Unused low bits of the last character would otherwise give one signature several spellings.
+    # Otherwise, unused low bits of the last character would allow several encodings of one signature.
     if len(text) % 4 and encode(data[len(data) // 3 * 3 :]) != text[len(text) // 4 * 4 :]:
         raise Malformed(problem)
     return data

@@ -1,4 +1,4 @@
-"""Deterministic CBOR (RFC 8949 §4.2.1): one byte string for every value, and a reader that accepts only that one.
+"""Deterministic CBOR (RFC 8949 §4.2.1): one byte string for every value, and a decoder that accepts only that one.
 
 Only what our formats use: integers of at most 64 bits, byte strings, UTF-8 text, arrays, maps and null.
 """
@@ -24,9 +24,9 @@ def encode(value: object) -> bytes:
 
 
 def decode(data: bytes, problem: str) -> object:
-    """Read one value that fills all of `data`; raises Malformed(problem) for every other encoding than encode()'s.
+    """Decode one value that fills all of `data`; raises Malformed(problem) for any encoding but that of encode().
 
-    Refused: trailing bytes, indefinite lengths, longer heads than needed, unsorted or repeated map keys, tags, floats,
+    Rejected: trailing bytes, indefinite lengths, longer heads than needed, unsorted or repeated map keys, tags, floats,
     booleans, map keys other than integers, invalid UTF-8, more than MAX_DEPTH levels.
     """
     reader = _Reader(data, problem)
@@ -60,7 +60,7 @@ class _Reader:
         if depth == 0:
             raise Malformed(self._problem)
         if major == _ARRAY:
-            # A length is a claim: each element takes at least one byte, so a false one ends with the data.
+            # Lengths are untrusted: each element takes at least one byte, so an excessive length fails at the end.
             return [self.value(depth - 1) for _ in range(argument)]
         if major == _MAP:
             return self._map(argument, depth)

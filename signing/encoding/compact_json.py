@@ -1,6 +1,6 @@
-"""Compact JSON: UTF-8, members in the order given, no space, nothing escaped that need not be, no fractions.
+"""Compact JSON: UTF-8, members in the given order, no white space, no unnecessary escapes, no fractions.
 
-The reader accepts only what the writer writes, so that one value in one order has one text.
+The decoder accepts only what the encoder writes, so one value in one order has one text.
 """
 
 import json
@@ -9,7 +9,7 @@ from typing import TypeAlias
 from signing.errors import Malformed
 
 JSON: TypeAlias = "bool | int | str | list[JSON] | dict[str, JSON] | None"
-LARGEST_INTEGER = 2**53 - 1  # RFC 8259 §6: what every reader keeps exactly
+LARGEST_INTEGER = 2**53 - 1  # RFC 8259 §6: exact in every implementation
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -22,9 +22,9 @@ def encode(value: JSON) -> bytes:
 
 
 def decode(data: bytes, problem: str) -> JSON:
-    """Read a text that encode() could have written; raises Malformed(problem).
+    """Decode a text that encode() could have written; raises Malformed(problem).
 
-    Refused: repeated members, NaN, fractions and exponents, integers beyond 2^53 - 1, needless spaces and escapes.
+    Rejected: repeated members, NaN, fractions and exponents, integers beyond 2^53 - 1, unnecessary spaces and escapes.
     """
     try:
         value: JSON = _DECODER.decode(data.decode("utf-8"))
@@ -36,7 +36,7 @@ def decode(data: bytes, problem: str) -> JSON:
 
 
 def decode_object(data: bytes, problem: str) -> dict[str, JSON]:
-    """Read a JSON object as decode() does."""
+    """Decode a JSON object as decode() does."""
     value = decode(data, problem)
     if not isinstance(value, dict):
         raise Malformed(problem)

@@ -1,1 +1,1 @@
-"""The paper form of certificates: drawing and sealing PDF files, and reading strangers' ones."""
+"""The PDF form of certificates: drawing and sealing files, and checking untrusted ones."""

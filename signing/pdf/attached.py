@@ -1,6 +1,6 @@
-"""The credential inside a PDF that we made ourselves and kept: for comparing files with records.
+"""Extract the credential from a PDF that we made and stored ourselves: for comparing files with records.
 
-A stranger's file is read by the checker (checking.py), never here: nothing bounds this reader's time and memory.
+Untrusted files are parsed by the checker (checking.py), never here: nothing bounds this parser's time and memory.
 """
 
 from io import BytesIO
@@ -13,7 +13,7 @@ from signing.pdf.draw.archive import CREDENTIAL_NAME
 
 
 def credential_in(data: bytes) -> str | None:
-    """Return the text of the attached credential, or None where there is none."""
+    """Return the text of the attached credential, or None if there is none."""
     try:
         names: Any = PdfFileReader(BytesIO(data)).root["/Names"]["/EmbeddedFiles"]["/Names"]
         for place in range(0, len(names) - 1, 2):

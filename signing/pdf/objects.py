@@ -1,6 +1,6 @@
 """The file structure of a PDF (ISO 32000-1 §7.5): numbered objects, one cross-reference table, one revision.
 
-Bodies are handed over as bytes; nothing is escaped or checked here. The same calls give the same bytes.
+Bodies are passed as bytes; nothing is escaped or checked here. The same calls produce the same bytes.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ _HEADER = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"  # four bytes above 127: §7.5.2
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A finished file and where each object begins, by its number."""
+    """A finished file and the offset of each object, by its number."""
 
     pdf: bytes
     offsets: tuple[int, ...]
@@ -25,7 +25,7 @@ class Objects:
         self._bodies: list[bytes] = [b""]
 
     def reserve(self) -> int:
-        """Return the number of an object whose body comes later."""
+        """Return the number of an object whose body is added later."""
         self._bodies.append(b"")
         return len(self._bodies) - 1
 
@@ -36,13 +36,13 @@ class Objects:
         return number
 
     def stream(self, entries: bytes, data: bytes, *, deflate: bool = True) -> int:
-        """Store a stream; entries: of its dictionary without Length, and without Filter when deflate is set."""
+        """Store a stream; entries: of its dictionary, without Length, and without Filter if deflate is set."""
         if deflate:
             entries, data = entries + b"/Filter/FlateDecode", zlib.compress(data, 6)
         return self.add(b"<<%b/Length %d>>\nstream\n%b\nendstream" % (entries, len(data), data))
 
     def write(self, root: int, info: int) -> Written:
-        """Return the file; its identifier is a digest of everything in it, so equal contents have equal ones."""
+        """Return the file; its identifier is a digest of its content, so equal contents have equal identifiers."""
         parts, offsets, at = [_HEADER], [0], len(_HEADER)
         for number, body in enumerate(self._bodies[1:], start=1):
             if not body:

@@ -1,1 +1,1 @@
-"""Real processes that are stopped, starved and raced on a real data directory, and what must hold afterwards."""
+"""Real processes killed, starved of resources and raced on a real data directory, and what must hold afterwards."""

@@ -1,4 +1,4 @@
-"""Try the faults of the engines and print the table: `python -m tests.faults [--seconds N] [--long] [--row TEXT]`."""
+"""Run the engines' fault tests and print the table: `python -m tests.faults [--seconds N] [--long] [--row TEXT]`."""
 
 import argparse
 import sys
@@ -15,10 +15,10 @@ from tests.faults.trial import Trial
 
 
 def attempt(row: Row, seconds: float) -> tuple[Trial | None, str | None]:
-    """The trial of a row, and why it does not hold; no trial where it could not be tried."""
+    """Run a row: the trial, and why it failed, if it did; no trial if it could not be run."""
     with stage() as theatre, tempfile.TemporaryDirectory(prefix="hub-faults-", ignore_cleanup_errors=True) as name:
         trial = Trial(theatre, Path(name), seconds)
-        trial.folder.chmod(0o755)  # where the servers' user gets at its files
+        trial.folder.chmod(0o755)  # so that the servers' user can read its files
         try:
             row.work(trial)
         except Skipped as reason:
@@ -29,7 +29,7 @@ def attempt(row: Row, seconds: float) -> tuple[Trial | None, str | None]:
 
 
 def main() -> int:
-    """Exit status 1 where a row does not hold."""
+    """Exit status 1 if a row fails."""
     words = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     words.add_argument("--seconds", type=float, help="how long each row is tried; by default 20 s")
     words.add_argument("--long", action="store_true", help="five minutes a row")
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def tell(trial: Trial, fault: str | None) -> None:
-    """What was tried, a line each. What a row that does not hold has not counted itself, has not held."""
+    """Print the trial, one line per fault. A failed row that has not counted its failures counts as failed."""
     for name, times in sorted(trial.tried.items()):
         failed = trial.failed[name] if fault is None or trial.failed else times
         print(f"{name:52} {times:6} {times - failed:6}")

@@ -1,4 +1,4 @@
-"""What the children do: everything that writes, by a name that a test can order. All people are invented."""
+"""Actions of the child processes: everything that writes, by a name that a test can order. All people are invented."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ CATALOGUE: Body = yaml.safe_load((c.SAMPLE / "city.yaml").read_text(encoding="ut
 
 
 def somebody(number: int) -> c.Person:
-    """An invented person: area 990102 does not exist."""
+    """An invented person: region 990102 does not exist."""
     born = date(1950, 1, 1) + timedelta(days=number % 25_000)
     digits = f"990102{born:%Y%m%d}{100 + number // 25_000:03d}"
     return "111", digits + citizen_check_character(digits), "试验人"
@@ -83,7 +83,7 @@ def push(parts: Parts, case: str, body: Body) -> Body:
 
 
 def push_in_threads(parts: Parts, case: str, body: Body, threads: int) -> list[Body]:
-    """The same push from many threads of one process that begin at once."""
+    """The same push from many threads of one process that start simultaneously."""
     found: list[Body] = []
     together = threading.Barrier(threads)
 
@@ -113,7 +113,7 @@ def finish(parts: Parts, case: str) -> bool:
 
 
 def watch(parts: Parts, case: str, until: str) -> list[Body]:
-    """Read a case again and again until a file appears: every different answer, in the order in which it came."""
+    """Read a case repeatedly until a file appears: the distinct answers, in order."""
     seen: list[Body] = []
     last = False
     while not last:
@@ -134,7 +134,7 @@ def act(parts: Parts, act: str, identifier: str, **values: Any) -> Body:
 
 
 def open_counter(parts: Parts, who: c.Person) -> None:
-    """A clerk, and an open case of this person that needs a certificate of no criminal record."""
+    """Register a clerk, and open a case of this person that requires a certificate of no criminal record."""
     parts.registration.add_clerk(CLERK["name"], c.caller(COUNTER).authority, CLERK["id"])
     body = {**accepted(who), "matter_code": "FZJT-CZCRY", "accepted_at": c.ago(1)}
     parts.cases.push(c.caller(COUNTER), COUNTER_CASE, raw(body))
@@ -153,20 +153,20 @@ def retrieve(parts: Parts, identifier: str) -> Body:
 
 
 def take(parts: Parts, identifier: str) -> Body:
-    """The retrieval, and the copy that comes with it."""
+    """Retrieve a certificate and its copy."""
     taken = retrieve(parts, identifier)
     copy = parts.retrieval.copy(c.caller(COUNTER), taken["receipt"])
     return {**taken, "copy": hashlib.sha256(copy).hexdigest()}
 
 
 def index(parts: Parts) -> None:
-    """What the worker does with changes: positions in the ledger, then entries in the directory."""
+    """Process changes as the worker does: assign ledger positions, then feed the directory."""
     while parts.directory.sequence() + parts.directory.feed():
         pass
 
 
 def render(parts: Parts) -> None:
-    """What the worker does with versions: a file each."""
+    """Process versions as the worker does: render a file for each."""
     while parts.rendering.step():
         pass
 
@@ -176,7 +176,7 @@ def replace_key(parts: Parts, purpose: str, authority: str = "", name: str = "")
 
 
 def changed_catalogue() -> Body:
-    """The sample city's catalogue with another name, a new edition and a new authority, all in one load."""
+    """The sample city's catalogue with a changed name, a new edition and a new authority, all in one load."""
     found = deepcopy(CATALOGUE)
     found["authorities"][0]["name"] += "(试验)"
     fresh = {"code": NEW_AUTHORITY, "region": "350100", "name": "福州市试验局", "name_en": "Trial Office"}
@@ -197,7 +197,7 @@ def backup(parts: Parts, folder: str) -> str:
 
 
 def rebuild(parts: Parts) -> str:
-    """A new generation of the directory; where another is being built, the next step of it."""
+    """Build a new generation of the directory, or continue the one being built."""
     try:
         return parts.directory.rebuild()
     except Busy:
@@ -205,7 +205,7 @@ def rebuild(parts: Parts) -> str:
 
 
 def rotate(parts: Parts, purpose: str) -> int:
-    """A new data key and everything under it, or what is left of the last rotation; how many rows."""
+    """Rotate a data key and re-seal its rows, or resume the last rotation; returns how many rows."""
     parts.rotation.begin(KeyPurpose(purpose))
     return sum(parts.rotation.run())
 

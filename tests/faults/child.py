@@ -1,10 +1,10 @@
-"""What a child process does: it opens the hub as any process of it does, meets the fault that it is told to, and acts.
+"""The child process: opens the hub like any of its processes, suffers the ordered fault, and performs the ordered act.
 
 An order is a dictionary: `data` (the data directory), `act` (a name in `acts.ACTS`) with its values in `with`, and
-`kill_at` (the number of the point at which it is killed), `kill_step` (the name of a step), `servers` (what is sent to
-a server is a point too), `hold` (a step to stop before until a file appears), `limit_file` (RLIMIT_FSIZE), `pages`
-(PRAGMA max_page_count), `clock` (a file that says by how many seconds its clock is wrong), `patience_s` (how long a
-server is waited for), `user` (be another one), `seeded` (a planted bug).
+`kill_at` (the number of the point at which it is killed), `kill_step` (the name of a step), `servers` (requests to
+servers are points too), `hold` (a step to stop before until a file appears), `limit_file` (RLIMIT_FSIZE), `pages`
+(PRAGMA max_page_count), `clock` (a file with its clock's skew in seconds), `patience_s` (how long to wait for a
+server), `user` (switch to another user), `seeded` (a planted bug).
 """
 
 import os
@@ -35,13 +35,13 @@ from tests.support import engines
 
 
 class Stepped(Clock):
-    """The machine's clock, put forward or back by as many seconds as a file says at the moment."""
+    """The machine's clock with a skew: the number of seconds currently in a file."""
 
     def __init__(self, file: str) -> None:
         self._file = Path(file)
 
     def now(self) -> datetime:
-        """That time."""
+        """The current time with the skew."""
         return super().now() + timedelta(seconds=float(self._file.read_text() or 0))
 
 
@@ -57,7 +57,7 @@ def _step(points: Points, hold: dict[str, str] | None) -> Callable[[str], None]:
 
 
 def settings_of(folder: Path) -> Settings:
-    """Files beside the folder name the database and the directory, where they are on servers."""
+    """Files next to the folder name the database and the directory, if they are on servers."""
     return Settings(
         data_dir=folder,
         database_url=engines.url_beside(folder),
@@ -74,7 +74,7 @@ _WHOLE = ("initialise", "restore", "move")
 
 
 def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
-    """Do it; what came of it, faults in the program's own words included. `points` are all that were passed."""
+    """Perform the order; returns the result or the error, and in `points` all points passed."""
     points = Points(order.get("kill_at"), order.get("kill_step"))
     trace_file(points, order.get("pages"))
     if order.get("servers"):
@@ -114,7 +114,7 @@ def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
 
 @contextmanager
 def _opened(settings: Settings, at_step: Callable[[str], None], order: dict[str, Any]) -> Iterator[Parts]:
-    """The hub's parts; with patience, a server that is away is waited for."""
+    """Open the hub's parts; with patience, wait for a server that is down."""
     deadline = time.monotonic() + order.get("patience_s", 0.0)
     clock = Stepped(order["clock"]) if "clock" in order else None
     with ExitStack() as stack:
@@ -130,7 +130,7 @@ def _opened(settings: Settings, at_step: Callable[[str], None], order: dict[str,
 
 
 def said(error: Exception) -> dict[str, Any]:
-    """A refusal or a fault that the program knows, by name; everything else is an error of the program."""
+    """A refusal or a known fault, by name; everything else is a bug."""
     if isinstance(error, Refusal):
         return {"refused": error.code, "retry_after": error.retry_after}
     if isinstance(error, DatabaseUnavailable | KeyMissing | VaultError | WrongSchema | OSError):

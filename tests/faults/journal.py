@@ -1,4 +1,4 @@
-"""Clients that write down every answer before they ask again, and go on where they were when they are killed."""
+"""Clients that write down every answer before their next request, and resume where they were after being killed."""
 
 import json
 import os
@@ -21,7 +21,7 @@ PAUSE_S = 0.05
 
 
 class Journal:
-    """One line an entry, flushed to the disk before the next step; a line that a kill cut short never was."""
+    """One line per entry, flushed to disk before the next step; a line truncated by a kill does not count."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -33,7 +33,7 @@ class Journal:
         return [json.loads(line) for line in whole.splitlines()]
 
     def mend(self) -> list[Body]:
-        """The entries, after taking away what was cut short."""
+        """The entries, after removing a truncated line."""
         found = self.lines()
         if self.path.exists():
             whole, end, _ = self.path.read_bytes().rpartition(b"\n")
@@ -66,7 +66,7 @@ def item(index: int, n: int, done: list[Body]) -> tuple[str, Body]:
 
 
 def pusher(parts: Parts, journal: str, index: int, stop: str) -> int:
-    """Push one after the other; the one that was not answered is pushed again first."""
+    """Push one case after another; after a restart, first repeat the push that was not answered."""
     book = Journal(journal)
     done = book.mend()
     while True:
@@ -77,7 +77,7 @@ def pusher(parts: Parts, journal: str, index: int, stop: str) -> int:
             entry |= acts.push(parts, case, body)
         except Refusal as refusal:
             entry |= {"refused": refusal.code}
-        except DatabaseUnavailable:  # not answered: asked again, as clients do
+        except DatabaseUnavailable:  # not answered: retry, as clients do
             time.sleep(PAUSE_S)
             continue
         if entry.get("status") == 202:
@@ -89,7 +89,7 @@ def pusher(parts: Parts, journal: str, index: int, stop: str) -> int:
 
 
 def revoker(parts: Parts, journal: str, books: list[str], stop: str) -> int:
-    """Suspend, restore and revoke what others have been granted; what was not answered is done again first."""
+    """Suspend, restore and revoke certificates of other clients; after a restart, first repeat the unanswered act."""
     book = Journal(journal)
     done = book.mend()
     open_one = next((entry for entry in done[-1:] if "intend" in entry), None)

@@ -1,4 +1,4 @@
-"""Everything that is killed: what each order does to the scene, and the cases that it concerns."""
+"""All orders that are killed: what each does to the scene, and which cases it concerns."""
 
 from dataclasses import dataclass
 from typing import Any

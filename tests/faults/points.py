@@ -1,4 +1,4 @@
-"""Everywhere a process can be killed: before each statement, around each commit and each request, and at named steps."""
+"""Every point to kill a process at: before each statement, around each commit and each request, and at named steps."""
 
 import os
 import re
@@ -20,7 +20,7 @@ _VERB = re.compile(r"\s*(\w+(?: (?:INTO|FROM|IMMEDIATE))?(?: \w+)?)")
 
 
 class Points:
-    """Counts what is passed from `begin` on, and kills the process at the point that it was told."""
+    """Counts the points passed after `begin`, and kills the process at the ordered one."""
 
     def __init__(self, kill_at: int | None, kill_step: str | None) -> None:
         self.seen: list[str] = []
@@ -29,11 +29,11 @@ class Points:
         self._begun = False
 
     def begin(self) -> None:
-        """From now on it counts."""
+        """Start counting."""
         self._begun = True
 
     def reach(self, point: str, last: Callable[[], object] = lambda: None) -> None:
-        """Pass a point; `last`: what a process that is killed here does as the last thing."""
+        """Pass a point; `last`: the last thing that a process killed here does."""
         if not self._begun:
             return
         self.seen.append(point)
@@ -43,7 +43,7 @@ class Points:
 
 
 def trace_file(points: Points, pages: int | None) -> None:
-    """Let every statement of the embedded writer's connection be a point, and every end of a write one too."""
+    """Make every statement of the embedded writer's connection a point, and every end of a write."""
     connect, write = SqliteDatabase._connect, SqliteDatabase.write
 
     def traced(self: SqliteDatabase) -> Any:
@@ -69,7 +69,7 @@ def trace_file(points: Points, pages: int | None) -> None:
 
 
 def trace_servers(points: Points) -> None:
-    """Let every statement and every request to a server be a point; a COMMIT and a request are three and two."""
+    """Make every statement and every request to a server a point; a COMMIT counts as three points, a request as two."""
     execute, copy, commit = psycopg.Cursor.execute, psycopg.Cursor.copy, psycopg.Connection.commit
     control, perform = PostgresDatabase._control, _Node.perform_request
 
@@ -111,7 +111,7 @@ def trace_servers(points: Points) -> None:
 
 
 def _send_commit(connection: Any) -> None:
-    """The server has it, and nobody hears its answer."""
+    """The server receives the COMMIT, and no client reads its reply."""
     connection.send_query(b"COMMIT")
     while connection.flush():
         pass
@@ -123,7 +123,7 @@ def _verb(sql: str) -> str:
 
 
 def kind_of(point: str) -> str:
-    """What a point is called in a table: what of it matters, without names of tables and indexes."""
+    """A point's name in a table: its kind, without names of tables and indexes."""
     if point in (BEFORE_COMMIT, IN_COMMIT, AFTER_COMMIT):
         return point
     for begins, kind in (("step", "between statements"), ("before request", ""), ("after request", "")):

@@ -1,7 +1,7 @@
-"""The rows of faults of the engines: each is tried under clients with a journal, and ends in the same question.
+"""The rows of engine faults: each runs under clients with a journal, and ends with the same assertions.
 
-A row is a function of a trial, in which it says how often each fault was tried; it raises AssertionError where something
-does not hold. The suite runs the short form of some, `python -m tests.faults` runs them all and prints the table.
+A row is a function of a trial, in which it counts how often each fault occurred; it raises AssertionError if an
+assertion fails. The suite runs the short form of some rows, `python -m tests.faults` runs all and prints the table.
 """
 
 import random
@@ -37,7 +37,7 @@ def both_servers(trial: Trial) -> None:
 
 
 def api_processes(trial: Trial) -> None:
-    """`hub serve --workers 2` and two `hub work` are killed under clients that speak HTTP; the servers fail too."""
+    """`hub serve --workers 2` and two `hub work` are killed under HTTP clients; the servers fail too."""
     with trial.servers() as found:
         data = trial.folder / "data"
         found.hub(data)
@@ -45,7 +45,7 @@ def api_processes(trial: Trial) -> None:
 
 
 def derived_and_keys(trial: Trial) -> None:
-    """Killed while it rebuilds the directory and while it replaces data keys, on both servers, under clients."""
+    """Killed during a rebuild of the directory and during a rotation of data keys, on both servers, under clients."""
     with trial.servers() as found:
         data = trial.folder / "data"
         found.hub(data)
@@ -67,7 +67,7 @@ def derived_and_keys(trial: Trial) -> None:
 
 
 def three_nodes(trial: Trial) -> None:
-    """Of three nodes the master, a data node and the majority are lost, under clients and workers that are killed."""
+    """Of three nodes, the master, a data node and the majority are lost, under clients and workers that are killed."""
     with engines.servers(trial.folder, nodes=3) as found:
         data = trial.folder / "data"
         found.hub(data)
@@ -75,7 +75,7 @@ def three_nodes(trial: Trial) -> None:
 
 
 def full_disk(trial: Trial) -> None:
-    """The file system of the database server is full again and again."""
+    """The database server's file system fills up repeatedly."""
     size = 160 * 1024 * 1024
     with (
         tempfile.TemporaryDirectory(prefix="hub-small-") as place,
@@ -89,7 +89,7 @@ def full_disk(trial: Trial) -> None:
         found.hub(data)
 
         def full() -> None:
-            with suppress(OSError):  # the server has taken the last bytes meanwhile: all the better
+            with suppress(OSError):  # the server has used the last bytes in the meantime, which serves as well
                 small.fill(random.choice((0, 4096, 65536, 1 << 20)))
             before, since = _told(data), time.monotonic()
             while time.monotonic() - since < STILL_S:
@@ -111,7 +111,7 @@ def full_disk(trial: Trial) -> None:
 
 
 def slow_disk(trial: Trial) -> None:
-    """Every flush of the database's log takes a while, or longer than anybody waits: clients are told to come again."""
+    """Every flush of the database's log is slow, or slower than all timeouts: clients get 503 and retry."""
     with trial.servers() as found:
         data = trial.folder / "data"
         found.hub(data)
@@ -129,7 +129,7 @@ def slow_disk(trial: Trial) -> None:
 
 
 def failing_flush(trial: Trial) -> None:
-    """A flush of the database's log fails: the server ends all its work at once, and recovers from what was flushed."""
+    """An fsync of the database's log fails: the server aborts all sessions, and recovers from the flushed log."""
     with trial.servers() as found:
         data, server = trial.folder / "data", found.database
         found.hub(data)
@@ -156,7 +156,7 @@ def failing_flush(trial: Trial) -> None:
 def _with_web(
     trial: Trial, web: Web, data: Path, faults: dict[str, Fault] | None = None, often: Sequence[str] = ()
 ) -> None:
-    """Clients that speak HTTP meet faults, those of `Web.faults` where none are given, and what they were told holds."""
+    """HTTP clients under faults, by default those of `Web.faults`; what was acknowledged to them must hold."""
     try:
         web.trouble(trial.seconds, trial.tried, web.faults() if faults is None else faults, often)
         told = web.finish()
@@ -168,18 +168,18 @@ def _with_web(
 
 
 def _for_everybody(place: str) -> Path:
-    """A folder into which the server's user may go."""
+    """A folder that the server's user may enter."""
     Path(place).chmod(0o755)
     return Path(place)
 
 
 def _told(data: Path) -> int:
-    """How much the clients have written down so far: while it stands still, nobody is answered."""
+    """How many answers the clients have written down so far: while it does not change, clients get none."""
     return sum(len(Journal(book).lines()) for book in data.parent.glob("journal-*"))
 
 
 def _answered(data: Path, more: int) -> None:
-    """Wait until the clients have been told so much more."""
+    """Wait until the clients have received this many more answers."""
     wanted, deadline = _told(data) + more, time.monotonic() + PROGRESS_S
     while _told(data) < wanted:
         assert time.monotonic() < deadline, "the clients are not answered"
@@ -187,7 +187,7 @@ def _answered(data: Path, more: int) -> None:
 
 
 def wrong_clock(trial: Trial) -> None:
-    """The clock of every process is put forward and back while it works."""
+    """The clock of every process is moved forward and back while it works."""
     with trial.servers() as found:
         data, file = trial.folder / "data", trial.folder / "clock"
         file.write_text("0")
@@ -218,7 +218,7 @@ def _put(file: Path, by: float) -> None:
 
 @dataclass(frozen=True)
 class Row:
-    """One row: what is done, for how many seconds in the suite (0: not there) and by the command."""
+    """One row: what it does, and for how many seconds in the suite (0: not in the suite) and in the command."""
 
     name: str
     work: Callable[[Trial], None]

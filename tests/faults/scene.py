@@ -1,4 +1,4 @@
-"""The city that every fault begins with, and what can be seen of it from outside."""
+"""The initial city of every fault test, and what can be seen of it from outside."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,13 +29,13 @@ FROM_OUTSIDE = ("certificates", "versions", "holdings", "acts", "outbox", "ledge
 
 @dataclass(frozen=True)
 class Scene:
-    """A closed data directory, and the identifiers of the certificates in it by number."""
+    """A closed data directory, and the identifiers of its certificates by number."""
 
     folder: Path
     identifiers: dict[str, str]
 
     def copy(self, to: Path) -> Path:
-        """A city of one's own."""
+        """A private copy of the city."""
         engines.copy_beside(self.folder, to)
         return to
 
@@ -61,7 +61,7 @@ def fill(settings: Settings) -> dict[str, str]:
 
 
 def versions(parts: Parts) -> list[Version]:
-    """Every version, read beside all rules."""
+    """Every version, read directly from the store."""
     reader = parts.database.reader
     rows = reader.all("SELECT home, certificate, version FROM versions ORDER BY version_key")
     found = [certificates.by_key(reader, parts.vault, *tuple(row)) for row in rows]
@@ -70,7 +70,7 @@ def versions(parts: Parts) -> list[Version]:
 
 @dataclass
 class Picture:
-    """What can be seen of the certificates from outside, without what differs from run to run."""
+    """The externally visible state of the certificates, without what differs from run to run."""
 
     versions: list[tuple[str, int, str, int]]
     rows: dict[str, int]
@@ -83,7 +83,7 @@ class Picture:
 
 
 def picture(parts: Parts, *case_numbers: str) -> Picture:
-    """Look at everything: `hub check` must be content, every code of a version verifies, and no other code does."""
+    """Inspect everything: `hub check` must pass, every code of a version verifies, and no other code does."""
     report = checking.check(parts)
     assert report.findings == [], report.findings[:3]
     today = parts.clock.today()
@@ -120,7 +120,7 @@ def case(parts: Parts, number: str) -> tuple[Any, ...] | None:
 
 
 def reserved(parts: Parts, number: str) -> list[str] | None:
-    """The identifiers that a case's open intent has reserved; None where it has none."""
+    """The identifiers reserved by a case's open intent; None if it has none."""
     intent = intents.open_intent(parts.database.reader, parts.vault, SOURCE, number)
     return None if intent is None else [planned.identifier for planned in intent.planned]
 
@@ -130,7 +130,7 @@ def party(parts: Parts, who: c.Person) -> int | None:
 
 
 class Later(c.SetClock):
-    """A clock that runs ahead, so that every intent is due."""
+    """A clock that is ahead, so that every intent is due."""
 
     def __init__(self) -> None:
         super().__init__()

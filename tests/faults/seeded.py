@@ -1,4 +1,4 @@
-"""Bugs that are planted in a child on purpose, to see that the tests of these faults turn red for them."""
+"""Bugs planted in a child on purpose, to prove that the fault tests detect them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,13 +15,13 @@ from hub.store import reserve as reserving
 
 
 def guard_ignored() -> None:
-    """Publish although somebody else has taken the intent away."""
+    """Publish although another process has already taken the intent."""
     delete = intents.delete
     intents.delete = lambda writer, intent: delete(writer, intent) or True
 
 
 def reply_before_publication() -> None:
-    """Keep the answer of a push with its reservation: it says `done` before anything is published."""
+    """Store the reply of a push with its reservation: it says `done` before anything is published."""
     row_of = pushes.row_of
 
     def early(vault: Any, received: Any, reply: Any) -> Any:
@@ -45,17 +45,17 @@ def commit_for_each() -> None:
 
 
 def no_flush() -> None:
-    """Let the engine answer before the disk has what it was given."""
+    """Let the engine acknowledge a commit before it is on disk."""
     sqlite._PRAGMAS = tuple(p.replace("synchronous=FULL", "synchronous=OFF") for p in sqlite._PRAGMAS)
 
 
 def succession_unclaimed() -> None:
-    """Do not put on record, when it is reserved, that a version has a successor."""
+    """Do not record, when reserving, that a version has a successor."""
     reserving._claim = lambda writer, pointer, row: None
 
 
 def last_writer_wins() -> None:
-    """Change a certificate whatever became of it since it was read."""
+    """Change a certificate even if it has changed since it was read."""
     run = SqliteWriter.run
     SqliteWriter.run = lambda self, sql, values=None: run(  # type: ignore[method-assign]
         self, sql.replace(" AND revision = :expected", ""), values
@@ -75,7 +75,7 @@ def number_unregistered() -> None:
 
 
 def act_swallowed() -> None:
-    """Answer a revocation, put it in the audit, and do not do it."""
+    """Answer a revocation, record it in the audit log, and do not perform it."""
     apply = changes.apply
 
     def selective(writer: Writer, change: Any) -> None:

@@ -1,4 +1,4 @@
-"""A database server and a search cluster of one's own, each behind a proxy, and what must hold after their faults."""
+"""A private database server and search cluster, each behind a proxy, and what must hold after their faults."""
 
 import random
 import signal
@@ -28,7 +28,7 @@ Fault = Callable[[], None]
 
 @dataclass
 class Servers:
-    """One database server and the nodes of one search cluster, every connection to them through a proxy of ours."""
+    """One database server and the nodes of one search cluster, with a proxy of ours in every connection."""
 
     database: Cluster
     nodes: elastic.Cluster
@@ -37,16 +37,16 @@ class Servers:
 
     @property
     def index(self) -> elastic.Server:
-        """The node, where there is one."""
+        """The node, if there is only one."""
         return self.nodes.nodes[0]
 
     @property
     def to_index(self) -> netproxy.Proxy:
-        """The way to the node, where there is one."""
+        """The proxy of the node, if there is only one."""
         return self.to_nodes[0]
 
     def hub(self, data: Path) -> None:
-        """A new hub in a database of its own, with indexes of its own, for every process of these tests."""
+        """A new hub in a database of its own, with its own indexes, for every process of these tests."""
         base = self.database.create()
         url = self.database.url(base)
         index = {
@@ -58,7 +58,7 @@ class Servers:
         s.fill(settings_of(data))
 
     def environment(self, settings: Settings) -> dict[str, str]:
-        """For `hub serve` and `hub work` on such a hub."""
+        """The environment of `hub serve` and `hub work` on such a hub."""
         return {
             **engines.environment(settings),
             "HUB_INDEX_URL": str(settings.index_url),
@@ -67,7 +67,7 @@ class Servers:
         }
 
     def mend(self) -> None:
-        """Everything passes again."""
+        """Restore all connections."""
         for proxy in (self.to_database, *self.to_nodes):
             proxy.pass_()
 
@@ -86,7 +86,7 @@ def servers(folder: Path, *, nodes: int = 1) -> Iterator[Servers]:
 
 @contextmanager
 def with_database(nodes: elastic.Cluster, **settings: Any) -> Iterator[Servers]:
-    """These nodes, and a database server that is started and removed; settings: as `postgres.Cluster` takes them."""
+    """These nodes, and a database server that is started and removed; settings: as for `postgres.Cluster`."""
     with ExitStack() as stack:
         held = Cluster(**settings)
         stack.callback(held.remove)
@@ -99,7 +99,7 @@ def with_database(nodes: elastic.Cluster, **settings: Any) -> Iterator[Servers]:
 
 
 def away(stop: Fault, start: Fault) -> Fault:
-    """Gone for a moment."""
+    """Stopped for a moment."""
 
     def fault() -> None:
         stop()
@@ -110,7 +110,7 @@ def away(stop: Fault, start: Fault) -> Fault:
 
 
 def database_faults(found: Servers) -> dict[str, Fault]:
-    """What befalls the database and the way to it."""
+    """Faults of the database server and of the network to it."""
     server, way = found.database, found.to_database
     return {
         "database server killed": away(server.kill, server.start),
@@ -123,7 +123,7 @@ def database_faults(found: Servers) -> dict[str, Fault]:
 
 
 def directory_faults(found: Servers) -> dict[str, Fault]:
-    """What befalls a single node and the way to it."""
+    """Faults of a single node and of the network to it."""
     node, way = found.index, found.to_index
     return {
         "directory node killed": away(node.kill, node.start),
@@ -135,7 +135,7 @@ def directory_faults(found: Servers) -> dict[str, Fault]:
 
 
 def cluster_faults(found: Servers) -> dict[str, Fault]:
-    """Nodes of three that are lost: each comes back."""
+    """Losses of some of three nodes, which come back."""
     nodes = found.nodes
 
     def lose(*lost: elastic.Server) -> None:
@@ -166,23 +166,23 @@ def cluster_faults(found: Servers) -> dict[str, Fault]:
     }
 
 
-# --- the oracle -------------------------------------------------------------------------------------------------------
+# --- assertions -------------------------------------------------------------------------------------------------------
 
 
 def hold(data: Path, told: Told, *, least: int = 10, clock: Any = None) -> None:
-    """Whatever the journals say that was acknowledged is there, once, in its state, in every form; nothing else is."""
+    """Everything acknowledged in the journals is there, once, in its state, in every view; and nothing else is."""
     with open_parts(settings_of(data), clock=clock or s.Later()) as parts:
-        assert finish_due(parts) == 0  # every push was answered in the end, so nothing waits
+        assert finish_due(parts) == 0  # every push was eventually answered, so no intent is open
         assert told.answers >= least, f"only {told.answers} answers"
         drained(parts)
-        if clock is not None:  # by a clock so far ahead, a file that a kill has left is due for the worker's broom
+        if clock is not None:  # with the clock this far ahead, files left by a kill are due for the worker's sweep
             parts.documents.sweep(parts.clock.now(), everything=True)
         told.hold(parts)
         in_directory(parts)
 
 
 def drained(parts: Parts) -> None:
-    """The directory knows everything, without anybody having asked for it but the worker's own steps."""
+    """The directory is complete, by the worker's own steps alone."""
     deadline = time.monotonic() + DRAINED_S
     while True:
         with suppress(DirectoryUnavailable, DatabaseUnavailable):
@@ -193,7 +193,7 @@ def drained(parts: Parts) -> None:
 
 
 def in_directory(parts: Parts) -> None:
-    """Every version's certificate can be found there as its rows say, and nothing else can; all checks are green."""
+    """The directory finds every version's certificate as in its rows, and nothing else; all checks pass."""
     report = parts.directory.compare()
     assert report is not None
     assert report.differences == [], report.differences[:3]

@@ -1,7 +1,7 @@
-"""Real child processes in a millisecond: one warm process that forks a child for every act.
+"""Real child processes within a millisecond: one warm process that forks a child for every act.
 
-The warm process imports the hub once and opens nothing, so that a fork of it is as good as a new process. It reads one
-JSON line per order on stdin and answers one JSON line.
+The warm process imports the hub once and opens nothing, so a fork of it is as good as a new process. It reads one JSON
+line per order on stdin and answers with one JSON line.
 """
 
 import json
@@ -23,7 +23,7 @@ PATIENCE_S = 60.0
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended: the signal that killed it or None, and what it said."""
+    """How a child ended: the signal that killed it or None, and its result."""
 
     signal: int | None
     value: dict[str, Any]
@@ -44,14 +44,14 @@ class Stage:
         return self._process.pid
 
     def run(self, *orders: dict[str, Any]) -> list[Ended]:
-        """All at once, each in a process of its own: they begin together when every one of them is ready."""
+        """Run all orders, each in its own process: they start simultaneously once all of them are ready."""
         return [Ended(*found) for found in self._ask({"run": orders})]
 
     def one(self, **order: Any) -> Ended:
         return self.run(order)[0]
 
     def start(self, **order: Any) -> int:
-        """Begin one and do not wait: its process id."""
+        """Start one without waiting; returns its process id."""
         return int(self._ask({"start": order}))
 
     def end(self, pid: int) -> Ended:
@@ -88,14 +88,14 @@ def stage() -> Iterator[Stage]:
 
 
 class _Child:
-    """A forked child; `barrier` is (where it says that it is ready, where it waits for the start)."""
+    """A forked child; `barrier` is (descriptor to report that it is ready, descriptor to wait on for the start)."""
 
     def __init__(self, order: dict[str, Any], barrier: tuple[int, int] | None, close: tuple[int, ...] = ()) -> None:
         self._said, said = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._said)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where the stage itself answers
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # reserved for the stage's own answers
             for handle in close:
                 os.close(handle)
             _be(order, said, barrier)
@@ -145,7 +145,7 @@ def _run(orders: list[dict[str, Any]]) -> list[tuple[int | None, dict[str, Any]]
     waiting = len(children)
     while waiting and select.select([ready], [], [], max(0.0, deadline - time.monotonic()))[0]:
         came = len(os.read(ready, waiting))
-        waiting = waiting - came if came else 0  # nothing to read: the others ended before they were ready
+        waiting = waiting - came if came else 0  # EOF: the others ended before they were ready
     os.close(start)
     os.close(ready)
     return [child.end(deadline) for child in children]
@@ -153,9 +153,9 @@ def _run(orders: list[dict[str, Any]]) -> list[tuple[int | None, dict[str, Any]]
 
 def _main() -> None:
     from signing import glyphs
-    from tests.faults import child  # noqa: F401 (so that every child has it)
+    from tests.faults import child  # noqa: F401 (loaded for every child)
 
-    glyphs.missing("字")  # reads the font: what every process does once
+    glyphs.missing("字")  # loads the font, as every process does once
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     started: dict[int, _Child] = {}
     for line in sys.stdin:

@@ -1,5 +1,7 @@
-"""Killed at every step: before each statement that a process sends to PostgreSQL, before, in and after each of its
-commits, before and after each request to Elasticsearch. Another process then does the rest.
+"""Kills at every step: before each PostgreSQL statement, around and during each commit, around each Elasticsearch
+request.
+
+Another process then completes the work.
 """
 
 import random
@@ -21,7 +23,7 @@ from tests.faults.trial import Trial
 
 
 def stories_everywhere(trial: Trial) -> None:
-    """Each story at every step of it, in a hub of its own."""
+    """Each story with a kill at every step, in its own hub."""
     with trial.servers() as servers:
         for name in STORIES:
             with _hub(trial, servers, f"hub-{name.replace(' ', '-')}") as hub:
@@ -30,7 +32,7 @@ def stories_everywhere(trial: Trial) -> None:
 
 
 def stories_somewhere(trial: Trial) -> None:
-    """Stories in any order until the time is up, each at a step of it that is chosen by chance, all in one hub."""
+    """Random stories until the time is up, each with a kill at a random step, all in one hub."""
     with trial.servers() as servers, _hub(trial, servers, "hub") as hub:
         until = time.monotonic() + trial.seconds
         for name in random.sample(list(STORIES), len(STORIES)):
@@ -40,7 +42,7 @@ def stories_somewhere(trial: Trial) -> None:
 
 
 def story_around_commits(trial: Trial, name: str) -> None:
-    """One story, before, in and after each of its commits."""
+    """One story, with a kill before, during and after each commit."""
     with trial.servers() as servers, _hub(trial, servers, "hub") as hub:
         _tell(trial, hub, name, around_commits)
     settled(trial)
@@ -48,7 +50,7 @@ def story_around_commits(trial: Trial, name: str) -> None:
 
 @contextmanager
 def _hub(trial: Trial, servers: Servers, name: str) -> Iterator[Hub]:
-    """A hub that must hold in everything when all is over."""
+    """A hub for which all assertions must hold at the end."""
     data = trial.folder / name / "data"
     data.parent.mkdir()
     servers.hub(data)
@@ -61,7 +63,7 @@ def _hub(trial: Trial, servers: Servers, name: str) -> Iterator[Hub]:
         parts.documents.sweep(s.Later().now(), everything=True)
         s.picture(parts)
         for version in s.versions(parts):
-            verified(parts, version)  # its file among the other forms
+            verified(parts, version)  # in every view, including its file
         engines.in_directory(parts)
 
 
@@ -71,7 +73,7 @@ def _tell(trial: Trial, hub: Hub, name: str, choose: Choose) -> None:
     def begun(case: str) -> Story:
         return STORIES[name](hub, f"K-{prefix}-{case}")
 
-    for case in ("FIRST", "SECOND"):  # what is only done once a day is not among the points
+    for case in ("FIRST", "SECOND"):  # the second excludes work that is done only once a day
         whole = begun(case)
         ended = trial.theatre.one(data=str(hub.data), servers=True, **whole.order)
         assert "value" in ended.value, ended

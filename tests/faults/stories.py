@@ -1,7 +1,7 @@
-"""Stories in which a process is killed at a step: how each begins, what may be seen then, and how another ends it.
+"""Stories in which a process is killed at a step: their beginning, what may be visible then, and their completion.
 
-A story is begun anew for every kill, with a case or a certificate of its own, in one hub that goes on; all its people
-are invented. It says itself what is known at a point: what had been committed, for a commit decides alone.
+Each kill starts a story again, with its own case or certificate, in one hub that keeps running; all its people are
+invented. A story knows what must hold at a point from what had been committed, since only commits decide.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ _OK = "SELECT COUNT(*) AS n FROM audit WHERE action = :action AND outcome = 'ok'
 
 @dataclass
 class Hub:
-    """One hub on servers, as a process sees it that nobody kills; `late` is the same at a time when intents are due."""
+    """One hub on servers, as seen by a process that is never killed; `late` is the same when intents are due."""
 
     theatre: Stage
     data: Path
@@ -42,7 +42,7 @@ class Hub:
         return None if row is None else row[0]
 
     def versions(self, case: str) -> list[Version]:
-        """Of one case, read beside all rules."""
+        """The versions of one case, read directly from the store."""
         reader = self.parts.database.reader
         rows = reader.all("SELECT home, certificate, version FROM versions WHERE case_number = :case", {"case": case})
         found = [certificates.by_key(reader, self.parts.vault, *tuple(row)) for row in rows]
@@ -54,7 +54,7 @@ class Hub:
         return found
 
     def issue(self, case: str, *people: c.Person) -> str:
-        """A certificate, acknowledged; its identifier."""
+        """Issue a certificate, acknowledged; returns its identifier."""
         answer = acts.push(self.parts, case, completed(certificate(number_of(case), *people)))
         assert answer["status"] == 201
         return str(answer["reply"]["certificates"][0]["identifier"])
@@ -72,16 +72,16 @@ class Killed:
     at: int
 
     def after(self, step: str) -> int:
-        """The first commit past a named step, by its place."""
+        """The position of the first commit after a named step."""
         return self.points.index(AFTER_COMMIT, self.points.index(f"step {step}"))
 
     @property
     def last(self) -> int:
-        """The last commit, by its place."""
+        """The position of the last commit."""
         return len(self.points) - 1 - self.points[::-1].index(AFTER_COMMIT)
 
     def done(self, commit: int) -> bool | None:
-        """Whether a commit had been made; None where it was sent and nobody has heard the answer."""
+        """Whether a commit had been made; None if it was sent and its reply never read."""
         if self.at - 1 == commit - 1:
             assert self.points[commit - 1] == IN_COMMIT
             return None
@@ -94,7 +94,7 @@ def _agrees(told: bool | None, seen: bool) -> bool:
 
 @dataclass
 class Story:
-    """One beginning of a story. `order` is what the process does that is killed."""
+    """One run of a story. `order` is what the killed process does."""
 
     hub: Hub
     case: str
@@ -104,21 +104,21 @@ class Story:
         self.order = self.begin()
 
     def begin(self) -> Body:
-        """Bring the hub to where the story begins."""
+        """Prepare the hub for the story."""
         raise NotImplementedError
 
     def look(self, killed: Killed) -> None:
-        """What may be seen after the kill, before anybody goes on."""
+        """Check what is visible after the kill, before another process continues."""
         raise NotImplementedError
 
     def end(self, *, by_worker: bool) -> None:
-        """Another process brings it to its end, and all is as if nobody had been killed."""
+        """Another process completes it; the result is as if nothing had been killed."""
         raise NotImplementedError
 
     # --- shared -------------------------------------------------------------------------------------------------------
 
     def is_whole(self, version: Version, state: str) -> None:
-        """It has its state in every form, and its rows agree."""
+        """The version has this state in every view, and its rows are consistent."""
         assert verified(self.hub.parts, version).value == state
         key = {"home": version.home, "certificate": version.certificate}
         where = "WHERE home = :home AND certificate = :certificate"
@@ -130,7 +130,7 @@ class Story:
 
 
 class Push(Story):
-    """A push that decides certificates: nothing of it, or reserved, or all of it."""
+    """A push that decides certificates: nothing of it happened, or it is reserved, or it is complete."""
 
     expected: ClassVar[tuple[str, ...]] = ("valid", "valid")
     former: str | None = None
@@ -143,12 +143,12 @@ class Push(Story):
         self.was = self._seen()
 
     def order_of(self, body: Body) -> Body:
-        """The push, which whoever comes next repeats."""
+        """The push, which the next process repeats."""
         self.pushed = {"case": self.case, "body": body}
         return {"act": "push", "with": self.pushed}
 
     def _seen(self) -> list[tuple[str, str]]:
-        """Every version that the story is about, and its state, the same in every form."""
+        """Every version in the story and its state, which is the same in every view."""
         found = []
         for case in (self.former, self.case):
             for version in self.hub.versions(case) if case else ():
@@ -190,7 +190,7 @@ class Push(Story):
 
 
 class Issue(Push):
-    """A new case with two certificates, of two people."""
+    """A new case with two certificates, for two people."""
 
     def begin(self) -> Body:
         one, two = somebody(3000), somebody(3001)
@@ -199,7 +199,7 @@ class Issue(Push):
 
 
 class Correct(Push):
-    """A finished case is corrected: one of its two certificates has a second version, the other stays."""
+    """A completed case is corrected: one of its two certificates gets a second version, the other stays."""
 
     expected: ClassVar[tuple[str, ...]] = ("superseded", "valid", "valid")
 
@@ -213,7 +213,7 @@ class Correct(Push):
 
 
 class Renew(Push):
-    """A new case whose certificate takes the place of another's."""
+    """A new case whose certificate supersedes another."""
 
     expected: ClassVar[tuple[str, ...]] = ("superseded", "valid")
 
@@ -224,7 +224,7 @@ class Renew(Push):
 
 
 class Finish(Push):
-    """A worker finishes what a killed process has reserved."""
+    """A worker completes what a killed process has reserved."""
 
     def begin(self) -> Body:
         hub = self.hub
@@ -236,7 +236,7 @@ class Finish(Push):
 
 
 class Act(Story):
-    """A certificate is suspended, restored or revoked, or it is not."""
+    """A certificate is suspended, restored or revoked, or nothing happened."""
 
     act: ClassVar[str] = "revoke"
     former: ClassVar[str] = "valid"
@@ -261,7 +261,7 @@ class Act(Story):
         assert _agrees(killed.done(killed.last), found == self.becomes), killed
 
     def end(self, *, by_worker: bool) -> None:
-        del by_worker  # a client asks again; the worker has no part in it
+        del by_worker  # a client retries; the worker is not involved
         answer = acts.act(self.hub.parts, **self.order["with"])
         assert answer["state"] == self.becomes
         assert acts.act(self.hub.parts, **self.order["with"]) == answer
@@ -269,11 +269,11 @@ class Act(Story):
 
 
 class Revoke(Act):
-    """For good."""
+    """Permanently."""
 
 
 class Suspend(Act):
-    """For a while."""
+    """Temporarily."""
 
     act: ClassVar[str] = "suspend"
     becomes: ClassVar[str] = "suspended"
@@ -288,7 +288,7 @@ class Restore(Act):
 
 
 class Index(Story):
-    """A change goes into the ledger and into the directory; lookups find it whatever the directory knows."""
+    """A change gets its ledger position and enters the directory; lookups find it whatever the directory contains."""
 
     rebuilds: ClassVar[bool] = False
 
@@ -307,7 +307,7 @@ class Index(Story):
             assert _agrees(killed.done(killed.points.index(AFTER_COMMIT)), sequenced), killed
 
     def end(self, *, by_worker: bool) -> None:
-        del by_worker  # it is the worker's in either case
+        del by_worker  # always the worker's task
         acts.index(self.hub.parts)
         found = self.hub.parts.directory.explain(self.identifier)
         assert not found.pending
@@ -317,7 +317,7 @@ class Index(Story):
 
 
 class Rebuild(Index):
-    """Another generation of the directory is made and swapped in."""
+    """A new generation of the directory is built and swapped in."""
 
     rebuilds: ClassVar[bool] = True
 
@@ -328,7 +328,7 @@ class Rebuild(Index):
 
 
 class Render(Story):
-    """The worker draws a version: its file is there and on record, or it is drawn again."""
+    """The worker renders a version: its file is stored and recorded, or it is rendered again."""
 
     def begin(self) -> Body:
         acts.index(self.hub.parts)
@@ -338,7 +338,7 @@ class Render(Story):
         return {"act": "render"}
 
     def _file(self) -> str | None:
-        """The digest of the file on record, which can be read and verifies."""
+        """The digest of the recorded file, which must be readable and valid."""
         version, parts = self.hub.version(self.identifier), self.hub.parts
         self.is_whole(version, "valid")
         key = documents.Key(version.home, version.certificate, version.version)
@@ -360,7 +360,7 @@ class Render(Story):
 
 
 class Take(Story):
-    """A counter takes a certificate and its copy: receipt, people and record together; then the copy, made once."""
+    """A counter retrieves a certificate and its copy: receipt, people and audit together; then the copy, made once."""
 
     def begin(self) -> Body:
         self.identifier = self.hub.issue(self.case, s.ANNA)
@@ -389,7 +389,7 @@ class Take(Story):
 
 
 class LookUp(Story):
-    """A counter looks a person up: on record before the answer."""
+    """A counter looks a person up: recorded before the answer."""
 
     def begin(self) -> Body:
         self.identifier = self.hub.issue(self.case, s.ANNA)
@@ -423,6 +423,6 @@ STORIES: dict[str, Callable[[Hub, str], Story]] = {
 
 
 def settle(killed: Killed) -> None:
-    """What was sent last has been done, or never will be."""
+    """If the process was killed inside a COMMIT, give the server time to finish or drop it."""
     if killed.points[killed.at - 1] == IN_COMMIT:
         time.sleep(SETTLED_S)

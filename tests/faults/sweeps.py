@@ -1,4 +1,4 @@
-"""What sweeps over the points of a process share: which of them are chosen, and what is told of each kill."""
+"""Common to sweeps over the points of a process: which points to choose, and how to report each kill."""
 
 import random
 import sys
@@ -14,23 +14,23 @@ Choose = Callable[[list[str]], list[int]]
 
 
 def every(points: list[str]) -> list[int]:
-    """All of them, by number."""
+    """All points, by number."""
     return list(range(1, len(points) + 1))
 
 
 def one(points: list[str]) -> list[int]:
-    """One, by chance."""
+    """One random point."""
     return [random.randrange(1, len(points) + 1)]
 
 
 def around_commits(points: list[str]) -> list[int]:
-    """Before, in and after each commit."""
+    """The points before, during and after each commit."""
     return [n for n, point in enumerate(points, 1) if point in (BEFORE_COMMIT, IN_COMMIT, AFTER_COMMIT)]
 
 
 @contextmanager
 def noted(trial: Trial, story: str, killed: Killed) -> Iterator[None]:
-    """One kill; where something does not hold, that is told and the sweep goes on."""
+    """One kill; a failed assertion is recorded and the sweep continues."""
     point = killed.points[killed.at - 1]
     name = f"{story}: killed {kind_of(point)}"
     trial.tried[name] += 1
@@ -42,6 +42,6 @@ def noted(trial: Trial, story: str, killed: Killed) -> Iterator[None]:
 
 
 def settled(trial: Trial) -> None:
-    """At the end: nothing has failed."""
+    """At the end: no kill has failed."""
     assert not trial.failed, f"not held: {dict(trial.failed)}"
     assert trial.tried.total() > 0

@@ -1,7 +1,7 @@
-"""The tests of the engines have teeth: `python -m tests.faults.teeth` plants bugs, one at a time, in a copy of the code.
+"""Prove that the engine tests can fail: `python -m tests.faults.teeth` plants bugs, one at a time, in copied code.
 
-Each bug is a change of a few words in the program's source. The test that is named for it must be green without it and
-red with it. Prints how many were seeded and how many caught.
+Each bug is a change of a few words in the program's source. The test named with it must pass without it and fail with
+it. Prints how many bugs were planted and how many were caught.
 """
 
 import argparse
@@ -21,7 +21,7 @@ LIMIT_S = 400
 
 @dataclass(frozen=True)
 class Bug:
-    """`old` becomes `new` in a file; `test` is what pytest is asked for."""
+    """`old` becomes `new` in a file; `test` is the test id for pytest."""
 
     name: str
     file: str
@@ -172,7 +172,7 @@ def _copy(to: Path) -> None:
 
 
 def _run(copy: Path, tests: list[str]) -> tuple[int, str]:
-    """pytest's exit status and the end of what it printed."""
+    """pytest's exit status and the end of its output."""
     words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -185,7 +185,7 @@ def _run(copy: Path, tests: list[str]) -> tuple[int, str]:
 
 
 def main() -> int:
-    """Exit status 1 where a bug is not caught, or a test is not green without any."""
+    """Exit status 1 if a bug is not caught, or a test fails without any bug."""
     words = argparse.ArgumentParser(prog="python -m tests.faults.teeth", description=__doc__)
     words.add_argument("--bug", default="", help="only bugs whose name has this text in it")
     chosen = [bug for bug in BUGS if words.parse_args().bug in bug.name]

@@ -1,4 +1,4 @@
-"""A backup beside everything that goes on, and backups and restores that are killed, starved and begun again."""
+"""Backups of a hub under load, and backups and restores that are killed, starved of disk space and started again."""
 
 import os
 import shutil
@@ -53,7 +53,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 @dataclass
 class Told:
-    """What clients had been told by a moment, and by the end."""
+    """What had been acknowledged to clients at some point, and at the end."""
 
     books: list[Path]
     acted: Path
@@ -124,7 +124,7 @@ def test_a_backup_of_a_hub_at_work_has_all_that_was_acknowledged_before_it(
 
 
 def assert_holds(parts: Parts, before: Told) -> None:
-    """Every certificate that had been granted verifies in every form, and is revoked where it had been revoked."""
+    """Every issued certificate verifies in every view, and is revoked if its revocation was acknowledged."""
     ended = before.ended()
     assert ended
     versions = {version.identifier: version for version in s.versions(parts)}
@@ -137,7 +137,7 @@ def assert_holds(parts: Parts, before: Told) -> None:
 
 
 def verified(parts: Parts, version: Version) -> VerdictState:
-    """The state that page, QR code, credential and PDF tell alike."""
+    """The state shown by page, QR code, credential and PDF, which must agree."""
     state = VerdictState.of(version.state(parts.clock.today()))
     verification = parts.verification
     assert verification.verify_code(version.code).state is state
@@ -152,8 +152,9 @@ def verified(parts: Parts, version: Version) -> VerdictState:
 
 
 def assert_printed_copies_hold(former: Parts, parts: Parts) -> None:
-    """A PDF that the former hub drew after the backup is not known here by its bytes, and good all the same: until this
-    hub draws its own, for then two files are of one version (ADR 0018).
+    """A PDF drawn by the former hub after the backup is unknown here by its bytes, but valid all the same.
+
+    Until this hub draws its own, because then one version has two files (ADR 0018).
     """
     here = {version.identifier: version for version in s.versions(parts)}
     drawn = 0
@@ -171,13 +172,13 @@ def assert_printed_copies_hold(former: Parts, parts: Parts) -> None:
 
 
 def assert_repeated_pushes_hold(former: Parts, parts: Parts, before: Told, told: Told) -> None:
-    """Answered as they were, or issued anew with numbers that nobody else ever had."""
+    """Repeated pushes get the same reply, or new certificates with numbers that were never used."""
     was = {version.identifier: version for version in s.versions(former)}
     kept = {version.identifier for version in s.versions(parts)}
     taken = {v.version_key for v in was.values()}
     answered, anew = before.pushes(), 0
     for (index, n), entry in told.pushes().items():
-        if "reply" not in entry or n % 4 > 1:  # a correction, or a successor of what may be gone
+        if "reply" not in entry or n % 4 > 1:  # a correction, or a successor of a certificate that may be missing
             continue
         case, body = item(index, n, [])
         fresh = acts.push(parts, case, body)

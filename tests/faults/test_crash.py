@@ -1,5 +1,6 @@
-"""Killed before every statement of every write and after every commit, and opened again: nothing half done is visible,
-nothing is lost, and whoever comes next finishes it with the same identifiers.
+"""Kills before every statement of every write and after every commit: no partial state is visible, nothing is lost.
+
+The next process completes the work with the same identifiers.
 """
 
 import os
@@ -66,7 +67,7 @@ class Sweep:
             return s.picture(parts, *self.cases)
 
     def crash_sites(self, first: int = 1) -> Iterator[tuple[int, str, Path]]:
-        """(point, what must be there: before, reserved or after, the directory that the killed process left)."""
+        """(point, what must be there: before, reserved or after, the directory left by the killed process)."""
         for point in range(first, len(self.points) + 1):
             if self._only_takes_ids(point):
                 continue
@@ -77,12 +78,12 @@ class Sweep:
             yield point, state, folder
 
     def _only_takes_ids(self, point: int) -> bool:
-        """Inside the second and further writes that only take a block of ids: they are all alike."""
+        """Whether the point is in a second or later write that only allocates a block of ids: they are all the same."""
         begins = [n for n, label in enumerate(self.points, 1) if label == "INSERT INTO id_blocks"][1:]
         return any(n - 1 < point <= n + BLOCK_OF_IDS - 2 for n in begins if self.points[n + 1] == "COMMIT")
 
     def must_be(self, state: str, seen: Picture) -> None:
-        """Certificates as before until they are published all at once; the case says which it is."""
+        """Certificates are unchanged until all of them are published at once; the case shows which state applies."""
         if state == "after":
             assert seen == self.after
             return
@@ -108,7 +109,7 @@ def sweep(theatre: Stage, scene: Scene, tmp_path: Path, request: pytest.FixtureR
 
 
 def finish(sweep: Sweep, state: str, folder: Path, *, by_worker: bool) -> None:
-    """Look at what a killed push left, and bring it to its end."""
+    """Check the state left by a killed push, and complete it."""
     with open_parts(settings_of(folder), clock=s.Later()) as parts:
         sweep.must_be(state, s.picture(parts, *sweep.cases))
         promised = s.reserved(parts, str(sweep.order.case))
@@ -155,7 +156,7 @@ def test_an_act_has_happened_or_not(sweep: Sweep) -> None:
 
 @pytest.mark.parametrize("sweep", ["look up", "retrieve"], indirect=True)
 def test_what_a_counter_takes_is_on_record_before_it_is_answered(sweep: Sweep, scene: Scene) -> None:
-    """A kill leaves receipt, people seen and record together, or none of them."""
+    """A kill leaves receipt, people seen and audit entry together, or none of them."""
     takes = sweep.order.act == "retrieve"
     for _, state, folder in sweep.crash_sites():
         with open_parts(settings_of(folder)) as parts:
@@ -207,7 +208,7 @@ def test_a_catalogue_is_loaded_whole_or_not_at_all(sweep: Sweep) -> None:
 
 
 def test_a_directory_whose_making_is_killed_is_completed(theatre: Stage, tmp_path: Path) -> None:
-    """After the tables are there: master key, data keys, address and signing keys, in every order of being missing."""
+    """After the tables exist: master key, data keys, address and signing keys, missing in every combination."""
     bare = tmp_path / "bare"
     bare.mkdir()
     schema.migrate(bare / "hub.db")

@@ -1,4 +1,4 @@
-"""No room, no right, no file: whatever the disk refuses is told, nothing is half done, and it works again afterwards."""
+"""No space, no permission, no file: every disk error is reported, nothing is half done, and the hub recovers."""
 
 import os
 import subprocess
@@ -49,7 +49,7 @@ def folder(scene: Scene, tmp_path: Path) -> Path:
 
 
 def full(ended: Ended) -> bool:
-    """Whether it was told that there is no room; anything else that is not an answer is wrong."""
+    """Whether the error says that there is no space; any other error is wrong."""
     assert ended.signal is None
     if "value" in ended.value:
         return False
@@ -58,7 +58,7 @@ def full(ended: Ended) -> bool:
 
 
 def stands(parts: Parts, order: Order, *, acknowledged: bool) -> str:
-    """Nothing is half done, and what was acknowledged is there: how far it came."""
+    """Nothing is half done, and acknowledged work is there; returns how far it got."""
     seen = s.picture(parts, order.case or s.TWO)
     if order.case is None:
         return "done" if acknowledged else "nothing"
@@ -75,7 +75,7 @@ def stands(parts: Parts, order: Order, *, acknowledged: bool) -> str:
 
 @pytest.mark.parametrize("name", MOST)
 def test_a_disk_that_is_full_at_any_write(theatre: Stage, scene: Scene, tmp_path: Path, name: str) -> None:
-    """One page more each time, until there is room for everything."""
+    """One page more each time, until there is space for everything."""
     order = orders(scene)[name]
     came = []
     with volume(tmp_path / "small") as small:
@@ -104,7 +104,7 @@ def test_a_disk_that_is_full_at_any_write(theatre: Stage, scene: Scene, tmp_path
 @pytest.mark.parametrize("name", MOST)
 @pytest.mark.parametrize("kind", ["limit_file", "pages"])
 def test_a_file_that_may_not_grow(theatre: Stage, scene: Scene, tmp_path: Path, name: str, kind: str) -> None:
-    """The log at a file size limit (told as an error of the disk), the database at a number of pages."""
+    """The WAL with a file size limit (reported as a disk error), the database with a page limit."""
     order = orders(scene)[name]
     size = (scene.folder / "hub.db").stat().st_size
     steps = range(40 * 1024, 2 * size, 12 * 1024) if kind == "limit_file" else range(size // PAGE, size // PAGE + 99)
@@ -156,7 +156,7 @@ def test_over_http_a_full_disk_is_503_for_writers_alone(scene: Scene, tmp_path: 
                 answer = web.put("/api/v1/cases/D-1", content=acts.raw(BODY), headers=headers)
                 assert (answer.status_code, problem_of(answer)["code"]) == (503, "storage.full")
                 assert int(answer.headers["retry-after"]) > 0
-                # A reading by an authority is on record or is not answered.
+                # An authority's read is recorded or refused.
                 assert web.get(f"/api/v1/cases/{s.TWO}", headers=headers).status_code == 503
                 assert web.get(f"/v/{code}").status_code == 200
                 assert web.get("/livez").status_code == 200
@@ -272,12 +272,12 @@ def test_a_hub_does_not_open_on_a_database_that_is_not_one(folder: Path, content
 
 
 def test_a_directory_that_may_only_be_read(theatre: Stage, folder: Path) -> None:
-    """As another user, for whom the files can be read and not written."""
+    """As another user, who can read the files but not write them."""
     if os.getuid() != 0:
         pytest.skip("needs another user to be")
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
-    for above in folder.parents[:4]:  # up to the folder of all tests, whichever worker this is
+    for above in folder.parents[:4]:  # up to the folder of all tests, with or without xdist workers
         with suppress(PermissionError):
             above.chmod(above.stat().st_mode | 0o055)
     ended = theatre.one(data=str(folder), user=65534, act="push", **{"with": {"case": "D-1", "body": BODY}})
@@ -335,6 +335,6 @@ def test_a_hub_does_not_open_without_its_master_key(folder: Path, content: str |
     assert kept.strip() not in str(caught.value)
     key.write_text(kept)
     with open_parts(settings_of(folder)) as parts:
-        key.unlink()  # a running hub has what it needs
+        key.unlink()  # a running hub has already loaded it
         assert acts.push(parts, "D-1", BODY)["status"] == 201
         s.picture(parts)

@@ -1,4 +1,4 @@
-"""Clients with a journal, and processes that are killed at random: whatever was acknowledged is there, once, as told."""
+"""Clients with a journal, and processes killed at random: whatever was acknowledged is there, once, as acknowledged."""
 
 import os
 import random
@@ -32,7 +32,7 @@ def theatre() -> Iterator[Stage]:
 
 
 class Troupe:
-    """Processes that are killed and started again."""
+    """Processes that are killed and restarted."""
 
     def __init__(self, theatre: Stage, orders: list[dict[str, Any]]) -> None:
         self._theatre, self._orders = theatre, orders
@@ -74,14 +74,14 @@ def test_what_was_acknowledged_is_there_whoever_was_killed(theatre: Stage, tmp_p
     troupe.finish()
     assert set(troupe.killed) == {"pusher", "revoker", "worker"}
     with open_parts(settings_of(data), clock=s.Later()) as parts:
-        assert finish_due(parts) == 0  # every push was answered in the end, so nothing waits
+        assert finish_due(parts) == 0  # every push was eventually answered, so no intent is open
         told = Told(books, acted)
         assert told.answers > 50
         told.hold(parts)
 
 
 class Told:
-    """What the journals say that the hub has said."""
+    """The acknowledgements recorded in the journals."""
 
     def __init__(self, books: list[str], acted: Path) -> None:
         self.pushes = {(index, n): e for index, book in enumerate(books) for n, e in enumerate(Journal(book).lines())}
@@ -108,7 +108,7 @@ class Told:
         self._same_answers(parts)
 
     def _nothing_else(self, parts: Parts) -> None:
-        """Every version was acknowledged, and every case; a refused one does not exist."""
+        """Every version and every case was acknowledged; a refused case does not exist."""
         known = {version.identifier for version in s.versions(parts) if version.case_number.startswith("J-")}
         assert known == set(self._identifiers())
         numbers = Counter((v.number, v.version) for v in s.versions(parts))
@@ -129,7 +129,7 @@ class Told:
         return [entry for entry in self.acts if certificate_of(entry["done"]["identifier"]) == key]
 
     def _states(self, version: Version) -> set[str]:
-        """What it may be; more than one thing only where an act was done, not answered, and refused when repeated."""
+        """The possible states: more than one only for an act performed without an answer, and refused when repeated."""
         found = self._acts_of(version.identifier)
         done = [entry["done"]["act"] for entry in found if "refused" not in entry]
         unsure = {entry["done"]["act"] for entry in found if "refused" in entry and entry["again"]}
@@ -145,7 +145,7 @@ class Told:
         return standing | ({"revoked"} if "revoke" in unsure else set())
 
     def _same_answers(self, parts: Parts) -> None:
-        """An equal push gets, byte for byte, what was acknowledged."""
+        """Repeating a push returns the acknowledged reply, byte for byte."""
         for index, n in random.sample(sorted(self.pushes), min(60, len(self.pushes))):
             entry = self.pushes[index, n]
             done = [self.pushes[index, before] for before in range(n)]

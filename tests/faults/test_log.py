@@ -1,7 +1,8 @@
-"""The database's log cut after every frame of a push: whatever the disk kept of it, all of a commit counts or nothing.
+"""The WAL truncated after every frame of a push: whatever the disk kept, a commit takes effect as a whole or not at
+all.
 
-This is what a kill inside COMMIT leaves, and what a power cut leaves where the disk keeps the order of writes. With
-`strace`, the same is done inside every system call that writes, and the order of write, flush and answer is read off.
+A kill inside COMMIT leaves such a log, and so does a power cut if the disk keeps the order of writes. With `strace`,
+the same is done inside every writing system call, and the order of write, flush and answer is verified.
 """
 
 import os
@@ -38,7 +39,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 
 def recover(folder: Path, order: Order, before: Picture, after: Picture) -> str:
-    """Open what is left, look at it, push again: how far it had come."""
+    """Open what is left, inspect it, push again; returns how far it had got."""
     case = str(order.case)
     with open_parts(settings_of(folder)) as parts:
         seen = s.picture(parts, case)
@@ -76,7 +77,7 @@ def test_a_log_that_is_cut_anywhere(theatre: Stage, scene: Scene, tmp_path: Path
     for n, cut in enumerate(cuts):
         folder = tmp_path / f"cut-{n}"
         shutil.copytree(whole, folder)
-        # Every other time half of the next frame has arrived, or what arrived of it is not what was written.
+        # Alternately, half of the next frame was written, or the frame is corrupt.
         torn = (b"", log[cut : cut + FRAME // 2], os.urandom(FRAME))[n % 3]
         (folder / "hub.db-wal").write_bytes(log[:cut] + torn)
         (folder / "hub.db-shm").unlink()
@@ -132,7 +133,7 @@ def test_a_disk_that_does_not_flush_is_not_answered_with_yes(theatre: Stage, sce
             assert s.picture(parts, str(order.case)).cases[str(order.case)][2] == "done"
         if told[-2:] == ["yes", "yes"]:
             break
-    # The second one is that of the folder in which the log is made anew; the engine does not wait for it.
+    # The second one is that of the folder where the WAL is created again; the engine does not depend on it.
     assert told[:2] == ["DatabaseUnavailable", "yes"]
     assert set(told[2:-2]) == {"DatabaseUnavailable"}
     assert len(told) > 8
@@ -140,7 +141,7 @@ def test_a_disk_that_does_not_flush_is_not_answered_with_yes(theatre: Stage, sce
 
 @needs_strace
 def test_what_is_answered_was_flushed(theatre: Stage, scene: Scene, tmp_path: Path) -> None:
-    """Between the last write to the log and the answer lies a flush of the log."""
+    """Between the last write to the WAL and the answer, the WAL is flushed."""
     trace = tmp_path / "trace"
     folder = scene.copy(tmp_path / "data")
     with traced([theatre.pid], "-y", "-o", str(trace), "-e", "trace=pwrite64,fdatasync,fsync,write"):

@@ -1,4 +1,4 @@
-"""Processes and threads that want the same thing at once: one gets it, and everybody is told the truth."""
+"""Processes and threads that compete for the same thing: one gets it, and every answer is true."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ def databases_are_given_back() -> Iterator[None]:
 
 
 class Ring:
-    """A city of one's own in which orders race."""
+    """A private city in which orders race."""
 
     def __init__(self, theatre: Stage, scene: Scene, folder: Path) -> None:
         self.folder = scene.copy(folder)
@@ -57,7 +57,7 @@ class Ring:
         return [said(ended) for ended in self._theatre.run(*({"data": str(self.folder), **order} for order in orders))]
 
     def meet(self, held: Body, at: str, meanwhile: Callable[[], Any]) -> tuple[Body, Any]:
-        """Hold an order at a step, do something else, let it go on: (what came of it, what came of the other)."""
+        """Hold an order at a step, run something else, resume it: (result of the order, result of the other)."""
         reached, go = (self.folder.parent / f"{name}-{next(self._signs)}" for name in ("reached", "go"))
         hold = {"at": at, "reached": str(reached), "go": str(go)}
         pid = self._theatre.start(data=str(self.folder), hold=hold, **held)
@@ -75,7 +75,7 @@ class Ring:
             yield parts
 
     def states(self, *cases: str) -> dict[str, list[str]]:
-        """The states of all versions by number, after a look at everything."""
+        """The states of all versions by number, after inspecting everything."""
         found: dict[str, list[str]] = {}
         with self.open() as parts:
             for number, _, state, _ in s.picture(parts, *cases).versions:
@@ -283,7 +283,7 @@ def test_a_correction_and_a_renewal_do_not_both_follow_one_version(rings: Iterat
     ("first", "second"), [pair for pair in itertools.product(SUCCESSORS, repeat=2) if pair != CORRECTED_TWICE]
 )
 def test_a_successor_that_is_not_published_yet_is_one_already(ring: Ring, first: str, second: str) -> None:
-    """Whoever comes second is refused at once, and not told to wait until the first one is published."""
+    """The second one is refused at once, and need not wait until the first one is published."""
     other = SUCCESSORS[second](ring)
     if second != "corrected":
         other["with"]["case"] = "R-SECOND"
@@ -406,7 +406,7 @@ def test_who_finds_an_equal_act_done_meanwhile_tells_the_state_after_it(
 @pytest.mark.parametrize("step", ["reserved", "signed", "publish"])
 @pytest.mark.parametrize("gone", [False, True])
 def test_a_key_replaced_between_reservation_and_publication(ring: Ring, step: str, gone: bool) -> None:
-    """Nothing is published under a retired key; the same numbers are signed with the one that signs now."""
+    """Nothing is published under a retired key; the same numbers are signed with the active key."""
 
     def replace() -> tuple[str, str, list[str]]:
         with ring.open() as parts:
@@ -430,7 +430,7 @@ def test_a_key_replaced_between_reservation_and_publication(ring: Ring, step: st
 
 
 def test_a_process_that_knew_a_retired_key_finishes_what_waits_for_it(ring: Ring) -> None:
-    """As a worker does that nobody asks for anything else."""
+    """Like a worker that does nothing else."""
     with ring.open() as worker:
         ring._theatre.one(
             data=str(ring.folder), kill_step="step reserved", **push("R-OLD", completed(certificate(s.E, s.NEW)))

@@ -1,7 +1,7 @@
-"""A database server and a search cluster that are killed, cut off and started again, under processes that are killed too.
+"""A database server and a search cluster, killed, disconnected and restarted under processes that are killed too.
 
-The short form of `python -m tests.faults`: clients write down every answer; at the end whatever was acknowledged is
-there once, verifies, has its state in every form, and stands in the directory.
+The short form of `python -m tests.faults`: clients write down every answer; at the end, everything acknowledged is
+there once, verifies, has its state in every view, and is in the directory.
 """
 
 import os
@@ -42,7 +42,7 @@ def theatre() -> Iterator[Stage]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """Servers for one row after the other: whatever befalls them, they come back."""
+    """Servers for one row after another: every fault is repaired."""
     with servers(tmp_path_factory.mktemp("servers")) as found:
         yield found
 
@@ -68,7 +68,7 @@ def test_killed_around_every_commit(theatre: Stage, running: Servers, tmp_path: 
 
 @pytest.mark.parametrize("table", ["intents", "versions"])
 def test_a_commit_that_the_server_has_not_made_is_not_answered(tmp_path: Path, table: str) -> None:
-    """The connection is lost in COMMIT, of the first and of the second one of an issue."""
+    """The connection is lost during COMMIT: the first and the second one of an issuance."""
     scene = s.make(tmp_path / "template", engines.POSTGRESQL)
     data = scene.copy(tmp_path / "data")
     name = engines.name_of(settings_of(data))
@@ -93,9 +93,9 @@ def test_a_commit_that_the_server_has_not_made_is_not_answered(tmp_path: Path, t
 
 @pytest.mark.parametrize("point", ["before COMMIT", "in COMMIT", "after COMMIT"])
 def test_a_reader_misses_nothing_when_a_sequencer_is_killed(theatre: Stage, tmp_path: Path, point: str) -> None:
-    """Killed when it has given positions: they are kept with their rows or not at all, and who commits late comes after.
+    """Killed after assigning positions: they are committed with their rows or not at all, and late commits follow.
 
-    The late one has taken the lowest number long before, in a transaction that stays open all the while.
+    The late transaction took the lowest entry number long before, and stays open all the while.
     """
     data = s.make(tmp_path / "template", engines.POSTGRESQL).copy(tmp_path / "data")
     settings = settings_of(data)
@@ -108,7 +108,7 @@ def test_a_reader_misses_nothing_when_a_sequencer_is_killed(theatre: Stage, tmp_
             )
             assert theatre.one(data=str(data), act="index", servers=True, kill_step=point).killed
             deadline = time.monotonic() + SETTLED_S
-            first = 0 if point == "before COMMIT" else waiting - 1  # one is the second change of its certificate
+            first = 0 if point == "before COMMIT" else waiting - 1  # one is its certificate's second change
             while s.count(parts, "ledger") != first:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)

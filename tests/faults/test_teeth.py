@@ -1,4 +1,4 @@
-"""The tests of faults turn red for the bugs that they are there for: each is planted in the children, and looked for."""
+"""The fault tests fail for the bugs that they are meant to catch: each is planted in the children and detected."""
 
 import shutil
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""strace on processes that run: what they ask of the kernel is delayed, fails, or is written down."""
+"""strace on running processes: delays their system calls, makes them fail, or records them."""
 
 import re
 import signal
@@ -15,7 +15,7 @@ READY_S = 10.0
 
 @contextmanager
 def traced(pids: Sequence[int], *arguments: str) -> Iterator[None]:
-    """On these processes and on everything that they fork from now on; skips the test where this user may not trace."""
+    """Trace these processes and all their future forks; skips the test if this user may not trace."""
     attached = [word for pid in pids for word in ("-p", str(pid))]
     try:
         tracer = subprocess.Popen(["strace", "-f", "-qq", *attached, *arguments], stderr=subprocess.DEVNULL)
@@ -36,7 +36,7 @@ def traced(pids: Sequence[int], *arguments: str) -> Iterator[None]:
 
 
 def _is_traced(pid: int) -> bool:
-    """Or has ended meanwhile."""
+    """Whether it is traced, or has already ended."""
     try:
         found = re.search(r"TracerPid:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""One trial of a row of faults: where it takes place, for how long, and what it has to tell afterwards."""
+"""One trial of a row of faults: where it runs, for how long, and what it reports."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from tests.faults.stage import Stage
 
 @dataclass
 class Trial:
-    """`running`: servers that may be used, and that are well again afterwards; else a row starts its own.
+    """`running`: servers that the row may use and must leave working; otherwise it starts its own.
 
-    tried: how often each fault was; failed: of these, where something did not hold and the row went on. answers: how
-    many the clients were given; again: how often one was told to come again.
+    tried: how often each fault occurred; failed: how many of them ended in a failed assertion without ending the row.
+    answers: how many the clients received; again: how often a client had to retry.
     """
 
     theatre: Stage
@@ -30,7 +30,7 @@ class Trial:
 
     @contextmanager
     def servers(self) -> Iterator[Servers]:
-        """A database server and a single node, with a way to each."""
+        """A database server and a single node, each behind a proxy."""
         if self.running is None:
             with engines.servers(self.folder) as found:
                 yield found

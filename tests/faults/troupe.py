@@ -1,4 +1,4 @@
-"""The hub's processes and clients that are processes themselves: killed and started again while other things fail."""
+"""Worker and client processes that are killed and restarted while other things fail."""
 
 import os
 import random
@@ -22,7 +22,7 @@ PATIENCE_S = 60.0
 
 @dataclass
 class Troupe:
-    """The hub's processes and clients that are processes themselves, and the faults that they meet."""
+    """Worker and client processes, and the faults that they are exposed to."""
 
     theatre: Stage
     data: Path
@@ -50,7 +50,7 @@ class Troupe:
         self.running = {n: self.theatre.start(**order) for n, order in enumerate(self.orders)}
 
     def trouble(self, faults: dict[str, Fault], seconds: float, *, kills: int = 2) -> None:
-        """Each fault once, then any of them until the time is up; between them, processes are killed."""
+        """Each fault once, then random ones until the time is up; between them, processes are killed."""
         until = time.monotonic() + seconds
         turn = list(faults.items())
         while time.monotonic() < until or turn:
@@ -62,7 +62,7 @@ class Troupe:
             time.sleep(random.uniform(0.2, 1.0))
 
     def kill(self, n: int) -> None:
-        """One process, and start it again."""
+        """Kill one process, and restart it."""
         with suppress(ProcessLookupError):
             os.kill(self.running[n], 9)
         ended = self.theatre.end(self.running[n])
@@ -72,7 +72,7 @@ class Troupe:
         self.running[n] = self.theatre.start(**self.orders[n])
 
     def finish(self) -> Told:
-        """Everybody ends in order; what the clients were told."""
+        """Shut down all processes; returns what was acknowledged to the clients."""
         self.stop.touch()
         for pid in self.running.values():
             ended = self.theatre.end(pid)
@@ -84,7 +84,7 @@ class Troupe:
         return Told(self.books, self.acted)
 
     def abandon(self) -> None:
-        """Nobody is left, whatever happened."""
+        """End all processes, in any case."""
         self.stop.touch()
         for pid in self.running.values():
             with suppress(ProcessLookupError):
@@ -104,7 +104,7 @@ def with_troupe(trial: Trial, data: Path, work: Callable[[Troupe], None], **more
 
 
 class _Late(s.Later):
-    """So far ahead that what was put off under a wrong clock is due."""
+    """So far ahead that work postponed under a wrong clock is due."""
 
     def __init__(self) -> None:
         super().__init__()

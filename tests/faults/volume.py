@@ -1,4 +1,4 @@
-"""A small file system of its own, for a disk that is full."""
+"""A small file system, to test a full disk."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ class Volume:
 
 @contextmanager
 def volume(path: Path, size: int = MOUNT_BYTES) -> Iterator[Volume]:
-    """Skips the test where this user cannot mount; the limits below are then what remains."""
+    """Skips the test if this user cannot mount; the limits below remain as a substitute."""
     path.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
     if subprocess.run(command, check=False, capture_output=True).returncode != 0:

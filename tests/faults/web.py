@@ -1,4 +1,4 @@
-"""Clients that speak HTTP to `hub serve --workers 2`, write every answer down, and ask again what was not answered."""
+"""HTTP clients of `hub serve --workers 2` that write every answer down, and retry unanswered requests."""
 
 import os
 import random
@@ -37,7 +37,7 @@ OFTEN = ("API process killed", "worker process killed", "API connection cut in a
 
 
 class Web:
-    """The service's processes, and its clients: threads of the test, which nobody kills."""
+    """The service's processes, and its clients: threads of the test, which are not killed."""
 
     def __init__(self, servers: Servers, data: Path) -> None:
         self._servers, self._data = servers, data
@@ -73,7 +73,7 @@ class Web:
             thread.start()
 
     def _open(self, parts: Parts) -> None:
-        """Two clients with keys, and an open case of the person whom many certificates name."""
+        """Register two clients with keys, and an open case of the person whom many certificates name."""
         for name in (acts.CLIENT, acts.COUNTER):
             caller = acts.c.caller(name)
             parts.registration.add_client(
@@ -83,7 +83,7 @@ class Web:
         parts.cases.push(acts.c.caller(acts.COUNTER), COUNTER_CASE, acts.raw(body))
         self._issuer, self._clock = parts.access.issuer(), parts.clock
 
-    # --- processes and what befalls them ------------------------------------------------------------------------------
+    # --- processes and their faults -----------------------------------------------------------------------------------
 
     def _start(self, *words: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -130,7 +130,7 @@ class Web:
         self._workers[n] = self._start("work")
 
     def faults(self) -> dict[str, engines.Fault]:
-        """What befalls the service's processes, and the servers under them."""
+        """Faults of the service's processes and of the servers below them."""
         found = self._servers
         return {
             "API process killed": self._kill_one,
@@ -145,7 +145,7 @@ class Web:
     def trouble(
         self, seconds: float, tried: Counter[str], faults: dict[str, engines.Fault], often: Sequence[str] = ()
     ) -> None:
-        """Each fault once, then any until the time is up."""
+        """Each fault once, then random ones until the time is up."""
         turn, until = list(faults), time.monotonic() + seconds
         while time.monotonic() < until or turn:
             name = turn.pop(0) if turn else random.choice([*faults, *often, *often])
@@ -155,7 +155,7 @@ class Web:
             self._raise()
 
     def finish(self) -> Told:
-        """Clients and processes end; what the clients were told."""
+        """Stop clients and processes; returns what was acknowledged to the clients."""
         self._stop.set()
         for thread in self._threads:
             thread.join(60)
@@ -168,7 +168,7 @@ class Web:
         return Told(self.books, self._acted)
 
     def close(self) -> None:
-        """Nobody is left, whatever happened."""
+        """End all processes, in any case."""
         self._stop.set()
         for process in (self._service, *self._workers):
             if process.poll() is None:
@@ -177,12 +177,12 @@ class Web:
                 process.wait()
         self._log.close()
 
-    # --- asking -------------------------------------------------------------------------------------------------------
+    # --- requests -----------------------------------------------------------------------------------------------------
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except BaseException as fault:  # told to the test
+        except BaseException as fault:  # raised later in the test's thread
             self._faults.append(fault)
 
     def _raise(self) -> None:
@@ -197,7 +197,7 @@ class Web:
         return sign_assertion(self._keys[client], client, self._issuer, self._clock.now())
 
     def note_unavailable(self, code: str) -> None:
-        """A 503 that says when to come again."""
+        """Record a 503 with Retry-After."""
         self._unavailable[code] += 1
 
     # --- clients ------------------------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ class Web:
             time.sleep(0.05)
 
     def _revoked(self) -> set[str]:
-        """The certificates of which somebody was told that they are revoked."""
+        """The certificates whose revocation was acknowledged to a client."""
         found = Journal(self._acted).lines()
         return {certificate_of(e["done"]["identifier"]) for e in found if e.get("state") == "revoked"}
 
@@ -254,7 +254,7 @@ class Web:
         ]
 
     def _of_shared(self) -> set[str]:
-        """The certificates of which somebody was told that they are issued, and that name the person of the case."""
+        """The certificates of the case's person whose issuance was acknowledged to a client."""
         entries = [entry for book in self.books for entry in Journal(book).lines()]
         return {
             certificate_of(entry["reply"]["certificates"][0]["identifier"])
@@ -263,7 +263,7 @@ class Web:
         }
 
     def _counter(self) -> None:
-        """Looks the person up, takes something, and finds whatever was acknowledged before it asked."""
+        """Look the person up, retrieve a certificate, and find everything acknowledged before the request."""
         asking, case = self._asked(acts.COUNTER), {"case_number": COUNTER_CASE, "clerk": acts.CLERK}
         holder = {"id_type": SHARED[0], "id_number": SHARED[1]}
         while not self._stop.is_set():
@@ -289,7 +289,7 @@ class Web:
             time.sleep(0.05)
 
     def _strangers(self) -> None:
-        """Verify codes, and fetch files."""
+        """Verify codes, and download files."""
         public, authority, files = self._asked(None), self._asked(acts.CLIENT), dict[str, bytes]()
         while not self._stop.is_set():
             granted = self._granted()
@@ -302,7 +302,7 @@ class Web:
             assert answer.status_code == 200, answer.text
             state = answer.json()["state"]
             expected = {"revoked"} if certificate_of(one["identifier"]) in revoked else set(_STATES)
-            assert state in {*expected, "unknown"}, (state, expected)  # unknown: while the record cannot be read
+            assert state in {*expected, "unknown"}, (state, expected)  # unknown: while the database cannot be read
             one = random.choice(granted[:8])
             answer = authority.until_answered("GET", one["links"]["document"])
             assert answer.status_code == 200, answer.text
@@ -314,12 +314,12 @@ class Web:
     # --- afterwards ---------------------------------------------------------------------------------------------------
 
     def answers(self) -> tuple[int, int]:
-        """How much was acknowledged, and how often somebody was told to come again."""
+        """How many requests were acknowledged, and how often a client had to retry."""
         read = Counter(kind for entry in self._read.lines() for kind in entry if kind != "identifier")
         return Told(self.books, self._acted).answers + read.total(), self._unavailable.total()
 
     def hold(self) -> None:
-        """Every receipt that a counter was given is there, and every answer is on record."""
+        """Every receipt given to a counter exists, and every answer is in the audit log."""
         read = Journal(self._read.path).lines()
         with open_parts(settings_of(self._data), clock=s.Later()) as parts:
             reader = parts.database.reader
@@ -349,7 +349,7 @@ class _Asking:
     def until_answered(
         self, method: str, path: str, content: bytes | None = None, accept: str = "*/*"
     ) -> httpx.Response:
-        """Ask until somebody answers. A server error must be a 503 that says when to come again."""
+        """Retry until answered. A server error must be a 503 with Retry-After."""
         for answer in self._answers(method, path, content, accept):
             if answer is None:
                 self.unanswered += 1

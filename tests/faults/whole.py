@@ -1,5 +1,7 @@
-"""Killed while a hub on PostgreSQL comes to be: `hub init`, `hub migrate --to` and `hub restore` at steps from the first
-statement to the last and around every commit; begun again by another process, each is complete.
+"""Kills while a hub on PostgreSQL is created, by `hub init`, `hub migrate --to` and `hub restore`.
+
+At statements from the first to the last and around every commit; when another process starts again, the result is
+complete.
 """
 
 import shutil
@@ -37,13 +39,13 @@ DERIVED = {"id_blocks", "cursors"}
 
 
 def _commits_and_some(points: list[str]) -> list[int]:
-    """Everything around commits, and statements from the first to the last at equal distances."""
+    """All points around commits, and evenly spaced statements from the first to the last."""
     return sorted({*around_commits(points), *range(1, len(points) + 1, max(1, len(points) // SPREAD))})
 
 
 @dataclass
 class Beginning:
-    """One place where a hub is to be: a data directory and an empty database."""
+    """A place for a new hub: a data directory and an empty database."""
 
     trial: Trial
     data: Path
@@ -56,11 +58,11 @@ class Beginning:
         self.order = self.begin()
 
     def begin(self) -> Body:
-        """What the process does that is killed."""
+        """The order that is killed."""
         raise NotImplementedError
 
     def again(self) -> None:
-        """Another process does it once more."""
+        """Another process runs it once more."""
         ended = self.run()
         assert "value" in ended.value, ended
 
@@ -95,7 +97,7 @@ class Init(Beginning):
 
 
 class Move(Beginning):
-    """`hub migrate --to`: an embedded hub."""
+    """`hub migrate --to`: moves an embedded hub."""
 
     def begin(self) -> Body:
         shutil.copytree(self.embedded.data_dir, self.data)
@@ -109,7 +111,7 @@ class Move(Beginning):
 
 
 class Restore(Beginning):
-    """`hub restore`: a backup of that hub."""
+    """`hub restore`: restores a backup of that hub."""
 
     def begin(self) -> Body:
         master = self.embedded.data_dir / "master.key"
@@ -129,7 +131,7 @@ BEGINNINGS: dict[str, type[Beginning]] = {"hub init": Init, "hub migrate --to": 
 
 
 def beginnings(trial: Trial) -> None:
-    """Each around every commit, and at statements from the first to the last."""
+    """Each with kills around every commit, and at statements from the first to the last."""
     with trial.servers() as servers:
         embedded = settings_of(s.make(trial.folder / "embedded").folder)
         with open_parts(embedded) as parts:

@@ -1,4 +1,4 @@
-"""The sample city for tests: loaded once, copied for everyone who changes it, and asked as its counters ask."""
+"""The sample city for tests: loaded once, copied for each test that changes it, with helpers for counter calls."""
 
 import atexit
 import json
@@ -56,7 +56,7 @@ Person = tuple[str, str, str]
 
 
 class SetClock(Clock):
-    """The real time, moved by `ahead`."""
+    """The real time plus `ahead`."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
@@ -96,7 +96,7 @@ class City:
         return self.parts.cases.push(caller(client), case, raw, **more).reply
 
     def identifier(self, type_code: str, who: Person) -> str:
-        """The identifier of what a person holds of a type, read beside all rules."""
+        """The identifier of a certificate of this type that a person holds, read directly from the store."""
         for row in self.parts.database.reader.all("SELECT identifier FROM versions ORDER BY version_key DESC"):
             if f".{type_code}." in row["identifier"]:
                 version = self.version(row["identifier"])
@@ -110,7 +110,7 @@ class City:
         return certificates.by_identifier(self.parts.database.reader, self.parts.vault, identifier)
 
     def audit(self) -> list[dict[str, Any]]:
-        """Every row of the record since `forget`, oldest first."""
+        """Every audit row since `forget`, oldest first."""
         rows = self.parts.database.reader.all("SELECT * FROM audit WHERE id > :id ORDER BY id", {"id": self._mark})
         return [dict(row) for row in rows]
 
@@ -122,7 +122,7 @@ class City:
 
 
 def caller(name: str, **changes: Any) -> Caller:
-    """A client of the sample city as the door would let it in."""
+    """A client of the sample city as authentication returns it."""
     client = next(c for c in ACCOUNTS["clients"] if c["name"] == name)
     values = {
         "client_id": name,
@@ -149,7 +149,7 @@ def today() -> date:
 
 @cache
 def _loaded(engine: str) -> Path:
-    """The sample city, loaded once for the whole run of the tests."""
+    """The sample city, loaded once per test run."""
     folder = Path(mkdtemp(prefix="city-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
@@ -163,7 +163,7 @@ def _loaded(engine: str) -> Path:
 
 
 def load_city(folder: Path, engine: str = engines.SQLITE) -> None:
-    """A freshly loaded sample city in a folder that does not exist yet."""
+    """A newly loaded sample city in a folder that does not exist yet."""
     shutil.copytree(_loaded(engine), folder)
     engines.also(_loaded(engine), folder)
 
@@ -175,7 +175,7 @@ def sealing_key(parts: Parts) -> int:
 
 @contextmanager
 def open_copy(template: Path, folder: Path, **settings: Any) -> Iterator[City]:
-    """A city of one's own."""
+    """A private copy of the city."""
     clock = SetClock()
     with (
         engines.copied(template, folder, **{"public_url": URL, **PATIENT, **settings}) as own,
@@ -187,7 +187,7 @@ def open_copy(template: Path, folder: Path, **settings: Any) -> Iterator[City]:
 
 
 def refused(call: Any, *args: Any, **more: Any) -> str:
-    """The code of the refusal that a call ends in."""
+    """The code of the refusal that a call raises."""
     with pytest.raises(Refusal) as caught:
         call(*args, **more)
     return caught.value.code

@@ -1,4 +1,4 @@
-"""A backup to look at, to put back and to damage; made once, copied by whoever changes it."""
+"""A backup to inspect, restore and damage; made once, copied by tests that change it."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ HUB = [sys.executable, "-m", "hub"]
 
 @dataclass(frozen=True)
 class Copied:
-    """A city that was backed up, its backup, and its master key in a place of its own."""
+    """A city that was backed up, its backup, and its master key in a folder of its own."""
 
     city: Path
     folder: Path
@@ -27,7 +27,7 @@ class Copied:
     manifest: Manifest
 
     def copy(self, to: Path) -> Path:
-        """A backup of one's own."""
+        """A private copy of the backup."""
         shutil.copytree(self.folder, to)
         return to
 

@@ -1,7 +1,7 @@
-"""`docker-compose.yml` as processes on this machine: the same commands, environment and files, with paths mapped.
+"""`docker-compose.yml` as processes on this machine: the same commands, environment and files, with mapped paths.
 
-No container engine is needed: a container's paths, ports and host names are replaced by ones of a folder and of
-loopback, and what runs is what the file says.
+Needs no container engine: paths, ports and host names of containers are mapped to a folder and to loopback; otherwise
+it runs exactly what the file says.
 """
 
 import os
@@ -37,7 +37,7 @@ def compose() -> dict[str, Any]:
 
 
 def resolved(text: str, given: Mapping[str, str]) -> str:
-    """A value as Compose hands it to a container; raises KeyError where it must be given and is not."""
+    """A value as Compose passes it to a container; raises KeyError for a missing required variable."""
 
     def one(match: re.Match[str]) -> str:
         name, kind, rest = match.groups()
@@ -53,7 +53,7 @@ def resolved(text: str, given: Mapping[str, str]) -> str:
 
 
 def program(name: str, package: str) -> str:
-    """A program of the system; without it the test is skipped, and fails where CI=true."""
+    """A system program; if it is missing, the test is skipped, or fails if CI=true."""
     found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
     if found is None:
         message = f"{name} is not installed (Debian package {package})"
@@ -64,7 +64,7 @@ def program(name: str, package: str) -> str:
 
 
 def make_secrets(folder: Path) -> None:
-    """What an operator runs, as it stands; in a test the files stay with whoever runs it."""
+    """Run the operator's script unchanged; in a test, the files belong to the user who runs it."""
     done = subprocess.run(
         [str(ROOT / "deploy/make-secrets"), "--name", HOST, "--dir", str(folder)],
         capture_output=True,
@@ -90,7 +90,7 @@ def copied_into(image: str) -> dict[str, str]:
 
 
 def image_folder(folder: Path) -> Path:
-    """/opt/hub as the image has it: what the Dockerfile copies, with the font and pages that its set-up brings."""
+    """/opt/hub as in the image: the files that the Dockerfile copies, with the font and pages that its set-up adds."""
     for source, target in copied_into("build").items():
         place = folder / target / (Path(source).name if target.endswith("/") else "")
         if (ROOT / source).is_dir():
@@ -103,7 +103,7 @@ def image_folder(folder: Path) -> Path:
 
 @dataclass
 class Site:
-    """Where the containers' paths and addresses are on this machine."""
+    """The containers' paths and addresses on this machine."""
 
     folder: Path
     public_url: str = f"https://{HOST}"
@@ -115,7 +115,7 @@ class Site:
             self.ports[name] = free_port()
         self.secrets.mkdir()
         make_secrets(self.secrets)
-        self.secrets.chmod(0o755)  # an engine mounts the files one by one, whatever their folder
+        self.secrets.chmod(0o755)  # a container engine mounts each file, whatever its folder
         self.data.mkdir(mode=0o700)
         image_folder(self.image)
         for folder in (self.folder / "hub-tmp", self.folder / "proxy"):
@@ -139,7 +139,7 @@ class Site:
         return self.folder / "image"
 
     def mapped(self, text: str) -> str:
-        """A container's text with this machine's paths."""
+        """A container's text with the paths of this machine."""
         text = resolved(text, {"HUB_PUBLIC_URL": self.public_url})
         for inside, here in (
             ("/run/secrets", self.secrets),
@@ -150,7 +150,7 @@ class Site:
         return text
 
     def environment(self, service: str) -> dict[str, str]:
-        """Of one service; the settings of an engine that this site has not got are left out."""
+        """The environment of one service, without the settings of engines that this site lacks."""
         found = {name: self.mapped(str(value)) for name, value in compose()["services"][service]["environment"].items()}
         for engine, place in (("database", "@postgres:5432"), ("index", "//elasticsearch:9200")):
             url = f"HUB_{engine.upper()}_URL"
@@ -173,7 +173,7 @@ class Site:
         return self.contained(service, [own_python() or sys.executable, "-m", *entrypoint("hub"), *words])
 
     def nginx(self) -> list[str]:
-        """The proxy's own file with this machine's ports; everything else in it is as deployed."""
+        """The proxy's own file with the ports of this machine, otherwise as deployed."""
         text = NGINX
         temporary = self.folder / "proxy"
         for before, after in (
@@ -190,9 +190,9 @@ class Site:
         return self.contained("proxy", [program("nginx", "nginx"), *own, *entrypoint("proxy")[1:]])
 
     def contained(self, service: str, words: list[str]) -> list[str]:
-        """As the service's own user, without capabilities, on a root that is read-only but for its volumes.
+        """Run as the service's own user, without capabilities, on a root that is read-only but for its volumes.
 
-        As far as this user can arrange that: the words stay as they are for anybody but an administrator.
+        As far as this user is permitted to: without root privileges, the command is unchanged.
         """
         if may_become(service):
             words = dropped(service, words)
@@ -206,7 +206,7 @@ class Site:
 
 
 def user_of(service: str) -> int:
-    """The user that a service runs as."""
+    """The user id of a service."""
     return int(compose()["services"][service]["user"].partition(":")[0])
 
 
@@ -219,12 +219,12 @@ def _succeeds(words: list[str]) -> bool:
 
 @cache
 def may_mount() -> bool:
-    """Whether this user may have a root of its own that is read-only."""
+    """Whether this user may create a read-only root of its own."""
     return os.getuid() == 0 and _succeeds([*_MOUNT, "mount -o remount,ro,bind /"])
 
 
 def dropped(service: str, words: list[str]) -> list[str]:
-    """As a service's user, without capabilities."""
+    """Run as a service's user, without capabilities."""
     user = user_of(service)
     ids = [f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs", "--bounding-set=-all"]
     return ["setpriv", *ids, "--", *words]
@@ -244,7 +244,7 @@ def _runs(service: str, words: list[str]) -> bool:
 
 @cache
 def own_python() -> str | None:
-    """A Python that the hub's user may run: ours, or the system's, as in the image, where ours is in somebody's home."""
+    """A Python that the hub's user may run: ours, or the system's, as in the image, if ours is in a home directory."""
     if os.getuid() != 0:
         return None
     theirs = f"/usr/bin/python3.{sys.version_info[1]}"
@@ -253,7 +253,7 @@ def own_python() -> str | None:
 
 @cache
 def may_become(service: str) -> bool:
-    """Whether this user may become a service's."""
+    """Whether this user may switch to a service's user."""
     if service == "proxy":
         return os.getuid() == 0 and _runs(service, [program("nginx", "nginx"), "-v"])
     return own_python() is not None
@@ -272,7 +272,7 @@ def entrypoint(image: str) -> list[str]:
 
 
 class PostgresService:
-    """The database server of a site: its own options and roles script, and passwords that are asked for."""
+    """The database server of a site, with its own options and roles script, and password authentication."""
 
     def __init__(self, site: Site) -> None:
         access = site.folder / "pg_hba.conf"
@@ -286,7 +286,7 @@ class PostgresService:
         self._make_roles(site)
 
     def _make_roles(self, site: Site) -> None:
-        """What the image runs once, as it stands but for the place of the secrets."""
+        """The script that the image runs once, unchanged but for the path of the secrets."""
         (mount,) = (m for m in compose()["services"]["postgres"]["volumes"] if "initdb" in m)
         script = (ROOT / mount.partition(":")[0]).read_text(encoding="utf-8")
         programs = postgres.programs()

@@ -1,7 +1,7 @@
-"""The search engine of a site: the deployment's own configuration, rights, users and certificate on a real server.
+"""The search engine of a site: the deployment's own configuration, roles, users and certificate on a real server.
 
-The build for integration tests stands in for the image: it runs as the harness's user, with a smaller heap, on ports
-and folders of this machine, and lacks the modules that docker-compose.yml switches off in the image's environment.
+The build for integration tests replaces the image: it runs as the harness's user, with a smaller heap, on ports and
+folders of this machine, and lacks the modules that docker-compose.yml disables in the image's environment.
 """
 
 import shutil
@@ -18,7 +18,7 @@ _OURS = ("node.name", "http.port", "transport.port", "network.host")
 
 
 class ElasticService:
-    """Started, with every file where the compose file mounts it, relative to the folder of the configuration."""
+    """A running server, with every file where the compose file mounts it, relative to the configuration folder."""
 
     def __init__(self, site: Site) -> None:
         service: dict[str, Any] = compose()["services"]["elasticsearch"]
@@ -32,7 +32,7 @@ class ElasticService:
             self._mount(here, self.server.home / inside.removeprefix(_INSIDE))
         self.server.ca_file = site.secrets / "ca.crt"
         password = (site.secrets / "index_password").read_text(encoding="utf-8")
-        # There is no superuser: whoever watches the server is the hub's user.
+        # There is no superuser: the health check uses the hub's user.
         self.server.superuser = self.server.hub = elastic.Account("hub", password)
         self.server.start()
 

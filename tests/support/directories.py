@@ -1,4 +1,4 @@
-"""The directory's engines for tests: a folder of one's own, or indexes of one's own on the shared server."""
+"""The directory's engines for tests: a private folder, or private indexes on the shared server."""
 
 import itertools
 import os
@@ -23,7 +23,7 @@ _numbers = itertools.count(1)
 
 
 def new_prefix() -> str:
-    """A name that no other test has."""
+    """A prefix that no other test uses."""
     return f"{elastic.PREFIX}test-{os.getpid()}-{next(_numbers)}"
 
 
@@ -40,7 +40,7 @@ def given_back(prefix: str) -> Iterator[str]:
 
 @contextmanager
 def elastic_directory(folder: Path, **access: Any) -> Iterator[ElasticDirectory]:
-    """An engine on the shared server, with several shards and deadlines that a busy machine keeps."""
+    """An engine on the shared server, with several shards and deadlines that a busy machine can meet."""
     with given_back(new_prefix()) as prefix:
         entrance = Access(urls=(elastic.shared().url,), **{"timeout_s": 10.0, "write_timeout_s": 30.0, **access})
         directory = ElasticDirectory(entrance, Shape(prefix, SHARDS, 0), folder)
@@ -62,7 +62,7 @@ def opened(engine: str, folder: Path) -> Iterator[DirectoryEngine]:
 
 @contextmanager
 def settings_of(engine: str) -> Iterator[dict[str, Any]]:
-    """What settings say of the engine, for a hub of one's own."""
+    """The settings for this engine, for a private hub."""
     if engine == EMBEDDED:
         yield {}
         return
@@ -78,14 +78,14 @@ def settings_of(engine: str) -> Iterator[dict[str, Any]]:
 
 
 def begin(parts: Parts) -> None:
-    """Where nothing answers yet: an empty generation, as a new hub has, that everything is fed into."""
+    """If no generation exists, create an empty one, as on a new hub, for everything to be fed into."""
     directory = parts.directory._directory
     if directory.current() is None:
         directory.swap(directory.create(marks.first(0, "{}") | {marks.WALKED: marks.DONE}))
 
 
 def lose(parts: Parts) -> None:
-    """Every generation is gone at once."""
+    """Delete every generation at once."""
     if parts.settings.index_url is None:
         shutil.rmtree(index_folder(parts.settings))
         return

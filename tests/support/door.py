@@ -1,4 +1,4 @@
-"""The door for tests: a data directory of one's own, two authorities, a client, and assertions of every kind."""
+"""Authentication fixtures: a private data directory, two authorities, a client, and assertions of every kind."""
 
 import time
 from collections.abc import Iterator

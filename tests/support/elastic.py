@@ -1,10 +1,10 @@
-"""Elasticsearch from Maven Central: real servers of one's own on loopback, never as root, gone when the tests end.
+"""Elasticsearch from Maven Central: real private servers on loopback, never as root, removed when the tests end.
 
-`shared()` is one server for the whole run of the tests (the fixture `elasticsearch`); a test that stops, kills or
-breaks its server starts its own with `server()`, `secured()` or `cluster()`. The distribution is fetched and unpacked
-once into .cache/elasticsearch; where it, Java or Maven cannot be had the test is skipped with a printed reason, unless
-CI is "true". It is the build for integration tests: the core, transport and security, with neither analysis-common,
-reindex, scripts, ingest nor `GET /`.
+`shared()` is one server for the whole test run (the fixture `elasticsearch`); a test that stops, kills or breaks its
+server starts its own with `server()`, `secured()` or `cluster()`. The distribution is downloaded and unpacked once into
+.cache/elasticsearch; if it, Java or Maven is not available, the test is skipped with a printed reason, unless CI is
+"true". It is the build for integration tests: the core, transport and security, without analysis-common, reindex,
+scripts, ingest and `GET /`.
 """
 
 import atexit
@@ -43,9 +43,9 @@ _START_S = 120.0
 _STOP_S = 30.0
 _LEAST_JAVA = 17
 PREFIX = "hub-"
-"""What the names of the least-privilege user's indices and aliases begin with."""
+"""The least-privilege user may access indices and aliases with this prefix."""
 
-# What production has as well (indices are made on purpose alone), and what loopback and small disks need.
+# Settings of production (no automatic creation of indices), and those for loopback and small disks.
 _SETTINGS = {
     "network.host": "127.0.0.1",
     "action.auto_create_index": False,
@@ -62,9 +62,9 @@ appender.console.layout.pattern = [%d{ISO8601}][%-5p][%c{1.}] [%node_name]%marke
 rootLogger.level = info
 rootLogger.appenderRef.console.ref = console
 """
-# They start often and live for seconds: what the best code would save is less than what compiling it costs.
+# Servers start often and run for seconds: optimising compilation costs more than it saves.
 _QUICK = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-AlwaysPreTouch"
-# Copies the built-in roles into an index that this build cannot make, again and again.
+# Otherwise it keeps trying to copy the built-in roles into an index that this build cannot create.
 _NO_SYNC = "-Des.queryable_built_in_roles_enabled=false"
 
 
@@ -72,7 +72,7 @@ _NO_SYNC = "-Des.queryable_built_in_roles_enabled=false"
 
 
 def require() -> Path:
-    """The unpacked distribution; without it the test is skipped, and fails where CI is "true"."""
+    """The unpacked distribution; if it is missing, the test is skipped, or fails if CI is "true"."""
     found = _distribution()
     if isinstance(found, str):
         missing(found)
@@ -81,7 +81,7 @@ def require() -> Path:
 
 @cache
 def _distribution() -> Path | str:
-    """The unpacked distribution, or what is missing; asked once, because a registry out of reach is slow to say so."""
+    """The unpacked distribution, or what is missing; cached, because an unreachable registry takes long to fail."""
     if isinstance(home := _java(), str):
         return home
     if shutil.which("mvn") is None:
@@ -96,13 +96,13 @@ def _distribution() -> Path | str:
         if (trouble := _fetch(archive)) is not None:
             return trouble
         _unpack(archive, Path(scratch))
-        with suppress(OSError):  # somebody else was faster
+        with suppress(OSError):  # another process was faster
             (Path(scratch) / done.name).rename(done)
     return done
 
 
 def _fetch(archive: Path) -> str | None:
-    # Not with Maven's own strict checksums: a mirror may have none, and the digest below is ours.
+    # Without Maven's strict checksums: a mirror may lack them, and we verify our own digest below.
     words = [
         "mvn",
         "-q",
@@ -124,7 +124,7 @@ def _fetch(archive: Path) -> str | None:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack with modes, which zipfile leaves out, so that another user may read and run it."""
+    """Unpack with file modes, which zipfile drops, so that another user may read and run it."""
     with zipfile.ZipFile(archive) as packed:
         for entry in packed.infolist():
             path = Path(packed.extract(entry, folder))
@@ -133,7 +133,7 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 def _cache_folder() -> Path:
-    """.cache of the project, or a folder of the machine where the servers' user cannot get at the project."""
+    """The project's .cache, or a folder outside the project if the servers' user cannot access it."""
     folder = ROOT / ".cache" / "elasticsearch"
     return folder if _reachable(folder) else Path("/var/cache/certificate-hub-tests")
 
@@ -155,12 +155,12 @@ def _java() -> Path | str:
 
 
 def _user() -> pwd.struct_passwd | None:
-    """Whom a server runs as: it refuses to be root."""
+    """The user that a server runs as: it refuses to run as root."""
     return pwd.getpwnam("nobody") if os.getuid() == 0 else None
 
 
 def _reachable(path: Path) -> bool:
-    """Whether the servers' user may enter every folder that is there on the way to it."""
+    """Whether the servers' user may enter every existing folder on the path."""
     if _user() is None:
         return True
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in path.absolute().parents if folder.exists())
@@ -178,7 +178,7 @@ class Account:
 
 
 class Server:
-    """One node; its ports and data stay the same when it starts again."""
+    """One node; its ports and data stay the same after a restart."""
 
     def __init__(
         self, folder: Path | None, *, name: str = "node", heap_mb: int = 512, settings: Mapping[str, Any] | None = None
@@ -198,7 +198,7 @@ class Server:
             "path.logs": str(self.home / "logs"),
             **(settings or {}),
         }
-        self._pid_file = self.home / "tmp" / "pid"  # where the server's user may write
+        self._pid_file = self.home / "tmp" / "pid"  # writable by the server's user
         self.ca_file: Path | None = None
         self.superuser: Account | None = None
         self.hub: Account | None = None
@@ -209,7 +209,7 @@ class Server:
         atexit.register(self.remove)
 
     def secure(self) -> None:
-        """Before the first start: TLS, and the accounts `superuser` and `hub` (which may what the hub needs)."""
+        """Before the first start: enable TLS and add the accounts `superuser` and `hub` (with the hub's privileges)."""
         files, accounts = elastic_tls.files(PREFIX)
         for name, content in files.items():
             self._write(name, content)
@@ -219,21 +219,21 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it answers, without a slash at the end."""
+        """Its base URL, without a trailing slash."""
         return f"{'https' if self.ca_file else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
-        """The server's own process (not the one that started it)."""
+        """The process id of the server itself (not of its launcher)."""
         return int(self._pid_file.read_text())
 
     @property
     def log(self) -> str:
-        """All that it has printed."""
+        """Everything that it has printed."""
         return (self.home / "log").read_text(errors="replace")
 
     def start(self, *, wait: bool = True) -> None:
-        """Start, or start again; by default wait until it answers and has a master, and every primary shard is there."""
+        """Start or restart; by default wait until it answers, has a master, and every primary shard is active."""
         assert self._process is None, "it runs"
         self._write(
             "elasticsearch.yml", "".join(f"{key}: {json.dumps(value)}\n" for key, value in self.settings.items())
@@ -255,9 +255,9 @@ class Server:
             self.wait()
 
     def wait(self, nodes: int = 1, status: str = "yellow") -> None:
-        """Until it answers and knows a master, so many nodes and every primary shard ("green": every replica as well).
+        """Wait until it answers and sees a master, this many nodes and all primary shards ("green": replicas too).
 
-        It is asked for what it knows itself: the master may know more. Fails after two minutes.
+        Asks the node for its local view: the master may know more. Fails after two minutes.
         """
         deadline = time.monotonic() + _START_S
         path = f"/_cluster/health?local=true&wait_for_status={status}&wait_for_nodes=>={nodes}&timeout=10s"
@@ -273,7 +273,7 @@ class Server:
     def request(
         self, method: str, path: str, body: Any = None, *, account: Account | None = None, timeout_s: float = 30.0
     ) -> httpx.Response:
-        """Ask it, as the superuser where it knows users; `body` is sent as JSON."""
+        """Send a request, as the superuser if security is on; `body` is sent as JSON."""
         who = account or self.superuser
         verify = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else False
         auth = (who.name, who.password) if who else None
@@ -281,7 +281,7 @@ class Server:
             return client.request(method, path, json=body)
 
     def stop(self) -> None:
-        """End it in order; nothing where it does not run."""
+        """Stop it gracefully; does nothing if it is not running."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
@@ -289,7 +289,7 @@ class Server:
             self.kill()
 
     def kill(self) -> None:
-        """SIGKILL, to it and to the process that started it; nothing where it does not run."""
+        """SIGKILL the server and its launcher; does nothing if it is not running."""
         if self._process is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -302,11 +302,11 @@ class Server:
             self._guard = None
 
     def freeze(self, number: signal.Signals = signal.SIGSTOP) -> None:
-        """It stands still with its connections open; SIGCONT lets it go on."""
+        """Suspend it with its connections open; SIGCONT resumes it."""
         os.kill(self.pid, number)
 
     def remove(self) -> None:
-        """Kill it and give its ports and folder back."""
+        """Kill it and release its ports and folder."""
         if os.getpid() != self._owner:  # a forked child
             return
         self.kill()
@@ -349,7 +349,9 @@ class Server:
 
 
 def _home(wanted: Path | None) -> tuple[Path, bool]:
-    """Where a server lives, and whether it goes with it: as wanted, or in /tmp with a link where its user cannot go."""
+    """A server's folder, and whether to delete it with the server: the wanted one, or in /tmp with a link if its user
+    cannot access that.
+    """
     if wanted is not None:
         wanted.parent.mkdir(parents=True, exist_ok=True)
         if _reachable(wanted):
@@ -363,7 +365,7 @@ def _home(wanted: Path | None) -> tuple[Path, bool]:
 
 
 def _hold_port() -> socket.socket:
-    """A free port, kept from everybody but the server (Java binds with SO_REUSEADDR, too), also while it is down."""
+    """A free port, reserved for the server (Java also binds with SO_REUSEADDR), even while it is down."""
     holder = socket.socket()
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     holder.bind(("127.0.0.1", 0))
@@ -371,36 +373,36 @@ def _hold_port() -> socket.socket:
 
 
 def _guard(group: int) -> subprocess.Popen[bytes]:
-    """Whoever kills the tests leaves no server behind: it waits for our end of the pipe to close."""
+    """Kills the server if the test process is killed: waits for our end of the pipe to close."""
     return subprocess.Popen(
         ["sh", "-c", 'read -r _; kill -s KILL -- "-$0"', str(group)], stdin=subprocess.PIPE, start_new_session=True
     )
 
 
 def _wait_until_gone(pid_file: Path) -> None:
-    """Until the server itself, no child of ours, has let go of its ports and data."""
+    """Wait until the server, which is not our child, has released its ports and data."""
     deadline = time.monotonic() + _STOP_S
     with suppress(FileNotFoundError, ProcessLookupError, ValueError):
         process = Path("/proc") / str(int(pid_file.read_text()))
-        # Its first thread is a zombie while others still hold what is open; one that nobody reaps is gone as well.
+        # Its main thread is a zombie while other threads hold open files; an unreaped process counts as gone.
         while b" (java) Z" not in (process / "stat").read_bytes() or len(list((process / "task").iterdir())) > 1:
             assert time.monotonic() < deadline, "a killed server does not end"
             time.sleep(0.02)
     pid_file.unlink(missing_ok=True)
 
 
-# --- what tests start -------------------------------------------------------------------------------------------------
+# --- servers for tests ------------------------------------------------------------------------------------------------
 
 
 def server(folder: Path | None, *, heap_mb: int = 512, settings: Mapping[str, Any] | None = None) -> Server:
-    """One node without security, started. `settings` are lines of elasticsearch.yml; they win over ours."""
+    """Start one node without security. `settings` are lines of elasticsearch.yml and override ours."""
     found = Server(folder, heap_mb=heap_mb, settings={"discovery.type": "single-node", **(settings or {})})
     found.start()
     return found
 
 
 def secured(folder: Path, *, heap_mb: int = 512, settings: Mapping[str, Any] | None = None) -> Server:
-    """One node with TLS and users, started: `ca_file`, `superuser` and `hub`, who has the indices under PREFIX alone."""
+    """Start one node with TLS and users: `ca_file`, `superuser` and `hub`, who may only access indices under PREFIX."""
     found = Server(folder, heap_mb=heap_mb, settings={"discovery.type": "single-node", **(settings or {})})
     found.secure()
     found.start()
@@ -409,17 +411,17 @@ def secured(folder: Path, *, heap_mb: int = 512, settings: Mapping[str, Any] | N
 
 @dataclass(frozen=True)
 class Cluster:
-    """Nodes that have found one another; each is stopped, killed, frozen and started by itself."""
+    """Nodes of one cluster, each of which can be stopped, killed, frozen and started separately."""
 
     nodes: Sequence[Server]
 
     @property
     def urls(self) -> list[str]:
-        """Where each node answers."""
+        """The base URL of each node."""
         return [node.url for node in self.nodes]
 
     def master(self) -> Server:
-        """The elected master, as the first node that answers knows it."""
+        """The elected master, as reported by the first node that answers."""
         for node in self.nodes:
             with suppress(httpx.TransportError):
                 answer = node.request("GET", "/_cluster/state/master_node,nodes", timeout_s=5)
@@ -430,13 +432,13 @@ class Cluster:
         raise AssertionError("no node knows a master")
 
     def remove(self) -> None:
-        """Kill every node and give everything back."""
+        """Kill every node and release everything."""
         for node in self.nodes:
             node.remove()
 
 
 def cluster(folder: Path, nodes: int = 3, *, heap_mb: int = 512, settings: Mapping[str, Any] | None = None) -> Cluster:
-    """So many nodes without security, each eligible as master and holding data, started and joined."""
+    """Start this many nodes without security, each master-eligible and holding data, joined into a cluster."""
     found = [
         Server(folder, name=f"node-{n}", heap_mb=heap_mb, settings={"cluster.name": "hub-tests", **(settings or {})})
         for n in range(1, nodes + 1)
@@ -452,5 +454,5 @@ def cluster(folder: Path, nodes: int = 3, *, heap_mb: int = 512, settings: Mappi
 
 @cache
 def shared() -> Server:
-    """The server of this run of the tests: whoever uses it has indices under a name of his own, and stops nothing."""
+    """The server of this test run: tests use indices with their own prefix, and do not stop it."""
     return server(None)

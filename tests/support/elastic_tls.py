@@ -1,6 +1,6 @@
-"""What a secured test server is configured with: a certificate authority of its own, and users of the file realm.
+"""Configuration of a secured test server: a certificate authority of its own, and users of the file realm.
 
-The file realm, because native users and API keys need an analyzer that the build for integration tests is without.
+The file realm, because native users and API keys need an analyzer that the build for integration tests lacks.
 """
 
 import base64
@@ -30,7 +30,7 @@ _ITERATIONS = 10_000
 
 
 def files(prefix: str) -> tuple[dict[str, str], dict[str, str]]:
-    """(files of the configuration folder, passwords by user): `superuser`, and `hub`, who has indices under a prefix."""
+    """(files of the configuration folder, passwords by user): `superuser`, and `hub`, limited to one index prefix."""
     passwords = {name: secrets.token_urlsafe(18) for name in ("superuser", "hub")}
     role = {
         "hub": {
@@ -56,7 +56,7 @@ def _hashed(password: str) -> str:
 
 
 def _certificates() -> tuple[str, str, str]:
-    """(certificate of the authority, certificate of the server, key of the server) as PEM."""
+    """(CA certificate, server certificate, server key) as PEM."""
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test authority")])
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test server")])

@@ -1,6 +1,6 @@
 """Data directories on either database engine: made once as a template, and copied for every test.
 
-A test module runs over both engines when what it makes its template with is given the fixture `engine`.
+A test module runs on both engines if the fixture that makes its template uses the fixture `engine`.
 """
 
 import json
@@ -26,7 +26,7 @@ _lent: list[tuple[postgres.Template, str]] = []
 
 
 def make(engine: str, settings: Settings, fill: Callable[[Settings], None]) -> None:
-    """A data directory, filled as `fill` does it, and for PostgreSQL a database beside it."""
+    """Create a data directory filled by `fill`, and for PostgreSQL a database for it."""
     if engine == SQLITE:
         fill(settings)
         return
@@ -37,19 +37,19 @@ def make(engine: str, settings: Settings, fill: Callable[[Settings], None]) -> N
 
 
 def also(template: Path, copy: Path) -> None:
-    """Note that a folder is a plain copy of a template's."""
+    """Register a folder as a plain copy of a template's."""
     if template in _templates:
         _templates[copy] = _templates[template]
 
 
 def keep(folder: Path) -> None:
-    """Make the copy in this folder a template itself, as it is when it is closed."""
+    """Turn the copy in this folder into a template once it is closed."""
     _keeping.add(folder)
 
 
 @contextmanager
 def copied(template: Path, folder: Path, **settings: Any) -> Iterator[Settings]:
-    """Settings for a copy of one's own; the database is given back at the end."""
+    """Settings for a private copy; its database is returned at the end."""
     shutil.copytree(template, folder)
     kept = _templates.get(template)
     if kept is None:
@@ -68,13 +68,13 @@ def _beside(folder: Path) -> Path:
 
 
 def url_beside(folder: Path) -> str | None:
-    """The database that was copied with a folder by `copy_beside`, or None for the embedded one."""
+    """The database that `copy_beside` copied for a folder, or None for the embedded one."""
     place = _beside(folder)
     return place.read_text(encoding="utf-8") if place.exists() else None
 
 
 def on_servers(folder: Path, database_url: str, index: dict[str, Any]) -> None:
-    """Let a folder's hub have its database and directory on these servers, for every process of the fault tests."""
+    """Let every process of the fault tests use these servers for the database and directory of a folder's hub."""
     _beside(folder).write_text(database_url, encoding="utf-8")
     _index_beside(folder).write_text(json.dumps(index), encoding="utf-8")
 
@@ -84,13 +84,13 @@ def _index_beside(folder: Path) -> Path:
 
 
 def index_beside(folder: Path) -> dict[str, Any]:
-    """Settings of the directory that was named by `on_servers`; none for the embedded one."""
+    """The directory settings stored by `on_servers`; none for the embedded one."""
     place = _index_beside(folder)
     return dict(json.loads(place.read_text(encoding="utf-8"))) if place.exists() else {}
 
 
 def copy_beside(template: Path, folder: Path) -> None:
-    """A copy that other processes find by its folder alone; `give_back_all` ends its use."""
+    """A copy that other processes find by its folder alone; `give_back_all` returns it."""
     shutil.copytree(template, folder)
     kept = _templates.get(template)
     if kept is not None:
@@ -100,21 +100,21 @@ def copy_beside(template: Path, folder: Path) -> None:
 
 
 def give_back_all() -> None:
-    """Of all that was copied with `copy_beside`."""
+    """Return everything copied by `copy_beside`."""
     while _lent:
         kept, name = _lent.pop()
         kept.give_back(name)
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """For a process of its own on the same data."""
+    """The environment of another process on the same data."""
     found = {"HUB_DATA_DIR": str(settings.data_dir), "HUB_PUBLIC_URL": settings.public_url}
     return found if settings.database_url is None else {**found, "HUB_DATABASE_URL": settings.database_url}
 
 
 @contextmanager
 def tampering(parts: Parts) -> Iterator[Writer]:
-    """A write of somebody who may do more than the service."""
+    """A write with more privileges than the service has."""
     place = engines.place_of(parts.settings)
     if isinstance(place, Path):
         with parts.database.write() as writer:
@@ -129,7 +129,7 @@ def tampering(parts: Parts) -> Iterator[Writer]:
 
 
 def lose(parts: Parts) -> None:
-    """The database goes away under a running process, for good."""
+    """Remove the database under a running process, permanently."""
     place = engines.place_of(parts.settings)
     if isinstance(place, Path):
         parts.database.close()
@@ -141,7 +141,7 @@ def lose(parts: Parts) -> None:
 
 @contextmanager
 def away(parts: Parts) -> Iterator[None]:
-    """The database is not there until the block ends; whoever comes anew, and on a server everybody, finds that."""
+    """Make the database unavailable until the block ends: to new connections, and on a server to existing ones."""
     place = engines.place_of(parts.settings)
     if isinstance(place, Path):
         place.rename(place.with_name("away.db"))
@@ -167,7 +167,7 @@ def name_of(settings: Settings) -> str:
 
 
 def wait_for(parts: Parts, seconds: float = 10.0) -> None:
-    """Until the database answers again."""
+    """Wait until the database answers again."""
     deadline = time.monotonic() + seconds
     while True:
         try:

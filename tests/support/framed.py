@@ -1,4 +1,4 @@
-"""Endpoints that do nothing but show what the frame around them does, served on a real socket."""
+"""Endpoints that only exercise the request handling of hub.web, served on a real socket."""
 
 import threading
 from collections.abc import Iterator
@@ -104,7 +104,7 @@ class Hub:
 
 @contextmanager
 def logged() -> Iterator[list[str]]:
-    """Every line that is logged, as the form that leaves the process."""
+    """Every log line, as written by the process."""
     lines: list[str] = []
 
     class Sink:
@@ -114,7 +114,7 @@ def logged() -> Iterator[list[str]]:
         debug = info = warning = error = msg
 
     logs.configure("debug")
-    vars(app_log).pop("bind", None)  # another test's settings, kept at the first line
+    vars(app_log).pop("bind", None)  # drop another test's settings, cached at its first line
     structlog.configure(logger_factory=lambda *_: Sink(), cache_logger_on_first_use=False)
     yield lines
     structlog.reset_defaults()
@@ -122,7 +122,7 @@ def logged() -> Iterator[list[str]]:
 
 @contextmanager
 def framed(folder: Path) -> Iterator[Hub]:
-    """A hub with small limits that answers `routes` alone."""
+    """A hub with small limits that serves `routes` alone."""
     settings = Settings(
         data_dir=folder,
         public_url=URL,

@@ -1,4 +1,4 @@
-"""Certificates that live through invented histories, written by the store itself and signed by nobody: many, and fast."""
+"""Certificates with generated histories, written by the store itself without signatures: many, and fast."""
 
 import random
 from dataclasses import dataclass, field
@@ -20,14 +20,14 @@ CLIENT = "fz-market-regulation"
 
 @dataclass
 class Someone:
-    """A holder: a natural person, or a body with a name that may be searched."""
+    """A holder: a natural person, or an organisation with a searchable name."""
 
     person: Person
     party: int
 
 
 def people(rng: random.Random, count: int) -> list[Someone]:
-    """Half of them bodies. Their numbers are not looked at: parties are what the directory knows."""
+    """Half of them are organisations. Their numbers are not valid: the directory only knows parties."""
     found = []
     for n in range(count):
         name = f"{rng.choice(('闽江', '榕荫', '鼓山', '星海'))}{rng.choice(('餐饮', '置业', '医药'))}{n}号有限公司"
@@ -38,7 +38,7 @@ def people(rng: random.Random, count: int) -> list[Someone]:
 
 @dataclass
 class Life:
-    """One certificate's history; `step` lets something happen that the rules allow, and keeps its rows."""
+    """One certificate's history; `step` performs a random permitted act and records its rows."""
 
     parts: Parts
     rng: random.Random
@@ -60,7 +60,7 @@ class Life:
         )
 
     def step(self, today: date) -> Change | None:
-        """The next thing that happens, or None where this one may not."""
+        """Perform the next act, or None if this certificate allows none."""
         versions = certificates.versions_of(self.parts.database.reader, self.parts.vault, *self.key)
         current = versions[-1]
         what = self.rng.choice(("correct", "renew", "renew", "suspend", "restore", "revoke", "supersede"))

@@ -1,4 +1,4 @@
-"""Entries and questions for the directory engines, generated: the same on every run."""
+"""Generated entries and queries for the directory engines: the same on every run."""
 
 import random
 

@@ -1,8 +1,8 @@
-"""A release that is to come: this one with migrations of its own, for seeing what happens beside it.
+"""A future release: this one with more migrations, for testing this release next to it.
 
     python -m tests.support.later_release MIGRATIONS HEAD COMMAND...
 
-runs a `hub` command of it. KILLED names the table after whose change it is killed; PATIENCE_S is that of a migration.
+runs a `hub` command of it. KILLED: the table after whose change it is killed; PATIENCE_S: how long a migration tries.
 """
 
 import os
@@ -64,7 +64,7 @@ def make(folder: Path, head: str = INDEX) -> Path:
 
 
 def be(folder: Path, head: str) -> None:
-    """Let this process be that release."""
+    """Turn this process into that release."""
     schema._MIGRATIONS, schema.HEAD = folder, head
 
 

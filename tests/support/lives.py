@@ -1,4 +1,4 @@
-"""What a test can ask about a certificate of the town: its signatures, its leaves, and every form that tells its state."""
+"""Assertions about a certificate of the town: its signatures, its leaves, and every view that shows its state."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ LIST_VALUES = {"revoked": 1, "suspended": 2, "superseded": 3}
 
 
 def is_signed(town: Town, record: Version) -> bool:
-    """Both texts carry a signature that the public key on record made, and say what the record says."""
+    """Both texts are signed by the recorded public key and match the record."""
     public = next(k.public for k in town.parts.keyring.all() if k.public.kid == record.kid)
     assert public.purpose is Purpose.CREDENTIAL
     text, digits = credential.read(record.credential), qr.read(record.digits)
@@ -30,7 +30,7 @@ def is_signed(town: Town, record: Version) -> bool:
 
 
 def says(record: Version, pushed: Body) -> bool:
-    """Whether a version's record and credential say what was pushed."""
+    """Whether a version's record and credential match what was pushed."""
     text = credential.read(record.credential)
     holders = [{"name": h.name, "id_type": h.id_type, "id_number": h.id_number} for h in text.holders]
     claims = text.claims
@@ -49,7 +49,7 @@ def says(record: Version, pushed: Body) -> bool:
 
 
 def list_value(town: Town, record: Version) -> int:
-    """What the signed status list says about a version."""
+    """The value of a version in the signed status list."""
     number, index = status.index_of(record.version_key, town.parts.vault.status_key)
     token = status.read(town.parts.verification.status_lists.token(number))
     public = next(k.public for k in town.parts.keyring.all() if k.public.purpose is Purpose.STATUS)
@@ -58,7 +58,7 @@ def list_value(town: Town, record: Version) -> int:
 
 
 def is_everywhere(town: Town, record: Version, state: str, kind: str | None = None) -> bool:
-    """Every form tells the same state of a version: record, case, page, QR code, credential, status list."""
+    """Every view shows the same state of a version: record, case, page, QR code, credential, status list."""
     assert town.state(record) == state
     by = next(caller for caller in (TRADER, HEALER) if caller.authority == record.authority)
     live = town.live(record.case_number, by, record.source)
@@ -70,7 +70,7 @@ def is_everywhere(town: Town, record: Version, state: str, kind: str | None = No
         verification.verify_credential(record.credential),
     ]
     assert [(v.state.value, v.kind) for v in verdicts] == [(state, kind)] * 3
-    # What has run out may be suspended beside: the list and this answer say what was decided, whatever the dates.
+    # An expired certificate may be suspended too: the list and this reply show the decision, whatever the dates.
     beside = state == "expired" and town.version(record.identifier).standing is Standing.SUSPENDED
     decided = "suspended" if beside else state
     assert {v.checks.in_force.value for v in verdicts} == {"no" if decided in LIST_VALUES else "yes"}
@@ -82,7 +82,7 @@ def is_everywhere(town: Town, record: Version, state: str, kind: str | None = No
 
 
 def leaves(town: Town, record: Version) -> list[ledger_leaf.Leaf]:
-    """What the ledger will hold of a certificate, in the order of its revisions."""
+    """The future ledger leaves of a certificate, in the order of its revisions."""
     rows = [r for table in ("outbox", "ledger") for r in town.rows(table)]
     mine = [r for r in rows if (r["home"], r["certificate"]) == (record.home, record.certificate)]
     found = sorted((r["revision"], ledger_leaf.read(r["leaf"])) for r in mine)

@@ -1,6 +1,6 @@
-"""What certificates should be, said again in the simplest way: no rows, no acts, nothing of the hub but its words.
+"""The simplest model of certificates: no rows, no acts, nothing of the hub but its terms.
 
-Only days and standings; a random history does everything both here and in a town, and the two are compared.
+Only dates and standings; a random history runs both here and in a town, and the results are compared.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ FINAL = ("revoked", "superseded")
 
 @dataclass
 class Version:
-    """`pushed`: what it says. `end`: the day its successor begins."""
+    """`pushed`: its content. `end`: the day its successor takes effect."""
 
     pushed: Body
     identifier: str = ""
@@ -56,7 +56,7 @@ class Certificate:
         return version is self.current and version.end is None and version.standing not in FINAL
 
     def corrected(self, version: Version, decided: date, today: date) -> None:
-        """`decided`: the day of the push; `today`: the day on which it is published."""
+        """`decided`: the day of the push; `today`: the day of publication."""
         never_begins = decided <= self.current.start
         former = self.current.start if never_begins else None
         version.standing = self.current.standing
@@ -91,7 +91,7 @@ class Certificate:
         return version.standing in allowed[act]
 
     def open_versions(self, today: date) -> list[Version]:
-        """What a holder is shown: everything that goes on, and the newest one however it ended."""
+        """The versions shown to a holder: all those that are not over, and the newest one in any state."""
         return [v for v in self.versions if v is self.current or (v.end is not None and v.end > today)]
 
     @staticmethod
@@ -104,7 +104,7 @@ class Certificate:
 
 @dataclass
 class Case:
-    """`grants`: the versions that it has granted, in pushed order. `names`: what each of them supersedes."""
+    """`grants`: the versions that it granted, in pushed order. `names`: what each of them supersedes."""
 
     number: str
     amendment: int = 0

@@ -1,7 +1,7 @@
-"""A TCP proxy on loopback through which a test breaks the network between two real programs.
+"""A TCP proxy on loopback with which a test disrupts the network between two real programs.
 
-What a mode does, it does to the connections that stand and to those that come. The proxy forwards bytes and knows
-nothing of what they mean, so TLS goes through it as well.
+A mode affects both existing and new connections. The proxy forwards bytes without interpreting them, so it also
+forwards TLS.
 """
 
 import queue
@@ -13,13 +13,13 @@ from contextlib import suppress
 from typing import Self
 
 _CHUNK = 65536
-_HELD = 256  # chunks that one direction may hold back before its sender waits
+_HELD = 256  # chunks buffered per direction before the sender blocks
 
 
 class Proxy:
     """Listens on `port` of 127.0.0.1 and forwards to `target_port`; closed by close() or at the end of `with`.
 
-    The port stays the proxy's own in every mode, so that a client finds it again.
+    The proxy keeps its port in every mode, so that a client can reconnect.
     """
 
     def __init__(self, target_port: int, *, host: str = "127.0.0.1") -> None:
@@ -31,10 +31,10 @@ class Proxy:
         self.delay_s = 0.0
         self.flows = True
         self.accepted = 0
-        """Connections taken so far."""
+        """Connections accepted so far."""
         self._cut_after: int | None = None
         self._cut_every = False
-        self._holder = socket.socket()  # bound and never listening: keeps the port while the listener is closed
+        self._holder = socket.socket()  # bound but never listening: reserves the port while the listener is closed
         self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._holder.bind(("127.0.0.1", 0))
         self.port = int(self._holder.getsockname()[1])
@@ -49,17 +49,17 @@ class Proxy:
     # --- modes --------------------------------------------------------------------------------------------------------
 
     def pass_(self) -> None:
-        """Forward everything at once; what a black hole held back arrives now, as TCP would have it."""
+        """Forward everything immediately; data held back by a black hole is delivered now, as with TCP."""
         self._set(flows=True, delay_s=0.0)
         self._listen()
 
     def delay(self, seconds: float) -> None:
-        """Every piece arrives so much later, in both directions."""
+        """Deliver every chunk this much later, in both directions."""
         self._set(flows=True, delay_s=seconds)
         self._listen()
 
     def blackhole(self) -> None:
-        """Connections are accepted and nothing goes through, in neither direction, until the mode changes."""
+        """Accept connections but forward nothing in either direction, until the mode changes."""
         self._set(flows=False, delay_s=0.0)
         self._listen()
 
@@ -70,11 +70,11 @@ class Proxy:
         self._set(flows=True, delay_s=0.0)
 
     def cut(self, after: int = 0, *, every: bool = False) -> None:
-        """Reset the connections: at once, or as soon as one has carried `after` more bytes of answers.
+        """Reset the connections: at once, or as soon as one has carried `after` more bytes of replies.
 
-        Exactly `after` bytes are sent on; a reset may overtake what its receiver has not read yet. With `every`, each
-        connection is reset after its own `after` bytes until the mode changes; otherwise it happens once, to all of
-        them, and later connections pass.
+        Exactly `after` bytes are forwarded; a reset may overtake data that its receiver has not read yet. With `every`,
+        each connection is reset after its own `after` bytes until the mode changes; otherwise all of them are reset
+        once, and later connections pass.
         """
         at_once = after == 0 and not every
         if at_once:
@@ -94,7 +94,7 @@ class Proxy:
         return self._cut_after is not None
 
     def close(self) -> None:
-        """End for good; the connections are cut."""
+        """Shut down permanently; resets the connections."""
         self._closed = True
         self.refuse()
         self._holder.close()
@@ -154,22 +154,22 @@ class Proxy:
             link.cut()
 
     def forget(self, link: "_Link") -> None:
-        """A connection has ended."""
+        """Remove a connection that has ended."""
         with self._changed:
             self._links.discard(link)
 
     def wait_until_flowing(self, link: "_Link") -> None:
-        """Return when the mode lets bytes through or the connection has been cut."""
+        """Return when the mode lets bytes through or the connection has been reset."""
         with self._changed:
             self._changed.wait_for(lambda: self.flows or link.dead)
 
     def wake(self) -> None:
-        """Somebody's connection has been cut."""
+        """Wake the threads that wait, after a reset."""
         with self._changed:
             self._changed.notify_all()
 
     def allowance(self, link: "_Link", size: int) -> tuple[int, bool]:
-        """How many of these bytes of an answer go through, and whether the cut comes after them."""
+        """How many of these bytes of a reply to forward, and whether to reset the connection after them."""
         with self._changed:
             limit = self._cut_after
             if limit is None or link.answered + size < limit:
@@ -180,7 +180,7 @@ class Proxy:
             return max(0, limit - link.answered), True
 
     def cut_from(self, link: "_Link") -> None:
-        """The cut that allowance() announced."""
+        """Perform the reset announced by allowance()."""
         if self._cut_every:
             link.cut()
         else:
@@ -188,7 +188,7 @@ class Proxy:
 
 
 class _Link:
-    """One connection: a thread that reads and one that writes for each direction."""
+    """One connection: a reading and a writing thread for each direction."""
 
     def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
         self._proxy = proxy
@@ -251,7 +251,7 @@ class _Link:
                 self._proxy.cut_from(self)
 
     def _end(self, sink: socket.socket) -> None:
-        """One side has said all; the other may still speak."""
+        """One side has finished sending; the other may still send."""
         with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
         with self._lock:
@@ -265,7 +265,7 @@ class _Link:
 
 
 def _reset(end: socket.socket) -> None:
-    """Close with RST, as a machine does that has forgotten the connection."""
+    """Close with RST, like a host that has lost the connection."""
     with suppress(OSError):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         end.shutdown(socket.SHUT_RD)  # wakes the thread in recv(); the close below sends the reset

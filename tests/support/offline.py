@@ -1,6 +1,6 @@
-"""The whole hub in a network of its own that has nothing but a loopback: `unshare -n python -m tests.support.offline FOLDER`.
+"""The whole hub in a network namespace with only a loopback: `unshare -n python -m tests.support.offline FOLDER`.
 
-Sets up a city, serves it, lives the README's story against it and reads every page. Prints what was seen as JSON.
+Sets up a city, serves it, runs the README's story against it and reads every page. Prints the results as JSON.
 """
 
 import errno
@@ -25,7 +25,7 @@ from tests.ops.test_serve import free_port, wait_for
 from tests.test_story import type_readme
 
 HUB = [sys.executable, "-m", "hub"]
-PUBLIC_URL = "https://hub.invalid"  # nobody can resolve it: who asks for the hub's own address is found out
+PUBLIC_URL = "https://hub.invalid"  # not resolvable: reveals code that connects to the hub's public address
 PAGES = ("/", "/v", "/v/0000000000000000", "/docs", "/openapi.json", "/.well-known/jwks.json", "/metrics")
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
 
@@ -36,7 +36,7 @@ def bring_up_loopback() -> None:
 
 
 def attempts() -> int:
-    """How often anybody in this network tried to leave it, or asked a name server here that does not exist."""
+    """How often a process in this namespace tried to leave it, or queried a name server that does not exist here."""
     lines = [line.split() for line in Path("/proc/net/snmp").read_text().splitlines()]
     old = {f"{names[0]}{name}": value for names, values in zip(lines[::2], lines[1::2], strict=True)
            for name, value in zip(names[1:], values[1:], strict=True)}  # fmt: skip
@@ -46,7 +46,7 @@ def attempts() -> int:
 
 
 def try_to_leave() -> str:
-    """What the system says to a connection to an address outside."""
+    """The error of a connection to an outside address."""
     with socket.socket() as sock:
         sock.settimeout(5)
         try:
@@ -57,7 +57,7 @@ def try_to_leave() -> str:
 
 
 def read_pages(address: str) -> dict[str, int]:
-    """The status of every page and of everything that a page refers to."""
+    """The status of every page and of everything that pages refer to."""
     found: dict[str, int] = {}
     wanted = list(PAGES)
     with httpx.Client(base_url=address, trust_env=False, follow_redirects=False) as client:

@@ -1,4 +1,4 @@
-"""Files that a stranger may hold of certificates of the sample city: sealed PDF files, copies, scans and photos."""
+"""Files that a verifier may receive for certificates of the sample city: sealed PDF files, copies, scans and photos."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -26,7 +26,7 @@ from tests.support.stranger import versions
 
 
 def seal_of(city: City, authority: str) -> SealKey:
-    """The authority's own seal, with its chain."""
+    """The authority's own seal key, with its chain."""
     reader = city.parts.database.reader
     key = city.parts.keyring.active(Purpose.DOCUMENT, authority)
     by_kid = {record.kid: record.der for record in key_store.x509_certificates(reader)}
@@ -35,7 +35,7 @@ def seal_of(city: City, authority: str) -> SealKey:
 
 
 def sheet_of(version: Version, **changes: Any) -> Sheet:
-    """What stands on its face, plainly worded."""
+    """The version's sheet, in simple wording."""
     made = Sheet(
         kind=Kind.PROOF,
         type_code=version.type_code,
@@ -66,7 +66,7 @@ def sealed(
     at: datetime | None = None,
     **changes: Any,
 ) -> bytes:
-    """The version as a PDF sealed by its authority; or by another, with another credential, code or face."""
+    """The version as a PDF sealed by its authority; or by another, or with another credential, code or face."""
     seal = seal or seal_of(city, version.authority)
     return render(sheet_of(version, **changes), credential or version.credential, seal, at or datetime.now(UTC))
 
@@ -85,13 +85,13 @@ def note() -> Annotation:
 
 
 def sealed_copy(city: City, version: Version, code: str) -> bytes:
-    """An annotated copy under its own code."""
+    """An annotated copy with its own code."""
     sheet = sheet_of(version, code=code, qr_text=qr.text(URL, code, ""))
     return render_copy(sheet, note(), version.credential, seal_of(city, version.authority), datetime.now(UTC))
 
 
 def scanned(pdf: bytes, form: str, *, angle: float = 1.5, blur: float = 0.7, dpi: int = 200) -> bytes:
-    """The first page printed, and scanned or photographed askew: JPEG, PNG or PDF."""
+    """The first page printed, and scanned or photographed at an angle: JPEG, PNG or PDF."""
     page = pypdfium2.PdfDocument(pdf)[0].render(scale=dpi / 72).to_pil().convert("RGB")
     seen = page.rotate(angle, expand=True, fillcolor="white").filter(ImageFilter.GaussianBlur(blur))
     return saved(seen, form)
@@ -116,7 +116,7 @@ def forget_documents(city: City) -> None:
 
 
 def taken(city: City) -> tuple[Receipt, Version]:
-    """A copy that a counter has taken."""
+    """A copy that a counter has retrieved."""
     found = city.retrieve(*ENROLMENT, city.identifier(c.BIRTH, c.CHILD))
     receipt = retrievals.by_number(city.parts.database.reader, city.parts.vault, found.receipt_number)
     assert receipt is not None

@@ -1,4 +1,4 @@
-"""The schema with its growth tables partitioned as design.md says: what a city of 20 million certificates would run on."""
+"""The schema with its growing tables partitioned as design.md describes: for a city of 20 million certificates."""
 
 from typing import Any
 
@@ -15,15 +15,15 @@ HASHED = {
     "acts": "home",
     "documents": "home",
 }
-"""By hash of the partition key, which the primary key begins with, or is for the registries."""
+"""Partitioned by hash of the partition key, which is the first part of the primary key, or all of it for registries."""
 BY_TIME = {"pushes": "month", "retrievals": "month", "audit": "month", "seen": "day", "seen_counts": "day"}
 MODULUS = 7
 
 
 def partition(connection: Any) -> None:
-    """Put partitioned tables in place of the empty ones, with all their indexes and triggers.
+    """Replace the empty tables with partitioned ones, including all their indexes and triggers.
 
-    The server refuses a unique index that does not hold the partition key.
+    The server rejects a unique index that does not contain the partition key.
     """
     for table, key in {**HASHED, **BY_TIME}.items():
         with connection.transaction():
@@ -60,7 +60,7 @@ def spread(connection: Any, table: str) -> int:
 
 
 def unique_indexes(connection: Any) -> dict[str, list[str]]:
-    """The columns of every primary key and unique index, by table; partitions left out."""
+    """The columns of every primary key and unique index, by table, without those of partitions."""
     found: dict[str, list[str]] = {}
     rows = connection.execute(
         "SELECT c.relname, array_agg(a.attname ORDER BY k.n)::text || coalesce(pg_get_expr(i.indpred, i.indrelid), '')"

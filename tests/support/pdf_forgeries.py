@@ -1,6 +1,6 @@
-"""Files made to deceive, each named for its flaw, with what the checker may say of it; DSS is asked about the same ones.
+"""Deceptive files, each named for its flaw, with what the checker may say about it; DSS checks the same ones.
 
-`cases()` makes them from sealed samples with keys made for the run; nothing here is random but the keys.
+`cases()` makes them from sealed samples with keys generated for the run; only the keys are random.
 """
 
 import re
@@ -30,7 +30,7 @@ from tests.support import pdf_samples as samples
 
 @dataclass(frozen=True)
 class Forgery:
-    """intact, trusted: what the finding may say; problem: a code that must be among its problems."""
+    """intact, trusted: the permitted findings; problem: a code that must be among its problems."""
 
     name: str
     pdf: bytes
@@ -47,7 +47,7 @@ def good() -> bytes:
 
 
 def hole(pdf: bytes) -> tuple[int, int]:
-    """Start and end of the digits of the signature."""
+    """Start and end of the signature's digits."""
     found = re.search(rb"/Contents<([0-9a-f]+)>", pdf)
     assert found
     return found.span(1)
@@ -135,7 +135,7 @@ def new_title(writer: IncrementalPdfFileWriter) -> None:
 
 
 class Forger(PdfSigner):
-    """Signs what forbids it."""
+    """Signs although the document forbids it."""
 
     def _enforce_certification_constraints(self, reader: object) -> None:
         pass
@@ -165,7 +165,7 @@ def picture(pdf: bytes) -> samples.Image.Image:
 
 
 def plain(objects: list[bytes], trailer: bytes = b"/Root 1 0 R") -> bytes:
-    """A small file with a right cross-reference table."""
+    """A small file with a correct cross-reference table."""
     out, places = bytearray(b"%PDF-1.7\n"), []
     for number, body in enumerate(objects, start=1):
         places.append(len(out))
@@ -177,7 +177,7 @@ def plain(objects: list[bytes], trailer: bytes = b"/Root 1 0 R") -> bytes:
 
 
 def bomb(layers: int, last: int = 200_000_000) -> bytes:
-    """A page whose content inflates to `last` bytes, and `layers` times over."""
+    """A page whose content inflates to `last` bytes, compressed `layers` times."""
     packer = zlib.compressobj(9)
     data = b"".join(packer.compress(b"\n" * 1_000_000) for _ in range(last // 1_000_000)) + packer.flush()
     for _ in range(layers - 1):
@@ -225,7 +225,7 @@ def byte_range(*numbers: int) -> bytes:
 
 
 def wrapped() -> bytes:
-    """Signature wrapping: what was signed moves behind the gap, and a page of the forger's own stands in front."""
+    """Signature wrapping: the signed bytes move behind the gap, and a forged page takes their place."""
     pdf = good()
     start, end = hole(pdf)
     tail = pdf[end + 1 :]
@@ -238,7 +238,7 @@ def wrapped() -> bytes:
 
 
 def changed() -> Iterator[tuple[str, bytes]]:
-    """One byte, or one part, is another one."""
+    """One byte, or one part, was changed."""
     pdf = good()
     streams = [
         place.end() for place in re.finditer(rb"stream\n", pdf) if pdf[place.start() - 3 : place.start()] != b"end"
@@ -258,7 +258,7 @@ def changed() -> Iterator[tuple[str, bytes]]:
 
 
 def unsigned_part() -> Iterator[tuple[str, bytes]]:
-    """What no signature covers: the digits of the signature themselves."""
+    """The part that no signature covers: the digits of the signature themselves."""
     pdf = good()
     start, end = hole(pdf)
     yield "digits_in_upper_case", pdf[:start] + pdf[start:end].upper() + pdf[end:]
@@ -298,7 +298,7 @@ def copy() -> bytes:
 
 
 def more() -> Iterator[tuple[str, bytes]]:
-    """Something stands before or behind what was signed."""
+    """Bytes added before or after the signed part."""
     pdf = good()
     yield "line_feed_appended", pdf + b"\n"
     yield "comment_appended", pdf + b"% nothing to see\n"
@@ -309,7 +309,7 @@ def more() -> Iterator[tuple[str, bytes]]:
 
 
 def games() -> Iterator[tuple[str, bytes]]:
-    """The byte range and its gap."""
+    """Manipulated byte ranges and gaps."""
     pdf = good()
     start, end = hole(pdf)
     yield "gap_wider_than_signature", byte_range(0, start - 101, end + 1, len(pdf) - end - 1)
@@ -354,7 +354,7 @@ def unsigned() -> Iterator[tuple[str, bytes]]:
 
 
 def look_alikes() -> Iterator[tuple[str, bytes]]:
-    """Perfect files of somebody else."""
+    """Valid files of another signer."""
     sheet, text = samples.licence(), samples.printed()[3]
     impostor = samples.new_city()
     yield "self_signed_hub_with_our_names", render(sheet, text, impostor.seal(), samples.MADE)

@@ -1,4 +1,4 @@
-"""What the tests of PDF files have in common: a city's seals, sheets of every kind, a credential and a QR text."""
+"""Shared samples for the PDF tests: a city's seals, sheets of every kind, a credential and a QR text."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -22,12 +22,12 @@ DAY = date(2026, 1, 5)
 TYPE, AUTHORITY = "11100000000013338W011", "11430000006122244L"
 NAME = "福州市市场监督管理局"
 CITY = "福州市电子证照共享平台"
-RARE = "𬭊"  # U+2CB4A, extension E: beyond what two bytes hold
+RARE = "𬭊"  # U+2CB4A, extension E: beyond 16 bits
 
 
 @dataclass(frozen=True)
 class City:
-    """One hub's keys; validity of the seal certificate is the caller's to choose."""
+    """One hub's keys; the caller chooses the validity of the seal certificate."""
 
     folder: KeyFolder
     root: PublicKey

@@ -1,7 +1,7 @@
-"""PostgreSQL from the distribution: a temporary cluster of one's own, flushed to disk as in earnest, never as root.
+"""PostgreSQL as installed: a private temporary cluster, with fsync as in production, never as root.
 
-`shared()` is one cluster for the whole run of the tests; databases are copied from templates. A test that stops or
-kills its server starts a `Cluster` of its own.
+`shared()` is one cluster for the whole test run; databases are copied from templates. A test that stops or kills its
+server starts its own `Cluster`.
 """
 
 import atexit
@@ -36,7 +36,7 @@ _SERVER = {
 
 
 def programs() -> Path | None:
-    """Where the newest installed server's programs are, or None."""
+    """The folder of the newest installed server's programs, or None."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parent.parent.name))
     if found:
         return found[-1].parent
@@ -45,7 +45,7 @@ def programs() -> Path | None:
 
 
 def require() -> Path:
-    """The programs; without them the test is skipped, and fails where CI=true."""
+    """The programs; if they are missing, the test is skipped, or fails if CI=true."""
     found = programs()
     if found is None:
         message = "PostgreSQL is not installed (Debian package postgresql)"
@@ -56,7 +56,7 @@ def require() -> Path:
 
 
 def _user() -> str | None:
-    """Whom the server runs as: it refuses to be root."""
+    """The user that the server runs as: it refuses to run as root."""
     if os.getuid() != 0:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}
@@ -64,10 +64,10 @@ def _user() -> str | None:
 
 
 class Cluster:
-    """One server on loopback, with trust for everybody who reaches it."""
+    """One server on loopback, with trust authentication."""
 
     def __init__(self, *, within: Path | None = None, **settings: Any) -> None:
-        """within: a folder on whose file system it lies; settings: lines of postgresql.conf, which win over ours."""
+        """within: a folder on the file system to use; settings: lines of postgresql.conf, which override ours."""
         self._bin = require()
         self._user = _user()
         self.folder = Path(mkdtemp(prefix="hub-pg-", dir=within or "/tmp"))
@@ -108,7 +108,7 @@ class Cluster:
         assert done.returncode == 0, done.stderr.decode()
 
     def start(self) -> None:
-        """Start, or start again, and wait until it answers."""
+        """Start or restart, and wait until it answers."""
         words = [f"-c{name}={value}" for name, value in self._settings.items()]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -143,14 +143,14 @@ class Cluster:
                 time.sleep(0.02)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
-        """SIGINT: fast; SIGQUIT: at once, with recovery at the next start."""
+        """SIGINT: fast shutdown; SIGQUIT: immediate, with recovery at the next start."""
         if self._process is not None:
             self._process.send_signal(number)
             self._process.wait(_START_S)
             self._process = None
 
     def kill(self) -> None:
-        """The whole server at once, as when the machine loses it: postmaster and every process of its own."""
+        """Kill the whole server at once, as in a crash of the machine: the postmaster and all its processes."""
         if self._process is not None:
             for pid in self.processes():
                 with suppress(ProcessLookupError):
@@ -160,27 +160,27 @@ class Cluster:
             time.sleep(0.05)
 
     def processes(self) -> list[int]:
-        """The postmaster's process id, and those of its children as they are now."""
+        """The process ids of the postmaster and of its current children."""
         assert self._process is not None
         pid = self._process.pid
         return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
     def panics(self) -> int:
-        """How often it has ended all its work at once, because what it relies on has failed."""
+        """How often the server ended all its sessions because of a PANIC."""
         return (self.folder / "log").read_bytes().count(b"PANIC:")
 
     def has_ended(self) -> bool:
-        """Whether it has stopped by itself."""
+        """Whether it has exited without being stopped."""
         return self._process is not None and self._process.poll() is not None
 
     def freeze(self, number: signal.Signals = signal.SIGSTOP) -> None:
-        """Every process of it stands still, and its connections with them; SIGCONT lets them go on."""
+        """Suspend all its processes, with their connections open; SIGCONT resumes them."""
         for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
     def remove(self) -> None:
-        """Stop for good and leave nothing behind."""
+        """Stop permanently and delete everything."""
         if os.getpid() == self._owner:  # not in a forked child
             with suppress(subprocess.TimeoutExpired):
                 self.stop(signal.SIGQUIT)
@@ -192,14 +192,14 @@ class Cluster:
         return f"host=127.0.0.1 port={self.port} user={user} dbname={database}"
 
     def url(self, database: str, user: str = "postgres") -> str:
-        """As HUB_DATABASE_URL has it."""
+        """In the form of HUB_DATABASE_URL."""
         return f"postgresql+psycopg://{user}@127.0.0.1:{self.port}/{database}"
 
     def connect(self, database: str = "postgres", user: str = "postgres", **more: Any) -> "psycopg.Connection[Any]":
         return psycopg.connect(self.conninfo(database, user), autocommit=True, **more)
 
     def create(self, template: str | None = None) -> str:
-        """A new database, as its template is now; its name."""
+        """Create a database from the current state of its template; returns its name."""
         name = f"t{secrets.token_hex(6)}"
         with self.connect() as connection:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template or "template0"}" STRATEGY wal_log')
@@ -211,9 +211,9 @@ class Cluster:
 
 
 class Template:
-    """A database whose content is kept, so that copies of it can be lent, given back and lent again.
+    """A database whose content is saved, so that copies of it can be lent, returned and lent again.
 
-    Copying a database takes 400 ms (hundreds of small files, each flushed); putting its rows back takes 20.
+    Copying a database takes 400 ms (hundreds of small files, each flushed); restoring its rows takes 20.
     """
 
     def __init__(self, cluster: Cluster, name: str) -> None:
@@ -227,7 +227,7 @@ class Template:
             for table in tables:
                 connection.execute(f"CREATE TABLE kept.{table} AS TABLE public.{table}")
         self._reset = "; ".join(
-            ["SET LOCAL session_replication_role = replica", "SET LOCAL synchronous_commit = off"]  # past the triggers
+            ["SET LOCAL session_replication_role = replica", "SET LOCAL synchronous_commit = off"]  # no triggers
             + [f"DELETE FROM public.{table}; INSERT INTO public.{table} TABLE kept.{table}" for table in tables]
         )
 
@@ -236,16 +236,16 @@ class Template:
         return self._free.pop() if self._free else self._cluster.create(self._name)
 
     def give_back(self, name: str) -> None:
-        """Nobody uses it any more: its rows are put back."""
+        """Return a database that is no longer used: its rows are restored."""
         try:
             with self._cluster.connect(name) as connection, connection.transaction():
                 connection.execute(self._reset)
-        except psycopg.Error:  # a test has changed more than rows
+        except psycopg.Error:  # the test changed more than rows
             return
         self._free.append(name)
 
 
 @cache
 def shared() -> Cluster:
-    """The cluster of this run of the tests."""
+    """The cluster of this test run."""
     return Cluster()

@@ -1,8 +1,8 @@
-"""A process that pushes, issues, looks up and checks what its brothers have pushed, until it is told to stop.
+"""A process that pushes, issues, looks up and checks what its sibling processes have pushed, until it is stopped.
 
     python tests/support/rotation_load.py DATA_DIR INDEX
 
-Says `ready` on stdout when it works, and at the end one JSON object: what it did and everybody whom it missed.
+Prints `ready` on stdout when it works, and at the end one JSON object: what it did and which people it did not find.
 """
 
 import json
@@ -23,7 +23,7 @@ MANY = 1_000_000
 
 
 def number(index: int, count: int) -> str:
-    """An invented citizen's number: area 990102 does not exist."""
+    """An invented citizen's number: region 990102 does not exist."""
     born = date(1950, 1, 1) + timedelta(days=count % 25_000)
     digits = f"990102{born:%Y%m%d}{100 + index * 30 + count // 25_000:03d}"
     return digits + citizen_check_character(digits)
@@ -79,7 +79,7 @@ class Load:
             raw = json.dumps(completed(who, case)).encode()
             self.done["issued"] += len(self.parts.cases.push(self.police, case, raw).reply["certificates"])
         if self.index:
-            self.parts.rotation.step()  # as the worker does, beside whoever began the rotation
+            self.parts.rotation.step()  # as the worker does, concurrently with the command that began the rotation
         self.meet_brothers()
         self.done["lookups"] += 1
         if self.look_up() != self.expected:

@@ -1,4 +1,4 @@
-"""An application on a real socket, in a thread of the test's process, and raw requests to it."""
+"""Serve an application on a real socket, in a thread of the test's process, and send raw requests to it."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ from hub.server import Server, configuration
 
 @dataclass
 class Reply:
-    """A raw answer."""
+    """A raw reply."""
 
     status: int
     headers: dict[str, str]
@@ -30,7 +30,7 @@ class Reply:
 
 @contextmanager
 def served(app: FastAPI) -> Iterator[str]:
-    """Serve until the block ends; the address."""
+    """Serve until the block ends; yields the address."""
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     server = Server(configuration(app))
@@ -61,7 +61,7 @@ def head(method: str, path: str, **headers: str) -> bytes:
 
 
 def read_reply(connection: socket.socket) -> Reply:
-    """One answer with a Content-Length."""
+    """Read one reply with a Content-Length."""
     raw = b""
     while b"\r\n\r\n" not in raw:
         raw += _more(connection)
@@ -87,7 +87,7 @@ def exchange(address: str, raw: bytes) -> Reply:
 
 
 def problem_of(response: httpx.Response) -> dict[str, Any]:
-    """The problem in an answer, after a look at its form."""
+    """The problem document in a reply, after checking its form."""
     assert response.headers["content-type"] == "application/problem+json"
     content: dict[str, Any] = response.json()
     assert content["status"] == response.status_code

@@ -1,4 +1,4 @@
-"""What a stranger holds in hand: certificates of the sample city, and forgeries of them."""
+"""What a verifier may be presented with: certificates of the sample city, and forgeries of them."""
 
 from dataclasses import replace
 from typing import Any
@@ -24,7 +24,7 @@ def versions(city: City, state: State | None = None) -> list[Version]:
 
 
 def personal(city: City) -> Version:
-    """A valid certificate of one person, with an end."""
+    """A valid certificate of one person, with an expiry date."""
     found = versions(city, State.VALID)
     return next(v for v in found if v.holders[0].id_type == "111" and len(v.holders) == 1 and v.dates.valid_until)
 
@@ -39,7 +39,7 @@ def findings(verdict: Verdict) -> tuple[Finding, ...]:
 
 
 def kill(city: City) -> None:
-    """The database goes away under a running process."""
+    """Remove the database under a running process."""
     engines.lose(city.parts)
 
 
@@ -58,7 +58,7 @@ def resigned(version: Version, sign: Any, kid: str, header: dict[str, Any] | Non
 
 
 def another_process(city: City, keyring: Keyring) -> Verification:
-    """Another process on the same data."""
+    """Verification in another process on the same data."""
     parts = city.parts
     return Verification(
         database=parts.database,

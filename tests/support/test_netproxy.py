@@ -1,4 +1,4 @@
-"""The proxy itself: each mode, seen from a client of a real server."""
+"""Tests of the proxy: each mode, as a client of a real server sees it."""
 
 import socket
 import threading
@@ -17,7 +17,7 @@ MANY = 30
 
 @pytest.fixture(scope="module")
 def echo() -> Iterator[int]:
-    """A server that sends back what it gets; its port."""
+    """A server that echoes its input; yields its port."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         threading.Thread(target=_serve, args=(listener,), daemon=True).start()
         yield listener.getsockname()[1]
@@ -51,7 +51,7 @@ def connect(proxy: Proxy) -> socket.socket:
 
 
 def read(client: socket.socket, size: int) -> bytes:
-    """As many bytes, or fewer where the answer ends."""
+    """Read this many bytes, or fewer if the reply ends."""
     got = b""
     while len(got) < size and (data := client.recv(65536)):
         got += data
@@ -69,7 +69,7 @@ def test_pass_forwards_every_byte_both_ways_and_the_end_of_one_side(proxy):
         answer = pool.submit(read, client, BIG + 1)
         client.sendall(sent)
         client.shutdown(socket.SHUT_WR)
-        assert answer.result() == sent  # and then the end
+        assert answer.result() == sent  # then EOF
     assert proxy.accepted == 1
 
 

@@ -1,6 +1,6 @@
-"""A small town with a catalogue and a clock of its own: made once, copied for every test, asked through the steps.
+"""A small town with its own catalogue and clock: made once, copied for every test, used through the services.
 
-All people and bodies are invented: area 990102 does not exist.
+All people and organisations are invented: region 990102 does not exist.
 """
 
 import json
@@ -123,7 +123,7 @@ CATALOGUE: Body = {
 
 
 def caller(client: str, authority: str, **more: Any) -> Caller:
-    """A client as the door lets it in; its source is its authority's code."""
+    """A client as authentication returns it; its source is its authority's code."""
     scopes = frozenset({"cases:write", "certificates:manage"})
     return Caller(**{"client_id": client, "authority": authority, "source": authority, "scopes": scopes, **more})
 
@@ -152,7 +152,7 @@ ANNA, BERT, CARL, DORA = (person(n, name) for n, name in enumerate(("安试", "�
 
 
 def grant(number: str, *holders: Body, **more: Any) -> Body:
-    """A certificate as it is pushed: a permit for Anna unless it says otherwise."""
+    """A certificate to push: a permit for Anna by default."""
     kind = more.get("type_code", PERMIT)
     fields: Body = {PERMIT: {"place": "东市"}, LICENCE: {"scope": "杂货"}}.get(kind, {})
     plain = {"type_code": kind, "number": number, "holders": list(holders or (ANNA,)), "fields": fields}
@@ -160,7 +160,7 @@ def grant(number: str, *holders: Body, **more: Any) -> Body:
 
 
 def body(*certificates: Body, **more: Any) -> Body:
-    """A completed case with these certificates; with none of them, and no other status, an accepted one."""
+    """A completed case with these certificates; without certificates and status, an accepted one."""
     ended = {"status": "completed", "completed_at": "2026-03-02T09:00:00+08:00", "certificates": list(certificates)}
     plain = {"matter_code": GRANT, "applicants": [ANNA], "accepted_at": "2026-03-01T09:00:00+08:00"}
     return {**plain, **(ended if certificates else {"status": "accepted"}), **more}
@@ -171,7 +171,7 @@ def raw(content: Body | bytes) -> bytes:
 
 
 class SetClock(Clock):
-    """A clock that stands until it is moved."""
+    """A clock that stays the same until it is moved."""
 
     def __init__(self) -> None:
         self.at = NOW
@@ -193,7 +193,7 @@ class Town:
         return self.parts.cases.push(by, case, raw(content), source)
 
     def issue(self, case: str, *certificates: Body, by: Caller = TRADER, **more: Any) -> list[Version]:
-        """Push a completed case, which must be issued at once; the versions in pushed order."""
+        """Push a completed case, which must be issued at once; returns the versions in pushed order."""
         found = self.push(case, body(*certificates, **more), by)
         assert found.reply["issuance"] == "done"
         return [self.version(item["identifier"]) for item in found.reply["certificates"]]
@@ -214,11 +214,11 @@ class Town:
         return acts.acts_of(self.parts.database.reader, self.parts.vault, record.home, record.certificate)
 
     def state(self, record: Version) -> str:
-        """What a version is on the day of the clock, read again."""
+        """The state of a version on the clock's date, read again."""
         return self.version(record.identifier).state(self.clock.today()).value
 
     def move(self, act: str, record: Version | str, by: Caller = TRADER, **more: Any) -> Moved:
-        """Suspend, restore or revoke, with a kind where the act needs one."""
+        """Suspend, restore or revoke, with a kind if the act needs one."""
         kind = {"suspend": {"kind": "withheld"}, "revoke": {"kind": "cancelled"}}.get(act, {})
         identifier = record if isinstance(record, str) else record.identifier
         grounds = {"reason": "试验", "legal_basis": "《试验办法》第一条", **kind, **more}
@@ -231,16 +231,16 @@ class Town:
         return [dict(row) for row in self.parts.database.reader.all(f"SELECT * FROM {table} ORDER BY {keys}")]
 
     def counts(self) -> dict[str, int]:
-        """How many rows every table has, but for blocks of numbers, which are taken and never given back."""
+        """The number of rows in every table, except blocks of numbers, which are taken and never returned."""
         return {name: len(self.rows(name)) for name in metadata.tables if name != "id_blocks"}
 
     def outcomes(self) -> list[tuple[str, str]]:
-        """(action, outcome) of everything on record."""
+        """(action, outcome) of every audit entry."""
         return [(row["action"], row["outcome"]) for row in sorted(self.rows("audit"), key=lambda r: r["id"])]
 
     @contextmanager
     def without_signer(self) -> Iterator[None]:
-        """The private keys are away."""
+        """Without the private keys."""
         keys = self.folder / "keys"
         away = keys.with_name("keys-away")
         keys.rename(away)
@@ -277,17 +277,17 @@ def open_copy(template: Path, folder: Path, **settings: Any) -> Iterator[Town]:
 
 
 def refusal(call: Any, *args: Any, **more: Any) -> Refusal:
-    """The refusal that a call ends in."""
+    """The refusal that a call raises."""
     with pytest.raises(Refusal) as caught:
         call(*args, **more)
     return caught.value
 
 
 def refused(call: Any, *args: Any, **more: Any) -> str:
-    """The code of the refusal that a call ends in."""
+    """The code of the refusal that a call raises."""
     return refusal(call, *args, **more).code
 
 
 def places(refused_with: Refusal) -> list[tuple[str, str]]:
-    """(JSON pointer, code) of everything that a refusal names."""
+    """(JSON pointer, code) of every problem in a refusal."""
     return [(error.pointer, error.code) for error in refused_with.errors]

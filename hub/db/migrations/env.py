@@ -1,4 +1,4 @@
-"""Alembic's entry: runs each migration in one transaction, on the connection that `hub.db.schema` hands over."""
+"""Alembic's entry point: runs each migration in its own transaction, on the connection passed by `hub.db.schema`."""
 
 from alembic import context
 

@@ -1,1 +1,1 @@
-"""Check PDF files from strangers, in a child process without keys, database or network."""
+"""Check untrusted PDF files in a sandboxed child process without keys, database or network."""

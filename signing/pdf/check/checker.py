@@ -1,9 +1,9 @@
-"""The checker: a program that is asked about a stranger's file and answers with a finding in JSON.
+"""The checker: a program that receives an untrusted file and replies with a finding in JSON.
 
-Started by checking.py with an empty environment: no keys, no settings, no database. Alone it reads one question on
-stdin and answers on stdout; with `--serve SECONDS` it stays, and each question has a child of its own, forked with
-everything loaded, which no other question meets. Whoever looks at a file has bound itself before: CPU seconds, memory,
-no file written, few open, and, where the kernel lets it, no network. Whatever goes wrong then ends that process.
+checking.py starts it with an empty environment: no keys, no settings, no database. By default it reads one question
+from stdin and replies on stdout. With `--serve SECONDS` it keeps running and forks a child for each question, with all
+modules loaded and isolated from other questions. Before a process parses a file, it limits itself: CPU seconds, memory,
+no writing to files, few file descriptors, and no network if the kernel allows that. Any violation ends the process.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET
 
 
 def limit() -> None:
-    """Bound this process for good."""
+    """Apply the limits to this process, irreversibly."""
     for kind, bound in (
         (resource.RLIMIT_CPU, CPU_SECONDS),
         (resource.RLIMIT_AS, MEMORY),
@@ -41,18 +41,21 @@ def limit() -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(kind, (bound, bound))
-    ctypes.CDLL(None).unshare(_NEW_USER | _NEW_NETWORK)  # refused on some systems: the other bounds still hold
+    ctypes.CDLL(None).unshare(_NEW_USER | _NEW_NETWORK)  # not permitted on some systems; the other limits still apply
 
 
 def step_back() -> None:
-    """Let whoever answers people come first: the lowest priority, also among sessions, which Linux weighs alike."""
+    """Yield to the processes that answer requests: lowest priority, also of the session.
+
+    Linux distributes CPU among sessions first.
+    """
     os.nice(NICENESS)
     with contextlib.suppress(OSError):
         pathlib.Path("/proc/self/autogroup").write_text(str(NICENESS), encoding="ascii")  # sched(7)
 
 
 def answer(question: bytes) -> bytes:
-    """Return the finding as JSON; raises ValueError for what is not a question."""
+    """Return the finding as JSON; raises ValueError for a malformed question."""
     line, _, data = question.partition(b"\n")
     head = json.loads(line)
     if len(data) != head["length"]:
@@ -61,7 +64,7 @@ def answer(question: bytes) -> bytes:
 
 
 def serve(questions: BinaryIO, answers: BinaryIO, deadline_s: float) -> None:
-    """Answer questions, each preceded by its length in 8 bytes, until they end; answers: status, 4 bytes, JSON."""
+    """Answer questions, each prefixed with its length in 8 bytes, until EOF; answers: status, 4 bytes length, JSON."""
     gc.freeze()
     while len(prefix := questions.read(8)) == 8:
         question = questions.read(int.from_bytes(prefix, "big"))
@@ -80,7 +83,7 @@ def _in_a_child(question: bytes, deadline_s: float) -> tuple[Ended, bytes]:
         text = _read_until(reading, time.monotonic() + deadline_s)
     finally:
         os.close(reading)
-        os.kill(child, signal.SIGKILL)  # it has answered or is late; it is not waited for
+        os.kill(child, signal.SIGKILL)  # it has answered or timed out: do not let it finish
         os.waitpid(child, 0)
     if text is None:
         return Ended.LATE, b""
@@ -88,7 +91,7 @@ def _in_a_child(question: bytes, deadline_s: float) -> tuple[Ended, bytes]:
 
 
 def _child(question: bytes, reading: int, writing: int) -> None:
-    """Answer and end; what Python would do at its end is left undone, for it belongs to the parent."""
+    """Answer and exit without Python's shutdown handlers, which belong to the parent."""
     status = 1
     try:
         for descriptor in (reading, 0, 1):
@@ -103,7 +106,7 @@ def _child(question: bytes, reading: int, writing: int) -> None:
 
 
 def _read_until(reading: int, deadline: float) -> bytes | None:
-    """Return all that comes; None when the end has not come by the deadline."""
+    """Read until EOF; None if that does not come by the deadline."""
     parts, size = [], 0
     while size <= MAX_ANSWER:
         ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))

@@ -1,4 +1,4 @@
-"""The caller's side of the checker: hands over a file, waits no longer than told, believes nothing unchecked."""
+"""The parent's side of the checker: passes it a file, enforces the deadline, and validates the reply."""
 
 import contextlib
 import queue
@@ -22,15 +22,15 @@ from signing.pdf.check.finding import (
 )
 
 _PROGRAM = (sys.executable, "-I", "-m", "signing.pdf.check.checker")
-_GRACE_S = 5.0  # what starting and forking may add to the deadline before the program itself is given up
+_GRACE_S = 5.0  # for starting and forking; after deadline and grace, the program itself is killed
 
 
 def check_in_subprocess(data: bytes, trust: Trust, at: datetime, deadline_s: float) -> Finding:
-    """Return what a stranger's file turned out to be, or a finding that says why it could not be checked.
+    """Return the finding for an untrusted file; the finding also says if the file could not be checked.
 
-    Starts the program for this one file, half a second of CPU; a service keeps Checkers. The program gets no
-    environment, no open files but its pipes, and is killed after deadline_s. Problems of its own: `upload.too_large`,
-    `pdf.deadline` when it took too long, `pdf.checker_failed` when it ended without an answer.
+    Starts the program for this one file, half a second of CPU; a service uses Checkers. The program gets no
+    environment, no file descriptors but its pipes, and is killed after deadline_s. Its own problems:
+    `upload.too_large`, `pdf.deadline` if it took too long, `pdf.checker_failed` if it ended without an answer.
     """
     if len(data) > MAX_BYTES:
         return Finding(What.OTHER, problems=("upload.too_large",))
@@ -52,10 +52,10 @@ def check_in_subprocess(data: bytes, trust: Trust, at: datetime, deadline_s: flo
 
 
 class Checkers:
-    """Checker programs that stay, each answering one question at a time; safe for threads.
+    """A pool of checker programs, each answering one question at a time; thread-safe.
 
-    A program is started when it is first needed, and anew when it does not answer. Every question has a forked child
-    of its own, with the bounds of the checker and the deadline.
+    A program is started when first needed, and restarted if it does not answer. It forks a child for every question,
+    with the checker's limits and the deadline.
     """
 
     def __init__(self, programs: int, deadline_s: float) -> None:
@@ -85,14 +85,14 @@ class Checkers:
             reply = program.ask(question(data, trust, at))
         except (OSError, ValueError):
             reply = None
-        if reply is None and program is not None:  # it has broken off, and is of no more use
+        if reply is None and program is not None:  # it failed; discard it
             program.close()
             program = None
         self._idle.put(program)
         return _read(data, *(reply or (Ended.FAILED, b"")))
 
     def close(self) -> None:
-        """End the programs that are idle."""
+        """Stop the idle programs."""
         with contextlib.suppress(queue.Empty):
             while True:
                 program = self._idle.get_nowait()
@@ -114,7 +114,7 @@ class _Program:
         )
 
     def ask(self, asked: bytes) -> tuple[Ended, bytes] | None:
-        """Return how it ended and the answer, None from a program that broke off or was killed for saying nothing."""
+        """Return how the question ended, and the answer; None if the program failed or was killed for not answering."""
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             return None

@@ -1,6 +1,6 @@
-"""What is found out about a stranger's file, and what it is checked against; both cross a process boundary as JSON.
+"""The finding of a check, and the trust anchors for it; both cross a process boundary as JSON.
 
-A finding reports, it does not judge: whether a certificate is in force is not to be read from its file.
+A finding reports facts and does not judge: a file cannot tell whether its certificate is in force.
 """
 
 import base64
@@ -16,7 +16,7 @@ MAX_ANSWER = 512 * 1024
 
 
 class Answer(StrEnum):
-    """Yes, no, or could not be checked; the third is never taken for one of the others."""
+    """Yes, no, or could not be checked; the third is never treated as one of the others."""
 
     YES = "yes"
     NO = "no"
@@ -24,7 +24,7 @@ class Answer(StrEnum):
 
 
 class What(StrEnum):
-    """What the bytes are: a PDF of one to three pages that are nothing but pictures is an image too, a scan."""
+    """The kind of file: a PDF of one to three pages that contain nothing but pictures counts as an image, a scan."""
 
     PDF = "pdf"
     IMAGE = "image"
@@ -35,7 +35,7 @@ _IMAGE_MARKS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
 
 def kind_of(data: bytes) -> What:
-    """Say what bytes begin as, which is no promise that they can be read."""
+    """Guess the kind from the first bytes; the file may still be unreadable."""
     if data.startswith(_IMAGE_MARKS):
         return What.IMAGE
     return What.PDF if b"%PDF-" in data[:1024] else What.OTHER
@@ -52,7 +52,7 @@ class Ended(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Published roots, issuing X.509 certificates and CRLs, all in DER."""
+    """Published root and issuing X.509 certificates and CRLs, all in DER."""
 
     roots: tuple[bytes, ...]
     intermediates: tuple[bytes, ...] = ()
@@ -61,14 +61,14 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a file turned out to be.
+    """The result of checking a file.
 
-    intact: all of the file is as one signature left it; unknown when there is none or it cannot be read. trusted: that
-    signature's X.509 certificate leads to a root of ours and was not revoked; unknown when the signature does not
-    hold, for then it says nothing about whoever is named in it. signer_code: organisation identifier of the signer,
-    signer: fingerprint of its X.509 certificate, SHA-256 in hex; they count only when trusted is yes.
-    signed_at: what the signer claims, RFC 3339. credential: the attached text, not verified here. qr_texts: read from
-    the first pages. problems: stable codes, `pdf.…` or `upload.…`.
+    intact: the whole file is as one signature left it; unknown if there is none or it cannot be read. trusted: that
+    signature's certificate chain ends at one of our roots, and it was not revoked; unknown if the signature is invalid,
+    because it then says nothing about the signer that it names. signer_code: organisation identifier of the signer,
+    signer: fingerprint of its X.509 certificate, SHA-256 in hex; they are meaningful only if trusted is yes. signed_at:
+    the signing time claimed by the signer, RFC 3339. credential: the attached text, not verified here. qr_texts: read
+    from the first pages. problems: stable codes, `pdf.…` or `upload.…`.
     """
 
     what: What
@@ -88,7 +88,7 @@ class Finding:
 
 
 def finding_from_json(text: str) -> Finding:
-    """Read what to_json() wrote; raises Malformed for anything else, for the writer may have been taken over."""
+    """Parse the output of to_json(); raises Malformed for anything else, because the child may be compromised."""
     try:
         members = json.loads(text)
         return Finding(
@@ -108,7 +108,7 @@ def finding_from_json(text: str) -> Finding:
 
 
 def question(pdf: bytes, trust: Trust, at: datetime) -> bytes:
-    """Return what the checker reads: one line of JSON, then the file."""
+    """Return the checker's input: one line of JSON, then the file."""
     head = {
         "roots": _coded(trust.roots),
         "intermediates": _coded(trust.intermediates),
@@ -120,7 +120,7 @@ def question(pdf: bytes, trust: Trust, at: datetime) -> bytes:
 
 
 def trust_of(head: dict[str, list[str]]) -> Trust:
-    """Read the trust out of a question's first line."""
+    """Parse the trust anchors from a question's first line."""
     roots, intermediates, crls = (
         tuple(base64.b64decode(text) for text in head[name]) for name in ("roots", "intermediates", "crls")
     )

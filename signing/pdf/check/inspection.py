@@ -1,8 +1,8 @@
-"""Reading a stranger's file: is it as its signer left it, who signed, what is attached, which QR codes are on it.
+"""Inspect an untrusted file: is it as its signer left it, who signed it, what is attached, which QR codes it has.
 
-The signature is checked by pyHanko's strict reader, with its limits for untrusted input. One signature over one
-revision that spans the whole file is what we make, so nothing else counts as intact. Faults of the file are findings;
-run it in the checker (checking.py), which bounds time and memory.
+pyHanko's strict reader checks the signature, with its limits for untrusted input. We make files with one signature over
+one revision that spans the whole file, so nothing else counts as intact. Faults of the file become findings; run this
+in the checker (checking.py), which bounds time and memory.
 """
 
 import asyncio
@@ -31,13 +31,13 @@ from signing.pdf.check.finding import MAX_BYTES, Answer, Finding, Trust, What, k
 from signing.pdf.draw import exact
 from signing.pdf.draw.archive import CREDENTIAL_NAME
 
-# Its warnings quote what stands in a stranger's file.
+# Its warnings quote untrusted files.
 logging.getLogger("pyhanko").setLevel(logging.CRITICAL)
 
 MAX_CREDENTIAL = 64 * 1024
 MAX_PAGES = 200
 UNSIGNED, NO_CODE = "pdf.unsigned", "upload.no_code"
-# What pyHanko and asn1crypto raise for files that are made to break readers, besides their own errors.
+# Raised by pyHanko and asn1crypto for maliciously crafted files, in addition to their own errors.
 _UNREADABLE = (
     PdfError,
     PathError,
@@ -57,7 +57,7 @@ _UNREADABLE = (
 
 
 def inspect(data: bytes, trust: Trust, at: datetime) -> Finding:
-    """Return what a file turned out to be; at: aware, the moment for which X.509 certificates and CRLs are judged."""
+    """Return the finding for a file; at: aware, the time at which X.509 certificates and CRLs must be valid."""
     if len(data) > MAX_BYTES:
         return Finding(What.OTHER, problems=("upload.too_large",))
     if kind_of(data) is What.IMAGE:
@@ -78,7 +78,7 @@ def inspect(data: bytes, trust: Trust, at: datetime) -> Finding:
 
 
 def _signature(data: bytes, trust: Trust, at: datetime) -> Finding:
-    """Judge the signature; a file that a strict reader refuses is judged by its bytes as far as they tell."""
+    """Check the signature; if the strict reader rejects the file, judge it by its raw bytes as far as possible."""
     credential: str | None = None
     try:
         reader = PdfFileReader(BytesIO(data), strict=ranges.names_signature(data))
@@ -105,7 +105,7 @@ def _signature(data: bytes, trust: Trust, at: datetime) -> Finding:
 
 
 async def _status(signature: EmbeddedPdfSignature, trust: Trust, at: datetime, *, strict: bool) -> PdfSignatureStatus:
-    """Validate; strict: every X.509 certificate needs a CRL that speaks for `at`."""
+    """Validate; strict: every X.509 certificate needs a CRL that is valid at `at`."""
     context = ValidationContext(
         trust_roots=[asn1.Certificate.load(der) for der in trust.roots],
         other_certs=[asn1.Certificate.load(der) for der in trust.intermediates],
@@ -147,10 +147,10 @@ def _judged(
 def _trusted(
     signature: EmbeddedPdfSignature, status: PdfSignatureStatus, trust: Trust, at: datetime
 ) -> tuple[Answer, str | None, frozenset[bytes]]:
-    """Say whether the chain holds, a code when it does not, and which X.509 certificates it is made of.
+    """Whether the certificate chain is valid, a problem code if not, and the certificates of the chain.
 
-    Missing or stale CRLs are no answer, and neither is an X.509 certificate that ended after the signature was made: a
-    seal is looked at for decades, and without a time stamp nothing shows that it is older than that end.
+    Missing or stale CRLs give no answer, and neither does an X.509 certificate that has expired since the signature:
+    seals are checked for decades, and without a time stamp nothing proves that the signature is older than the expiry.
     """
     if status.trusted:
         return Answer.YES, None, _path(status)
@@ -181,7 +181,7 @@ def _organisation(certificate: asn1.Certificate) -> str | None:
 
 
 def _credential(reader: PdfFileReader) -> str | None:
-    """Return the attached credential; None when there is none or it is longer than MAX_CREDENTIAL."""
+    """Return the attached credential; None if there is none or it exceeds MAX_CREDENTIAL."""
     try:
         names: Any = reader.root["/Names"]["/EmbeddedFiles"]["/Names"]
         for place in range(0, len(names) - 1, 2):

@@ -1,6 +1,6 @@
-"""QR codes on what people photograph and scan: images, and the pages of a PDF drawn by PDFium.
+"""Find QR codes in photos and scans: images, and the pages of a PDF rendered by PDFium.
 
-PDFium (through pypdfium2) is what a browser shows of the file; zxing-cpp reads the codes. Both run in the checker.
+PDFium (through pypdfium2) renders a file as browsers do; zxing-cpp reads the codes. Both run in the checker.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _MAX_TEXT = 4096
 
 
 def in_image(data: bytes) -> tuple[str, ...] | None:
-    """Return the QR texts in a photo; None when it cannot be opened or has more than MAX_PIXELS."""
+    """Return the QR texts in a photo; None if it cannot be opened or exceeds MAX_PIXELS."""
     try:
         with Image.open(BytesIO(data), formats=("JPEG", "PNG")) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -42,7 +42,7 @@ def in_image(data: bytes) -> tuple[str, ...] | None:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """QR texts of the first pages, how many pages there are, and whether they are pictures without any text."""
+    """QR texts of the first pages, the number of pages, and whether they are pictures without any text."""
 
     texts: tuple[str, ...]
     pages: int
@@ -50,10 +50,10 @@ class Seen:
 
 
 def on_pages(pdf: bytes, *, sealed: bool = False) -> Seen | None:
-    """Return what is on the first pages; None when PDFium cannot open the file.
+    """Return what is on the first pages; None if PDFium cannot open the file.
 
-    sealed: look where our own files have their code first, and no further when one is there: drawing a whole page takes
-    three times as long, most of it the ornaments.
+    sealed: first look where our own files have their code, and stop if there is one: rendering a whole page takes three
+    times as long, mostly for the ornaments.
     """
     try:
         document = pypdfium2.PdfDocument(pdf)
@@ -72,7 +72,7 @@ def on_pages(pdf: bytes, *, sealed: bool = False) -> Seen | None:
 
 
 def _is_scan(document: pypdfium2.PdfDocument, count: int) -> bool:
-    """Whether every page is a picture, as a scanner makes them: no character anywhere."""
+    """Whether every page is a picture, as a scanner produces them: no text characters anywhere."""
     if not 0 < count <= MAX_PAGES_READ:
         return False
     try:
@@ -82,7 +82,7 @@ def _is_scan(document: pypdfium2.PdfDocument, count: int) -> bool:
 
 
 def _corner(document: pypdfium2.PdfDocument) -> Iterator[Image.Image]:
-    """The lower left corner of a first page of A4."""
+    """The lower left corner of the first page, if it is A4."""
     with contextlib.suppress(pypdfium2.PdfiumError, ValueError, IndexError):
         page = document[0]
         width, height = page.get_size()

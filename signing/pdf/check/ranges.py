@@ -1,8 +1,8 @@
-"""What the bare bytes say of a signed file that no strict reader can open: was it cut, lengthened or changed?
+"""Judge a signed file that no strict parser can open by its raw bytes: was it truncated, extended or modified?
 
-A signature names the bytes that it covers (ISO 32000-1 §12.8.1) in text that is never compressed. A file that has no
-such text is not signed, however broken; one that has and is not as long as it says, or has another digest, is not what
-was signed. Nothing else is concluded here.
+A signature states its byte range (ISO 32000-1 §12.8.1) in text that is never compressed. A file without such text is
+not signed, however broken; one whose length or digest does not match its signature has been changed. This module
+concludes nothing else.
 """
 
 import hashlib
@@ -14,12 +14,12 @@ _RANGE = re.compile(rb"/ByteRange\s*\[\s*(\d{1,12})\s+(\d{1,12})\s+(\d{1,12})\s+
 
 
 def names_signature(data: bytes) -> bool:
-    """Say whether there is any signature in the bytes."""
+    """Say whether the bytes contain any signature."""
     return b"/ByteRange" in data
 
 
 def flaw(data: bytes) -> str | None:
-    """Return the code of what happened to a signed file since, or None when its bytes do not tell."""
+    """Return the code of the change made to a signed file, or None if its bytes do not tell."""
     found = _RANGE.findall(data)
     if not found:
         return None
@@ -38,7 +38,7 @@ def flaw(data: bytes) -> str | None:
 
 
 def _digest(text: bytes) -> bytes | None:
-    """Return the SHA-256 that a CMS object signs; None when it cannot be read or has another digest."""
+    """Return the SHA-256 that a CMS object signs; None if it cannot be parsed or uses another digest."""
     try:
         content = cms.ContentInfo.load(bytes.fromhex(text.strip(b"<>").decode("ascii")))
         (signer,) = content["content"]["signer_infos"]

@@ -1,7 +1,7 @@
-"""What marks an annotated copy (加注件): a band on its face, and a watermark that runs under everything on every page.
+"""The marks of an annotated copy (加注件): a band on its face, and a watermark under the content of every page.
 
-Both say for whom, for which case and until when the copy was made. The watermark is a tiled pattern: whatever is cut
-out of a page carries it, text extraction does not meet it, and it costs one text however often it is seen.
+Both say for whom, for which case and until when the copy was made. The watermark is a tiling pattern: every cut-out of
+a page contains it, text extraction does not see it, and its text is stored only once.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _MARK_ROW = 54.0
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """A tiling pattern (ISO 32000-1 §8.7.3). entries: of its dictionary; cell: operators; under: what fills a page."""
+    """A tiling pattern (ISO 32000-1 §8.7.3). entries: of its dictionary; cell: operators; under: fills a page."""
 
     entries: bytes
     cell: bytes
@@ -56,12 +56,12 @@ def band(canvas: PageCanvas, note: Annotation, top: float, left: float, room: fl
 
 
 def watermark(canvas: PageCanvas, note: Annotation) -> Watermark:
-    """Draw the watermark's tile on a canvas whose page has nothing on it yet, and take it away again."""
+    """Draw the watermark's tile on a canvas whose page is still empty, and take it off the page again."""
     texts = (f"仅供{note.authority}办理“{note.matter}”使用", f"办件 {note.case_number}  有效期至 {note.expires_on}")
     step = max(width(text, _MARK_SIZE) for text in texts) + 46
     for row, (text, aside) in enumerate(zip(texts, (0.0, step / 2), strict=True)):
         canvas.write(aside + 4, _MARK_ROW * row + 12, text, _MARK_SIZE, _WATERMARK)
-        # What runs over the tile's edge comes in again on the other side.
+        # Parts beyond the tile's edge reappear at the opposite edge.
         canvas.write(aside + 4 - step, _MARK_ROW * row + 12, text, _MARK_SIZE, _WATERMARK)
     c, s = cos(_ANGLE), sin(_ANGLE)
     entries = (

@@ -1,4 +1,4 @@
-"""What PDF/A-3b (ISO 19005-3) asks of a file besides its pages: colour profile, XMP, embedded file, dates."""
+"""The parts of a file that PDF/A-3b (ISO 19005-3) requires besides pages: colour profile, XMP, embedded file, dates."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,12 +12,12 @@ from signing.pdf.objects import Objects, reference, text_string
 PRODUCER = "Certificate Hub"
 CREDENTIAL_NAME = "credential.sdjwt"
 _CREDENTIAL_TYPE = b"/application#2Fdc+sd-jwt"
-_EPOCH = bytes.fromhex("07ea00010001000000000000")  # 2026-01-01: the moment would make every profile another one
+_EPOCH = bytes.fromhex("07ea00010001000000000000")  # 2026-01-01: the current time would make every profile different
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What the metadata say. made_at: aware."""
+    """The content of the metadata. made_at: aware."""
 
     title: str
     subject: str
@@ -66,7 +66,7 @@ def information(objects: Objects, description: Description) -> int:
 
 
 def metadata(objects: Objects, description: Description) -> bytes:
-    """Store the XMP packet, which says the same as the information dictionary, and return the catalogue's entry."""
+    """Store the XMP packet, with the same content as the information dictionary, and return the catalogue's entry."""
     moment = description.made_at.isoformat(timespec="seconds")
     title, subject, author = (escape(text) for text in (description.title, description.subject, description.author))
     packet = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -82,13 +82,13 @@ def metadata(objects: Objects, description: Description) -> bytes:
 <xmp:CreateDate>{moment}</xmp:CreateDate><xmp:ModifyDate>{moment}</xmp:ModifyDate>
 </rdf:Description></rdf:RDF></x:xmpmeta>
 <?xpacket end="r"?>"""
-    # Not compressed, so that tools which look for the packet in the bytes find it (XMP part 3 §1.1).
+    # Not compressed, so that tools that scan the bytes for the packet find it (XMP part 3 §1.1).
     number = objects.stream(b"/Type/Metadata/Subtype/XML", packet.encode("utf-8"), deflate=False)
     return b"/Metadata " + reference(number)
 
 
 def attachment(objects: Objects, credential: str, made_at: datetime) -> bytes:
-    """Store the credential as an associated file, the data behind what is seen, and return the catalogue's entries."""
+    """Store the credential as an associated file, the data behind the visible content; return its catalogue entries."""
     data = credential.encode("ascii")
     file = objects.stream(
         b"/Type/EmbeddedFile/Subtype%b/Params<</Size %d/ModDate %b>>"

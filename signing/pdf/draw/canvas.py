@@ -1,4 +1,4 @@
-"""A reportlab canvas that gives back the operators of its pages; the file around them is built by objects.py."""
+"""A reportlab canvas that returns the operators of its pages; objects.py builds the file around them."""
 
 from io import BytesIO
 from typing import Literal
@@ -16,7 +16,7 @@ Align = Literal["left", "centre", "right"]
 
 
 class PageCanvas(Canvas):  # type: ignore[misc] # reportlab is not typed
-    """Draws pages of A4, in points from the lower left corner, with the one font and in RGB colours."""
+    """Draws A4 pages, in points from the lower left corner, with a single font and RGB colours."""
 
     def __init__(self) -> None:
         fonts.font()
@@ -30,21 +30,21 @@ class PageCanvas(Canvas):  # type: ignore[misc] # reportlab is not typed
         return fonts.font().used(self._doc)
 
     def next_page(self) -> None:
-        """End the page and begin another."""
+        """End the page and start a new one."""
         self._finished.append(self.take())
 
     def pages(self) -> list[bytes]:
-        """Return the operators of the pages ended."""
+        """Return the operators of the finished pages."""
         return self._finished
 
     def take(self) -> bytes:
-        """Return and forget what was drawn since the page began."""
+        """Return and discard what was drawn since the page began."""
         code, self._code = self._code, []
         self.init_graphics_state()
         return "\n".join(code).encode("latin-1")
 
     def put(self, operators: str) -> None:
-        """Add operators as they are."""
+        """Append raw operators."""
         self._code.append(operators)
 
     def fill(self, rgb: Colour) -> None:
@@ -97,7 +97,7 @@ class PageCanvas(Canvas):  # type: ignore[misc] # reportlab is not typed
         self.drawText(line)
 
     def reads_as(self, text: str) -> None:
-        """Begin a part that text extraction takes for `text`; ends with reads_end()."""
+        """Begin a part that text extraction reads as `text`; end it with reads_end()."""
         self.put(f"/Span<</ActualText{text_string(text).decode('ascii')}>>BDC")
 
     def reads_end(self) -> None:

@@ -1,6 +1,7 @@
-"""From what was drawn to one file, complete but for its signature: pages, font, images, metadata, attachment, field.
+"""Assemble a file, complete but for its signature: pages, font, images, metadata, attachment, signature field.
 
-The file has one revision: the signature dictionary is part of it from the start, with room left for the CMS object.
+The file has one revision: the signature dictionary is part of it from the start, with space reserved for the CMS
+object.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ _SIGNATURES_EXIST_APPEND_ONLY = 3  # table 219
 
 @dataclass(frozen=True, slots=True)
 class Unsigned:
-    """A file with a hole for its signature: `pdf[:hole]` and `pdf[hole + room * 2 + 2:]` are to be signed."""
+    """A file with a gap for its signature: `pdf[:hole]` and `pdf[hole + room * 2 + 2:]` are to be signed."""
 
     pdf: bytes
     hole: int
@@ -35,7 +36,7 @@ class Unsigned:
 
 
 def assemble(sheet: Sheet, drawn: Drawn, credential: str, made_at: datetime, room: int) -> Unsigned:
-    """Return the file; made_at: aware, the moment of the signature; room: bytes to keep for the CMS object.
+    """Return the file; made_at: aware, the signing time; room: bytes to reserve for the CMS object.
 
     Raises Malformed `pdf.photo` for a photo that is neither JPEG nor PNG or is larger than the limits.
     """
@@ -94,7 +95,7 @@ def _resources(objects: Objects, sheet: Sheet, drawn: Drawn) -> int:
 
 
 def _symbol(objects: Objects, symbol: list[list[bool]]) -> int:
-    """Store the QR code as a stencil of one bit a module."""
+    """Store the QR code as a stencil mask, one bit per module."""
     side = len(symbol)
     rows = [int("".join("01"[dark] for dark in row).ljust(-(-side // 8) * 8, "0"), 2) for row in symbol]
     data = b"".join(row.to_bytes(-(-side // 8), "big") for row in rows)
@@ -105,7 +106,7 @@ def _symbol(objects: Objects, symbol: list[list[bool]]) -> int:
 
 
 def _photo(objects: Objects, photo: bytes) -> int:
-    """Store a photo in RGB; whatever it came as, only its pixels are kept."""
+    """Store a photo in RGB; whatever its format, only its pixels are kept."""
     if len(photo) > MAX_PHOTO_BYTES:
         raise Malformed("pdf.photo")
     try:
@@ -157,7 +158,7 @@ def _font(objects: Objects, glyphs: dict[int, int]) -> int:
 
 
 def _field(objects: Objects, sheet: Sheet, page: int, signature: int) -> bytes:
-    """Return the signature field; its widget lies over the seal, so that a click on the seal shows who signed."""
+    """Return the signature field; its widget covers the seal, so that a click on the seal shows who signed."""
     x, y = face.SEAL_AT
     empty = objects.stream(b"/Type/XObject/Subtype/Form/BBox[0 0 1 1]/Resources<<>>", b"", deflate=False)
     return (
@@ -174,7 +175,7 @@ def _field(objects: Objects, sheet: Sheet, page: int, signature: int) -> bytes:
 
 
 def _signature(sheet: Sheet, made_at: datetime, room: int) -> bytes:
-    """Return the signature dictionary: PAdES (ETSI EN 319 142-1 §5), certifying that nothing may change (DocMDP 1)."""
+    """Return the signature dictionary: PAdES (ETSI EN 319 142-1 §5), certifying with no changes allowed (DocMDP 1)."""
     return (
         b"<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/Name %b/M%b"
         b"/Reference[<</Type/SigRef/TransformMethod/DocMDP/TransformParams<</Type/TransformParams/P 1/V/1.2>>>>]"
@@ -184,7 +185,7 @@ def _signature(sheet: Sheet, made_at: datetime, room: int) -> bytes:
 
 
 def _with_range(written: Written, signature: int, room: int) -> Unsigned:
-    """Fill in which bytes are signed: all but the digits of the signature and their brackets."""
+    """Fill in the signed byte range: everything but the hexadecimal signature and its brackets."""
     pdf = bytearray(written.pdf)
     start = written.offsets[signature]
     hole = pdf.index(b"/Contents<", start) + len(b"/Contents")

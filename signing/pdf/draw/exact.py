@@ -1,9 +1,9 @@
 """The part of a signed file that no signature covers: it has one form, and any other means that bytes changed.
 
-A PDF signature covers everything but its own hexadecimal text. In there, the padding, the letters' case, added
-attributes, the X.509 certificates beside the signer's and the other of the two ECDSA values could be altered without
-breaking it. For files that lead to our roots the CMS object (RFC 5652 §5) is therefore built again from what was
-verified, and must be the same to the byte.
+A PDF signature covers everything but its own hexadecimal text. There, the padding, the case of letters, added
+attributes, extra X.509 certificates and the other of the two ECDSA values could be changed without invalidating it. For
+files whose chain ends at our roots, the CMS object (RFC 5652 §5) is therefore rebuilt from the verified data, and must
+match byte for byte.
 """
 
 from asn1crypto import cms
@@ -20,7 +20,7 @@ _VERSION_1 = b"\x02\x01\x01"
 
 
 def is_exact(data: bytes, signature: EmbeddedPdfSignature, path: frozenset[bytes]) -> bool:
-    """Say whether the unsigned part has the form that sign() gives it; path: the chain of the signer, root included."""
+    """Say whether the unsigned part has the form that sign() produces; path: the signer's chain, root included."""
     start, length, resumed, _ = (int(number) for number in signature.byte_range)
     expected = _rebuilt(signature.signer_info, signature.signer_cert.issuer.dump(), path)
     room = resumed - start - length - 2
@@ -28,7 +28,7 @@ def is_exact(data: bytes, signature: EmbeddedPdfSignature, path: frozenset[bytes
 
 
 def _rebuilt(signer: cms.SignerInfo, issuer: bytes, path: frozenset[bytes]) -> bytes:
-    """Return the CMS object with one signer; its attributes are taken over, for the signature covers them."""
+    """Return the CMS object with one signer; the attributes are copied, because the signature covers them."""
     r, s = decode_dss_signature(signer["signature"].native)
     serial: bytes = signer["sid"].chosen["serial_number"].dump()
     information = _tlv(
@@ -46,7 +46,7 @@ def _rebuilt(signer: cms.SignerInfo, issuer: bytes, path: frozenset[bytes]) -> b
 
 
 def _tlv(tag: int, *parts: bytes) -> bytes:
-    """Return a DER value of so many bytes (X.690 §8.1, §10.1)."""
+    """Encode a DER value (X.690 §8.1, §10.1)."""
     contents = b"".join(parts)
     size = len(contents)
     if size < 128:

@@ -1,6 +1,6 @@
-"""The face of a certificate: heading, body, the foot with QR code, authority, date and seal, and pages that follow.
+"""The face of a certificate: heading, body, the foot with QR code, authority, date and seal, and following pages.
 
-The foot is always on the first page; blocks of the body that find no room there go on under a short heading.
+The foot is always on the first page; body blocks that do not fit there continue on further pages under a short heading.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ _NOTE = "本证照由颁发机构以电子签名签发。真伪与效力以扫�
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What the file needs. pages: operators, over the ornaments; symbol: the modules of the QR code."""
+    """The drawing results for the file. pages: operators, over the ornaments; symbol: the modules of the QR code."""
 
     pages: tuple[bytes, ...]
     glyphs: dict[int, int]
@@ -37,9 +37,9 @@ class Drawn:
 
 
 def draw(sheet: Sheet, note: Annotation | None = None) -> Drawn:
-    """Draw a certificate, or an annotated copy when there is a note to print across it.
+    """Draw a certificate, or an annotated copy if there is a note to print across it.
 
-    Raises Malformed for a character that the font cannot draw and for a QR text that no symbol holds.
+    Raises Malformed for a character without a glyph and for a QR text that exceeds the largest symbol.
     """
     canvas, theme = PageCanvas(), THEMES[sheet.kind]
     symbol = barcode.matrix(sheet.qr_text)
@@ -89,7 +89,7 @@ def _continued(blocks: list[Block], placed: int) -> list[Block]:
 
 
 def _not_after_head(blocks: list[Block], placed: int) -> int:
-    """Return where to break so that no table's head stands alone at a page's end."""
+    """Return where to break, so that no table head is the last row on a page."""
     while placed > 1 and blocks[placed - 1].is_head:
         placed -= 1
     return placed
@@ -193,7 +193,7 @@ def _photo(canvas: PageCanvas, theme: Theme, top: float) -> None:
 
 
 def _foot(canvas: PageCanvas, sheet: Sheet, theme: Theme, modules: int) -> None:
-    """Draw QR code, seal, and the authority with the date, whose ends run into the seal as ink on a stamped paper."""
+    """Draw QR code, seal, and authority with date, whose ends overlap the seal as on stamped paper."""
     _qr(canvas, sheet, theme, modules)
     x, y = SEAL_AT
     seal.draw(canvas, x, y, sheet.seal, sheet.seal_note)

@@ -1,8 +1,8 @@
-"""The one font of our documents as reportlab draws with it: each document embeds just the glyphs that it uses.
+"""The document font for reportlab: each document embeds a subset font with just the glyphs that it uses.
 
-Text is written as two-byte glyph numbers (Identity-H) with a ToUnicode map of our own, because reportlab's subsets
-hold 256 characters each and cannot map those beyond U+FFFF. The outlines are copied from the font as they are: its
-glyphs have neither parts (composites) nor instructions, which `_Outlines` makes sure of.
+Text is written as two-byte glyph numbers (Identity-H) with our own ToUnicode map, because reportlab's subsets hold 256
+characters each and cannot map those beyond U+FFFF. Outlines are copied unchanged from the font: its glyphs have neither
+components (composites) nor instructions, which `_Outlines` verifies.
 """
 
 import struct
@@ -23,7 +23,7 @@ _NO_BREAK_SPACE = 0xA0
 
 
 class _Outlines:
-    """The tables of the font file that documents are made from."""
+    """The tables of the font file from which subset fonts are built."""
 
     def __init__(self) -> None:
         try:
@@ -42,7 +42,7 @@ class _Outlines:
         self.box: list[int] = font.bbox
 
     def metrics(self, glyph: int) -> tuple[int, int]:
-        """Return advance and left side bearing of a glyph, in 1/1000 em."""
+        """Return advance width and left side bearing of a glyph, in 1/1000 em."""
         if glyph < self._long_metrics:
             advance, bearing = struct.unpack_from(">Hh", self._metrics, 4 * glyph)
             return advance, bearing
@@ -59,7 +59,7 @@ class _Outlines:
 
 
 class SubsetFont:
-    """A font in reportlab's protocol for dynamic fonts; what a document uses of it is kept by that document."""
+    """A font in reportlab's protocol for dynamic fonts; each document stores which glyphs it uses."""
 
     _dynamicFont = 1  # noqa: N815 - reportlab's names
     _multiByte = 1  # noqa: N815
@@ -104,7 +104,7 @@ class SubsetFont:
         return self._used.get(document, {})
 
     def subset(self, used: dict[int, int]) -> bytes:
-        """Return a TrueType file with the glyphs of a document, numbered as there; glyph 0 is empty."""
+        """Return a TrueType file with the glyphs of a document, numbered as in the document; glyph 0 is empty."""
         shapes, metrics, places, at = [], [struct.pack(">Hh", _EM, 0)], [0, 0], 0
         for code in used:
             glyph = self._glyph(code)
@@ -128,7 +128,7 @@ class SubsetFont:
         return _sfnt(tables)
 
     def widths(self, used: dict[int, int]) -> list[int]:
-        """Return the advances of the glyphs of a document, from glyph 1 on."""
+        """Return the advance widths of the glyphs of a document, from glyph 1 on."""
         return [self.outlines.metrics(self._glyph(code))[0] for code in used]
 
     def _glyph(self, code: int) -> int:
@@ -139,7 +139,7 @@ class SubsetFont:
 
 
 def to_unicode(used: dict[int, int]) -> bytes:
-    """Return the CMap that says which character each glyph number stands for (ISO 32000-1 §9.10.3)."""
+    """Return the CMap from glyph numbers to characters (ISO 32000-1 §9.10.3)."""
     pairs = [f"<{number:04X}> <{chr(code).encode('utf-16-be').hex().upper()}>" for code, number in used.items()]
     blocks = [pairs[start : start + 100] for start in range(0, len(pairs), 100)]
     lines = [
@@ -156,14 +156,14 @@ def to_unicode(used: dict[int, int]) -> bytes:
 
 @lru_cache(maxsize=1)
 def font() -> SubsetFont:
-    """Return the font, read once and made known to reportlab under NAME."""
+    """Return the font, loaded once and registered with reportlab under NAME."""
     loaded = SubsetFont()
     pdfmetrics.registerFont(loaded)
     return loaded
 
 
 def _sfnt(tables: dict[bytes, bytes]) -> bytes:
-    """Put tables into one TrueType file (OpenType 1.9, "Organization of an OpenType font")."""
+    """Combine tables into one TrueType file (OpenType 1.9, "Organization of an OpenType font")."""
     power = len(tables).bit_length() - 1
     start = 12 + 16 * len(tables)
     directory = [struct.pack(">IHHHH", 0x00010000, len(tables), 16 << power, power, 16 * (len(tables) - (1 << power)))]

@@ -1,8 +1,8 @@
 """Line ornaments (guilloche) as PDF path operators: woven bands around the page, rosettes, a medallion.
 
-Every curve is a sum of a few sines whose numbers come from a digest of the certificate type: each type has its own
-pattern, and the same one for ever. Only one period is worked out; it is repeated under other matrices, which also lets
-a quarter of a megabyte of lines shrink to a few kilobytes.
+Every curve is a sum of a few sines whose parameters come from a digest of the certificate type: each type has its own
+pattern, which never changes. Only one period is computed and then repeated under other matrices, which also compresses
+a quarter of a megabyte of lines to a few kilobytes.
 """
 
 import hashlib
@@ -25,12 +25,12 @@ class Box:
     top: float
 
     def inset(self, by: float) -> "Box":
-        """Return the rectangle that is smaller by so much on every side."""
+        """Return the rectangle reduced by this much on every side."""
         return Box(self.left + by, self.bottom + by, self.right - by, self.top - by)
 
 
 class Seeds:
-    """An endless sequence of numbers that belongs to a text."""
+    """An endless sequence of numbers derived from a text."""
 
     def __init__(self, text: str) -> None:
         self._state = hashlib.sha256(text.encode("utf-8")).digest()
@@ -54,11 +54,11 @@ def colour(rgb: Colour, operator: str) -> str:
 
 
 def curve(points: list[Point]) -> Iterator[str]:
-    """Yield the operators of a smooth line through one period's points, stroked; it goes on as it began."""
+    """Yield the operators of a smooth stroked line through one period's points; its end continues its beginning."""
     last = len(points) - 1
 
     def ahead(place: int) -> Point:
-        """Return the slope at a point, the same at both ends of a period but for the turn between them."""
+        """Return the slope at a point, the same at both ends of a period but for the rotation between them."""
         before, after = points[max(0, place - 1)], points[min(last, place + 1)]
         part = 6 if 0 < place < last else 3
         return (after[0] - before[0]) / part, (after[1] - before[1]) / part
@@ -74,7 +74,7 @@ def curve(points: list[Point]) -> Iterator[str]:
 
 
 def rosette(seeds: Seeds, centre: Point, radius: float, *, strands: int, petals: int, depth: float) -> Iterator[str]:
-    """Yield woven rings around a centre, `depth` of the radius wide: one petal, drawn again at every angle."""
+    """Yield woven rings around a centre, `depth` of the radius wide: one petal, repeated at every angle."""
     second = seeds.pick(2, 4)
     bend = seeds.phase()
     sector = 2 * pi / petals
@@ -96,7 +96,7 @@ def rosette(seeds: Seeds, centre: Point, radius: float, *, strands: int, petals:
 
 
 def band(seeds: Seeds, box: Box, thickness: float, *, strands: int) -> Iterator[str]:
-    """Yield a woven band along the inside of a rectangle, its corners left free: one wave, drawn again and again."""
+    """Yield a woven band along the inside of a rectangle, without its corners: one wave, repeated."""
     half, period = thickness / 2, float(seeds.pick(17, 23))
     second, bend = seeds.pick(2, 3), seeds.phase()
     wave = []
@@ -133,7 +133,7 @@ def corners(seeds: Seeds, box: Box, thickness: float) -> Iterator[str]:
 
 
 def waves(seeds: Seeds, box: Box, *, gap: float) -> Iterator[str]:
-    """Yield fine lines across a rectangle, each a little aside of the one below: the ground of a security paper."""
+    """Yield fine lines across a rectangle, each slightly offset from the one below: a security paper background."""
     period, second, bend = 3.0 * seeds.pick(36, 48), seeds.pick(2, 3), seeds.phase()
     aside = gap * seeds.pick(4, 9) / 8
     points = []
@@ -149,7 +149,7 @@ def waves(seeds: Seeds, box: Box, *, gap: float) -> Iterator[str]:
 
 
 def star(centre: Point, radius: float) -> str:
-    """Return the path of a five-pointed star, not yet painted; one point looks up."""
+    """Return the path of a five-pointed star, not yet painted; one point is at the top."""
     points = []
     for step in range(10):
         reach = radius if step % 2 == 0 else radius * 0.382  # of a regular pentagram

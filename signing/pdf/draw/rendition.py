@@ -1,4 +1,4 @@
-"""The two files that the hub hands out: the rendition of a version, and the annotated copy of one retrieval."""
+"""The two kinds of file that the hub gives out: the rendition of a version, and the annotated copy of one retrieval."""
 
 from datetime import datetime
 
@@ -10,8 +10,8 @@ from signing.pdf.draw.signature import SealKey
 def render(sheet: Sheet, credential: str, seal: SealKey, made_at: datetime) -> bytes:
     """Return the sealed PDF of a version: PDF/A-3b, one revision, the credential attached.
 
-    credential: the compact SD-JWT with all its disclosures. made_at: aware; equal arguments give equal bytes.
-    Raises Malformed for what cannot be drawn, and what signature.sign() raises.
+    credential: the compact SD-JWT with all its disclosures. made_at: aware; equal arguments give equal bytes. Raises
+    Malformed for content that cannot be drawn, and as signature.sign().
     """
     return signature.sign(document.assemble(sheet, face.draw(sheet), credential, made_at, seal.room), seal)
 
@@ -20,6 +20,6 @@ def render_copy(sheet: Sheet, note: Annotation, credential: str, seal: SealKey, 
     """Return the sealed PDF of an annotated copy: a band and a watermark say for whom, for what and until when.
 
     sheet: as for render(), but with the copy's own code and QR text and only the fields that may be shown; credential:
-    disclosing only those. Raises as render() does.
+    discloses only those. Raises as render() does.
     """
     return signature.sign(document.assemble(sheet, face.draw(sheet, note), credential, made_at, seal.room), seal)

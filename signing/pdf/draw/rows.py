@@ -1,7 +1,7 @@
 """The body of a certificate as a column of blocks: holders, fields, tables; each knows its height and draws itself.
 
-Short fields stand two in a row, long ones have a row of their own, tables come line by line so that a page may end
-between any two of them.
+Short fields are set two per row, long ones have their own row, and tables are split by line so that a page can end
+between any two lines.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ _UNCUT, _PIECE = 12, 4  # lines of a value that stay together, and lines of a pi
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How large values are set, and how close rows stand."""
+    """The size of values and the spacing of rows."""
 
     value: float
     pad: float
@@ -34,7 +34,7 @@ SCALES = (Scale(14, 20), Scale(12.5, 12), Scale(11.5, 9), Scale(10.5, 7), Scale(
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A label with its value set in lines."""
+    """A label with its value broken into lines."""
 
     label: str
     label_en: str
@@ -61,13 +61,13 @@ class Block:
 
 
 def validity(sheet: Sheet) -> str:
-    """Return the term in words."""
+    """Return the validity period as text."""
     start, end = day(sheet.valid_from), sheet.valid_until
     return f"{start} 至 {'长期' if end is None else day(end)}"
 
 
 def day(value: object) -> str:
-    """Return a date as it is written on paper: 2026年1月5日."""
+    """Return a date as printed: 2026年1月5日."""
     year, month, date = str(value).split("-")
     return f"{int(year)}年{int(month)}月{int(date)}日"
 
@@ -75,7 +75,7 @@ def day(value: object) -> str:
 def body(sheet: Sheet, room: float, scale: Scale, beside: tuple[float, float] = (0.0, 0.0)) -> list[Block]:
     """Return the blocks of a certificate for a column of `room` points.
 
-    beside: width and height of what stands to the right of the first blocks; they leave that much room.
+    beside: width and height of the element to the right of the first blocks, which leave that space free.
     """
     narrow = room - beside[0]
     blocks: list[Block] = []
@@ -107,7 +107,7 @@ def draw(canvas: PageCanvas, block: Block, x: float, top: float, theme: Theme, s
 
 
 def _with_term(sheet: Sheet) -> list[Field]:
-    """Return the fields with the term of validity: last, or before the first table."""
+    """Return the fields including the validity period: last, or before the first table."""
     term = Field("有效期", "Valid", validity(sheet))
     tables = [place for place, field in enumerate(sheet.fields) if isinstance(field.value, Table)]
     place = tables[0] if tables else len(sheet.fields)
@@ -115,7 +115,7 @@ def _with_term(sheet: Sheet) -> list[Field]:
 
 
 def _around(fields: list[Field], narrow: float, room: float, scale: Scale, height: float) -> list[Block]:
-    """Set fields in the narrow column until it is `height` points high, and the others in the whole one."""
+    """Set fields in the narrow column until it is `height` points high, and the rest at full width."""
     for count in range(len(fields) + 1) if height > 0 else ():
         blocks = _pairs(fields[:count], narrow, scale)
         if sum(block.height for block in blocks) >= height or count == len(fields):
@@ -128,7 +128,7 @@ def _value_room(room: float) -> float:
 
 
 def _holder(holder: SheetHolder, place: int, count: int, room: float, scale: Scale) -> list[Block]:
-    """Return one row with name and number, or two where they are too long for one."""
+    """Return one row with name and number, or two if they do not fit in one."""
     label = "持证主体" if count == 1 else f"持证主体({place + 1})"
     sizes = (scale.value + 2.5, scale.value + 1, scale.value)
     half = (room - _GUTTER) / 2
@@ -172,7 +172,7 @@ def _pairs(fields: Sequence[Field], room: float, scale: Scale) -> list[Block]:
 
 
 def _cut(cell: Cell, room: float, scale: Scale) -> Iterator[Block]:
-    """Yield one block, or for a long text several, so that a page may end within it."""
+    """Yield one block, or several for a long text, so that a page can end within it."""
     lines = cell.value.lines
     step = len(lines) if len(lines) <= _UNCUT else _PIECE
     for start in range(0, len(lines), step):
@@ -191,7 +191,7 @@ def _height(value: Fitted, scale: Scale) -> float:
 
 def _table(field: Field, room: float, scale: Scale) -> list[Block]:
     table = field.value
-    assert isinstance(table, Table)  # noqa: S101 - body() hands over no other
+    assert isinstance(table, Table)  # noqa: S101 - body() passes no others
     size = scale.value - 2.5
     columns = _columns(table, room, size)
     caption = Block(
@@ -212,7 +212,7 @@ def _table(field: Field, room: float, scale: Scale) -> list[Block]:
 
 
 def _columns(table: Table, room: float, size: float) -> tuple[float, ...]:
-    """Share the room by what the columns hold; none is narrower than its longest word or four characters."""
+    """Divide the width according to the columns' content; none is narrower than its longest word or four characters."""
     wanted = []
     for place, (label, english) in enumerate(table.columns):
         texts = [label, *(row[place] for row in table.rows)]
@@ -240,7 +240,7 @@ def _draw_cell(canvas: PageCanvas, cell: Cell, x: float, top: float, height: flo
 
 
 def _draw_label(canvas: PageCanvas, cell: Cell, x: float, middle: float, theme: Theme) -> None:
-    """Draw a label over its English; one that would have to shrink much stands in two lines, and reads as one."""
+    """Draw a label above its English; one that would have to shrink a lot is set in two lines, but extracted as one."""
     room = _LABEL_ROOM - 8
     lines = wrap(cell.label, _LONG_LABEL, room) if width(cell.label, _LABEL) * 0.82 > room else ()
     if len(lines) != 2:

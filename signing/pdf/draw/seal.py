@@ -1,7 +1,7 @@
 """The round red seal of an authority: ring, star, its name on the arc, a line below the star.
 
-42 mm across with a star of 14 mm, as 国发〔1999〕25号 has it for departments of cities; drawn under the text, so that
-the authority's name and the date stay legible, as ink on ink would leave them.
+42 mm in diameter with a star of 14 mm, as 国发〔1999〕25号 prescribes for city departments; drawn under the text, so
+that the authority's name and the date stay legible.
 """
 
 from math import cos, degrees, pi, sin
@@ -20,7 +20,7 @@ _SIZES = (20.0, 18.5, 17.0, 15.5, 14.0, 12.5, 11.0, 9.5, 8.0, 6.5, 5.0)
 
 
 def draw(canvas: PageCanvas, x: float, y: float, name: str, note: str) -> None:
-    """Draw the seal with its centre at (x, y); names that are too long for the arc are set smaller and narrower."""
+    """Draw the seal with its centre at (x, y); names too long for the arc are set smaller and narrower."""
     canvas.saveState()
     canvas.stroke(SEAL_RED, _RING)
     canvas.circle(x, y, RADIUS - _RING / 2, stroke=1, fill=0)

@@ -1,4 +1,4 @@
-"""What stands on the face of a certificate or of an annotated copy: plain values, chosen and worded by the caller."""
+"""The content of a certificate's face or of an annotated copy: plain values, chosen and worded by the caller."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What the paper is in law; it decides colours and headings."""
+    """The legal kind of document; it determines colours and headings."""
 
     LICENCE = "licence"
     APPROVAL = "approval"
@@ -15,7 +15,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SheetHolder:
-    """One holder: name, and where the number is shown its label (公民身份号码, 统一社会信用代码) and itself."""
+    """One holder: name and, where the number is shown, its label (公民身份号码, 统一社会信用代码) and the number."""
 
     name: str
     number_label: str = ""
@@ -25,7 +25,7 @@ class SheetHolder:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of one field; columns: labels in Chinese and English. Every row has as many cells as there are columns."""
+    """The rows of one field; columns: labels in Chinese and English. Every row has as many cells as columns."""
 
     columns: tuple[tuple[str, str], ...]
     rows: tuple[tuple[str, ...], ...]
@@ -37,7 +37,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field as it is read: labels and a value in words; line breaks in the value are kept."""
+    """One field as displayed: labels and a value as text; line breaks in the value are kept."""
 
     label: str
     label_en: str
@@ -48,10 +48,10 @@ class Field:
 class Sheet:
     """Everything that is drawn.
 
-    type_code: seeds the ornaments, which are the same for every certificate of a type. code: 16 characters, printed in
-    groups. qr_text: printable ASCII. number: 证照编号. valid_until: None is printed as 长期. seal: what runs around the
-    seal, normally the authority's name; seal_note: the line below its star. notes: 附记. photo: JPEG or PNG, up to
-    2 MB. Raises nothing here: a character without a glyph is found when the sheet is drawn.
+    type_code: seeds the ornaments, which are the same for every certificate of a type. code: 16 characters,
+    printed in groups. qr_text: printable ASCII. number: 证照编号. valid_until: None is printed as 长期. seal: the text
+    around the seal, normally the authority's name; seal_note: the line below its star. notes: 附记. photo: JPEG or
+    PNG, up to 2 MB. Not validated here: missing glyphs are detected when the sheet is drawn.
     """
 
     kind: Kind
@@ -79,7 +79,7 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """Why an annotated copy (加注件) was made; it is printed across the face. made_at: aware; expires_on: last day."""
+    """Why an annotated copy (加注件) was made; printed across the face. made_at: aware; expires_on: the last day."""
 
     receipt_number: str
     authority: str

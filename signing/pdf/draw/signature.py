@@ -1,8 +1,8 @@
-"""Sealing a file: PAdES baseline B-B (ETSI EN 319 142-1), P-256, by the document key of one authority.
+"""Sealing a file: PAdES baseline B-B (ETSI EN 319 142-1), P-256, with the document key of one authority.
 
-pyHanko builds the CMS object around a signature that the loaded key of our key folder makes; its SimpleSigner is not
-used because it parses the private key anew for every file. ECDSA nonces are those of RFC 6979, so the same sheet,
-credential, key and moment give the same bytes.
+pyHanko builds the CMS object around a signature by the cached key of our key folder; we do not use its SimpleSigner
+because it parses the private key again for every file. ECDSA nonces follow RFC 6979, so the same sheet, credential, key
+and signing time give the same bytes.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from signing.pdf.draw.document import Unsigned
 
 _ECDSA = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
-_BESIDES_CERTIFICATES = 900  # of the CMS object: attributes, algorithm names, signature
+_BESIDES_CERTIFICATES = 900  # rest of the CMS object: attributes, algorithm names, signature
 
 
 @dataclass(frozen=True, slots=True)
 class SealKey:
-    """With what an authority seals. key: on record, for Purpose.DOCUMENT; chain: its X.509 certificate in DER, then
-    the issuing CA's, then the root's.
+    """An authority's key for sealing. key: the recorded public key, of Purpose.DOCUMENT; chain: its X.509 certificate
+    in DER, then the issuing CA's, then the root's.
     """
 
     folder: KeyFolder
@@ -41,12 +41,12 @@ class SealKey:
 
     @property
     def room(self) -> int:
-        """Bytes to keep for the CMS object."""
+        """Bytes to reserve for the CMS object."""
         return sum(map(len, self.chain)) + _BESIDES_CERTIFICATES
 
 
 class _FolderSigner(Signer):
-    """pyHanko's signer over a key that is loaded once; the signature is checked with the key on record."""
+    """A pyHanko signer for a key that is loaded once; verifies each signature with the recorded public key."""
 
     def __init__(self, seal: SealKey) -> None:
         certificates = [asn1.Certificate.load(der) for der in seal.chain]
@@ -63,14 +63,14 @@ class _FolderSigner(Signer):
         except InvalidSignature as error:
             raise SigningError("the private key is not that of the key on record") from error
         r, s = decode_dss_signature(signature)
-        return encode_dss_signature(r, min(s, ORDER - s))  # one form of the two: see exact.py
+        return encode_dss_signature(r, min(s, ORDER - s))  # the one accepted form of two: see exact.py
 
 
 def sign(unsigned: "Unsigned", seal: SealKey) -> bytes:
     """Return the signed file.
 
-    Raises WrongPurpose for a key that is not for documents, Malformed `x509.key` when the first X.509 certificate is
-    not that of the key, KeyMissing when the key cannot be used.
+    Raises WrongPurpose for a key of another purpose, Malformed `x509.key` if the first X.509 certificate is not that of
+    the key, KeyMissing if the key cannot be used.
     """
     _check(seal)
     before, after = unsigned.pdf[: unsigned.hole], unsigned.pdf[unsigned.hole + 2 * unsigned.room + 2 :]

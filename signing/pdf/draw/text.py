@@ -1,7 +1,7 @@
 """Lines of Chinese and Latin text: widths, line breaking with 禁则 (kinsoku), and sizes that fit.
 
-Rules after GB/T 15834 §5.1: no line begins with a closing mark or ends with an opening one; Latin words and numbers
-stay whole unless one alone is wider than the line.
+Rules from GB/T 15834 §5.1: no line begins with a closing mark or ends with an opening one; Latin words and numbers are
+not broken unless one alone is wider than the line.
 """
 
 import re
@@ -17,7 +17,7 @@ _WORD = re.compile(r"[0-9A-Za-zÀ-ɏ@#&*+=_.'/:-]+|\s|.", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Lines of one size, in points."""
+    """Lines of one font size, in points."""
 
     size: float
     lines: tuple[str, ...]
@@ -29,7 +29,7 @@ def width(text: str, size: float) -> float:
 
 
 def wrap(text: str, size: float, room: float) -> tuple[str, ...]:
-    """Break a text into lines no wider than room (points); line breaks in it are kept, blanks at breaks are not."""
+    """Break a text into lines no wider than room (points); keeps its line breaks, drops blanks at breaks."""
     lines: list[str] = []
     for paragraph in text.splitlines() or [""]:
         lines += _paragraph(paragraph.strip(), size, room)
@@ -37,7 +37,7 @@ def wrap(text: str, size: float, room: float) -> tuple[str, ...]:
 
 
 def fit(text: str, room: float, sizes: Sequence[float], lines: int) -> Fitted:
-    """Take the first of the sizes (falling) that needs at most so many lines; the last size takes all it needs."""
+    """Use the first of the sizes (descending) that needs at most this many lines; the last size takes all it needs."""
     for size in sizes:
         broken = wrap(text, size, room)
         if len(broken) <= lines:
@@ -70,7 +70,7 @@ def _paragraph(text: str, size: float, room: float) -> list[str]:
 
 
 def _units(text: str) -> list[str]:
-    """Cut a text into what no line break may divide."""
+    """Split a text into units that no line break may divide."""
     units: list[str] = []
     for part in _WORD.findall(text):
         follows = units and (part[0] in _NOT_FIRST or units[-1][-1] in _NOT_LAST)

@@ -1,4 +1,4 @@
-"""Colours and ornaments of the three kinds of paper; ornaments are drawn once for each type and kept."""
+"""Colours and ornaments of the three kinds of document; ornaments are drawn once per type and cached."""
 
 import zlib
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ THEMES = {
 
 @lru_cache(maxsize=256)
 def ornaments(kind: Kind, type_code: str) -> bytes:
-    """Return what draws paper, band and ground of a certificate's face on the whole of an A4 page, deflated."""
+    """Return the operators for paper, band and background of a certificate's face on a whole A4 page, deflated."""
     return zlib.compress("\n".join(_ornaments(kind, type_code)).encode("ascii"), 9)
 
 

@@ -1,4 +1,4 @@
-"""First tables, and the three that may only grow."""
+"""The first tables, three of which are append-only."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-# Bytes decide the order of texts, whatever language the server was set up in, and no upgrade of its libraries does.
+# Texts are ordered by their bytes, whatever the server's locale, and no upgrade of its collation library changes that.
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
@@ -450,7 +450,7 @@ def upgrade() -> None:
 
 
 def _append_only(dialect: str) -> None:
-    """What an act says never changes; only the key that it is sealed with does."""
+    """A recorded act never changes, except that its sealed part may be re-sealed with another data key."""
     said = "home, certificate, revision, kind, version, standing, subkind, effective_on, recorded_at, client"
     for table, update in (("audit", "UPDATE"), ("acts", f"UPDATE OF {said}"), ("ledger", "UPDATE")):
         if dialect == "sqlite":
@@ -478,7 +478,7 @@ def _append_only(dialect: str) -> None:
 
 
 def _let_acts_be_resealed() -> None:
-    """The service may not update acts; this is the one thing that a rotation of data keys has to do there."""
+    """The service may not update acts; this function lets a rotation of data keys re-seal them and do nothing else."""
     schema = op.get_bind().exec_driver_sql("SELECT quote_ident(current_schema())").scalar()
     op.execute(
         "CREATE FUNCTION reseal_act(of_home bigint, of_certificate bigint, of_revision integer, before bytea,"
