@@ -96,14 +96,14 @@ class Worker:
     def run(self) -> None:
         """Work until `stop` is set; the current chore is finished first."""
         _log.info("started")
-        beside = [
+        threads = [
             Thread(target=self._loop, args=(chores,), name=chores[-1].name, daemon=True)
             for chores in (self._feeding, self._rendering)
         ]
-        for thread in beside:
+        for thread in threads:
             thread.start()
         self._loop(self._chores)
-        for thread in beside:
+        for thread in threads:
             thread.join()
         _log.info("stopped")
 

@@ -64,12 +64,12 @@ class Blank(Protocol):
         ...
 
 
-def load(filling: Filling, tables: Tables, told: Callable[[int], None]) -> None:
-    """Insert whole tables of any size in bounded memory. told: called with the number of rows just added."""
+def load(filling: Filling, tables: Tables, progress: Callable[[int], None]) -> None:
+    """Insert whole tables of any size in bounded memory. progress: called with the number of rows just added."""
     for shape, columns, rows in tables:
         for some in rows:
             filling.put(shape, some, columns)
-            told(len(some))
+            progress(len(some))
 
 
 # --- a file -----------------------------------------------------------------------------------------------------------

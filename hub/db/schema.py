@@ -33,7 +33,7 @@ out after a second. So it gives up before that and tries again.
 PATIENCE_S = 20.0
 """For how long a migration keeps trying."""
 PAUSE_S = 1.0
-_NOBODYS = 1_000_000
+_UNKNOWN = 1_000_000
 _NEWER = "the database has the schema of a newer release: use that one"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -64,7 +64,7 @@ def works_on(revision: str) -> bool:
 def _numbers(revision: str) -> tuple[int, int]:
     """(number, oldest compatible number): 0 without tables; higher than any of ours for an unknown name."""
     own, _, oldest = revision.partition("_")
-    found = [int(part) if part.isdecimal() else _NOBODYS for part in (own or "0", oldest or own or "0")]
+    found = [int(part) if part.isdecimal() else _UNKNOWN for part in (own or "0", oldest or own or "0")]
     return found[0], found[1]
 
 

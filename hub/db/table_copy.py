@@ -116,10 +116,10 @@ class Digest:
         return self.rows, self._hash.hexdigest()
 
 
-def digest(reader: Reader, shape: Shape, told: Callable[[int], None]) -> tuple[int, str]:
-    """The digest of a whole table. told: called with the number of rows just read."""
+def digest(reader: Reader, shape: Shape, progress: Callable[[int], None]) -> tuple[int, str]:
+    """The digest of a whole table. progress: called with the number of rows just read."""
     found = Digest()
     for rows in batches(reader, shape):
         found.add(rows)
-        told(len(rows))
+        progress(len(rows))
     return found.value

@@ -16,7 +16,7 @@ from hub.domain.catalogue import Material, Matter
 from hub.domain.certificate import State
 from hub.domain.errors import Refusal
 
-_ANYBODY = frozenset({"applicant", "agent", "related"})
+_ALL_ROLES = frozenset({"applicant", "agent", "related"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +81,14 @@ def materials_of_person(
     for code in type_codes:
         if any(code in material.type_codes for material in own):
             continue
-        for_others = agent_only and matter.materials_for(_ANYBODY, code)
+        for_others = agent_only and matter.materials_for(_ALL_ROLES, code)
         raise Refusal("perm.holder_not_in_case" if for_others else "perm.type_not_in_matter")
     return tuple(material for material in own if not type_codes.isdisjoint(material.type_codes))
 
 
 def require_type(matter: Matter, type_code: str) -> None:
     """Raise `perm.type_not_in_matter` for a type that no material of the matter allows."""
-    if not matter.materials_for(_ANYBODY, type_code):
+    if not matter.materials_for(_ALL_ROLES, type_code):
         raise Refusal("perm.type_not_in_matter")
 
 

@@ -1,1 +1,1 @@
-"""What the hub costs, each figure beside floors measured in the same run: `python -m tests.benchmarks`."""
+"""The cost of the hub, each figure next to floors measured in the same run: `python -m tests.benchmarks`."""

@@ -1,4 +1,4 @@
-"""Measure the hub beside its floors, print the table and, with --write, put it into docs/performance.md.
+"""Measure the hub and its floors, print the table and, with --write, put it into docs/performance.md.
 
 .venv/bin/python -m tests.benchmarks            about two minutes
 .venv/bin/python -m tests.benchmarks --large    with 100,000 certificates, about ten minutes
@@ -71,7 +71,7 @@ def measure(large: bool) -> list[Row]:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round: floors and figures taken in turn, so that a busy neighbour meets both."""
+    """One round: floors and figures measured in turn, so that other load on the machine affects both."""
 
     empty: float
     commits: float
@@ -85,12 +85,12 @@ class Round:
 
     @property
     def issue_floor(self) -> float:
-        """What issuing cannot exceed: one request, two commits, two signatures, and what is signed."""
+        """The upper bound for issuing: one request, two commits, two signatures, and building the signed data."""
         return 1 / (1 / self.empty + 2 / self.commits + 2 / self.signatures + 1 / self.artefacts)
 
 
 def measure_round(number: int, folder: Path, port: int, pid: int, bare_port: int, access: str) -> Round:
-    """Issue over HTTP one certificate a case, then ask for their public pages."""
+    """Issue one certificate per case over HTTP, then request their public pages."""
     bodies = [(n, city.case(range(n, n + 1))) for n in range(number * ISSUED, (number + 1) * ISSUED)]
     requests = [client.request("PUT", f"/api/v1/cases/B-{n}", token=access, body=body) for n, body in bodies]
     commits = floors.commits(folder / f"{number}.db", 0.5)
@@ -101,7 +101,7 @@ def measure_round(number: int, folder: Path, port: int, pid: int, bare_port: int
         raise RuntimeError(f"issuing was answered with {load.statuses}")
     answers = [json.loads(body)["certificates"][0]["links"]["verify"] for body in load.bodies]
     codes = [answer.partition("#")[0].rpartition("/")[2] for answer in answers]
-    server.quiet(pid)  # what follows is not about the PDF files that the worker draws after a mass issue
+    server.quiet(pid)  # so that rendering after the mass issue does not disturb what follows
     rates = []
     for wanted in ("text/html", "application/json", ""):
         asked = [
@@ -157,7 +157,7 @@ def directories(large: bool) -> list[Row]:
 
 
 def memory(port: int, pid: int, access: str, already: int) -> list[Row]:
-    """The API process after 10,000 issuances."""
+    """The memory of the API process after 10,000 issuances."""
     numbers = range(20_000, 30_000 - already)
     requests = [
         client.request("PUT", f"/api/v1/cases/M-{n}", token=access, body=city.case(range(n, n + 1))) for n in numbers
@@ -167,7 +167,7 @@ def memory(port: int, pid: int, access: str, already: int) -> list[Row]:
 
 
 def counter(folder: Path, key: str, offset: int) -> dict[str, float]:
-    """Median milliseconds of a lookup and a retrieval, one at a time, each for another person."""
+    """Median milliseconds of a lookup and a retrieval, one at a time, each for a different person."""
     people = [20_000 + n for n in range(200)]
     with server.hub(folder / "hub") as (port, _):
         access = token(city.settings(folder / "hub"), city.CLIENT, port, key)
@@ -200,13 +200,13 @@ def _retrieval(offset: int, n: int, identifier: str, access: str) -> bytes:
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown."""
+    """The table in Markdown."""
     lines = ["| what | figure | floor of the same run | ratio | wanted |", "|---|---|---|---|---|"]
     return "\n".join([*lines, *(f"| {r.what} | {r.figure} | {r.floor} | {r.ratio} | {r.wanted} |" for r in rows)])
 
 
 def main() -> None:
-    """Run, print, and write the document where asked."""
+    """Run, print, and write the document if requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--write", action="store_true")

@@ -1,4 +1,4 @@
-"""An access token from a running hub, as any client gets one."""
+"""Get an access token from a running hub, as any client does."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from tests.benchmarks import client
 
 
 def token(settings: Settings, client_id: str, port: int, key: str) -> str:
-    """For a client with this private key."""
+    """A token for the client with this private key."""
     now = int(time.time())
     with open_parts(settings) as parts:
         from hub.store import keys as key_store

@@ -1,4 +1,4 @@
-"""A small city for measuring: one authority, one type, as many invented people as asked for."""
+"""A small city for measurements: one authority, one type, as many invented people as needed."""
 
 import json
 import random
@@ -44,7 +44,7 @@ CATALOGUE: dict[str, Any] = {
 
 
 def settings(folder: Path) -> Settings:
-    """Limits out of the way: what is measured is the work, not the refusal."""
+    """Limits high enough that requests are never refused."""
     many = 10_000_000
     return Settings(
         data_dir=folder,
@@ -56,7 +56,7 @@ def settings(folder: Path) -> Settings:
 
 
 def found(folder: Path) -> str:
-    """Make the city; the private key of its client."""
+    """Create the city; returns the private key of its client."""
     initialise(settings(folder))
     with open_parts(settings(folder)) as parts:
         parts.registration.load_catalogue(CATALOGUE)
@@ -66,7 +66,7 @@ def found(folder: Path) -> str:
 
 
 def person(number: int) -> dict[str, str]:
-    """Person `number` of ten million: area 99, which was never given to anyone."""
+    """Person `number` of ten million: region 99 was never assigned."""
     day = random.Random(number).randrange(1, 29)
     digits = f"99{number // 1000 % 10000:04d}19{70 + number % 30}{1 + number % 12:02d}{day:02d}{number % 1000:03d}"
     return {
@@ -77,7 +77,7 @@ def person(number: int) -> dict[str, str]:
 
 
 def certificate(number: int) -> dict[str, Any]:
-    """The certificate that person `number` gets."""
+    """The certificate of person `number`."""
     return {
         "type_code": TYPE,
         "number": f"榕无犯证字〔2026〕第{number:08d}号",
@@ -95,7 +95,7 @@ def certificate(number: int) -> dict[str, Any]:
 
 
 def case(numbers: range) -> bytes:
-    """A completed case that gives each of these people a certificate."""
+    """A completed case that grants each of these people a certificate."""
     return json.dumps(
         {
             "matter_code": "B-1",
@@ -110,7 +110,7 @@ def case(numbers: range) -> bytes:
 
 
 def fill(parts: Parts, first: int, count: int) -> None:
-    """Issue certificates to people `first` and up, fifty a case, through the hub's own steps."""
+    """Issue certificates to people `first` and up, fifty per case, through the hub's own services."""
     from hub.domain.caller import Caller
 
     caller = Caller(CLIENT, AUTHORITY, AUTHORITY, scopes=frozenset(SCOPES))

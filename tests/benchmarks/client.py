@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 load generator: prepared requests over kept connections, one request at a time on each."""
+"""A small HTTP/1.1 load generator: prepared requests over persistent connections, one request at a time on each."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a run gave: seconds for each request, wall seconds in all, statuses by count, the bodies if they were kept."""
+    """The result of a run: seconds of each request, total wall-clock seconds, statuses by count, and bodies if kept."""
 
     latencies: list[float]
     wall_s: float
@@ -17,7 +17,7 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Requests a second."""
+        """Requests per second."""
         return len(self.latencies) / self.wall_s
 
     def percentile(self, share: float) -> float:
@@ -37,7 +37,7 @@ def request(method: str, path: str, *, token: str = "", body: bytes = b"", accep
 
 
 def run(port: int, requests: Sequence[bytes], connections: int, *, keep: bool = False) -> Load:
-    """Send all requests, spread over `connections`; raises RuntimeError for an answer that is no HTTP."""
+    """Send all requests, spread over `connections`; raises RuntimeError for a reply that is not HTTP."""
     return asyncio.run(_run(port, requests, connections, keep))
 
 

@@ -1,4 +1,4 @@
-"""The directory: searches at two sizes, a rebuild, and how long a new certificate is on its way."""
+"""The directory: searches at two sizes, a rebuild, and how long a new certificate takes to be indexed."""
 
 import json
 import random
@@ -22,7 +22,7 @@ Figure = dict[str, float]
 
 
 def search_and_rebuild(count: int) -> Figure:
-    """Milliseconds of a search (p50, 20 hits, each read anew) and of holdings, entries a second of a rebuild."""
+    """Milliseconds of a search (p50, 20 hits, each read back) and of holdings; entries per second of a rebuild."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "hub"
         city.found(folder)
@@ -42,7 +42,7 @@ def search_and_rebuild(count: int) -> Figure:
 
 
 def _fill(parts: Parts, count: int) -> list[int]:
-    """Certificates as the store keeps them, signed by nobody; the parties that hold them."""
+    """Store unsigned certificates directly; returns the parties that hold them."""
     rng = random.Random(5)
     holders = people(rng, count // 3)
     for _ in range(0, count, 1000):
@@ -63,7 +63,7 @@ def _median(work: Callable[[], object], times: int) -> float:
 
 
 def on_its_way(folder: Path, port: int, access: str, count: int = 300) -> Figure:
-    """Milliseconds from the answer of a push until the directory has the certificate, one push after another."""
+    """Milliseconds from the reply to a push until the directory has the certificate, one push after another."""
     found = []
     with open_parts(city.settings(folder)) as parts:
         engine = EmbeddedDirectory(index_folder(parts.settings))

@@ -1,6 +1,6 @@
-"""What documents cost at rest and how soon they are there: `python -m tests.benchmarks.documents`, exit status 1 on a miss.
+"""CPU and latency of documents: `python -m tests.benchmarks.documents`, exit status 1 if a target is missed.
 
-The worker runs as its own process, as it does beside the service; cases are pushed in this one.
+The worker runs as its own process, as in production; cases are pushed in this one.
 """
 
 import os
@@ -35,7 +35,7 @@ def middle(pairs: list[tuple[float, float]]) -> str:
 
 
 def at_rest(city: City) -> float:
-    """The first reading of every version, the second one, and a copy; the median CPU of the first."""
+    """The first read of every version, the second one, and a copy; returns the median CPU of the first."""
     rendition, versions = city.parts.rendition, all_versions(city)
     rendition.get_ready()
     rendition.of_version(versions[0])
@@ -52,7 +52,7 @@ def at_rest(city: City) -> float:
 
 
 def visible(city: City) -> list[float]:
-    """From the answer to a push until the PDF is on record, by the worker."""
+    """Time from the reply to a push until the worker has recorded the PDF."""
     reader = city.parts.database.reader
     environment = {**os.environ, "HUB_DATA_DIR": str(city.folder), "HUB_LOG_LEVEL": "error"}
     worker = subprocess.Popen([sys.executable, "-m", "hub", "work"], env=environment)

@@ -1,4 +1,4 @@
-"""Verifying files: known ones beside the empty route, unknown ones by their CPU, and everybody else during a flood.
+"""Verifying files: known ones against the empty route, CPU of unknown ones, and latency of pages during a flood.
 
 .venv/bin/python -m tests.benchmarks.files            about a minute
 """
@@ -44,7 +44,7 @@ def issued(folder: Path) -> tuple[list[str], list[bytes]]:
 
 
 def flood(port: int, files: list[bytes], connections: int, stop: Event, answered: "multiprocessing.Queue[int]") -> None:
-    """Send unknown files for as long as nobody says stop; one count of answered ones at the end."""
+    """Send unknown files until stopped; put the number of replies into the queue at the end."""
     count = 0
     while not stop.is_set():
         load = client.run(port, [upload(data) for data in files], connections)
@@ -55,7 +55,7 @@ def flood(port: int, files: list[bytes], connections: int, stop: Event, answered
 
 
 def during(port: int, files: list[bytes], connections: int, pages: list[bytes]) -> tuple[client.Load, float]:
-    """Pages while a flood is on: what they took, and how many files a second were judged."""
+    """Request pages during a flood: their latencies, and how many files per second were checked."""
     spawn = multiprocessing.get_context("spawn")
     stop, answered = spawn.Event(), spawn.Queue()
     sender = spawn.Process(target=flood, args=(port, files, connections, stop, answered))
@@ -71,7 +71,7 @@ def during(port: int, files: list[bytes], connections: int, pages: list[bytes]) 
 
 
 def _paced(port: int, pages: list[bytes]) -> client.Load:
-    """One request after another with a pause, as single people come: what is measured is waiting, not saturation."""
+    """One request after another with a pause, like individual users: measures latency, not saturation."""
     latencies, statuses = [], {200: 0}
     for page in pages:
         load = client.run(port, [page], 1)
@@ -123,7 +123,7 @@ def _known(port: int, bare_port: int, files: list[bytes]) -> list[Row]:
 
 
 def _unknown(port: int, pid: int, files: list[bytes]) -> list[Row]:
-    """CPU of the API process, and of its checkers with all their children, for each unknown file."""
+    """CPU of the API process, and of its checkers with all their children, per unknown file."""
     client.run(port, [upload(files[0])] * 4, 2)
     api, all_of_them = server.cpu_s(pid), _family_cpu_s(pid)
     load = client.run(port, [upload(data) for data in files], 2, keep=True)
@@ -137,7 +137,7 @@ def _unknown(port: int, pid: int, files: list[bytes]) -> list[Row]:
 
 
 def _family_cpu_s(pid: int) -> float:
-    """CPU seconds of a process and of its children, those that have ended included."""
+    """CPU seconds of a process and its children, including those that have ended."""
     total = 0.0
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():

@@ -1,4 +1,4 @@
-"""What no hub could be faster than on this machine: empty route, bare commit, signature, artefact, read."""
+"""Lower bounds for any hub on this machine: empty route, bare commit, signature, artefact, read."""
 
 import os
 import sqlite3
@@ -18,12 +18,12 @@ empty = FastAPI(docs_url=None, openapi_url=None)
 
 @empty.get("/empty")
 def nothing() -> dict[str, str]:
-    """The empty route: a plain function, as ours are."""
+    """The empty route: a plain function, like our handlers."""
     return {"state": "ok"}
 
 
 def commits(path: Path, seconds: float = 2.0) -> float:
-    """Commits a second of five small rows, flushed to disk, by one writer on SQLite as the hub opens it."""
+    """Commits per second of five small rows, flushed to disk, by one writer on SQLite opened like the hub's."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
@@ -42,7 +42,7 @@ def commits(path: Path, seconds: float = 2.0) -> float:
 
 
 def reads(path: Path, seconds: float = 1.0) -> float:
-    """Reads a second of one row by its key, out of 100,000."""
+    """Reads per second of one row by its key, out of 100,000."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("CREATE TABLE t (id TEXT PRIMARY KEY, content BLOB)")
     connection.execute("BEGIN")
@@ -61,7 +61,7 @@ def reads(path: Path, seconds: float = 1.0) -> float:
 
 
 def signatures(seconds: float = 1.0) -> float:
-    """P-256 signatures a second of 1,000 bytes, one thread."""
+    """P-256 signatures per second of 1,000 bytes, one thread."""
     key = ec.generate_private_key(ec.SECP256R1())
     data = os.urandom(1000)
     algorithm = ec.ECDSA(hashes.SHA256())
@@ -69,7 +69,7 @@ def signatures(seconds: float = 1.0) -> float:
 
 
 def artefacts(seconds: float = 1.0) -> float:
-    """Credentials and QR digits a second, made by the signing kernel alone, signatures apart."""
+    """Credentials and QR digits per second, built by the signing package alone, without signatures."""
     holder = credential.Holder("测试甲", "111", "990121198307073910")
     day = date(2026, 1, 5)
     kid, made = "AAAAAAAAAAA", identifier.build("11350000MB9G00191W003", "11350100MB9A10175L", "A" * 20, 1)
@@ -102,7 +102,7 @@ def artefacts(seconds: float = 1.0) -> float:
 
 
 def rate(work: Callable[[], object], seconds: float) -> float:
-    """How often a second `work` is done."""
+    """How often per second `work` runs."""
     end = time.perf_counter() + seconds
     begun, done = time.perf_counter(), 0
     while time.perf_counter() < end:

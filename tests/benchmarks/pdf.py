@@ -1,6 +1,6 @@
-"""What a PDF costs, against floors measured in the same run: `python -m tests.benchmarks.pdf`, exit status 1 on a miss.
+"""The cost of a PDF, against floors measured in the same run: `python -m tests.benchmarks.pdf`, exit 1 if missed.
 
-Floor of drawing: the signature itself and the digest of the file. Floor of verifying: the same two, checked.
+Floor of drawing: the signature itself and the digest of the file. Floor of verifying: the same two, verified.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ SEALED_MS, COPY_MS, UNKNOWN_MS, KILOBYTES = 60.0, 80.0, 60.0, 90.0
 
 
 def cost_ms(work: Callable[[], object]) -> float:
-    """CPU time of a turn, the least of several rounds."""
+    """CPU time per call, the minimum of several rounds."""
     work()
     rounds = []
     for _ in range(ROUNDS):

@@ -1,4 +1,4 @@
-"""Real server processes to measure: the hub as `hub serve` runs it, and the empty route under the same server."""
+"""Real server processes to measure: the hub as run by `hub serve`, and the empty route on the same server."""
 
 import os
 import signal
@@ -18,20 +18,20 @@ HUB = (sys.executable, "-m", "hub")
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def cpu_s(pid: int) -> float:
-    """CPU seconds, user and system, that a process has used so far."""
+    """CPU seconds, user and system, used by a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def quiet(pid: int, limit_s: float = 60.0) -> None:
-    """Wait until the children of a process, the worker among them, have nothing left to do."""
+    """Wait until the children of a process, including the worker, are idle."""
     children = [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
@@ -48,14 +48,14 @@ def rss_mb(pid: int) -> float:
 
 
 def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """For a process of the hub on a data directory, with limits out of the way."""
+    """The environment of a hub process on a data directory, with limits out of the way."""
     limits = {f"HUB_PEOPLE_A_DAY{suffix}": "10000000" for suffix in ("", "_PER_CLERK", "_PER_CLIENT")}
     return {**os.environ, **limits, "HUB_DATA_DIR": str(folder), "HUB_LOG_LEVEL": "warning", **(more or {})}
 
 
 @contextmanager
 def hub(folder: Path, more: Mapping[str, str] | None = None, workers: int = 1) -> Iterator[tuple[int, int]]:
-    """(port, pid) of `hub serve` on a data directory. more: of the environment."""
+    """(port, pid) of `hub serve` on a data directory. more: environment variables."""
     port = free_port()
     command = [*HUB, "serve", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", str(workers)] if workers > 1 else []
@@ -76,7 +76,7 @@ def empty(workers: int = 1) -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def running(command: list[str], environment: dict[str, str], ready: str | None) -> Iterator[int]:
-    """The pid of a process, which is `ready` when that address answers."""
+    """The pid of a process, once the address `ready` answers."""
     process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 30

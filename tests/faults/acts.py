@@ -32,7 +32,7 @@ Body = dict[str, Any]
 CATALOGUE: Body = yaml.safe_load((c.SAMPLE / "city.yaml").read_text(encoding="utf-8"))
 
 
-def somebody(number: int) -> c.Person:
+def invented_person(number: int) -> c.Person:
     """An invented person: region 990102 does not exist."""
     born = date(1950, 1, 1) + timedelta(days=number % 25_000)
     digits = f"990102{born:%Y%m%d}{100 + number // 25_000:03d}"

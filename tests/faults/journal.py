@@ -14,9 +14,9 @@ from hub.domain.errors import Refusal
 from hub.parts import Parts
 from hub.worker import Worker
 from tests.faults import acts
-from tests.faults.acts import Body, certificate, completed, somebody
+from tests.faults.acts import Body, certificate, completed, invented_person
 
-SHARED = somebody(900)
+SHARED = invented_person(900)
 PAUSE_S = 0.05
 
 
@@ -51,7 +51,7 @@ def item(index: int, n: int, done: list[Body]) -> tuple[str, Body]:
     """The nth push of a client: new cases, then a correction of one and a successor of the other, and so on."""
     first = n - n % 4
     case, number = f"J-{index}-{n}", f"日记〔2025〕{index}-{n}"
-    who = somebody(1000 + index * 10_000 + n)
+    who = invented_person(1000 + index * 10_000 + n)
     if n % 4 == 0:
         return case, completed(certificate(number, who))
     if n % 4 == 1:

@@ -49,7 +49,7 @@ def derived_and_keys(trial: Trial) -> None:
     with trial.servers() as found:
         data = trial.folder / "data"
         found.hub(data)
-        beside = [
+        extra = [
             {"act": "rebuild"},
             {"act": "rotate", "with": {"purpose": "seal"}},
             {"act": "rotate", "with": {"purpose": "blind"}},
@@ -57,13 +57,13 @@ def derived_and_keys(trial: Trial) -> None:
 
         def work(troupe: Troupe) -> None:
             began = time.monotonic()
-            last = list(troupe.running)[-len(beside) :]
+            last = list(troupe.running)[-len(extra) :]
             while time.monotonic() < began + trial.seconds or _told(data) < LEAST:
                 assert time.monotonic() < began + trial.seconds + PROGRESS_S, "the clients are not answered"
                 time.sleep(random.uniform(0.05, 0.6))
                 troupe.kill(random.choice([*last, *last, random.choice(list(troupe.running))]))
 
-        with_troupe(trial, data, work, beside=beside, pushers=2, workers=1)
+        with_troupe(trial, data, work, extra=extra, pushers=2, workers=1)
 
 
 def three_nodes(trial: Trial) -> None:
@@ -79,7 +79,7 @@ def full_disk(trial: Trial) -> None:
     size = 160 * 1024 * 1024
     with (
         tempfile.TemporaryDirectory(prefix="hub-small-") as place,
-        volume(_for_everybody(place) / "small", size) as small,
+        volume(_world_accessible(place) / "small", size) as small,
         trial.servers() as others,
         engines.with_database(
             others.nodes, within=small.path, max_wal_size="32MB", wal_recycle="off", wal_keep_size="0"
@@ -167,7 +167,7 @@ def _with_web(
     trial.answers, trial.again = web.answers()
 
 
-def _for_everybody(place: str) -> Path:
+def _world_accessible(place: str) -> Path:
     """A folder that the server's user may enter."""
     Path(place).chmod(0o755)
     return Path(place)

@@ -15,12 +15,12 @@ from hub.settings import Settings
 from hub.store import certificates, check_rows, intents, parties
 from hub.verification.verdict import VerdictState
 from tests.faults import acts
-from tests.faults.acts import CLIENT, certificate, completed, somebody
+from tests.faults.acts import CLIENT, certificate, completed, invented_person
 from tests.faults.child import settings_of
 from tests.support import city as c
 from tests.support import engines
 
-ANNA, BERT, CARL, DORA, NEW = (somebody(number) for number in range(5))
+ANNA, BERT, CARL, DORA, NEW = (invented_person(number) for number in range(5))
 A, B, C, D, E, F = (f"试〔2025〕{letter}" for letter in "ABCDEF")
 TWO, ONE, SUSPENDED = "FZGA-2026-F-TWO", "FZGA-2026-F-ONE", "FZGA-2026-F-SUSPENDED"
 SOURCE = c.caller(CLIENT).source

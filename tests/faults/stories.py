@@ -17,7 +17,7 @@ from hub.store import certificates, documents
 from hub.worker import finish_due
 from tests.faults import acts
 from tests.faults import scene as s
-from tests.faults.acts import Body, certificate, completed, somebody
+from tests.faults.acts import Body, certificate, completed, invented_person
 from tests.faults.points import AFTER_COMMIT, IN_COMMIT
 from tests.faults.stage import Stage
 from tests.faults.test_backup import verified
@@ -193,7 +193,7 @@ class Issue(Push):
     """A new case with two certificates, for two people."""
 
     def begin(self) -> Body:
-        one, two = somebody(3000), somebody(3001)
+        one, two = invented_person(3000), invented_person(3001)
         numbers = number_of(self.case), number_of(self.case, "乙")
         return self.order_of(completed(certificate(numbers[0], one), certificate(numbers[1], one, two)))
 
@@ -205,8 +205,10 @@ class Correct(Push):
 
     def begin(self) -> Body:
         def body(word: str, amendment: int) -> Body:
-            other = certificate(number_of(self.case, "乙"), somebody(3003))
-            return completed(certificate(number_of(self.case), somebody(3002), word=word), other, amendment=amendment)
+            other = certificate(number_of(self.case, "乙"), invented_person(3003))
+            return completed(
+                certificate(number_of(self.case), invented_person(3002), word=word), other, amendment=amendment
+            )
 
         assert acts.push(self.hub.parts, self.case, body("无", 0))["status"] == 201
         return self.order_of(body("有", 1))
@@ -219,8 +221,10 @@ class Renew(Push):
 
     def begin(self) -> Body:
         self.former = f"{self.case}-FORMER"
-        replaced = self.hub.issue(self.former, somebody(3004))
-        return self.order_of(completed(certificate(number_of(self.case), somebody(3004), supersedes=(replaced,))))
+        replaced = self.hub.issue(self.former, invented_person(3004))
+        return self.order_of(
+            completed(certificate(number_of(self.case), invented_person(3004), supersedes=(replaced,)))
+        )
 
 
 class Finish(Push):
@@ -229,7 +233,7 @@ class Finish(Push):
     def begin(self) -> Body:
         hub = self.hub
         numbers = number_of(self.case), number_of(self.case, "乙")
-        body = completed(*(certificate(number, somebody(3005)) for number in numbers))
+        body = completed(*(certificate(number, invented_person(3005)) for number in numbers))
         pushed = self.order_of(body)
         assert hub.theatre.one(data=str(hub.data), kill_step="step signed", **pushed).killed
         return {"act": "finish", "with": {"case": self.case}}
@@ -243,7 +247,7 @@ class Act(Story):
     becomes: ClassVar[str] = "revoked"
 
     def begin(self) -> Body:
-        self.identifier = self.hub.issue(self.case, somebody(3006))
+        self.identifier = self.hub.issue(self.case, invented_person(3006))
         if self.former == "suspended":
             acts.act(self.hub.parts, "suspend", self.identifier, kind="lost")
         kind = {"revoke": {"kind": "cancelled"}, "suspend": {"kind": "other"}}.get(self.act, {})
@@ -333,7 +337,7 @@ class Render(Story):
     def begin(self) -> Body:
         acts.index(self.hub.parts)
         acts.render(self.hub.parts)
-        self.identifier = self.hub.issue(self.case, somebody(3007))
+        self.identifier = self.hub.issue(self.case, invented_person(3007))
         acts.index(self.hub.parts)
         return {"act": "render"}
 

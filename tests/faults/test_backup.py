@@ -83,7 +83,7 @@ def copy_of(told: Told, to: Path) -> Told:
     return Told([to / book.name for book in told.books], to / told.acted.name)
 
 
-def test_a_backup_of_a_hub_at_work_has_all_that_was_acknowledged_before_it(
+def test_a_backup_under_load_contains_everything_acknowledged_before_it(
     theatre: Stage, tmp_path: Path, engine: str
 ) -> None:
     data, stop = s.make(tmp_path / "scene", engine).copy(tmp_path / "data"), tmp_path / "stop"
@@ -176,7 +176,7 @@ def assert_repeated_pushes_hold(former: Parts, parts: Parts, before: Told, told:
     was = {version.identifier: version for version in s.versions(former)}
     kept = {version.identifier for version in s.versions(parts)}
     taken = {v.version_key for v in was.values()}
-    answered, anew = before.pushes(), 0
+    answered, issued_again = before.pushes(), 0
     for (index, n), entry in told.pushes().items():
         if "reply" not in entry or n % 4 > 1:  # a correction, or a successor of a certificate that may be missing
             continue
@@ -185,12 +185,12 @@ def assert_repeated_pushes_hold(former: Parts, parts: Parts, before: Told, told:
         if (index, n) in answered or fresh["status"] == 200:  # known, or reserved by then
             assert fresh == {"status": 200, "reply": entry["reply"]}
             continue
-        anew += 1
+        issued_again += 1
         for certificate, lost in zip(granted(fresh), granted(entry), strict=True):
             assert certificate["number"] == lost["number"]
             assert certificate["identifier"] not in was
             assert certificate["links"]["verify"] != lost["links"]["verify"]
-    assert anew > 0, "the backup was made while pushes went on"
+    assert issued_again > 0, "the backup was made while pushes went on"
     fresh_keys = {v.version_key for v in s.versions(parts) if v.identifier not in kept | was.keys()}
     assert not fresh_keys & taken
     assert min(fresh_keys) > max(taken)
@@ -203,7 +203,7 @@ STEPS_OF_RESTORE = ("begun", "some rows", "rows", "keys", "some documents", "fil
 
 
 @pytest.mark.parametrize("step", STEPS_OF_BACKUP)
-def test_a_backup_killed_anywhere_is_an_unfinished_one(
+def test_a_backup_killed_at_any_step_is_reported_as_unfinished(
     theatre: Stage, copied: Copied, tmp_path: Path, step: str
 ) -> None:
     order = {"data": str(copied.city), "act": "backup", "with": {"folder": str(tmp_path / "copy")}}
@@ -261,7 +261,7 @@ def test_a_restore_killed_at_any_statement_leaves_no_hub(theatre: Stage, copied:
     assert is_whole(copied, data)
 
 
-def test_killed_after_its_last_step_it_only_has_to_be_tidied_up(copied: Copied, tmp_path: Path) -> None:
+def test_a_restore_killed_after_its_last_step_only_needs_cleanup(copied: Copied, tmp_path: Path) -> None:
     settings = restored(copied.folder, tmp_path / "new", copied.master)
     (settings.data_dir / ".restoring").mkdir()
     (settings.data_dir / ".restoring" / "hub.db.lock").touch()
@@ -333,7 +333,7 @@ def no_room(ended: Ended) -> bool:
     return True
 
 
-def test_no_room_is_told_in_a_sentence(copied: Copied, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_in_one_sentence(copied: Copied, tmp_path: Path) -> None:
     with volume(tmp_path / "small", 256 * 1024) as small:
         done: subprocess.CompletedProcess[str] = hub("backup", small.path / "copy", data=copied.city)
         assert (done.returncode, done.stdout) == (5, "")

@@ -125,7 +125,7 @@ def finish(sweep: Sweep, state: str, folder: Path, *, by_worker: bool) -> None:
 
 
 @pytest.mark.parametrize("sweep", PUSHES, indirect=True)
-def test_a_push_killed_anywhere_is_finished_by_the_next_equal_one_or_by_the_worker(sweep: Sweep) -> None:
+def test_a_push_killed_anywhere_is_finished_by_a_retry_or_the_worker(sweep: Sweep) -> None:
     states = []
     for point, state, folder in sweep.crash_sites():
         states.append(state)
@@ -135,7 +135,7 @@ def test_a_push_killed_anywhere_is_finished_by_the_next_equal_one_or_by_the_work
 
 
 @pytest.mark.parametrize("sweep", SETTLED, indirect=True)
-def test_a_push_without_certificates_is_there_or_not(sweep: Sweep) -> None:
+def test_a_push_without_certificates_is_atomic(sweep: Sweep) -> None:
     for _, state, folder in sweep.crash_sites():
         with open_parts(settings_of(folder)) as parts:
             sweep.must_be(state, s.picture(parts, *sweep.cases))
@@ -145,7 +145,7 @@ def test_a_push_without_certificates_is_there_or_not(sweep: Sweep) -> None:
 
 
 @pytest.mark.parametrize("sweep", MOVES, indirect=True)
-def test_an_act_has_happened_or_not(sweep: Sweep) -> None:
+def test_an_act_is_atomic(sweep: Sweep) -> None:
     for _, state, folder in sweep.crash_sites():
         with open_parts(settings_of(folder)) as parts:
             sweep.must_be(state, s.picture(parts))
@@ -155,7 +155,7 @@ def test_an_act_has_happened_or_not(sweep: Sweep) -> None:
 
 
 @pytest.mark.parametrize("sweep", ["look up", "retrieve"], indirect=True)
-def test_what_a_counter_takes_is_on_record_before_it_is_answered(sweep: Sweep, scene: Scene) -> None:
+def test_lookups_and_retrievals_are_recorded_before_the_answer(sweep: Sweep, scene: Scene) -> None:
     """A kill leaves receipt, people seen and audit entry together, or none of them."""
     takes = sweep.order.act == "retrieve"
     for _, state, folder in sweep.crash_sites():
@@ -174,7 +174,7 @@ def test_what_a_counter_takes_is_on_record_before_it_is_answered(sweep: Sweep, s
 
 
 @pytest.mark.parametrize("sweep", ["replace the signing key"], indirect=True)
-def test_one_key_signs_whenever_its_replacement_is_killed(sweep: Sweep, scene: Scene) -> None:
+def test_one_key_is_active_wherever_its_replacement_is_killed(sweep: Sweep, scene: Scene) -> None:
     with open_parts(settings_of(scene.folder)) as parts:
         former = {key.public.kid for key in parts.keyring.all()}
     for _, state, folder in sweep.crash_sites():
@@ -207,7 +207,7 @@ def test_a_catalogue_is_loaded_whole_or_not_at_all(sweep: Sweep) -> None:
             assert sorted(authorities) == sorted(picture.authorities)
 
 
-def test_a_directory_whose_making_is_killed_is_completed(theatre: Stage, tmp_path: Path) -> None:
+def test_an_interrupted_init_is_completed(theatre: Stage, tmp_path: Path) -> None:
     """After the tables exist: master key, data keys, address and signing keys, missing in every combination."""
     bare = tmp_path / "bare"
     bare.mkdir()

@@ -74,7 +74,7 @@ def stands(parts: Parts, order: Order, *, acknowledged: bool) -> str:
 
 
 @pytest.mark.parametrize("name", MOST)
-def test_a_disk_that_is_full_at_any_write(theatre: Stage, scene: Scene, tmp_path: Path, name: str) -> None:
+def test_a_disk_that_fills_up_at_any_write(theatre: Stage, scene: Scene, tmp_path: Path, name: str) -> None:
     """One page more each time, until there is space for everything."""
     order = orders(scene)[name]
     came = []
@@ -103,7 +103,7 @@ def test_a_disk_that_is_full_at_any_write(theatre: Stage, scene: Scene, tmp_path
 
 @pytest.mark.parametrize("name", MOST)
 @pytest.mark.parametrize("kind", ["limit_file", "pages"])
-def test_a_file_that_may_not_grow(theatre: Stage, scene: Scene, tmp_path: Path, name: str, kind: str) -> None:
+def test_a_file_that_cannot_grow(theatre: Stage, scene: Scene, tmp_path: Path, name: str, kind: str) -> None:
     """The WAL with a file size limit (reported as a disk error), the database with a page limit."""
     order = orders(scene)[name]
     size = (scene.folder / "hub.db").stat().st_size
@@ -124,7 +124,7 @@ def test_a_file_that_may_not_grow(theatre: Stage, scene: Scene, tmp_path: Path, 
     assert not refused
 
 
-def test_a_running_hub_answers_strangers_while_the_disk_is_full(scene: Scene, tmp_path: Path) -> None:
+def test_a_running_hub_serves_the_public_while_the_disk_is_full(scene: Scene, tmp_path: Path) -> None:
     with volume(tmp_path / "small") as small:
         folder = scene.copy(small.path / "data")
         with open_parts(settings_of(folder)) as parts:
@@ -144,7 +144,7 @@ def test_a_running_hub_answers_strangers_while_the_disk_is_full(scene: Scene, tm
             s.picture(parts, "D-1")
 
 
-def test_over_http_a_full_disk_is_503_for_writers_alone(scene: Scene, tmp_path: Path) -> None:
+def test_over_http_a_full_disk_is_503_for_writers_only(scene: Scene, tmp_path: Path) -> None:
     with volume(tmp_path / "small") as small:
         folder = scene.copy(small.path / "data")
         with open_parts(settings_of(folder)) as parts:
@@ -224,7 +224,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_nothing_is_acknowledged_into_a_lost_file(folder: Path, loss: str) -> None:
+def test_no_write_to_a_lost_file_is_acknowledged(folder: Path, loss: str) -> None:
     (folder / "copy").write_bytes((folder / "hub.db").read_bytes())
     with open_parts(settings_of(folder)) as parts:
         acts.push(parts, "D-0", accepted(s.ANNA))
@@ -237,7 +237,7 @@ def test_nothing_is_acknowledged_into_a_lost_file(folder: Path, loss: str) -> No
 
 
 @pytest.mark.parametrize("loss", ["the database is deleted", "another database takes its place"])
-def test_readers_notice_too_and_strangers_are_not_told_that_it_is_valid(
+def test_readers_detect_the_loss_and_verification_does_not_report_valid(
     folder: Path, loss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hub.db.sqlite._LOOK_S", 0.0)
@@ -250,7 +250,7 @@ def test_readers_notice_too_and_strangers_are_not_told_that_it_is_valid(
         assert parts.verification.verify_credential(version.credential).state == "unknown"
 
 
-def test_a_database_that_is_put_back_is_used_again(folder: Path) -> None:
+def test_a_database_file_moved_back_is_used_again(folder: Path) -> None:
     with open_parts(settings_of(folder)) as parts:
         acts.push(parts, "D-0", accepted(s.ANNA))
         (folder / "hub.db").rename(folder / "elsewhere")
@@ -271,7 +271,7 @@ def test_a_hub_does_not_open_on_a_database_that_is_not_one(folder: Path, content
 # --- no right --------------------------------------------------------------------------------------------------------
 
 
-def test_a_directory_that_may_only_be_read(theatre: Stage, folder: Path) -> None:
+def test_a_read_only_data_directory(theatre: Stage, folder: Path) -> None:
     """As another user, who can read the files but not write them."""
     if os.getuid() != 0:
         pytest.skip("needs another user to be")

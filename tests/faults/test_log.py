@@ -58,7 +58,7 @@ def recover(folder: Path, order: Order, before: Picture, after: Picture) -> str:
 
 
 @pytest.mark.parametrize("name", ["issue two", "correct one of two"])
-def test_a_log_that_is_cut_anywhere(theatre: Stage, scene: Scene, tmp_path: Path, name: str) -> None:
+def test_a_log_truncated_anywhere(theatre: Stage, scene: Scene, tmp_path: Path, name: str) -> None:
     order = orders(scene)[name]
     whole = scene.copy(tmp_path / "whole")
     with open_parts(settings_of(whole)) as parts:
@@ -96,7 +96,7 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs 
 
 @needs_strace
 @pytest.mark.parametrize("call", ["pwrite64", "fdatasync"])
-def test_killed_inside_any_system_call_that_writes(theatre: Stage, scene: Scene, tmp_path: Path, call: str) -> None:
+def test_killed_inside_any_writing_system_call(theatre: Stage, scene: Scene, tmp_path: Path, call: str) -> None:
     order = orders(scene)["issue two"]
     with open_parts(settings_of(scene.copy(tmp_path / "before"))) as parts:
         before = s.picture(parts, str(order.case))
@@ -119,7 +119,7 @@ def test_killed_inside_any_system_call_that_writes(theatre: Stage, scene: Scene,
 
 
 @needs_strace
-def test_a_disk_that_does_not_flush_is_not_answered_with_yes(theatre: Stage, scene: Scene, tmp_path: Path) -> None:
+def test_a_failed_fsync_is_not_acknowledged(theatre: Stage, scene: Scene, tmp_path: Path) -> None:
     order = orders(scene)["issue two"]
     told = []
     for number in range(1, 40):

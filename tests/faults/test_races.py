@@ -17,7 +17,7 @@ from hub.store import certificates
 from signing.keys import Purpose
 from tests.faults import acts
 from tests.faults import scene as s
-from tests.faults.acts import accepted, certificate, completed, somebody
+from tests.faults.acts import accepted, certificate, completed, invented_person
 from tests.faults.child import settings_of
 from tests.faults.scene import Scene
 from tests.faults.stage import Ended, Stage, stage
@@ -117,7 +117,7 @@ def outcomes(answers: list[Body]) -> list[object]:
 
 
 @pytest.mark.parametrize(("processes", "threads"), [(2, 10), (5, 4), (20, 1)])
-def test_twenty_equal_pushes_at_once_are_one(ring: Ring, processes: int, threads: int) -> None:
+def test_twenty_concurrent_equal_pushes_are_one(ring: Ring, processes: int, threads: int) -> None:
     body = completed(certificate(s.E, s.NEW), certificate(s.F, s.ANNA, s.NEW))
     order = {"act": "push_in_threads", "with": {"case": "R-20", "body": body, "threads": threads}}
     answers = [answer for said in ring.race(*[order] * processes) for answer in said["value"]]
@@ -133,7 +133,7 @@ def test_twenty_equal_pushes_at_once_are_one(ring: Ring, processes: int, threads
         assert s.count(parts, "intents") == 0
 
 
-def test_a_case_is_pending_or_done_for_whoever_reads_it_meanwhile(rings: Iterator[Ring]) -> None:
+def test_concurrent_readers_see_a_case_as_pending_or_done(rings: Iterator[Ring]) -> None:
     for ring in rings:
         end = ring.folder.parent / f"{ring.folder.name}-end"
         body = completed(certificate(s.E, s.NEW))
@@ -147,7 +147,7 @@ def test_a_case_is_pending_or_done_for_whoever_reads_it_meanwhile(rings: Iterato
         assert told[-1] == "done"
 
 
-def test_a_case_published_while_it_is_read_is_not_told_without_its_certificates(
+def test_a_case_published_during_a_read_is_not_returned_without_its_certificates(
     ring: Ring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = push("R-GET", completed(certificate(s.E, s.NEW)))
@@ -167,7 +167,7 @@ def test_a_case_published_while_it_is_read_is_not_told_without_its_certificates(
         assert s.case(parts, "R-GET") == ("completed", 0, "done", [(s.E, 1, "valid")])
 
 
-def test_the_worker_and_an_equal_push_finish_one_intent_once(rings: Iterator[Ring]) -> None:
+def test_the_worker_and_a_repeated_push_finish_an_intent_once(rings: Iterator[Ring]) -> None:
     body = completed(certificate(s.E, s.NEW))
     for ring in rings:
         assert ring._theatre.one(data=str(ring.folder), kill_step="step reserved", **push("R-W", body)).killed
@@ -186,7 +186,7 @@ def two(word: str, amendment: int) -> Body:
     return completed(certificate(s.A, s.ANNA, word=word), certificate(s.B, s.ANNA, s.BERT), amendment=amendment)
 
 
-def test_of_two_contents_of_one_amendment_one_stands(rings: Iterator[Ring]) -> None:
+def test_of_two_contents_for_one_amendment_one_wins(rings: Iterator[Ring]) -> None:
     for ring in rings:
         answers = ring.race(push(s.TWO, two("甲", 1)), push(s.TWO, two("乙", 1)))
         assert outcomes(answers) == [200, "case.conflict"]
@@ -196,7 +196,7 @@ def test_of_two_contents_of_one_amendment_one_stands(rings: Iterator[Ring]) -> N
             assert [v.fields["conclusion"] for v in s.versions(parts) if v.number == s.A] == ["无", winner]
 
 
-def test_of_two_amendments_the_higher_one_stands(rings: Iterator[Ring]) -> None:
+def test_of_two_concurrent_amendments_the_higher_one_wins(rings: Iterator[Ring]) -> None:
     for ring in rings:
         answers = ring.race(push(s.TWO, two("甲", 1)), push(s.TWO, two("乙", 2)))
         assert outcomes(answers) in ([200, 200], [200, "case.stale"])
@@ -216,7 +216,7 @@ def test_an_amendment_meets_one_that_is_not_published_yet(ring: Ring) -> None:
     assert ring.states(s.TWO)[s.A] == ["superseded", "superseded", "valid"]
 
 
-def test_a_case_ends_in_one_way(rings: Iterator[Ring]) -> None:
+def test_of_two_final_statuses_one_wins(rings: Iterator[Ring]) -> None:
     for ring in rings:
         done = completed(certificate(s.E, s.NEW))
         refused = {**accepted(s.NEW), "status": "refused", "completed_at": done["completed_at"]}
@@ -225,7 +225,7 @@ def test_a_case_ends_in_one_way(rings: Iterator[Ring]) -> None:
         assert (s.E in ring.states("R-END")) == ("value" in answers[0])
 
 
-def test_an_acceptance_that_comes_with_the_end_changes_nothing(rings: Iterator[Ring]) -> None:
+def test_an_acceptance_racing_with_the_end_changes_nothing(rings: Iterator[Ring]) -> None:
     for ring in rings:
         answers = ring.race(push("R-ACC", accepted(s.NEW)), push("R-ACC", completed(certificate(s.E, s.NEW))))
         assert outcomes(answers) == [200, 201]
@@ -294,8 +294,8 @@ def test_a_successor_that_is_not_published_yet_is_one_already(ring: Ring, first:
     assert refused["refused"] == "certificate.move"
 
 
-def test_a_person_whom_two_cases_bring_is_one_party(rings: Iterator[Ring]) -> None:
-    newcomer = somebody(77)
+def test_a_person_in_two_concurrent_cases_becomes_one_party(rings: Iterator[Ring]) -> None:
+    newcomer = invented_person(77)
     for ring in rings:
         answers = ring.race(
             push("R-P1", completed(certificate(s.E, newcomer))),
@@ -372,7 +372,7 @@ def test_a_suspension_and_a_revocation_end_in_the_revocation(rings: Iterator[Rin
         assert ring.states(s.ONE)[s.C] == ["revoked"]
 
 
-def test_equal_acts_at_once_are_one_act(rings: Iterator[Ring]) -> None:
+def test_concurrent_equal_acts_are_one_act(rings: Iterator[Ring]) -> None:
     for ring in rings:
         answers = ring.race(*[act("revoke", ring.ids[s.C], kind="cancelled")] * 6)
         assert all(answer == answers[0] for answer in answers)
@@ -381,7 +381,7 @@ def test_equal_acts_at_once_are_one_act(rings: Iterator[Ring]) -> None:
             assert ("试〔2025〕C", 1, "revoked", 2) in s.picture(parts).versions
 
 
-def test_who_finds_an_equal_act_done_meanwhile_tells_the_state_after_it(
+def test_a_repeated_act_done_by_another_process_returns_the_state_after_it(
     ring: Ring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     revoke = act("revoke", ring.ids[s.C], kind="cancelled")
@@ -429,7 +429,7 @@ def test_a_key_replaced_between_reservation_and_publication(ring: Ring, step: st
         s.picture(parts, "R-KEY")
 
 
-def test_a_process_that_knew_a_retired_key_finishes_what_waits_for_it(ring: Ring) -> None:
+def test_a_process_that_cached_a_retired_key_finishes_its_intents(ring: Ring) -> None:
     """Like a worker that does nothing else."""
     with ring.open() as worker:
         ring._theatre.one(

@@ -49,7 +49,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 @pytest.mark.parametrize("row", [row for row in ROWS if LONG or row.short_s], ids=lambda row: row.name)
 @pytest.mark.timeout(900)
-def test_what_was_acknowledged_is_there_whatever_failed(
+def test_acknowledged_work_survives_every_fault(
     theatre: Stage, running: Servers, row: Row, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trial = Trial(theatre, tmp_path, row.long_s if LONG else row.short_s, running)
@@ -92,7 +92,7 @@ def test_a_commit_that_the_server_has_not_made_is_not_answered(tmp_path: Path, t
 
 
 @pytest.mark.parametrize("point", ["before COMMIT", "in COMMIT", "after COMMIT"])
-def test_a_reader_misses_nothing_when_a_sequencer_is_killed(theatre: Stage, tmp_path: Path, point: str) -> None:
+def test_a_reader_misses_no_change_when_a_sequencer_is_killed(theatre: Stage, tmp_path: Path, point: str) -> None:
     """Killed after assigning positions: they are committed with their rows or not at all, and late commits follow.
 
     The late transaction took the lowest entry number long before, and stays open all the while.

@@ -83,7 +83,9 @@ def test_every_bug_has_a_test_that_finds_it() -> None:
 
 
 @pytest.mark.parametrize("bug", FOUND_BY)
-def test_it_is_found(theatre: Stage, scene: Scene, tmp_path: Path, bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bug_is_found(
+    theatre: Stage, scene: Scene, tmp_path: Path, bug: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if bug == "no_flush" and shutil.which("strace") is None:
         pytest.skip("needs strace")
     monkeypatch.setattr(journal, "SECONDS", 1.5)

@@ -29,7 +29,7 @@ class Troupe:
     more: dict[str, Any] = field(default_factory=dict)
     workers: int = 2
     pushers: int = PUSHERS
-    beside: list[dict[str, Any]] = field(default_factory=list)
+    extra: list[dict[str, Any]] = field(default_factory=list)
     tried: Counter[str] = field(default_factory=Counter)
     orders: list[dict[str, Any]] = field(default_factory=list)
     running: dict[int, int] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Troupe:
             for index, book in enumerate(self.books)
         ]
         parts.append({"act": "revoker", "with": {"journal": str(self.acted), "books": self.books, "stop": stop}})
-        parts += [{"act": "worker", "with": {"stop": stop}}] * self.workers + self.beside
+        parts += [{"act": "worker", "with": {"stop": stop}}] * self.workers + self.extra
         shared = {"data": str(self.data), "patience_s": PATIENCE_S, **self.more}
         self.orders = [{**shared, **part} for part in parts]
         self.running = {n: self.theatre.start(**order) for n, order in enumerate(self.orders)}

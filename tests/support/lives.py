@@ -71,8 +71,8 @@ def is_everywhere(town: Town, record: Version, state: str, kind: str | None = No
     ]
     assert [(v.state.value, v.kind) for v in verdicts] == [(state, kind)] * 3
     # An expired certificate may be suspended too: the list and this reply show the decision, whatever the dates.
-    beside = state == "expired" and town.version(record.identifier).standing is Standing.SUSPENDED
-    decided = "suspended" if beside else state
+    also_suspended = state == "expired" and town.version(record.identifier).standing is Standing.SUSPENDED
+    decided = "suspended" if also_suspended else state
     assert {v.checks.in_force.value for v in verdicts} == {"no" if decided in LIST_VALUES else "yes"}
     until = record.dates.valid_until
     within = record.dates.valid_from <= town.clock.today() and (until is None or town.clock.today() <= until)

@@ -63,7 +63,7 @@ def say(client: socket.socket, words: bytes = b"hello") -> bytes:
     return read(client, len(words))
 
 
-def test_pass_forwards_every_byte_both_ways_and_the_end_of_one_side(proxy):
+def test_pass_forwards_every_byte_both_ways_and_a_half_close(proxy):
     sent = bytes(range(256)) * (BIG // 256)
     with connect(proxy) as client, ThreadPoolExecutor() as pool:
         answer = pool.submit(read, client, BIG + 1)
@@ -73,7 +73,7 @@ def test_pass_forwards_every_byte_both_ways_and_the_end_of_one_side(proxy):
     assert proxy.accepted == 1
 
 
-def test_delay_is_paid_in_each_direction_and_not_for_every_piece(proxy):
+def test_delay_applies_per_direction_and_not_per_chunk(proxy):
     with connect(proxy) as client, ThreadPoolExecutor() as pool:
         proxy.delay(0.5)
         started = time.monotonic()
@@ -87,7 +87,7 @@ def test_delay_is_paid_in_each_direction_and_not_for_every_piece(proxy):
         assert say(client) == b"hello"  # within the 5 s of `connect`
 
 
-def test_black_hole_accepts_and_says_nothing_until_it_passes(proxy):
+def test_black_hole_accepts_but_forwards_nothing_until_it_passes(proxy):
     with connect(proxy) as standing:
         assert say(standing) == b"hello"
         proxy.blackhole()
@@ -102,7 +102,7 @@ def test_black_hole_accepts_and_says_nothing_until_it_passes(proxy):
             assert [read(client, 5) for client in (standing, new)] == [b"later", b"later"]
 
 
-def test_refuse_cuts_what_stands_and_turns_away_what_comes_and_pass_takes_the_same_port_again(proxy):
+def test_refuse_resets_connections_and_rejects_new_ones_until_pass_reopens_the_port(proxy):
     with connect(proxy) as standing:
         assert say(standing) == b"hello"
         proxy.refuse()
@@ -132,7 +132,7 @@ def test_cut_resets_all_at_once_even_in_a_black_hole(proxy, end):
         assert say(client) == b"hello"
 
 
-def test_cut_in_the_middle_of_an_answer(proxy):
+def test_cut_in_the_middle_of_a_reply(proxy):
     with connect(proxy) as client, connect(proxy) as other:
         assert say(client) + say(other) == b"hellohello"
         proxy.cut(after=7)
@@ -145,7 +145,7 @@ def test_cut_in_the_middle_of_an_answer(proxy):
         assert say(client, b"x" * 1000) == b"x" * 1000
 
 
-def test_cut_every_connection_until_told_otherwise(proxy):
+def test_cut_every_connection_until_the_mode_changes(proxy):
     proxy.cut(after=5, every=True)
     for _ in range(2):
         with connect(proxy) as client, pytest.raises(ConnectionResetError):
@@ -155,7 +155,7 @@ def test_cut_every_connection_until_told_otherwise(proxy):
         assert say(client, b"hello again") == b"hello again"
 
 
-def test_a_target_that_is_not_there_resets(echo):
+def test_an_unreachable_target_resets_the_client(echo):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         with Proxy(nobody.getsockname()[1]) as proxy, connect(proxy) as client, pytest.raises(ConnectionResetError):

@@ -57,14 +57,14 @@ def draw(sheet: Sheet, note: Annotation | None = None) -> Drawn:
 
 
 def _first_body(canvas: PageCanvas, sheet: Sheet, theme: Theme, top: float) -> list[Block]:
-    beside = (_PHOTO[0] + 6 * MM, _PHOTO[1] + 8) if sheet.photo else (0.0, 0.0)
+    keep_free = (_PHOTO[0] + 6 * MM, _PHOTO[1] + 8) if sheet.photo else (0.0, 0.0)
     available = top - FOOT_TOP - 8
     for scale in SCALES:
-        blocks = rows.body(sheet, ROOM, scale, beside)
+        blocks = rows.body(sheet, ROOM, scale, keep_free)
         if sum(block.height for block in blocks) <= available:
             break
     else:
-        blocks = rows.body(sheet, ROOM, SCALES[2], beside)
+        blocks = rows.body(sheet, ROOM, SCALES[2], keep_free)
     placed, used = 0, 0.0
     while placed < len(blocks) and used + blocks[placed].height <= available:
         used += blocks[placed].height

@@ -72,23 +72,23 @@ def day(value: object) -> str:
     return f"{int(year)}年{int(month)}月{int(date)}日"
 
 
-def body(sheet: Sheet, room: float, scale: Scale, beside: tuple[float, float] = (0.0, 0.0)) -> list[Block]:
+def body(sheet: Sheet, room: float, scale: Scale, keep_free: tuple[float, float] = (0.0, 0.0)) -> list[Block]:
     """Return the blocks of a certificate for a column of `room` points.
 
-    beside: width and height of the element to the right of the first blocks, which leave that space free.
+    keep_free: width and height of the element to the right of the first blocks, which leave that space free.
     """
-    narrow = room - beside[0]
+    narrow = room - keep_free[0]
     blocks: list[Block] = []
     for place, holder in enumerate(sheet.holders):
         taken = sum(block.height for block in blocks)
-        blocks += _holder(holder, place, len(sheet.holders), narrow if taken < beside[1] else room, scale)
+        blocks += _holder(holder, place, len(sheet.holders), narrow if taken < keep_free[1] else room, scale)
     fields = _with_term(sheet)
     for is_table, run in groupby(fields, key=lambda field: isinstance(field.value, Table)):
         if is_table:
             for field in run:
                 blocks += _table(field, room, scale)
         else:
-            blocks += _around(list(run), narrow, room, scale, beside[1] - sum(block.height for block in blocks))
+            blocks += _around(list(run), narrow, room, scale, keep_free[1] - sum(block.height for block in blocks))
     return blocks
 
 

@@ -1,1 +1,1 @@
-"""A city's worth of certificates: made up, loaded, asked for, and measured beside the floors of the same run."""
+"""A city's worth of certificates: generated, loaded, queried, and measured against the floors of the same run."""

@@ -1,11 +1,11 @@
-"""Fill a city with plausible certificates, measure it beside the bare engines, print the tables and, with --write, put
+"""Fill a city with plausible certificates, measure it against the bare engines, print the tables and, with --write, put
 them into docs/performance.md and docs/scale.md.
 
 .venv/bin/python -m tests.benchmarks.scale --certificates 2000        the embedded engines, a minute
 .venv/bin/python -m tests.benchmarks.scale --certificates 1000000 --database-url temporary --index-url temporary
 
-`temporary` starts a server of the distribution for this run and removes it. An interrupted run with --data-dir goes on
-where it was; databases that are named must be empty at its beginning.
+`temporary` starts a server of the distribution for this run and removes it. An interrupted run with --data-dir resumes
+where it was; a database given by URL must be empty at the start.
 """
 
 import argparse
@@ -34,7 +34,7 @@ INDEX = {"index_replicas": 0, "index_timeout_s": 10.0, "index_write_timeout_s": 
 
 
 def found(settings: Settings) -> str:
-    """Make the city where it is not there yet; the private key of its client, kept beside it for a run that goes on."""
+    """Create the city unless it exists; returns its client's private key, which is stored for resumed runs."""
     kept = settings.data_dir / "scale-client.pem"
     initialise(settings)
     if kept.exists():
@@ -47,7 +47,7 @@ def found(settings: Settings) -> str:
 
 
 def run(settings: Settings, certificates: int, plan: Plan, over_http: IssuingPlan) -> Run:
-    """Everything, from an empty city to the tables."""
+    """The whole benchmark, from an empty city to the tables."""
     key = found(settings)
     growing = plausible.stages(certificates)
     codes: list[str] = []
@@ -66,7 +66,7 @@ def run(settings: Settings, certificates: int, plan: Plan, over_http: IssuingPla
 
 @contextmanager
 def engines(folder: Path, database_url: str | None, index_url: str | None) -> Iterator[Settings]:
-    """Settings of a city with these engines; temporary servers are there until the block ends."""
+    """Settings of a city with these engines; temporary servers run until the block ends."""
     with ExitStack() as stack:
         more: dict[str, Any] = {}
         if database_url is not None:
@@ -83,7 +83,7 @@ def engines(folder: Path, database_url: str | None, index_url: str | None) -> It
 
 
 def main(words: Sequence[str] | None = None) -> str:
-    """Run, print, and write the document where asked; the tables."""
+    """Run, print, and write the document if requested; returns the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--certificates", type=int, required=True, metavar="N")
     parser.add_argument("--database-url", metavar="URL", help=f"an empty database, or {TEMPORARY!r}; without: SQLite")

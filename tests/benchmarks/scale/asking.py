@@ -1,7 +1,7 @@
-"""What a counter, a department and the public ask, of whomever it happens to be; each step whole, its record included.
+"""Random requests of counters, departments and the public; each service call is complete, its audit entry included.
 
-Through the steps and not over HTTP, one after the other: what is compared is the same question in a small city and in a
-large one, and a constant cost around it would only hide how it grows.
+Calls services directly rather than over HTTP, one after another: the same request is compared in a small and a large
+city, and a constant cost around it would only hide its growth.
 """
 
 import json
@@ -32,7 +32,7 @@ _WARM = 20
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long one kind of question took, in milliseconds."""
+    """How long one kind of request took, in milliseconds."""
 
     p50: float
     p99: float
@@ -62,7 +62,7 @@ def _timed(questions: Iterator[Callable[[], object]]) -> Times:
 
 
 def _people(rng: random.Random, seed: int, stages: Sequence[Stage], count: int) -> list[Person]:
-    """People of every stage, as many of each as it has; the same ones again where there are too few."""
+    """People of every stage, as many of each as there are; repeated if there are too few."""
     total = sum(stage.count for stage in stages)
     found: list[Person] = []
     for stage in stages:
@@ -77,7 +77,7 @@ def _people(rng: random.Random, seed: int, stages: Sequence[Stage], count: int) 
 
 
 def _lookups(parts: Parts, rng: random.Random, people: Sequence[Person]) -> Iterator[Callable[[], object]]:
-    """One for each, in a case that is opened for twenty of them before."""
+    """One for each, in cases opened in advance for twenty people at a time."""
     bodies = []
     for place in range(0, len(people), _A_CASE):
         some = people[place : place + _A_CASE]
@@ -93,7 +93,7 @@ def _lookups(parts: Parts, rng: random.Random, people: Sequence[Person]) -> Iter
 
 
 def _wanted(rng: random.Random, seed: int, stages: Sequence[Stage]) -> Wanted:
-    """Words of a name, mostly; with a type, a region or a state beside them, or one body's number."""
+    """Mostly words of a name, with a type, a region or a state; or the number of one organisation."""
     drawn = rng.random()
     text = rng.choice((names.brand(rng), names.brand(rng) + rng.choice(names.TRADES)[:2], rng.choice(names.TRADES)))
     kind = rng.choice([kind for kind in KINDS if kind.for_bodies])
@@ -112,7 +112,7 @@ def _wanted(rng: random.Random, seed: int, stages: Sequence[Stage]) -> Wanted:
 
 
 def _bodies(seed: int, stage: Stage) -> list[str]:
-    """The numbers of some bodies."""
+    """The numbers of some organisations."""
     key = (seed, stage.number, stage.count)
     for part in range(plausible.PARTS):
         if not _KNOWN.get(key):

@@ -1,6 +1,6 @@
-"""The catalogue of an invented city: its districts and departments, and what they grant.
+"""The catalogue of an invented city: its districts and departments, and the certificates that they issue.
 
-Region codes are GB/T 2260; every organisation code is one that was never given out (`MB9Y`).
+Region codes are GB/T 2260; organisation codes are from a range that was never assigned (`MB9Y`).
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ REGIONS = {
     "350181": "福清市",
 }
 WEIGHTS = (30, 12, 9, 14, 4, 10, 9, 9, 6, 2, 3, 3, 13)
-"""How the city's certificates are spread over its regions."""
+"""How the city's certificates are distributed over its regions."""
 
 DEPARTMENTS = (
     "公安局",
@@ -90,7 +90,7 @@ FIELDS: dict[str, list[dict[str, Any]]] = {
     ],
 }
 
-# department, name, form, years in force (0: for ever), weight; the holder's own number is on those marked with *
+# department, name, form, years of validity (0: unlimited), weight; * marks those with the holder's own number
 _PEOPLE = """
 0 居民身份证* identity 20 100|0 居民户口簿 identity 0 60|0 机动车驾驶证* identity 10 60|0 居住证* identity 1 20
 0 无犯罪记录证明 proof 0 25|0 户籍证明 proof 0 12|0 出入境记录证明 proof 0 6|2 结婚证 identity 0 30|2 离婚证 identity 0 9
@@ -121,7 +121,7 @@ _BODIES = """
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A type of certificate: who grants it, to whom, for how long (years, 0 for ever), and how often."""
+    """A type of certificate: issued by whom, to whom, for how long (years, 0: unlimited), and how often."""
 
     code: str
     name: str
@@ -166,11 +166,11 @@ OF_BODIES = [kind for kind in KINDS if kind.for_bodies]
 GRANT, SUBSIDY = "SCALE-GRANT", "SCALE-SUBSIDY"
 PLATFORM = AUTHORITIES["350100", 1]
 ASKED_FOR = [kind.code for kind in sorted(OF_PEOPLE, key=lambda kind: -kind.weight)[:12]]
-"""What the matter whose counter looks people up needs."""
+"""The types required by the matter whose counter does the lookups."""
 
 
 def catalogue() -> dict[str, Any]:
-    """The document that `hub catalogue load` takes."""
+    """The document for `hub catalogue load`."""
     types = [
         {
             "code": kind.code,

@@ -1,4 +1,4 @@
-"""Elasticsearch without the hub: the official client's own bulk, and what the server says of sizes."""
+"""Elasticsearch without the hub: the official client's bulk helper, and the sizes reported by the server."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ _BARE = "-bare"
 
 
 class _Server(elastic.Server):
-    """A node that lives long enough for the best code."""
+    """A node that runs long enough for optimised compilation to pay off."""
 
     def _environment(self) -> dict[str, str]:
         options = f"-Xms{HEAP_MB}m -Xmx{HEAP_MB}m {elastic._NO_SYNC}"
@@ -27,7 +27,7 @@ class _Server(elastic.Server):
 
 @contextmanager
 def temporary() -> Iterator[str]:
-    """The address of a node of its own."""
+    """The URL of a temporary node."""
     server = _Server(None, heap_mb=HEAP_MB, settings={"discovery.type": "single-node"})
     try:
         server.start()
@@ -38,7 +38,7 @@ def temporary() -> Iterator[str]:
 
 @contextmanager
 def opened(settings: Settings) -> Iterator["BareElastic"]:
-    """Through a client of its own, without users."""
+    """Through its own client, without users."""
     assert settings.index_url is not None
     client = Elasticsearch(settings.index_url.split(","), request_timeout=600)
     try:
@@ -48,7 +48,7 @@ def opened(settings: Settings) -> Iterator["BareElastic"]:
 
 
 class BareElastic:
-    """The server as any program would use it."""
+    """The server as used by any program."""
 
     engine = "Elasticsearch"
     name = "the client's bulk"
@@ -58,7 +58,7 @@ class BareElastic:
         self._settings = settings
 
     def load(self, batches: Iterator[Sequence[Entry]]) -> float:
-        """An index of the same mapping, made of the same documents in as many requests, then refreshed."""
+        """Index the same documents with the same mapping in as many requests, then refresh."""
         index, shards = self._settings.index_prefix + _BARE, self._settings.index_shards
         self._client.options(ignore_status=404).indices.delete(index=index)
         shape = mapping.settings(shards, self._settings.index_replicas)
@@ -79,7 +79,7 @@ class BareElastic:
         return taken
 
     def size(self) -> tuple[int, int]:
-        """Of primary shards, after a merge to one segment each; marks count as entries."""
+        """Of primary shards, after a merge to one segment each; the directory's marks count as entries."""
         alias = self._settings.index_prefix
         self._client.indices.forcemerge(index=alias, max_num_segments=1)
         self._client.indices.refresh(index=alias)

@@ -1,4 +1,4 @@
-"""The directory by itself: what it does with the same entries when nothing has to be read from a repository."""
+"""The directory engines alone, with the same entries, when nothing has to be read from the database."""
 
 import shutil
 import time
@@ -19,23 +19,23 @@ AT_ONCE = 5_000
 
 
 class Bare(Protocol):
-    """An engine without the hub: what it is called, and what loads it fastest."""
+    """An engine without the hub: its name, and its fastest way to load."""
 
     engine: str
     name: str
 
     def load(self, batches: Iterator[Sequence[Entry]]) -> float:
-        """Load entries into a new place as fast as it can be done, until they can be searched; seconds of that alone."""
+        """Load entries into a new place as fast as possible, until searchable; returns the seconds for that alone."""
         ...
 
     def size(self) -> tuple[int, int]:
-        """Bytes of the generation that answers, merged, and how many entries it has."""
+        """Bytes of the active generation, merged, and how many entries it has."""
         ...
 
 
 @contextmanager
 def bare(settings: Settings) -> Iterator[Bare]:
-    """Beside a hub's directory."""
+    """The bare engine that corresponds to a hub's directory."""
     if settings.index_url is None:
         yield BareEmbedded(settings)
         return
@@ -46,7 +46,7 @@ def bare(settings: Settings) -> Iterator[Bare]:
 
 
 def all_of(engine: DirectoryEngine) -> Iterator[Sequence[Entry]]:
-    """Every entry of the generation that answers."""
+    """Every entry of the active generation."""
     name, after = engine.current() or "", (0, 0, 0)
     while some := engine.walk(name, after, AT_ONCE):
         yield some
@@ -54,7 +54,7 @@ def all_of(engine: DirectoryEngine) -> Iterator[Sequence[Entry]]:
 
 
 class Watch:
-    """Whether the directory alone finds a certificate, by asking it what the first holder has."""
+    """Whether the directory alone finds a certificate, by searching for the first holder's entries."""
 
     def __init__(self, parts: Parts, engine: DirectoryEngine) -> None:
         self._parts = parts
@@ -62,7 +62,7 @@ class Watch:
         self._expected: dict[str, Entry] = {}
 
     def is_there(self, identifier: str) -> bool:
-        """In the generation that answers, whatever the repository knows."""
+        """Whether the active generation has it, whatever is in the database."""
         if identifier not in self._expected:
             self._expected[identifier] = self._parts.directory.explain(identifier).expected[0]
         entry = self._expected[identifier]
@@ -71,7 +71,7 @@ class Watch:
 
 
 class BareEmbedded:
-    """The embedded engine in a folder of its own."""
+    """The embedded engine in its own folder."""
 
     engine = "the embedded directory"
     name = "the engine alone"
@@ -96,7 +96,7 @@ class BareEmbedded:
             shutil.rmtree(folder)
 
     def size(self) -> tuple[int, int]:
-        """The file and its log."""
+        """Of the file and its WAL."""
         engine = EmbeddedDirectory(self._folder)
         name = engine.current() or ""
         return sum(path.stat().st_size for path in self._folder.glob(f"{name}.db*")), engine.count(name)

@@ -1,4 +1,4 @@
-"""Issuing over HTTP into a city that is full already, beside what it cannot exceed; and when it can be searched."""
+"""Issuing over HTTP into a full city, compared with its upper bound; and how soon certificates are searchable."""
 
 import json
 import random
@@ -17,16 +17,16 @@ from tests.benchmarks.scale.plausible import Plausible, Stage
 
 CONNECTIONS = 16
 ISSUED = 20
-"""The numbers of stages that are issued one by one begin here; there are ten."""
+"""The stages issued one by one have this number and up; there are ten."""
 ROUNDS = 9
-"""At most; the stage after theirs is the one that is watched."""
+"""The maximum; the stage after these is the one timed until it is searchable."""
 LONGEST_S = 30.0
 Searchable = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Issuing:
-    """Certificates a second over HTTP; what bounds them: requests, commits, signatures and artefacts a second."""
+    """Certificates per second over HTTP, and their bounds: requests, commits, signatures and artefacts per second."""
 
     rate: float
     requests: float
@@ -38,18 +38,18 @@ class Issuing:
 
     @property
     def ceiling(self) -> float:
-        """One signature, one artefact, two commits and two passes through a web server, one after the other."""
+        """One signature, one artefact, two commits and two passes through a web server, in sequence."""
         return 1 / (1 / self.signatures + 1 / self.artefacts + 2 / self.commits + 2 / self.requests)
 
     @property
     def ratio(self) -> float:
-        """Of the ceiling."""
+        """The measured rate relative to the ceiling."""
         return self.rate / self.ceiling
 
 
 @dataclass(frozen=True, slots=True)
 class IssuingPlan:
-    """How many rounds of how many cases, how many that are watched on their way, and how long a floor is measured."""
+    """How many rounds of how many cases, how many cases to time until searchable, and how long to measure a floor."""
 
     seed: int
     rounds: int
@@ -59,12 +59,12 @@ class IssuingPlan:
 
     @property
     def issued(self) -> int:
-        """In all."""
+        """The total."""
         return self.rounds * self.each + self.watched
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What tells a process where the engines are."""
+    """The environment variables that point a process to the engines."""
     names = [name for name in Settings.model_fields if name.startswith(("database_", "index_"))]
     found = {name: getattr(settings, name) for name in names}
     return {f"HUB_{name.upper()}": str(value) for name, value in found.items() if value not in {None, ""}}
@@ -72,7 +72,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 @contextmanager
 def service(settings: Settings, workers: int) -> Iterator[int]:
-    """The port of a running hub, its worker beside it."""
+    """The port of a running hub, with its worker."""
     more = environment(settings)
     with ExitStack() as stack:
         port, _ = stack.enter_context(server.hub(settings.data_dir, more, workers))
@@ -85,8 +85,9 @@ def service(settings: Settings, workers: int) -> Iterator[int]:
 def measure(
     settings: Settings, key: str, plan: IssuingPlan, is_there: Searchable
 ) -> tuple[Issuing, tuple[float, float]]:
-    """Rounds of cases with one certificate each, between measurements of what bounds them; then, one after another,
-    milliseconds (p50, p99) from the answer of a push until the directory alone has the certificate."""
+    """Rounds of cases with one certificate each, between measurements of their bounds; then, one after another,
+    milliseconds (p50, p99) from the reply to a push until the directory alone has the certificate.
+    """
     workers = 1 if settings.database_url is None else 2
     database = repository.bare(settings)
     with service(settings, workers) as port:
@@ -110,7 +111,7 @@ def _round(database: repository.Bare, plan: IssuingPlan, number: int, token: str
 
 
 def _items(seed: int, number: int, count: int) -> list[Plausible]:
-    """Certificates of nobody who has any yet."""
+    """Certificates of people who have none yet."""
     return list(plausible.certificates(seed, Stage(ISSUED + number, count * plausible.PARTS), 0))
 
 

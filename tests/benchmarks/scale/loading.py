@@ -1,4 +1,4 @@
-"""From a plausible certificate to rows, signed and sealed as in earnest, and into the repository by its bulk path."""
+"""From plausible certificates to rows, signed and sealed as in production, and bulk-loaded into the database."""
 
 import multiprocessing
 import time
@@ -30,10 +30,10 @@ CLIENT = "scale"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a part came to: how many certificates are new, and some of their public codes.
+    """The result of a part: how many certificates are new, and some of their public codes.
 
-    preparing_s: CPU seconds for looking for people and numbers, signing and sealing. writing_s: seconds of the bulk path's
-    transactions, whatever else goes on.
+    preparing_s: CPU seconds for resolving people and numbers, signing and sealing. writing_s: seconds of the bulk
+    load's transactions, including time lost to other load.
     """
 
     certificates: int = 0
@@ -43,20 +43,20 @@ class Loaded:
 
 
 class Loader:
-    """Makes batches and inserts them; of what is there already nothing is made again."""
+    """Builds batches and inserts them; skips what already exists."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._drafting = Drafting(parts.vault, parts.keyring, parts.catalogue)
 
     def missing(self, items: Iterable[Plausible]) -> list[Plausible]:
-        """Those that have not arrived."""
+        """The items that are not in the database yet."""
         texts = {_number_text(item): item for item in items}
         there = parties.holders_of_numbers(self._parts.database.reader, self._parts.vault, texts)
         return [item for text, item in texts.items() if text not in there]
 
     def prepared(self, items: list[Plausible]) -> bulk_insert.Batch:
-        """The rows of new certificates, one in each case."""
+        """The rows of new certificates, each in its own case."""
         people = tuple(holder for item in items for holder in item.pushed.holders)
         resolved = parties.resolve(self._parts.database.reader, self._parts.vault, people)
         by_text = {parties.text_of(one.person): one.party for one in resolved}
@@ -64,7 +64,7 @@ class Loader:
         return bulk_insert.Batch(resolved, tuple(arrival for arrival, _ in made), tuple(case for _, case in made))
 
     def insert(self, batch: bulk_insert.Batch) -> None:
-        """In one transaction."""
+        """Insert in one transaction."""
         with self._parts.database.write() as writer:
             bulk_insert.insert(writer, self._parts.vault, batch)
 
@@ -94,10 +94,10 @@ class Loader:
         )
         return self._parts.issuance._sign(planned)
 
-    # --- what becomes of them -----------------------------------------------------------------------------------------
+    # --- later acts ---------------------------------------------------------------------------------------------------
 
     def live_on(self, items: Iterable[Plausible]) -> None:
-        """Suspend, revoke and renew those whose fate it is and to whom nothing has happened yet, in one transaction."""
+        """Suspend, revoke and renew the certificates due for it that have not changed yet, in one transaction."""
         reader = self._parts.database.reader
         fated = {_number_text(item): item for item in items if item.fate is not Fate.NONE}
         keys = parties.holders_of_numbers(reader, self._parts.vault, fated)
@@ -111,7 +111,7 @@ class Loader:
                 writer.insert_many("cases", case)
 
     def _happens(self, item: Plausible, key: tuple[int, int]) -> tuple[Change, list[dict[str, object]]]:
-        """What changes, and the case that it happens in, where it is one of its own."""
+        """The change, and the new case that causes it, if there is one."""
         before = certificates.versions_of(self._parts.database.reader, self._parts.vault, *key)[-1]
         now, day = self._parts.clock.now(), self._parts.clock.today()
         if item.fate is Fate.RENEWED:
@@ -153,13 +153,13 @@ def _case(item: Plausible, holders: tuple[int, ...], key: tuple[int, int, int]) 
     )
 
 
-# --- the work of processes --------------------------------------------------------------------------------------------
+# --- processes --------------------------------------------------------------------------------------------------------
 
 
 def load(settings: Settings, seed: int, stage: Stage, processes: int, tell: Callable[[int], None]) -> list[Loaded]:
-    """A whole stage, in so many processes; `tell` hears how many certificates there are so far.
+    """Load a whole stage with this many processes; `tell` receives the number of certificates so far.
 
-    May be killed at any time and run again: what has arrived is left alone.
+    May be killed at any time and run again: certificates already loaded are skipped.
     """
     if processes == 1:
         return [load_part(settings, seed, stage, part) for part in range(PARTS)]
@@ -199,6 +199,6 @@ def _arrive(loader: Loader, before: Loaded, items: list[Plausible]) -> Loaded:
 
 
 def batches(items: Iterator[Plausible], size: int = BATCH) -> Iterator[list[Plausible]]:
-    """As many as go into one transaction."""
+    """Items in the size of one transaction."""
     while some := list(islice(items, size)):
         yield some

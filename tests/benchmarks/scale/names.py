@@ -1,4 +1,4 @@
-"""Names, numbers and addresses of people and bodies that do not exist: area 99 was never given to anyone."""
+"""Names, numbers and addresses of people and organisations that do not exist: region 99 was never assigned."""
 
 import random
 from datetime import date, timedelta
@@ -76,7 +76,7 @@ _ROADS = [
 
 
 def region(rng: random.Random) -> str:
-    """One of the city's regions, as often as there are certificates in it."""
+    """A random region of the city, weighted by its share of certificates."""
     return rng.choices(tuple(REGIONS), WEIGHTS)[0]
 
 
@@ -88,7 +88,7 @@ def person(number: int, rng: random.Random) -> Person:
 
 
 def body(number: int, rng: random.Random) -> Person:
-    """Body `number` of a hundred million: three in ten are shops of one person, with a short or a long name."""
+    """Organisation `number` of a hundred million: three in ten are one-person shops, with a short or a long name."""
     place = REGIONS[region(rng)]
     is_shop = rng.random() < 0.3
     first = f"{92 if is_shop else 91}99010{number // 10_000_000}MA{number % 10_000_000:07d}"
@@ -108,12 +108,12 @@ def _name(rng: random.Random) -> str:
 
 
 def brand(rng: random.Random) -> str:
-    """Two to four characters that somebody might search for."""
+    """Two to four characters, as a search term."""
     return "".join(rng.choices(_BRANDS, k=rng.choices((2, 3, 4), (70, 22, 8))[0]))
 
 
 def address(rng: random.Random) -> str:
-    """Where nobody lives."""
+    """An invented address."""
     place = REGIONS[region(rng)]
     detail = (
         f"{rng.randrange(1, 40)}号楼{rng.randrange(1, 4)}单元{rng.randrange(101, 2999)}室" if rng.random() < 0.7 else ""

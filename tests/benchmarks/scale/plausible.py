@@ -1,8 +1,8 @@
-"""Plausible certificates, the same ones for the same seed, whoever makes them and in whatever order.
+"""Plausible certificates, the same for the same seed, in whatever process and order they are generated.
 
-A city grows in stages. Every stage has holders of its own, most with a few certificates and a few with hundreds, whose
-certificates lie scattered over the stage; so a person holds as many in a small city as in a large one, and what grows
-is the city. A stage is made in PARTS, so that processes can share the work without ever meeting the same holder.
+A city grows in stages. Every stage has its own holders, most with a few certificates and a few with hundreds, scattered
+over the stage; so people hold as many in a small city as in a large one, and only the city grows. A stage is generated
+in PARTS, so that processes can share the work without ever sharing a holder.
 """
 
 import random
@@ -25,7 +25,7 @@ _MANY = {
     True: (range(1, 301), [n**-1.7 for n in range(1, 301)]),
 }
 _BODIES = 0.12
-"""Of the holders; they hold about a quarter of the certificates."""
+"""Share of the holders; they hold about a quarter of the certificates."""
 
 
 class Fate(Enum):
@@ -42,7 +42,7 @@ _FATES = (tuple(Fate), (958, 8, 14, 20))
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`count` certificates on top of those of the stages before."""
+    """`count` certificates in addition to those of earlier stages."""
 
     number: int
     count: int
@@ -54,7 +54,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Plausible:
-    """One certificate as its authority would push it, with the number of its case and what becomes of it."""
+    """One certificate as its authority would push it, with its case number and its fate."""
 
     authority: str
     case_number: str
@@ -63,14 +63,14 @@ class Plausible:
 
 
 def stages(count: int) -> list[Stage]:
-    """From 10,000 by tens up to `count`; a small city has a quarter and the rest."""
+    """Sizes from 10,000 by powers of ten up to `count`; a small city gets a quarter and the rest."""
     sizes = [size for size in (10_000, 100_000, 1_000_000, 10_000_000) if size < count] or [count // 4]
     sizes.append(count)
     return [Stage(n, size - before) for n, (before, size) in enumerate(zip([0, *sizes], sizes, strict=False))]
 
 
 def holders(seed: int, stage: Stage, part: int) -> list[tuple[Person, int]]:
-    """Everybody of a part, and how many certificates each has."""
+    """All holders of a part, and how many certificates each has."""
     rng = random.Random(f"{seed}|{stage.number}|{part}|holders")
     first, left = (stage.number * PARTS + part) * _BLOCK, stage.share(part)
     found: list[tuple[Person, int]] = []
@@ -85,7 +85,7 @@ def holders(seed: int, stage: Stage, part: int) -> list[tuple[Person, int]]:
 
 
 def certificates(seed: int, stage: Stage, part: int) -> Iterator[Plausible]:
-    """The certificates of a part, in the order in which they are loaded."""
+    """The certificates of a part, in loading order."""
     rng = random.Random(f"{seed}|{stage.number}|{part}|certificates")
     everybody = holders(seed, stage, part)
     people = [person for person, _ in everybody if person.id_type == "111"]
@@ -122,7 +122,7 @@ def _certificate(
 
 
 def _kind(rng: random.Random, holder: Person, own: set[tuple[str, str]]) -> Kind:
-    """What this holder has; of what bears one's own number everybody has one."""
+    """A type for this holder; for types that bear the holder's own number, at most one certificate each."""
     if holder.id_type == "001":
         return rng.choices(OF_BODIES, _OF_BODIES)[0]
     while True:

@@ -1,4 +1,4 @@
-"""PostgreSQL without the hub: COPY into the same tables, pgbench, and what its catalogue says of sizes."""
+"""PostgreSQL without the hub: COPY into the same tables, pgbench, and the sizes reported by its system catalogue."""
 
 import os
 import re
@@ -33,7 +33,7 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'pub
 
 @contextmanager
 def temporary() -> Iterator[str]:
-    """The address of an empty database on a server of its own, with the memory that a small city would give it."""
+    """The URL of an empty database on a temporary server, with memory settings suitable for a small city."""
     cluster = postgres.Cluster(
         shared_buffers="2GB", max_wal_size="8GB", checkpoint_timeout="15min", maintenance_work_mem="256MB"
     )
@@ -44,7 +44,7 @@ def temporary() -> Iterator[str]:
 
 
 class BarePostgres:
-    """One connection as whoever the address names, which must be the owner of the tables."""
+    """One connection as the user in the URL, who must own the tables."""
 
     engine = "PostgreSQL"
     name = "COPY"
@@ -57,7 +57,7 @@ class BarePostgres:
         return psycopg.connect(self._conninfo, autocommit=True)
 
     def insert(self, tables: Tables) -> float:
-        """COPY of text that is made beforehand, a table after the other."""
+        """COPY of text encoded in advance, one table after another."""
         made = [(name, tuple(rows[0]), _text(rows)) for name, rows in tables if rows]
         with self._connect() as connection:
             begun = time.perf_counter()
@@ -68,7 +68,7 @@ class BarePostgres:
             return time.perf_counter() - begun
 
     def delete(self, tables: Tables) -> None:
-        """By their keys, past the triggers that forbid it."""
+        """Delete by key, bypassing the triggers that forbid it."""
         with self._connect() as connection, connection.transaction():
             connection.execute("SET LOCAL session_replication_role = replica")
             for name, rows in tables:
@@ -84,12 +84,12 @@ class BarePostgres:
             connection.execute("CHECKPOINT")
 
     def sizes(self) -> dict[str, tuple[int, int]]:
-        """By table; what lies outside of its rows counts with it."""
+        """By table, including TOAST."""
         with self._connect() as connection:
             return {name: (int(table), int(indexes)) for name, table, indexes in connection.execute(_SIZES).fetchall()}
 
     def commits(self, seconds: float) -> float:
-        """By pgbench with four clients: five statements and a commit."""
+        """With pgbench and four clients: five statements and a commit."""
         pgbench = postgres.require() / "pgbench"
         with self._connect() as connection:
             connection.execute("CREATE TABLE commits_floor (n BIGINT, content BYTEA)")

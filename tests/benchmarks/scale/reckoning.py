@@ -1,7 +1,7 @@
-"""The arithmetic of docs/scale.md: from what was measured to what a city and a country need.
+"""The arithmetic of docs/scale.md: from measurements to the requirements of a city and a country.
 
-The page has two tables: measured values by name, and what follows from them. `reckoned` makes the second from the
-first, so that a test can say whether the page still adds up.
+The page has two tables: measured values by name, and the values derived from them. `reckoned` computes the second from
+the first, so that a test can check that the page is consistent.
 """
 
 import math
@@ -43,7 +43,7 @@ PER_ISSUE = {"lookup": 5.0, "search": 1.0, "verification": 17.5}
 
 
 def measured(run: Run) -> dict[str, float]:
-    """The values that the page reckons with."""
+    """The measured values that the page calculates with."""
     last = run.figures[-1]
     return {
         "certificates": last.certificates,
@@ -64,7 +64,7 @@ def measured(run: Run) -> dict[str, float]:
 
 
 def reckoned(m: Mapping[str, float]) -> list[tuple[str, str, list[str]]]:
-    """What follows: in words, how it is reckoned, and the value for each of SIZES."""
+    """The derived values: description, formula, and the value for each of SIZES."""
     peak = [size * ISSUED_A_YEAR / OFFICE_S * PEAK for size in SIZES]
     entries = [size * m["entries_per_certificate"] for size in SIZES]
     primary = [n * m["entry_bytes"] for n in entries]
@@ -147,18 +147,18 @@ def tables(values: Mapping[str, float]) -> tuple[str, str]:
 
 
 def read(document: Path = DOCUMENT) -> dict[str, float]:
-    """The measured values as they stand on the page."""
+    """The measured values in the page."""
     text = between(document.read_text(encoding="utf-8"), MEASURED)
     return {name: float(value) for name, value in re.findall(r"\| `(\w+)` \| ([0-9.e+]+) \|", text)}
 
 
 def between(text: str, marks: tuple[str, str]) -> str:
-    """What stands between two marks."""
+    """The text between two marks."""
     return text.partition(marks[0])[2].partition(marks[1])[0].strip()
 
 
 def write(values: Mapping[str, float], document: Path = DOCUMENT) -> None:
-    """Put both tables where the last ones were; the second is reckoned from the first as it is printed."""
+    """Replace both tables; the second is computed from the first as printed."""
     text = document.read_text(encoding="utf-8")
     printed = {name: float(f"{value:.6g}") for name, value in values.items()}
     for (begin, end), table in zip((MEASURED, RECKONED), tables(printed), strict=True):

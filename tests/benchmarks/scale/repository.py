@@ -1,4 +1,4 @@
-"""The database by itself: what it does with the same rows when no hub is in the way, and how large they are."""
+"""The database alone, with the same rows but without the hub, and the size of the rows."""
 
 import sqlite3
 import time
@@ -13,25 +13,25 @@ from tests.benchmarks import floors
 
 Tables = Sequence[tuple[str, Sequence[Mapping[str, Any]]]]
 WITHIN = ("certificates", "versions", "holdings", "handles", "blind_index", "parties", "cases", "acts", "ledger")
-"""What a certificate is made of, in the order of a table."""
+"""The tables that hold a certificate, in the order of the printed table."""
 
 
 class Bare(Protocol):
-    """A database without the hub: what it is called, and what loads it fastest."""
+    """A database without the hub: its name, and its fastest way to load."""
 
     engine: str
     name: str
 
     def insert(self, tables: Tables) -> float:
-        """Insert rows in one commit as fast as it can be done; seconds, from rows that are encoded already."""
+        """Insert rows in one commit as fast as possible; returns the seconds, without encoding the rows."""
         ...
 
     def delete(self, tables: Tables) -> None:
-        """Take the same rows away again."""
+        """Delete the same rows again."""
         ...
 
     def settle(self) -> None:
-        """What a server does by itself after a load: statistics, and the room of deleted rows."""
+        """Maintenance after a load, as a server does it in the background: statistics, and space of deleted rows."""
         ...
 
     def sizes(self) -> dict[str, tuple[int, int]]:
@@ -39,12 +39,12 @@ class Bare(Protocol):
         ...
 
     def commits(self, seconds: float) -> float:
-        """Commits a second of five small rows."""
+        """Commits per second of five small rows."""
         ...
 
 
 def bare(settings: Settings) -> Bare:
-    """Beside a hub with these settings."""
+    """The bare database that corresponds to a hub with these settings."""
     if settings.database_url is not None:
         from tests.benchmarks.scale.postgres import BarePostgres
 
@@ -53,12 +53,12 @@ def bare(settings: Settings) -> Bare:
 
 
 def keys_of(table: str) -> list[str]:
-    """The primary key's columns."""
+    """The columns of the primary key."""
     return [column.name for column in metadata.tables[table].primary_key.columns]
 
 
 class BareSqlite:
-    """The file, opened as the hub opens it."""
+    """The file, opened as by the hub."""
 
     engine = "SQLite"
     name = "executemany"
@@ -73,12 +73,12 @@ class BareSqlite:
         return connection
 
     def insert(self, tables: Tables) -> float:
-        """`executemany` of tuples, a table after the other."""
+        """`executemany` of tuples, one table after another."""
         made = [(_insertion(name, rows[0]), [tuple(row.values()) for row in rows]) for name, rows in tables if rows]
         return self._timed(made)
 
     def delete(self, tables: Tables) -> None:
-        """By their keys, with the triggers that forbid it put aside."""
+        """Delete by key, with the triggers that forbid it dropped meanwhile."""
         with closing(self._connect()) as connection:
             triggers = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
         made: list[tuple[str, Sequence[Sequence[Any]]]] = [(f"DROP TRIGGER {name}", [()]) for name, _ in triggers]
@@ -97,16 +97,16 @@ class BareSqlite:
             return time.perf_counter() - begun
 
     def settle(self) -> None:
-        """Move the log into the file."""
+        """Checkpoint the WAL."""
         with closing(self._connect()) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def sizes(self) -> dict[str, tuple[int, int]]:
-        """The whole file: this engine keeps rows in the index of their key."""
+        """The whole file: this engine stores rows in the index of their key."""
         return {"hub.db": (self._path.stat().st_size, 0)}
 
     def commits(self, seconds: float) -> float:
-        """On a file of its own."""
+        """On a separate file."""
         path = self._path.with_name("commits.db")
         try:
             return floors.commits(path, seconds)

@@ -1,4 +1,4 @@
-"""One stage of a city: loaded, measured beside the bare engines, asked."""
+"""One stage of a city: load it, compare it with the bare engines, query it."""
 
 import gc
 import statistics
@@ -17,14 +17,14 @@ from tests.benchmarks.scale.plausible import Stage
 from tests.benchmarks.scale.sizes import Sizes
 
 BESIDE = 12
-"""The numbers of stages that are loaded beside the city's own begin here."""
+"""Stages loaded in addition to the city's own have this number and up."""
 TWICE = 200_000
-"""Fewer entries are loaded twice, and the faster load counts on both sides: the first one finds a cold server."""
+"""Up to this many entries are loaded twice, and the faster load counts on both sides: the first finds a cold server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """How many a second, through the hub and without it, and the median of the ratios of each round."""
+    """Rates per second, with the hub and without it, and the median of the ratios of each round."""
 
     ours: float
     bare: float
@@ -33,7 +33,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was measured when a city had so many certificates."""
+    """The measurements for a city with this many certificates."""
 
     certificates: int
     loaded_per_s: float
@@ -49,7 +49,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much of everything: rounds of the bulk path beside the bare engine, questions of each kind, processes."""
+    """How much to measure: rounds of bulk loads against the bare engine, requests of each kind, processes."""
 
     seed: int = 1
     rounds: int = 10
@@ -59,7 +59,7 @@ class Plan:
 
 
 def grow(settings: Settings, plan: Plan, stages: list[Stage], codes: list[str], tell: Callable[[str], None]) -> Figures:
-    """Load the last of some stages on top of those before, and measure; `codes` collects what can be asked for."""
+    """Load the last of some stages after the earlier ones, and measure; `codes` collects public codes for requests."""
     stage, total = stages[-1], sum(one.count for one in stages)
     begun = time.perf_counter()
     loaded = loading.load(
@@ -99,7 +99,7 @@ def grow(settings: Settings, plan: Plan, stages: list[Stage], codes: list[str], 
 
 
 def sequence(parts: Parts) -> float:
-    """Give every waiting change its position; how many a second."""
+    """Assign a position to every waiting change; returns how many per second."""
     begun, done = time.perf_counter(), 0
     while some := parts.directory.sequence():
         done += some
@@ -107,7 +107,7 @@ def sequence(parts: Parts) -> float:
 
 
 def _feed(parts: Parts) -> float:
-    """What is new in the ledger, into the directory; changes a second."""
+    """Feed new ledger entries into the directory; returns changes per second."""
     begun, done = time.perf_counter(), 0
     while some := parts.directory.feed():
         done += some
@@ -115,7 +115,7 @@ def _feed(parts: Parts) -> float:
 
 
 def _rebuild(parts: Parts, sizes: Sizes) -> Rates:
-    """New generations from the repository, and loads of the same entries without the hub, in turn."""
+    """New generations built from the database, and loads of the same entries without the hub, in turn."""
     ours, bare = [], []
     with engines.opened(parts.settings) as engine, entries.bare(parts.settings) as alone:
         while True:
@@ -129,7 +129,7 @@ def _rebuild(parts: Parts, sizes: Sizes) -> Rates:
 
 
 def _bulk(parts: Parts, database: repository.Bare, plan: Plan, stage: Stage) -> tuple[Rates, float, list[str]]:
-    """The same rows through the bulk path and through the bare engine, into the same tables, in alternating order."""
+    """The same rows through the bulk load and through the bare engine, into the same tables, in alternating order."""
     loader = loading.Loader(parts)
     beside = Stage(BESIDE + stage.number, plan.rounds * plan.batch * plausible.PARTS)
     ours, bare, rows, codes = [], [], [], []
@@ -167,5 +167,5 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def to_stderr(text: str) -> None:
-    """Progress."""
+    """Report progress."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What was measured, as the tables of docs/performance.md and the numbers that docs/scale.md reckons with."""
+"""The measurements as tables for docs/performance.md, and the numbers for docs/scale.md."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Run:
 
 
 def tables(run: Run) -> str:
-    """Markdown: loading and sizes, then the same questions in a growing city."""
+    """Markdown: loading and sizes, then the same requests in a growing city."""
     last = run.figures[-1]
     many = f"{last.certificates:,}"
     rows = [
@@ -94,14 +94,14 @@ def _of(figures: Sequence[Figures], name: str) -> str:
 
 
 def _sizes(sizes: Sizes) -> str:
-    """One line: bytes a certificate by table, rows and indexes."""
+    """One line: bytes per certificate by table, rows and indexes."""
     known = [(name, *sizes.tables[name]) for name in (*WITHIN, "hub.db") if name in sizes.tables]
     each = [f"`{n}` {rows / sizes.certificates:,.0f} + {more / sizes.certificates:,.0f}" for n, rows, more in known]
     return "Bytes a certificate, rows + indexes: " + ", ".join(each) + "."
 
 
 def write(text: str, document: Path = DOCUMENT) -> None:
-    """Put the tables where the last ones were."""
+    """Replace the tables."""
     before = document.read_text(encoding="utf-8")
     head, found, rest = before.partition(BEGIN)
     if not found:
