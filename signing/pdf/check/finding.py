@@ -60,7 +60,7 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckFinding:
     """What a file turned out to be.
 
     intact: all of the file is as one signature left it; unknown when there is none or it cannot be read. trusted: that
@@ -87,11 +87,11 @@ class Finding:
         return json.dumps(asdict(self), ensure_ascii=True)
 
 
-def finding_from_json(text: str) -> Finding:
+def finding_from_json(text: str) -> CheckFinding:
     """Read what to_json() wrote; raises Malformed for anything else, for the writer may have been taken over."""
     try:
         members = json.loads(text)
-        return Finding(
+        return CheckFinding(
             what=What(members["what"]),
             intact=Answer(members["intact"]),
             trusted=Answer(members["trusted"]),
