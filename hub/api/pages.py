@@ -15,7 +15,7 @@ import hub
 from hub.api.verifications import VerdictReply, of_file
 from hub.domain.dates import SHANGHAI, show_moment
 from hub.domain.errors import TITLES, Refusal
-from hub.verification import Finding, Presented, Verdict, VerdictState, Verification, problems, verdict_text
+from hub.verification import Presented, Verdict, VerdictAnswer, VerdictState, Verification, problems, verdict_text
 from hub.web.compression import compressed
 from hub.web.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Later, Routes
 from hub.web.negotiation import prefers_json
@@ -157,7 +157,7 @@ def render(found: Verdict, place: Mapping[str, str]) -> str:
         "copy": found.copy,
         "is_file": found.presented is Presented.PDF or problems.FILE_IMAGE in found.problems,
         "checks": checks,
-        "open": any(getattr(found.checks, name) is not Finding.YES for name, _, _ in verdict_text.CHECKS),
+        "open": any(getattr(found.checks, name) is not VerdictAnswer.YES for name, _, _ in verdict_text.CHECKS),
         "problems": [problems.meaning(code) for code in found.problems],
         "checked_at": show_moment(found.checked_at),
         "checked_at_local": f"{found.checked_at.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}",

@@ -11,10 +11,10 @@ REFRESH_S = 2.0
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _ADDRESS = re.compile(r"(https?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(/[^?#\s]*)?", re.IGNORECASE)
 
-Place = tuple[str, str, str]
+Address = tuple[str, str, str]
 
 
-def place_of(url: str) -> Place | None:
+def address_of(url: str) -> Address | None:
     """(host, port, path) of an address, or None for what is no plain http(s) address (user names included).
 
     Hosts compare without case and final dot; the two schemes' own ports are one, since either may lead to the other.
@@ -35,7 +35,7 @@ class Addresses:
         self._lock = threading.Lock()
         self._read_at = float("-inf")
         self._urls: tuple[str, ...] = ()
-        self._places: frozenset[Place] = frozenset()
+        self._addresses: frozenset[Address] = frozenset()
 
     def current(self) -> str:
         """The address that is printed now, without a trailing slash; raises DatabaseUnavailable when never read.
@@ -54,36 +54,36 @@ class Addresses:
 
     def owns(self, base_url: str) -> bool:
         """Whether this is, or was, our address; raises DatabaseUnavailable when that cannot be known."""
-        place = place_of(base_url)
-        return place is not None and any(place == known for known in self._known(place))
+        address = address_of(base_url)
+        return address is not None and any(address == known for known in self._known(address))
 
     def owns_host(self, url: str) -> bool:
         """Whether an address, whatever its path, is on one of our hosts; raises as `owns`."""
-        place = place_of(url)
-        return place is not None and any(place[:2] == known[:2] for known in self._known(place))
+        address = address_of(url)
+        return address is not None and any(address[:2] == known[:2] for known in self._known(address))
 
     def matching(self, host: str) -> str:
         """Our address on this `Host`, else the current one: what a list that is fetched there calls itself."""
         current = self.current()
-        asked = place_of(f"{current.partition('://')[0]}://{host}")
+        asked = address_of(f"{current.partition('://')[0]}://{host}")
         for url in self._urls:
-            place = place_of(url)
-            if asked is not None and place is not None and place[:2] == asked[:2]:
+            address = address_of(url)
+            if asked is not None and address is not None and address[:2] == asked[:2]:
                 return url
         return current
 
-    def _known(self, place: Place) -> frozenset[Place]:
-        if place not in self._places and time.monotonic() - self._read_at > REFRESH_S:
+    def _known(self, address: Address) -> frozenset[Address]:
+        if address not in self._addresses and time.monotonic() - self._read_at > REFRESH_S:
             try:
                 self.refresh()
             except DatabaseUnavailable:
                 if not self._urls:
                     raise
-        return self._places
+        return self._addresses
 
     def refresh(self) -> None:
         """Read them now."""
         urls = key_store.public_urls(self._database.reader)
-        places = frozenset(place for place in map(place_of, urls) if place is not None)
+        addresses = frozenset(address for address in map(address_of, urls) if address is not None)
         with self._lock:
-            self._urls, self._places, self._read_at = tuple(urls), places, time.monotonic()
+            self._urls, self._addresses, self._read_at = tuple(urls), addresses, time.monotonic()

@@ -1,4 +1,4 @@
-"""What a verification answers: four separate findings, one state that follows from them, and the problems met."""
+"""What a verification answers: four separate answers, one state that follows from them, and the problems met."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -30,7 +30,7 @@ class VerdictState(StrEnum):
         return cls(state.value)
 
 
-class Finding(StrEnum):
+class VerdictAnswer(StrEnum):
     """One answer. UNKNOWN: it could not be checked, which says nothing about the certificate."""
 
     YES = "yes"
@@ -38,7 +38,7 @@ class Finding(StrEnum):
     UNKNOWN = "unknown"
 
     @classmethod
-    def of(cls, *, holds: bool) -> "Finding":
+    def of(cls, *, holds: bool) -> "VerdictAnswer":
         """YES or NO."""
         return cls.YES if holds else cls.NO
 
@@ -55,10 +55,10 @@ class Presented(StrEnum):
 class Checks:
     """intact: exactly what was issued; trusted: signed by a key of ours; in_force: neither suspended nor ended."""
 
-    intact: Finding = Finding.UNKNOWN
-    trusted: Finding = Finding.UNKNOWN
-    in_force: Finding = Finding.UNKNOWN
-    within_dates: Finding = Finding.UNKNOWN
+    intact: VerdictAnswer = VerdictAnswer.UNKNOWN
+    trusted: VerdictAnswer = VerdictAnswer.UNKNOWN
+    in_force: VerdictAnswer = VerdictAnswer.UNKNOWN
+    within_dates: VerdictAnswer = VerdictAnswer.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

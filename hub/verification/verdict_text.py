@@ -7,7 +7,7 @@ from enum import StrEnum
 from hub.domain.certificate import KIND_EN, REVOCATION_KINDS, SUSPENSION_KINDS
 from hub.domain.dates import day_of
 from hub.verification import problems
-from hub.verification.verdict import Finding, Presented, PublicCertificate, PublicCopy, Verdict, VerdictState
+from hub.verification.verdict import Presented, PublicCertificate, PublicCopy, Verdict, VerdictAnswer, VerdictState
 
 SOON_DAYS = 30
 
@@ -92,9 +92,9 @@ CHECKS = (
     ("within_dates", "在有效期内", "Within its dates"),
 )
 ANSWERS = {
-    Finding.YES: ("✓", "是", "yes"),
-    Finding.NO: ("✕", "否", "no"),
-    Finding.UNKNOWN: ("?", "未能核验", "not checked"),
+    VerdictAnswer.YES: ("✓", "是", "yes"),
+    VerdictAnswer.NO: ("✕", "否", "no"),
+    VerdictAnswer.UNKNOWN: ("?", "未能核验", "not checked"),
 }
 
 

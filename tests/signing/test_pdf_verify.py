@@ -18,7 +18,7 @@ from signing import x509
 from signing.errors import Malformed
 from signing.pdf.check import checker, checking
 from signing.pdf.check.checking import Checkers, check_in_subprocess
-from signing.pdf.check.finding import MAX_BYTES, Answer, Finding, Trust, What, finding_from_json, question
+from signing.pdf.check.finding import MAX_BYTES, Answer, CheckFinding, Trust, What, finding_from_json, question
 from signing.pdf.check.inspection import inspect
 from signing.pdf.draw.rendition import render
 from tests.judges.java_judges import judge
@@ -103,14 +103,14 @@ def test_photos_of_paper_are_answered_by_their_code(kind: str, checkers: Checker
     out = BytesIO()
     scanned(3, 0.8, 200).save(out, kind)
     found = checkers.check(out.getvalue(), trust, samples.CHECKED)
-    assert found == Finding(What.IMAGE, qr_texts=(samples.printed()[2],))
+    assert found == CheckFinding(What.IMAGE, qr_texts=(samples.printed()[2],))
 
 
 def test_scans_of_paper_are_answered_by_their_code(checkers: Checkers, trust: Trust) -> None:
     out = BytesIO()
     scanned(1.5, 0.7, 200).save(out, "PDF", resolution=200)
     found = checkers.check(out.getvalue(), trust, samples.CHECKED)
-    assert found == Finding(What.IMAGE, qr_texts=(samples.printed()[2],), pages=1)
+    assert found == CheckFinding(What.IMAGE, qr_texts=(samples.printed()[2],), pages=1)
 
 
 def test_other_files_are_unreadable(trust: Trust) -> None:

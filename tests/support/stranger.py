@@ -7,14 +7,14 @@ from hub.domain.certificate import State
 from hub.domain.version import Version
 from hub.keys.keyring import Keyring
 from hub.store.catalogue import CatalogueCache
-from hub.verification import Finding, Verdict, Verification
+from hub.verification import Verdict, VerdictAnswer, Verification
 from signing import credential, qr
 from signing.encoding import base64url, compact_json
 from signing.keys import Purpose
 from tests.support import engines
 from tests.support.city import URL, City
 
-YES, NO, UNKNOWN = Finding.YES, Finding.NO, Finding.UNKNOWN
+YES, NO, UNKNOWN = VerdictAnswer.YES, VerdictAnswer.NO, VerdictAnswer.UNKNOWN
 
 
 def versions(city: City, state: State | None = None) -> list[Version]:
@@ -33,7 +33,7 @@ def text_of(version: Version) -> str:
     return qr.text(URL, version.code, version.digits)
 
 
-def findings(verdict: Verdict) -> tuple[Finding, ...]:
+def findings(verdict: Verdict) -> tuple[VerdictAnswer, ...]:
     checks = verdict.checks
     return checks.intact, checks.trusted, checks.in_force, checks.within_dates
 

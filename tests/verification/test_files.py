@@ -406,7 +406,7 @@ def test_a_checker_in_other_hands_makes_nothing_valid(
     version = personal(own)
     pdf = own.parts.rendition.of_version(version)
     text, authority = text_of(version), version.authority
-    finding = checked.Finding(
+    finding = checked.CheckFinding(
         checked.What.PDF,
         checked.Answer.YES,
         checked.Answer.YES,

@@ -14,7 +14,7 @@ from hub.domain.dates import day_of
 from hub.keys.keyring import Keyring
 from hub.store import keys as key_store
 from hub.verification import VerdictState
-from hub.verification.public_urls import place_of
+from hub.verification.public_urls import address_of
 from signing import credential, public_code, qr
 from signing.keys import KeyFolder, PublicKey, Purpose
 from tests.support.city import URL, City, open_copy
@@ -289,10 +289,10 @@ def test_other_texts(city, text, state):
 
 
 def test_places():
-    assert place_of("https://a.example") == place_of("HTTPS://A.example:443/") == ("a.example", "", "")
-    assert place_of("http://[::1]:8080/x/") == ("[::1]", "8080", "/x")
+    assert address_of("https://a.example") == address_of("HTTPS://A.example:443/") == ("a.example", "", "")
+    assert address_of("http://[::1]:8080/x/") == ("[::1]", "8080", "/x")
     for text in ("ftp://a.example", "https://", "https://a b", "https://a.example?x", "//a.example", "https://a:b@c"):
-        assert place_of(text) is None
+        assert address_of(text) is None
 
 
 # --- codes that lead nowhere -----------------------------------------------------------------------------------------

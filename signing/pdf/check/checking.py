@@ -12,8 +12,8 @@ from signing.errors import Malformed
 from signing.pdf.check.finding import (
     MAX_ANSWER,
     MAX_BYTES,
+    CheckFinding,
     Ended,
-    Finding,
     Trust,
     What,
     finding_from_json,
@@ -25,7 +25,7 @@ _PROGRAM = (sys.executable, "-I", "-m", "signing.pdf.check.checker")
 _GRACE_S = 5.0  # for starting and forking; after deadline and grace, the program itself is killed
 
 
-def check_in_subprocess(data: bytes, trust: Trust, at: datetime, deadline_s: float) -> Finding:
+def check_in_subprocess(data: bytes, trust: Trust, at: datetime, deadline_s: float) -> CheckFinding:
     """Return the finding for an untrusted file; the finding also says if the file could not be checked.
 
     Starts the program for this one file, half a second of CPU; a service uses Checkers. The program gets no
@@ -33,7 +33,7 @@ def check_in_subprocess(data: bytes, trust: Trust, at: datetime, deadline_s: flo
     `upload.too_large`, `pdf.deadline` if it took too long, `pdf.checker_failed` if it ended without an answer.
     """
     if len(data) > MAX_BYTES:
-        return Finding(What.OTHER, problems=("upload.too_large",))
+        return CheckFinding(What.OTHER, problems=("upload.too_large",))
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and program
             _PROGRAM,
@@ -71,10 +71,10 @@ class Checkers:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def check(self, data: bytes, trust: Trust, at: datetime) -> Finding:
+    def check(self, data: bytes, trust: Trust, at: datetime) -> CheckFinding:
         """Answer as check_in_subprocess() does; waits for a free program, `pdf.checker_busy` after the deadline."""
         if len(data) > MAX_BYTES:
-            return Finding(What.OTHER, problems=("upload.too_large",))
+            return CheckFinding(What.OTHER, problems=("upload.too_large",))
         try:
             program = self._idle.get(timeout=self._deadline_s)
         except queue.Empty:
@@ -137,7 +137,7 @@ class _Program:
             self._process.communicate()
 
 
-def _read(data: bytes, ended: Ended, text: bytes) -> Finding:
+def _read(data: bytes, ended: Ended, text: bytes) -> CheckFinding:
     if ended is not Ended.ANSWERED or len(text) > MAX_ANSWER:
         return _without_answer(data, ended if ended is not Ended.ANSWERED else Ended.FAILED)
     try:
@@ -146,6 +146,6 @@ def _read(data: bytes, ended: Ended, text: bytes) -> Finding:
         return _without_answer(data, Ended.FAILED)
 
 
-def _without_answer(data: bytes, ended: Ended) -> Finding:
+def _without_answer(data: bytes, ended: Ended) -> CheckFinding:
     problem = {Ended.LATE: "pdf.deadline", Ended.BUSY: "pdf.checker_busy"}.get(ended, "pdf.checker_failed")
-    return Finding(kind_of(data), problems=(problem,))
+    return CheckFinding(kind_of(data), problems=(problem,))

@@ -60,7 +60,7 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckFinding:
     """The result of checking a file.
 
     intact: the whole file is as one signature left it; unknown if there is none or it cannot be read. trusted: that
@@ -87,11 +87,11 @@ class Finding:
         return json.dumps(asdict(self), ensure_ascii=True)
 
 
-def finding_from_json(text: str) -> Finding:
+def finding_from_json(text: str) -> CheckFinding:
     """Parse the output of to_json(); raises Malformed for anything else, because the child may be compromised."""
     try:
         members = json.loads(text)
-        return Finding(
+        return CheckFinding(
             what=What(members["what"]),
             intact=Answer(members["intact"]),
             trusted=Answer(members["trusted"]),

@@ -27,7 +27,7 @@ from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.errors import PathError, ValidationError
 
 from signing.pdf.check import pictures, ranges
-from signing.pdf.check.finding import MAX_BYTES, Answer, Finding, Trust, What, kind_of
+from signing.pdf.check.finding import MAX_BYTES, Answer, CheckFinding, Trust, What, kind_of
 from signing.pdf.draw import exact
 from signing.pdf.draw.archive import CREDENTIAL_NAME
 
@@ -56,43 +56,43 @@ _UNREADABLE = (
 )
 
 
-def inspect(data: bytes, trust: Trust, at: datetime) -> Finding:
+def inspect(data: bytes, trust: Trust, at: datetime) -> CheckFinding:
     """Return the finding for a file; at: aware, the time at which X.509 certificates and CRLs must be valid."""
     if len(data) > MAX_BYTES:
-        return Finding(What.OTHER, problems=("upload.too_large",))
+        return CheckFinding(What.OTHER, problems=("upload.too_large",))
     if kind_of(data) is What.IMAGE:
         texts = pictures.in_image(data)
         if texts is None:
-            return Finding(What.IMAGE, problems=("upload.unreadable",))
-        return Finding(What.IMAGE, qr_texts=texts, problems=() if texts else (NO_CODE,))
+            return CheckFinding(What.IMAGE, problems=("upload.unreadable",))
+        return CheckFinding(What.IMAGE, qr_texts=texts, problems=() if texts else (NO_CODE,))
     if kind_of(data) is not What.PDF:
-        return Finding(What.OTHER, problems=("upload.unreadable",))
+        return CheckFinding(What.OTHER, problems=("upload.unreadable",))
     finding = _signature(data, trust, at)
     seen = pictures.on_pages(data, sealed=finding.intact is not Answer.UNKNOWN)
     if seen is None:
         return replace(finding, problems=(*finding.problems, "upload.unreadable"))
     if seen.is_scan and seen.texts and finding.problems == (UNSIGNED,) and finding.credential is None:
-        return Finding(What.IMAGE, qr_texts=seen.texts, pages=seen.pages)
+        return CheckFinding(What.IMAGE, qr_texts=seen.texts, pages=seen.pages)
     too_long = ("pdf.too_many_pages",) if seen.pages > MAX_PAGES else ()
     return replace(finding, qr_texts=seen.texts, pages=seen.pages, problems=(*finding.problems, *too_long))
 
 
-def _signature(data: bytes, trust: Trust, at: datetime) -> Finding:
+def _signature(data: bytes, trust: Trust, at: datetime) -> CheckFinding:
     """Check the signature; if the strict reader rejects the file, judge it by its raw bytes as far as possible."""
     credential: str | None = None
     try:
         reader = PdfFileReader(BytesIO(data), strict=ranges.names_signature(data))
         if reader.encrypted:
-            return Finding(What.PDF, problems=("pdf.encrypted",))
+            return CheckFinding(What.PDF, problems=("pdf.encrypted",))
         credential = _credential(reader)
         signatures = reader.embedded_signatures
         if len(signatures) > 1:
-            return Finding(What.PDF, Answer.NO, credential=credential, problems=("pdf.several_signatures",))
+            return CheckFinding(What.PDF, Answer.NO, credential=credential, problems=("pdf.several_signatures",))
         if signatures:
             return _judged(data, signatures[0], credential, trust, at)
-        return Finding(What.PDF, credential=credential, problems=(UNSIGNED,))
+        return CheckFinding(What.PDF, credential=credential, problems=(UNSIGNED,))
     except PdfDecodeLimitError:
-        return Finding(What.PDF, problems=("pdf.too_complex",))
+        return CheckFinding(What.PDF, problems=("pdf.too_complex",))
     except SignatureValidationError as error:
         contradicts = error.ades_subindication is AdESIndeterminate.NO_SIGNING_CERTIFICATE_FOUND
         flaw = "pdf.changed" if contradicts else ranges.flaw(data)
@@ -100,8 +100,8 @@ def _signature(data: bytes, trust: Trust, at: datetime) -> Finding:
         flaw = ranges.flaw(data)
     if flaw is None:
         problem = "pdf.damaged" if ranges.names_signature(data) else UNSIGNED
-        return Finding(What.PDF, credential=credential, problems=(problem,))
-    return Finding(What.PDF, Answer.NO, credential=credential, problems=(flaw,))
+        return CheckFinding(What.PDF, credential=credential, problems=(problem,))
+    return CheckFinding(What.PDF, Answer.NO, credential=credential, problems=(flaw,))
 
 
 async def _status(signature: EmbeddedPdfSignature, trust: Trust, at: datetime, *, strict: bool) -> PdfSignatureStatus:
@@ -119,7 +119,7 @@ async def _status(signature: EmbeddedPdfSignature, trust: Trust, at: datetime, *
 
 def _judged(
     data: bytes, signature: EmbeddedPdfSignature, credential: str | None, trust: Trust, at: datetime
-) -> Finding:
+) -> CheckFinding:
     status = asyncio.run(_status(signature, trust, at, strict=True))
     problems: list[str] = []
     trusted, reason, path = Answer.UNKNOWN, None, frozenset[bytes]()
@@ -132,7 +132,7 @@ def _judged(
         elif trusted is not Answer.NO and not exact.is_exact(data, signature, path):
             problems.append("pdf.changed")
     certificate = signature.signer_cert
-    return Finding(
+    return CheckFinding(
         What.PDF,
         intact=Answer.NO if problems else Answer.YES,
         trusted=trusted,

@@ -1,0 +1,319 @@
+"""Stage 3 of 4: judge what was presented by what is on record.
+
+Pure: no clock, no database, no checker; the same arguments always give the same judgement. What this module promises is
+rule 3: what could not be checked never looks invalid, and never valid.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import date
+
+from hub.domain import certificate as rules
+from hub.domain.certificate import Dates, Standing, State
+from hub.verification import evidence, problems
+from hub.verification.evidence import NOTHING, Proof
+from hub.verification.issued import Issued, Records
+from hub.verification.presentation import CheckedFile, Presentation, PresentedText
+from hub.verification.verdict import Checks, Presented, VerdictAnswer, VerdictState
+from signing import identifier, qr
+from signing.credential import Credential
+from signing.pdf.check.finding import What
+
+_YES, _NO, _UNKNOWN = VerdictAnswer.YES, VerdictAnswer.NO, VerdictAnswer.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict but for what the public may see of the certificate.
+
+    issued: the record to be shown, where it can be relied on; otherwise said: what proven bytes say of the certificate.
+    shown_state: the state of the certificate as shown.
+    """
+
+    presented: Presented
+    state: VerdictState
+    checks: Checks
+    problems: tuple[str, ...]
+    issued: Issued | None = None
+    said: qr.Face | Credential | None = None
+    shown_state: VerdictState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ruling:
+    """What is proven, and the record that may be shown. missing: there is no such record."""
+
+    proof: Proof
+    issued: Issued | None = None
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A credential or a QR code in a file: what it proves, the record that it leads to, and the version it is of."""
+
+    proof: Proof
+    issued: Issued
+    identifier: str | None = None
+
+
+def judge(presented: Presentation, records: Records, today: date) -> Judgement:
+    """The four answers, the state that follows from them, and the problems in the order met."""
+    file = presented.file
+    if file is not None:
+        ruling = _of_picture(file, records) if file.what is What.IMAGE else _of_file(presented, file, records)
+    elif presented.sha256 is not None:  # the very bytes that we gave out
+        ruling = _with_record(Proof(_YES, _YES), records.found, records)
+    elif presented.credential is not None:
+        ruling = _of_credential(presented, records)
+    else:
+        ruling = _of_text(presented.texts[0], records)
+    return _conclude(presented.presented, ruling, today)
+
+
+# --- texts -------------------------------------------------------------------------------------------------------
+
+
+def _of_text(text: PresentedText, records: Records) -> _Ruling:
+    """At an address that was never ours nothing else is looked at; no digits is no fault."""
+    if text.address is not None and text.address not in records.ours:
+        return _unsaid(problems.DATABASE_UNAVAILABLE)
+    if text.address is not None and not records.ours[text.address]:
+        return _unsaid(problems.HOST_FOREIGN, trusted=_NO)
+    if text.problem:
+        return _Ruling(_worse(NOTHING, text.problem), missing=True)
+    return _of_digits_alone(records) if records.code is None else _of_code(records)
+
+
+def _of_code(records: Records) -> _Ruling:
+    """A public code, with digits or without, wherever it was read."""
+    if records.digits is not None:
+        proof = evidence.of_digits(records.code, records.digits, records.found, records.keys)
+        if proof.intact is not _UNKNOWN or proof.trusted is not _UNKNOWN:
+            return _with_record(proof, records.found, records)
+    return _record_alone(records.found, records)
+
+
+def _of_digits_alone(records: Records) -> _Ruling:
+    """Without the code a signature cannot be checked; the record that the digits name has the code.
+
+    Those of an annotated copy say the same as the version's own under another code: they need it.
+    """
+    digits, named, version = records.digits, records.named, records.named.version
+    if digits is None:
+        return _record_alone(named, records)
+    if digits.read is None:
+        return _Ruling(evidence.of_digits(None, digits, Issued(), records.keys))
+    if version is None:
+        return _record_alone(named, records)
+    if digits.text != version.digits and evidence.same_payload(digits.text, version.digits):
+        return _unsaid(problems.CODE_MALFORMED)
+    proof = evidence.of_digits(version.code, digits, named, records.keys)
+    return _with_record(proof, named, records) if proof.holds else _Ruling(proof)
+
+
+def _of_credential(presented: Presentation, records: Records) -> _Ruling:
+    """A credential, whole or with disclosures left out.
+
+    Only the one on record for its identifier is good: a second one with a true signature of ours was never issued, so
+    it is `tampered`. The record is shown for a credential that is good in itself, and for no other.
+    """
+    credential, version = presented.credential, records.named.version
+    if credential is None:
+        return _Ruling(NOTHING)
+    proof = evidence.of_credential(credential, records.keys, records.ours)
+    if credential.read is None or proof.intact is _NO:
+        return _Ruling(proof)
+    if not proof.holds:
+        same = version is not None and evidence.carries_signature_of(credential.text, version)
+        damaged = same and proof.intact is _UNKNOWN and proof.trusted is _NO
+        return _Ruling(replace(proof, intact=_NO) if damaged else proof)
+    if version is not None and not evidence.same_as_issued(credential.text, version):
+        return _Ruling(Proof(_NO, _YES, (problems.NOT_AS_ISSUED,)))
+    return _with_record(proof, records.named, records)
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def _of_picture(file: CheckedFile, records: Records) -> _Ruling:
+    """A photo or scan of paper: what its QR code says, as if its text had been sent, and that it is no more."""
+    if records.several:
+        ruling = _unsaid(problems.FILE_SEVERAL_CODES)
+    elif records.code is None:
+        ruling = _unsaid(problems.NO_CODE)
+    else:
+        ruling = _of_code(records)
+    noted = (problems.FILE_IMAGE, *file.problems, *ruling.proof.problems)
+    return replace(ruling, proof=replace(ruling.proof, problems=noted))
+
+
+def _of_file(presented: Presentation, file: CheckedFile, records: Records) -> _Ruling:
+    """The seal, the credential and the QR code must be of one version, and no other file may be on record for it.
+
+    A file without a seal proves nothing by itself, whatever its text says, and is never valid.
+    """
+    attached, printed = _attached(presented, records), _printed(records)
+    parts = [part for part in (attached, printed) if part is not None]
+    proof = _together([Proof(file.intact, file.trusted, file.problems), *(part.proof for part in parts)])
+    if len({part.identifier for part in parts} - {None}) > 1:
+        proof = _worse(proof, problems.FILE_PARTS_DIFFER, intact=_NO)
+    if file.intact is _YES:
+        proof = _as_sealed(proof, file, attached, printed)
+        if records.file is not None and records.file != presented.sha256:
+            proof = _worse(proof, problems.NOT_AS_ISSUED, intact=_NO)
+    if records.several:
+        proof = _worse(proof, problems.FILE_SEVERAL_CODES, intact=_UNKNOWN)
+    elif printed is None and file.what is not What.OTHER and problems.NO_CODE not in proof.problems:
+        proof = _worse(proof, problems.NO_CODE)
+    holds = attached is not None and attached.proof.holds
+    if printed is not None and (printed.issued.version is not None or not holds):  # who has a code may see its record
+        missing = printed.proof.intact is _UNKNOWN and printed.proof.trusted is _UNKNOWN
+        return _with_record(proof, printed.issued, records, missing=missing)
+    return _with_record(proof, attached.issued, records) if attached is not None and holds else _Ruling(proof)
+
+
+def _attached(presented: Presentation, records: Records) -> _Part | None:
+    """The attached credential, judged as any other."""
+    credential, named = presented.credential, records.named
+    if credential is None:
+        return None
+    proof = evidence.of_credential(credential, records.keys, records.ours)
+    if credential.read is None or not proof.holds:
+        return _Part(proof, Issued())
+    if named.version is not None and not evidence.same_as_issued(credential.text, named.version):
+        proof = _worse(proof, problems.NOT_AS_ISSUED, intact=_NO)
+    return _Part(proof, named, credential.read.claims.identifier)
+
+
+def _printed(records: Records) -> _Part | None:
+    """The QR code; its digits, where it has any, are judged as any other."""
+    if records.code is None:
+        return None
+    proof, version = NOTHING, records.found.version
+    if records.digits is not None:
+        proof = evidence.of_digits(records.code, records.digits, records.found, records.keys)
+    if version is not None:
+        return _Part(proof, records.found, version.identifier)
+    said = proof.said
+    return _Part(proof, records.found, said.identifier if isinstance(said, qr.Face) else None)
+
+
+def _as_sealed(proof: Proof, file: CheckedFile, attached: _Part | None, printed: _Part | None) -> Proof:
+    """What else a sealed file must have: a credential, a code, and the seal of the authority that issued it."""
+    if attached is None:
+        proof = _worse(proof, problems.FILE_WITHOUT_CREDENTIAL, intact=_UNKNOWN)
+    if printed is None:  # only the code tells whether it is a copy, and until when it is good
+        proof = _worse(proof, problems.NO_CODE, intact=_UNKNOWN)
+    elif printed.issued.version is None and not printed.issued.problem:
+        proof = _worse(proof, problems.CODE_UNKNOWN, intact=_UNKNOWN)
+    name = next((part.identifier for part in (attached, printed) if part is not None and part.identifier), None)
+    if file.trusted is _YES and name is not None and identifier.parse(name).authority_code != file.signer_code:
+        proof = _worse(proof, problems.SEAL_OF_ANOTHER, trusted=_NO)
+    return proof
+
+
+# --- putting together --------------------------------------------------------------------------------------------
+
+
+def _record_alone(issued: Issued, records: Records) -> _Ruling:
+    """A record to which something led that says nothing itself."""
+    own = NOTHING if issued.version is None else evidence.of_record(issued.version, records.keys)
+    return _with_record(own, issued, records, own=own, missing=True)
+
+
+def _with_record(
+    proof: Proof, issued: Issued, records: Records, *, own: Proof | None = None, missing: bool = False
+) -> _Ruling:
+    """What was presented, with its record where that can be relied on itself (`own`).
+
+    missing: nothing else was presented than a way to the record, so without one it was not found.
+    """
+    if issued.version is None:
+        absent = issued.problem or (problems.RECORD_MISSING if proof.holds else problems.CODE_UNKNOWN)
+        return _Ruling(_worse(proof, absent), missing=missing and not issued.problem)
+    own = own or evidence.of_record(issued.version, records.keys)
+    if not own.holds:
+        return _Ruling(replace(proof, problems=(*proof.problems, *own.problems)))
+    return _Ruling(proof, issued)
+
+
+def _unsaid(problem: str, trusted: VerdictAnswer = _UNKNOWN) -> _Ruling:
+    """Nothing is said of any certificate."""
+    return _Ruling(Proof(_UNKNOWN, trusted, (problem,)))
+
+
+def _together(proofs: list[Proof]) -> Proof:
+    """A file and its parts: as good as the worst of them; the file's own problems come first.
+
+    A code without digits has no answer of its own, and takes nothing away.
+    """
+    judged = [proofs[0], *(proof for proof in proofs[1:] if proof != NOTHING)]
+    return Proof(
+        _worst(*(proof.intact for proof in judged)),
+        _worst(*(proof.trusted for proof in judged)),
+        tuple(problem for proof in judged for problem in proof.problems),
+        next((proof.said for proof in judged if proof.said is not None), None),
+    )
+
+
+def _worst(*answers: VerdictAnswer) -> VerdictAnswer:
+    return _NO if _NO in answers else _UNKNOWN if _UNKNOWN in answers else _YES
+
+
+def _worse(proof: Proof, problem: str, *, intact: VerdictAnswer = _YES, trusted: VerdictAnswer = _YES) -> Proof:
+    """The proof with one more problem, which may worsen its answers."""
+    noted = (*proof.problems, problem)
+    return Proof(_worst(proof.intact, intact), _worst(proof.trusted, trusted), noted, proof.said)
+
+
+# --- the state -----------------------------------------------------------------------------------------------------
+
+
+def _conclude(presented: Presented, ruling: _Ruling, today: date) -> Judgement:
+    """All four answers, and the one state that follows; `unknown` only where nothing that was checked says no."""
+    proof, issued = ruling.proof, ruling.issued
+    noted, checks = proof.problems, Checks(proof.intact, proof.trusted)
+    shown: VerdictState | None = None
+    over = False
+    if issued is not None and (version := issued.version) is not None:
+        if issued.why is None:  # the database went away between two reads; what is known already stands
+            noted = (*noted, problems.DATABASE_UNAVAILABLE)
+        shown = VerdictState.of(version.state(today))
+        in_force = VerdictAnswer.of(holds=_in_force(version.standing, version.dates, today))
+        checks = replace(checks, in_force=in_force, within_dates=_within_dates(version.dates, today))
+        over = issued.receipt is not None and today > issued.receipt.expires_on
+    elif (said := proof.said) is not None:
+        signed = said if isinstance(said, qr.Face) else said.claims
+        dates = Dates(signed.issued_on, signed.valid_from, signed.valid_until)
+        by_dates = rules.state(Standing.ACTIVE, dates, today)  # expired or not yet; never valid without a record
+        shown = VerdictState.UNKNOWN if by_dates is State.VALID else VerdictState.of(by_dates)
+        checks = replace(checks, within_dates=_within_dates(dates, today))
+    state = _state(checks, shown, missing=ruling.missing, over=over)
+    return Judgement(presented, state, checks, tuple(dict.fromkeys(noted)), issued, proof.said, shown)
+
+
+def _state(checks: Checks, shown: VerdictState | None, *, missing: bool, over: bool) -> VerdictState:
+    """The contract's order."""
+    if checks.intact is _NO:
+        return VerdictState.TAMPERED
+    if checks.trusted is _NO:
+        return VerdictState.UNTRUSTED
+    if missing:
+        return VerdictState.NOT_FOUND
+    if over:
+        return VerdictState.CODE_EXPIRED
+    if shown is VerdictState.VALID and _UNKNOWN in {checks.intact, checks.trusted}:
+        return VerdictState.UNKNOWN
+    return shown or VerdictState.UNKNOWN
+
+
+def _in_force(standing: Standing, dates: Dates, today: date) -> bool:
+    """Whether at most the dates are against it: its state, were it unlimited."""
+    return rules.state(standing, replace(dates, valid_from=today, valid_until=None), today) is State.VALID
+
+
+def _within_dates(dates: Dates, today: date) -> VerdictAnswer:
+    """Whether at most its standing is against it: its state, were it active and never replaced."""
+    return VerdictAnswer.of(
+        holds=rules.state(Standing.ACTIVE, replace(dates, superseded_on=None), today) is State.VALID
+    )

@@ -1,0 +1,194 @@
+"""Stage 1 of 4: read what is presented.
+
+Pure parsing: nothing is trusted and nothing is looked up. What this module promises is a `Presentation`: the addresses,
+codes, digits and credentials that the presented bytes claim, or the reason why they have no form of ours.
+"""
+
+import hashlib
+import json
+from binascii import Error as Base64Error
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from hub.verification import problems
+from hub.verification.verdict import Presented, VerdictAnswer
+from signing import credential, public_code, qr
+from signing.credential import Credential
+from signing.encoding import base64url
+from signing.errors import Malformed
+from signing.pdf.check.finding import CheckFinding, What
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedDigits:
+    """The digits of a QR code. `read` is None where they are malformed, and `problem` says why."""
+
+    text: str
+    read: qr.Digits | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedText:
+    """A typed code or a scanned text: an address, a public code in its normal form, digits; each may be absent.
+
+    problem: why there is neither a code nor digits. Of an address of unknown form only the host can be compared.
+    """
+
+    address: str | None = None
+    code: str | None = None
+    digits: PresentedDigits | None = None
+    problem: str = ""
+    host_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedCredential:
+    """A credential. `read` is None where our strict reader refuses it, and `problem` says why.
+
+    kid and issuer are what it claims, None where it claims none; is_jwt: whether it has a JWT's header and payload.
+    """
+
+    text: str
+    read: Credential | None
+    kid: str | None
+    issuer: str | None
+    problem: str = ""
+    is_jwt: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFile:
+    """What the checker reports about a file and its seal; signer_code counts only where `trusted` is yes."""
+
+    what: What
+    intact: VerdictAnswer
+    trusted: VerdictAnswer
+    signer_code: str | None
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """What was presented: one text, one credential, or a file with any number of texts and perhaps a credential.
+
+    sha256: of a file. A file without `file` has not been to the checker: only its digest is known.
+    """
+
+    presented: Presented
+    texts: tuple[PresentedText, ...] = ()
+    credential: PresentedCredential | None = None
+    file: CheckedFile | None = None
+    sha256: bytes | None = None
+
+
+def read_code(text: str) -> Presentation:
+    """A public code as people type it: any case, with spaces or dashes."""
+    code = public_code.read_code(text)
+    return Presentation(Presented.RECORD, (PresentedText(code=code, problem="" if code else problems.CODE_MALFORMED),))
+
+
+def read_qr(text: str) -> Presentation:
+    """A scanned text: an address with a code and perhaps digits, a code alone, or digits alone."""
+    text = text.strip()
+    try:
+        parts = qr.split(text[: qr.MAX_TEXT])
+    except Malformed as error:
+        address = text if "://" in text else None
+        return Presentation(Presented.RECORD, (PresentedText(address, problem=error.problem, host_only=True),))
+    if parts.code is None:
+        return Presentation(Presented.RECORD, (PresentedText(digits=_digits(parts.digits or "")),))
+    return Presentation(Presented.RECORD, (_text(parts),))
+
+
+def read_credential(text: str) -> Presentation:
+    """A credential, whole or with disclosures left out."""
+    text = text.strip()
+    return Presentation(Presented.CREDENTIAL, credential=_credential(text, text))
+
+
+def read_file(data: bytes) -> Presentation:
+    """A file by its digest alone: it may be one that we gave out."""
+    return Presentation(Presented.PDF, sha256=hashlib.sha256(data).digest())
+
+
+def read_finding(finding: CheckFinding, data: bytes, *, has_roots: bool) -> Presentation:
+    """A file as the checker reports it; without roots to check against, every seal would look like a stranger's.
+
+    Only fixed codes pass as problems: a forger in control of the checker could otherwise write into our answers. QR
+    codes that are not an address with a public code say nothing: paper has all sorts of them next to ours.
+    """
+    noted = tuple(code if code in problems.MEANINGS else problems.CHECKER_FAILED for code in finding.problems)
+    trusted = VerdictAnswer(finding.trusted)
+    if not has_roots:
+        trusted, noted = VerdictAnswer.UNKNOWN, (*noted, problems.DATABASE_UNAVAILABLE)
+    texts: list[PresentedText] = []
+    for scanned in finding.qr_texts:
+        with suppress(Malformed):
+            text = _text(qr.split(scanned))
+            if text.address is not None and text.code is not None:
+                texts.append(text)
+    attached = finding.credential
+    return Presentation(
+        Presented.RECORD if finding.what is What.IMAGE else Presented.PDF,
+        tuple(texts),
+        None if attached is None else _credential(attached, attached.strip()),
+        CheckedFile(finding.what, VerdictAnswer(finding.intact), trusted, finding.signer_code, noted),
+        hashlib.sha256(data).digest(),
+    )
+
+
+def _text(parts: qr.QrText) -> PresentedText:
+    code = public_code.read_code(parts.code or "")
+    digits = None if parts.digits is None else _digits(parts.digits)
+    return PresentedText(parts.base_url, code, digits, "" if code else problems.CODE_MALFORMED)
+
+
+def _digits(text: str) -> PresentedDigits:
+    try:
+        return PresentedDigits(text, qr.read(text))
+    except Malformed as error:
+        return PresentedDigits(text, None, error.problem)
+
+
+def _credential(text: str, stripped: str) -> PresentedCredential:
+    try:
+        read = credential.read(stripped)
+    except Malformed as error:
+        header, payload = (_json(part) for part in (*_jwt(stripped), "", "")[:2])
+        kid, issuer = header.get("kid"), payload.get("iss")
+        return PresentedCredential(
+            text,
+            None,
+            kid if isinstance(kid, str) else None,
+            issuer if isinstance(issuer, str) else None,
+            error.problem,
+            bool(header and payload),
+        )
+    return PresentedCredential(text, read, read.kid, read.claims.issuer)
+
+
+def kid_of(text: str) -> str | None:
+    """The key id that a credential claims, None where it claims none."""
+    return _kid(text.partition(".")[0])
+
+
+@lru_cache(maxsize=256)  # one header for each signing key
+def _kid(header: str) -> str | None:
+    kid = _json(header).get("kid")
+    return kid if isinstance(kid, str) else None
+
+
+def _jwt(text: str) -> list[str]:
+    return text[: credential.MAX_BYTES].strip().partition("~")[0].split(".")
+
+
+def _json(part: str) -> dict[str, Any]:
+    """A part of a JWT, without trust and without strictness; empty where it is no object."""
+    try:
+        value = json.loads(base64url.decode(part.rstrip("="), "peek"))
+    except (Malformed, Base64Error, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
