@@ -42,7 +42,7 @@ class FailedLogins:
             self._refill(bucket, now.timestamp())
             if bucket.left < 1:
                 wait = math.ceil((1 - bucket.left) * 60 / FAILURES_A_MINUTE)
-                raise Refusal("rate.limited", "此账号登录失败次数过多,请稍后再试", retry_after=wait)
+                raise Refusal("rate.limited", "此账号登录失败次数过多，请稍后再试", retry_after=wait)
 
     def count(self, login: Login, now: datetime) -> None:
         """Take one out."""

@@ -74,7 +74,7 @@ def read(token: str) -> Unverified:
     """Take a token apart; raises Refusal `auth.invalid` for every wrong form. Nothing in it is true yet."""
     match = _FORM.fullmatch(token) if len(token) <= MAX_CHARACTERS else None
     if match is None:
-        refuse("不是一个签名的 JWT,或超过 4096 个字符")
+        refuse("不是一个签名的 JWT，或超过 4096 个字符")
     try:
         header, claims, _ = (base64url.decode(part, "jwt") for part in match.groups())
     except Malformed:
@@ -128,7 +128,7 @@ def _check_times(token: Unverified, expected: Expected, now: float) -> None:
     if max(token.issued_at, token.not_before or 0) > now + SKEW_S:
         raise Refusal("auth.clock_skew")
     if not 0 < token.expires_at - token.issued_at <= expected.lifetime_s:
-        refuse(f"exp 应晚于 iat,且不超过 {expected.lifetime_s} 秒")
+        refuse(f"exp 应晚于 iat，且不超过 {expected.lifetime_s} 秒")
 
 
 def refuse(detail: str) -> NoReturn:
@@ -187,7 +187,7 @@ def _object(data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        refuse("头部和内容应为 JSON 对象,键不得重复")
+        refuse("头部和内容应为 JSON 对象，键不得重复")
     return value
 
 

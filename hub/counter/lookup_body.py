@@ -11,8 +11,11 @@ from hub.wire import Body
 class HolderBody(Body):
     """Who is looked up: by number alone, since names are spelt in many ways."""
 
-    id_type: Annotated[str, Field(pattern=r"^[0-9]{3}$", description="GB/T 36903 证件类型代码", examples=["111"])]
-    id_number: Annotated[str, Field(min_length=1, max_length=60, description="证件号码")]
+    id_type: Annotated[
+        str,
+        Field(pattern=r"^[0-9]{3}$", description="GB/T 36903 证件类型代码 Identity document type", examples=["111"]),
+    ]
+    id_number: Annotated[str, Field(min_length=1, max_length=60, description="证件号码 Identity number")]
 
 
 class LookupBody(CounterBody):
@@ -22,7 +25,11 @@ class LookupBody(CounterBody):
     type_codes: (
         Annotated[
             list[Annotated[str, Field(min_length=1, max_length=64)]],
-            Field(min_length=1, max_length=50, description="证照类型代码;不填为该事项所需的全部类型"),
+            Field(
+                min_length=1,
+                max_length=50,
+                description="证照类型代码；不填就查该事项需要的全部类型 Default: all types that the matter requires",
+            ),
         ]
         | None
     ) = None

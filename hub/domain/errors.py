@@ -1,19 +1,19 @@
-"""Every refusal of the hub has a stable code; this is the only list of them.
+"""The stable codes of all refusals; this is the only list of them.
 
-A `Refusal` is an answer, not a fault: it is raised by rules and steps, and turned into an HTTP status by
-`hub.web.problems` alone. Texts never repeat what was sent: what a person typed may be personal.
+A `Refusal` is an answer, not a fault. Rules and steps raise it; only `hub.web.problems` maps it to an HTTP status.
+Messages never repeat input, because input may be personal.
 """
 
 import re
 from dataclasses import dataclass
 
-# Names that say nothing of anybody: ASCII, short, without what could be a number of somebody.
+# Names that cannot be personal: short, ASCII, without a digit sequence long enough to be an identity number.
 _WORD = re.compile(r"(?!.*[0-9]{6})[A-Za-z_$@][A-Za-z0-9_$@.:/~-]{0,63}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing that is wrong in a request body: JSON pointer (RFC 6901), stable code, what to do."""
+    """One invalid place in a request body: JSON pointer (RFC 6901), stable code, and what to do."""
 
     pointer: str
     code: str
@@ -22,9 +22,9 @@ class FieldError:
 
 
 def pointer(location: tuple[int | str, ...]) -> str:
-    """A JSON pointer (RFC 6901), as far as names are plain words.
+    """A JSON pointer (RFC 6901), cut off before the first name that is not a plain word.
 
-    A field that nobody knows may have been named after somebody: what holds it is then pointed to.
+    The name of an unknown field may be personal; the pointer then leads to the object that contains it.
     """
     found = ""
     for part in location:
@@ -35,9 +35,9 @@ def pointer(location: tuple[int | str, ...]) -> str:
 
 
 class Refusal(Exception):  # noqa: N818 (a refusal is not an error of the program)
-    """The request is understood and not done; `code` is one of `TITLES`.
+    """The request was understood but is refused; `code` is one of `TITLES`.
 
-    detail: an extra sentence without anything personal. errors: the places in the body. retry_after: seconds.
+    detail: an extra sentence without personal data. errors: the invalid places in the body. retry_after: seconds.
     """
 
     def __init__(
@@ -60,56 +60,74 @@ class Refusal(Exception):  # noqa: N818 (a refusal is not an error of the progra
 
 
 TITLES: dict[str, tuple[str, str]] = {
-    "auth.missing": ("缺少访问令牌,请先从 /oauth/token 取得", "No access token: get one from /oauth/token"),
-    "auth.invalid": ("访问令牌或签名断言无效", "The access token or assertion is not valid"),
-    "auth.expired": ("访问令牌已过期,请重新取得", "The access token has expired: get a new one"),
+    "auth.missing": ("缺少访问令牌，请先从 /oauth/token 取得", "No access token; get one from /oauth/token"),
+    "auth.invalid": ("访问令牌或签名断言无效", "The access token or assertion is invalid"),
+    "auth.expired": ("访问令牌已过期，请重新取得", "The access token has expired; get a new one"),
     "auth.replayed": (
-        "签名断言已使用过,每次请求须用新的 jti",
-        "The assertion was used before: use a new jti each time",
+        "这个签名断言已经用过，每次请求都要换新的 jti",
+        "The assertion was already used; use a new jti for every request",
     ),
-    "auth.clock_skew": ("本机时间与服务器相差过大,请校准", "The clocks differ too much: set yours"),
-    "perm.scope": ("此账号没有该操作的权限范围", "This client does not have the scope for this operation"),
+    "auth.clock_skew": (
+        "本机时间与服务器相差太大，请用 NTP 校准",
+        "Clock skew too large; synchronise your clock (NTP)",
+    ),
+    "perm.scope": ("此账号没有这项操作的权限", "This client lacks the scope for this operation"),
     "perm.clerk": (
-        "窗口人员未登记、已停用或不属于该办件的机构",
-        "The clerk is not registered for an authority of this case",
+        "窗口人员未登记、已停用，或不属于该办件的机构",
+        "The clerk is not registered with an authority of this case",
     ),
     "perm.case_required": (
-        "需要一个由本机构办理或受理的办件",
-        "A case that your authority decides or took in is required",
+        "需要一个由本机构办理或受理的办件，请先推送办件",
+        "A case that your authority decides or accepted is required",
     ),
-    "perm.case_not_open": ("办件已办结或已超过办理期限", "The case has ended or is too old"),
-    "perm.holder_not_in_case": ("此人不是该办件的当事人", "This person is not named in the case"),
-    "perm.type_not_in_matter": ("该事项不需要此类证照", "The matter does not need this certificate type"),
-    "perm.not_issuer": ("只有颁发机构可以这样做", "Only the issuing authority may do this"),
-    "case.not_found": ("未找到此办件", "No such case"),
-    "certificate.not_found": ("未查到此证照", "No such certificate"),
-    "page.not_found": ("没有这个地址,请核对", "There is nothing at this address"),
-    "method.not_allowed": ("此地址不支持该请求方法", "This address does not answer that method"),
-    "case.conflict": ("同一办件已有不同的内容", "The case already has another content"),
-    "case.stale": ("此更正次数低于已登记的更正次数", "A later amendment is already on record"),
-    "number.taken": ("该证照编号已被另一证照使用", "Another certificate already has this number"),
-    "certificate.move": ("证照当前状态不允许此操作", "The certificate's state does not allow this"),
+    "perm.case_not_open": ("办件已办结，或已超过办理期限", "The case is closed or too old"),
+    "perm.holder_not_in_case": ("此人不是该办件的当事人", "The case does not name this person"),
+    "perm.type_not_in_matter": ("该事项不需要此类证照", "The matter does not require this certificate type"),
+    "perm.not_issuer": ("只有颁发机构才能这样操作", "Only the issuing authority may do this"),
+    "case.not_found": ("没有查到这个办件", "Case not found"),
+    "certificate.not_found": ("没有查到这张证照", "Certificate not found"),
+    "page.not_found": ("没有这个地址，请核对", "Not found; check the address"),
+    "method.not_allowed": ("此地址不支持这种请求方法", "Method not allowed"),
+    "case.conflict": (
+        "该办件已推送过不同的内容，如需更正请提高 amendment",
+        "This case was already pushed with different content",
+    ),
+    "case.stale": ("已有更新的更正，请先查询办件", "A later amendment is already on record"),
+    "number.taken": ("这个证照编号已被另一张证照使用", "Another certificate already has this number"),
+    "certificate.move": ("证照当前的状态不允许此操作", "The certificate's state does not allow this operation"),
     "certificate.not_active": (
-        "证照当前状态不被该事项接受",
-        "The matter does not accept the certificate in this state",
+        "该事项不接受处于当前状态的证照",
+        "The matter does not accept a certificate in this state",
     ),
     "upload.too_large": ("请求内容过大", "The request body is too large"),
-    "upload.timeout": ("请求内容未在时限内到达", "The request body did not arrive in time"),
-    "schema.invalid": ("请求内容不符合要求,请按 errors 逐项修改", "The request body is not valid: see errors"),
-    "id.length": ("证件号码长度不符", "The identity number has the wrong length or form"),
-    "id.checksum": ("证件号码校验位不符,请对照证件逐位核对", "The identity number's check character is wrong"),
-    "uscc.checksum": ("统一社会信用代码校验位不符(没有字母 I O S V Z)", "The USCC's check character is wrong"),
-    "matter.unknown": ("没有这个事项,请查 /api/v1/matters", "No such matter: see /api/v1/matters"),
-    "type.unknown": ("没有这个证照类型或模板版本,请查 /api/v1/types", "No such certificate type or edition"),
+    "upload.timeout": ("请求内容没有在时限内传完，请重试", "The request body did not arrive in time"),
+    "schema.invalid": ("请求内容不符合要求，请按 errors 逐项修改", "The request is invalid; see errors"),
+    "id.length": ("证件号码的位数或格式不对", "The identity number has the wrong length or format"),
+    "id.checksum": (
+        "证件号码校验位不对，请对照证件逐位核对",
+        "The check character of the identity number is wrong",
+    ),
+    "uscc.checksum": (
+        "统一社会信用代码校验位不对（代码里没有字母 I O S V Z）",
+        "The check character of the USCC is wrong",
+    ),
+    "matter.unknown": ("没有这个事项，请查 /api/v1/matters", "Unknown matter; see /api/v1/matters"),
+    "type.unknown": (
+        "没有这个证照类型或模板版本，请查 /api/v1/types",
+        "Unknown certificate type or edition; see /api/v1/types",
+    ),
     "type.not_in_matter": ("该事项不产生此类证照", "The matter does not yield this certificate type"),
-    "date.order": ("日期先后不符", "The dates are in the wrong order"),
+    "date.order": ("日期的先后顺序不对", "The dates are in the wrong order"),
     "date.future": ("日期或时间晚于现在", "The date or time is in the future"),
-    "glyph.missing": ("含有版式文件字库没有的字", "A character is missing from the document font"),
+    "glyph.missing": ("有版式文件字库里没有的字，请换一种写法", "The document font lacks a character"),
     "upload.unreadable": ("内容无法读取", "The content cannot be read"),
-    "rate.limited": ("请求或查询人数超过限额,请稍后再试", "Too many requests or too many people today"),
-    "internal": ("系统出现问题,操作未完成;报修时请提供 request_id", "Something failed here; quote request_id"),
-    "index.unavailable": ("目录暂不可用", "The directory is not available"),
-    "sign.unavailable": ("签章服务暂不可用,稍后重试", "Signing is not available: try again shortly"),
-    "database.unavailable": ("数据库暂不可用,稍后重试", "The database is not available: try again shortly"),
-    "storage.full": ("存储空间不足,操作未完成", "Storage is full: nothing was done"),
+    "rate.limited": ("请求次数或查询人数超过限额，请稍后再试", "Too many requests, or too many people today"),
+    "internal": (
+        "系统出错，操作没有完成；报修时请提供 request_id",
+        "Internal error; quote the request_id when you report it",
+    ),
+    "index.unavailable": ("目录暂时不可用，请稍后再试", "The directory is unavailable; retry shortly"),
+    "sign.unavailable": ("签章服务暂时不可用，请稍后再试", "Signing is unavailable; retry shortly"),
+    "database.unavailable": ("数据库暂时不可用，请稍后再试", "The database is unavailable; retry shortly"),
+    "storage.full": ("存储空间不足，操作没有完成", "Storage is full; nothing was changed"),
 }

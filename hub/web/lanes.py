@@ -32,7 +32,7 @@ class Limit:
         """Raise Refusal `database.unavailable` (503) when there is no room, without taking any."""
         if self.taken >= self.capacity:
             self.refused += 1
-            raise Refusal("database.unavailable", "正在处理的请求过多,请稍后重试", retry_after=RETRY_AFTER_S)
+            raise Refusal("database.unavailable", "正在处理的请求过多，请稍后重试", retry_after=RETRY_AFTER_S)
 
     async def run(self, work: Callable[..., _T], *args: object) -> _T:
         """The result of `work` in a thread of this lane, in order of arrival; raises as `check`."""

@@ -44,7 +44,7 @@ def file_in(content_type: str, body: bytes) -> bytes:
         raise Refusal("upload.unreadable", "表单内容不完整")
     rest = body[end + 2 + len(delimiter) : end + 2 + len(delimiter) + 4]
     if end + 2 + len(delimiter) + len(rest) != len(body) or rest not in _ENDINGS:
-        raise Refusal("schema.invalid", "表单须恰有一个文件,字段名为 file", pointer="/file")
+        raise Refusal("schema.invalid", "表单须恰有一个文件，字段名为 file", pointer="/file")
     if end <= start:
         raise Refusal("upload.unreadable", "文件为空", pointer="/file")
     return body[start:end]
@@ -63,7 +63,7 @@ def _require_file(head: bytes) -> None:
         elif name == b"content-transfer-encoding" and value.lower() not in {b"binary", b"8bit", b"7bit"}:
             raise Refusal("upload.unreadable", "表单内容不得编码")
     if len(dispositions) != 1 or _name(dispositions[0]) != FIELD.encode():
-        raise Refusal("schema.invalid", "表单须恰有一个文件,字段名为 file", pointer="/file")
+        raise Refusal("schema.invalid", "表单须恰有一个文件，字段名为 file", pointer="/file")
 
 
 def _name(disposition: bytes) -> bytes | None:

@@ -18,8 +18,8 @@ from hub.web.endpoint import JSON, PUBLIC_ACCESS, Endpoint
 _REF = "#/components/schemas/"
 _BEARER = "access_token"
 _DESCRIPTION = """\
-电子证照共享平台的接口。访问令牌用 `private_key_jwt` 从 `POST /oauth/token` 取得;每个拒绝都是 RFC 9457 的
-`application/problem+json`,带固定的 `code`。
+电子证照共享平台的接口。访问令牌用 `private_key_jwt` 从 `POST /oauth/token` 取得；每个拒绝都是 RFC 9457 的
+`application/problem+json`，带固定的 `code`。
 
 The hub's API. Access tokens come from `POST /oauth/token` with `private_key_jwt`; every refusal is
 `application/problem+json` (RFC 9457) with a stable `code`.

@@ -32,7 +32,7 @@ class Room:
     def take(self, count: int) -> None:
         """Make room; raises Refusal `database.unavailable` (503) when there is none."""
         if self._held + count > self._size:
-            raise Refusal("database.unavailable", "正在接收的内容过多,请稍后重试")
+            raise Refusal("database.unavailable", "正在接收的内容过多，请稍后重试")
         self._held += count
 
     def give_back(self, count: int) -> None:
