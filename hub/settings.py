@@ -1,6 +1,7 @@
-"""Every setting of the hub, from environment variables `HUB_*`; docs/settings.md has a line for each.
+"""All settings of the hub, read from environment variables `HUB_*` and documented in docs/settings.md.
 
-A name that ends in `_FILE` is a path to a secret. Nothing here is read anywhere else from the environment.
+A name that ends in `_FILE` is the path of a file with a secret. No other module reads the environment for settings.
+The `HUB_INDEX_*` settings belong to the directory.
 """
 
 from collections.abc import Iterable
@@ -13,25 +14,25 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def _address(url: str) -> str:
-    """An origin with an optional path, without a trailing slash: what is printed in QR codes for decades."""
+    """Validate an http(s) address with an optional path; removes a trailing slash."""
     trimmed = url.rstrip("/")
     try:
         found = urlsplit(trimmed)
         is_good = found.scheme in {"http", "https"} and bool(found.hostname) and found.port != 0
-    except ValueError:  # a port that is none, a bracket too many
+    except ValueError:  # an invalid port or an unbalanced bracket
         is_good = False
     if not is_good or "@" in trimmed or any(c in trimmed for c in " #?\"'<>\\"):
-        raise ValueError("must be an http or https address without query and fragment")
+        raise ValueError("must be an http or https address without query or fragment")
     return trimmed
 
 
 def _addresses(urls: str | None) -> str | None:
-    """Addresses of the nodes of one cluster, with commas between them."""
+    """Validate the addresses of the nodes of one cluster, separated by commas."""
     return None if urls is None else ",".join(_address(url.strip()) for url in urls.split(","))
 
 
 class Settings(BaseSettings):
-    """What an operator may set. `_s` are seconds, `_bytes` bytes, `_a_day` distinct people a day in Asia/Shanghai."""
+    """The settings. Units: `_s` seconds, `_bytes` bytes, `_a_day` distinct people per day (Asia/Shanghai)."""
 
     model_config = SettingsConfigDict(
         env_prefix="HUB_", frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False
@@ -87,16 +88,16 @@ class Settings(BaseSettings):
 
     @property
     def writers(self) -> int:
-        """How many writing requests one process handles at once: SQLite has one writer, a server many."""
+        """How many write requests a process handles at once: SQLite allows one writer, a server several."""
         return self.writes_at_once or (1 if self.database_url is None else 4)
 
     @property
     def master_key_path(self) -> Path:
-        """Where the master key lies: outside the data directory where the operator says so."""
+        """The path of the master key; by default in the data directory."""
         return self.master_key_file or self.data_dir / "master.key"
 
 
 def unknown(names: Iterable[str]) -> list[str]:
-    """Those of some names in the environment that look like settings and are none: mostly a slip of the pen."""
+    """The names that begin with `HUB_` but are not settings; usually misspelt."""
     known = {f"HUB_{name.upper()}" for name in Settings.model_fields}
     return sorted(name for name in names if name.upper().startswith("HUB_") and name.upper() not in known)

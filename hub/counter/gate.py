@@ -36,7 +36,7 @@ class ClerkBody(Body):
 
 
 class CounterBody(Body):
-    """For which case, and by whom: what every counter call says."""
+    """The case and the clerk, which every counter request states."""
 
     case_number: (
         Annotated[str, Field(max_length=64, description="办件编号；不填会被拒绝（perm.case_required） Case number")]

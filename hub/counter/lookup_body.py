@@ -1,4 +1,4 @@
-"""The body of `POST /lookups` exactly as the contract has it."""
+"""The body of `POST /lookups`."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from hub.wire import Body
 
 
 class HolderBody(Body):
-    """Who is looked up: by number alone, since names are spelt in many ways."""
+    """The person to look up, identified by number only, because names have many spellings."""
 
     id_type: Annotated[
         str,
@@ -19,7 +19,7 @@ class HolderBody(Body):
 
 
 class LookupBody(CounterBody):
-    """Which certificates somebody holds whom an open case names (检索)."""
+    """Look up the certificates of a person named in an open case (检索)."""
 
     holder: HolderBody
     type_codes: (

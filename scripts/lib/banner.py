@@ -52,7 +52,7 @@ def is_alive(pid: int) -> bool:
 def banner(here: str, data_dir: Path) -> list[str]:
     lines = [
         "",
-        "电子证照共享平台已启动,按 Ctrl-C 停止。 The certificate hub is running; Ctrl-C stops it.",
+        "电子证照共享平台已启动，按 Ctrl-C 停止。 The certificate hub is running; press Ctrl-C to stop.",
         "",
         f"  接口文档  API documentation   {here}/docs",
         f"  运行状态  health              {here}/readyz",
@@ -68,7 +68,7 @@ def banner(here: str, data_dir: Path) -> list[str]:
 
 
 def sample_lines(here: str, data_dir: Path, index: dict[str, Any], certificate: dict[str, str]) -> list[str]:
-    """A certificate of the sample city: how to fetch it as its issuer, and what everybody sees of it."""
+    """A certificate of the sample city: how to fetch it as its issuer, and its public verification page."""
     client_id = next(c["client_id"] for c in index["cases"] if c["case_number"] == certificate["case_number"])
     client = next(c for c in index["clients"] if c["client_id"] == client_id)
     key_file = data_dir / "sample" / client["key_file"]
@@ -79,19 +79,19 @@ def sample_lines(here: str, data_dir: Path, index: dict[str, Any], certificate: 
         f"  示例城市  sample city         {relative(data_dir / 'sample' / 'index.json')}",
         f"  核验页面  a verification page {verify_url.partition('#')[0]}",
         "",
-        "取得访问令牌并读取一份证照: Get an access token and read a certificate:",
+        "取得访问令牌，读取一张证照： Get an access token and read a certificate:",
         "",
         f"  TOKEN=$({token})",
         f'  curl -H "Authorization: Bearer $TOKEN" {here}/api/v1/certificates/{certificate["identifier"]}',
         "",
-        "扫码核验这份证照: Scan to verify that certificate:",
+        "扫码核验这张证照： Scan to verify this certificate:",
         "",
         barcode.terminal(verify_url, colours=sys.stdout.isatty()),
     ]
 
 
 def relative(path: Path) -> str:
-    """Shorter where the file lies in this folder, which is where the commands are typed."""
+    """The path relative to the current folder, if it is inside."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 

@@ -76,12 +76,12 @@ find_python() {
 make_venv() {
   [[ -x .venv/bin/python ]] && .venv/bin/python -m pip --version >/dev/null 2>&1 && return
   local python package
-  python=$(find_python) || fail "需要 Python 3.11 或更高版本。 Python 3.11 or later is needed."
+  python=$(find_python) || fail "需要 Python 3.11 或更高版本。 Python 3.11 or later is required."
   if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     package="python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
     say "安装系统软件包 $package。 Installing the system package $package."
     apt_install "$package" ||
-      fail "缺少 $package,请先用管理员身份安装它。 $package is missing: install it as an administrator, then try again."
+      fail "缺少 $package，请先以管理员身份安装，然后重试。 $package is missing; install it as an administrator and try again."
   fi
   say "建立 .venv。 Creating .venv."
   "$python" -m venv --clear .venv

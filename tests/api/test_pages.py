@@ -110,7 +110,7 @@ def test_every_certificate_has_a_small_page(city, client):
         page = looks_right(reply.text)
         verdict = city.parts.verification.verify_code(version.code)
         head = verdict_text.headline(verdict)
-        for said in (head.title, head.title_en, head.line, head.line_en, "请与手中证照逐项核对", "四项核验"):
+        for said in (head.title, head.title_en, head.line, head.line_en, "请和手中的证照逐项核对", "四项核验"):
             assert said in page.text
         assert f"{city.parts.verification.addresses.current()}/v/" in page.text
         shown = verdict.certificate
@@ -253,10 +253,10 @@ def of_state(city: City, state: VerdictState) -> Verdict:
 
 
 WORDING = {
-    VerdictState.TAMPERED: ("bad", "内容与签名不一致", "请勿采信"),
+    VerdictState.TAMPERED: ("bad", "内容与签名不一致", "请不要采信"),
     VerdictState.UNTRUSTED: ("bad", "不是本平台签发", "不属于本平台"),
     VerdictState.NOT_FOUND: ("over", "未查到此证照", "不等于证照是假的"),
-    VerdictState.SUPERSEDED: ("over", "已换发新证", "请持证人出示最新证照"),
+    VerdictState.SUPERSEDED: ("over", "已换发新证", "请持证人出示最新的证照"),
     VerdictState.EXPIRED: ("over", "证照已过期", "签名真实，但不能作为有效证照使用"),
     VerdictState.NOT_YET: ("warn", "尚未生效", "起有效"),
     VerdictState.VALID: ("good", "证照有效", "当前有效"),

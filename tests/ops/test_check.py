@@ -77,7 +77,7 @@ FAULTS = {
         "UPDATE versions SET sealed = (SELECT sealed FROM versions LIMIT 1)",
         "cannot be read",
     ),
-    "a push without reply": ("UPDATE pushes SET reply = NULL WHERE status = 3", "has no reply"),
+    "a push without reply": ("UPDATE pushes SET reply = NULL WHERE status = 3", "neither a reply nor an open intent"),
     "a case forgot": (
         "UPDATE versions SET case_number = 'X' WHERE version_key = (SELECT MIN(version_key) FROM versions)",
         "its case does not refer to it",

@@ -135,7 +135,7 @@ def test_the_program_runs_as_installed_and_as_a_module(tmp_path: Path) -> None:
         (VaultError("the master key file is missing"), 4, "HUB_MASTER_KEY_FILE"),
         (StorageFull("x"), 5, "存储空间不足"),
         (OSError(errno.ENOSPC, "No space left"), 5, "存储空间不足"),
-        (DatabaseUnavailable("locked"), 5, "数据库暂不可用"),
+        (DatabaseUnavailable("locked"), 5, "数据库暂时不可用"),
         (KeyMissing("abc"), 5, "abc"),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), 4, "/x: Permission denied"),
         (FileNotFoundError(errno.ENOENT, "No such file", "/y"), 1, "/y: No such file"),

@@ -47,7 +47,11 @@ def test_text_file_and_stdin_give_one_verdict(city, tmp_path):
         assert (done.returncode, done.stderr) == (0, b"")
         told = done.stdout.decode()
         assert told.startswith("✓ 证照有效  Valid\n")
-        for said in ("核验时间 Checked at: ", "内容完好，未被修改：是  Unaltered since issue: yes", version.identifier):
+        for said in (
+            "核验时间 Checked at: ",
+            "内容完好，未被修改：是  Not altered since it was issued: yes",
+            version.identifier,
+        ):
             assert said in told
         assert version.holders[0].name not in told
         assert version.holders[0].id_number not in told
@@ -101,7 +105,7 @@ def test_what_cannot_be_checked_is_exit_code_5(tmp_path, city):
         done = run(own, qr.text(URL, version.code, version.digits))
         assert (done.returncode, done.stdout.decode().splitlines()[0]) == (
             5,
-            "⟳ 暂时无法核验  Could not be checked now",
+            "⟳ 暂时无法核验  Verification unavailable",
         )
         kill(own)
         assert run(own, version.code).returncode in {4, 5}

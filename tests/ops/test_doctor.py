@@ -313,7 +313,7 @@ def test_what_rotating_gives_is_well_again(settings: Settings) -> None:
             if not key.public.purpose.value.startswith("x509"):
                 parts.rotation.replace(key.public.purpose, key.public.authority or "")
     found = look(settings, later)
-    assert found["key ages"].message.endswith(":seal。")
+    assert found["key ages"].message.endswith("：seal。")
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
