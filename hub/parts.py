@@ -105,8 +105,8 @@ def require_whole(settings: Settings) -> None:
     moved_marker.require_finished(embedded)
     if is_unfinished(settings.data_dir, embedded if engines.is_embedded(settings) else None):
         raise WrongDatabase(
-            "这里有一次没有做完的恢复:请再次运行 hub restore,或清空数据目录。",
-            "A restore into this data directory was interrupted: run `hub restore` again, or empty it",
+            "这里有一次没有做完的恢复：请再运行一次 hub restore，或者清空数据目录。",
+            "A restore into this data directory was interrupted: run `hub restore` again, or empty the directory",
         )
 
 

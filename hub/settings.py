@@ -21,7 +21,7 @@ def _address(url: str) -> str:
     except ValueError:  # an invalid port or IPv6 bracket
         is_good = False
     if not is_good or "@" in trimmed or any(c in trimmed for c in " #?\"'<>\\"):
-        raise ValueError("must be an http or https address without query and fragment")
+        raise ValueError("must be an http or https address without query or fragment")
     return trimmed
 
 

@@ -20,24 +20,24 @@ MAX_NAMES = 200
 """No valid object has more members; checking a million unknown ones would block the other requests."""
 
 _MESSAGES = {
-    "missing": ("缺少必填字段", "a required field is missing"),
-    "extra_forbidden": ("没有这个字段", "there is no such field"),
-    "string_too_long": ("文本过长", "the text is too long"),
+    "missing": ("缺少必填字段", "required field is missing"),
+    "extra_forbidden": ("没有这个字段", "unknown field"),
+    "string_too_long": ("文本过长", "text is too long"),
     "string_too_short": ("不能为空", "must not be empty"),
     "too_long": ("项数过多", "too many items"),
     "too_short": ("项数过少", "too few items"),
-    "string_type": ("应为文本", "must be a text"),
+    "string_type": ("应为文本", "must be a string"),
     "int_type": ("应为整数", "must be an integer"),
-    "text_or_integer": ("应为文本或整数", "must be a text or an integer"),
-    "inexact_integer": ("整数超出可精确表示的范围", "the integer is too large to be exact"),
-    "field_value": ("应为文本、整数或表格的行", "must be a text, an integer or a list of rows"),
+    "text_or_integer": ("应为文本或整数", "must be a string or an integer"),
+    "inexact_integer": ("整数超出可精确表示的范围", "integer is too large to be represented exactly"),
+    "field_value": ("应为文本、整数或表格的行", "must be a string, an integer or a list of rows"),
     "list_type": ("应为数组", "must be an array"),
     "tuple_type": ("应为数组", "must be an array"),
     "dict_type": ("应为对象", "must be an object"),
     "model_type": ("应为对象", "must be an object"),
     "literal_error": ("不是允许的取值", "not one of the allowed values"),
     "enum": ("不是允许的取值", "not one of the allowed values"),
-    "string_pattern_mismatch": ("格式不符", "does not have the required form"),
+    "string_pattern_mismatch": ("格式不符", "does not have the required format"),
 }
 
 
@@ -72,7 +72,7 @@ def loads(raw: bytes) -> Any:
     except RecursionError:
         raise Refusal("schema.invalid", "嵌套过深", pointer="") from None
     except ValueError:
-        raise Refusal("schema.invalid", "不是合法的 JSON(UTF-8,不含 NaN)", pointer="") from None
+        raise Refusal("schema.invalid", "不是合法的 JSON（UTF-8，不含 NaN）", pointer="") from None
     _check(value, MAX_DEPTH)
     return value
 
@@ -115,6 +115,6 @@ def refusal_of(errors: list[Any] | list[Mapping[str, Any]]) -> Refusal:
     """pydantic's errors as one refusal, without the values."""
     found = []
     for item in errors[:MAX_ERRORS]:
-        message, message_en = _MESSAGES.get(item["type"], ("取值不符合要求", "the value does not fit"))
+        message, message_en = _MESSAGES.get(item["type"], ("取值不符合要求", "invalid value"))
         found.append(FieldError(pointer(item["loc"]), "schema.invalid", message, message_en))
     return Refusal("schema.invalid", f"{len(errors)} 个字段需要修改", errors=tuple(found))

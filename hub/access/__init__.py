@@ -1,4 +1,4 @@
-"""The door: who may come in. Signed assertions (RFC 7523) become access tokens (RFC 9068), tokens become callers."""
+"""Authentication: signed assertions (RFC 7523) are exchanged for access tokens (RFC 9068), which identify callers."""
 
 from hub.access.tokens import ASSERTION_LIFETIME_S, TOKEN_LIFETIME_S, Access
 

@@ -1,4 +1,4 @@
-"""The client's side of the door: sign an assertion (RFC 7523 §3). Used by `hub token`; integrators do the same."""
+"""The client side of authentication: sign an assertion (RFC 7523 §3), as `hub token` and integrators do."""
 
 import secrets
 from datetime import datetime
@@ -14,9 +14,9 @@ LIFETIME_S = 60
 
 
 def sign_assertion(private_pem: bytes, client_id: str, audience: str, now: datetime) -> str:
-    """An assertion that serves once, within a minute, for a token of the hub at `audience`.
+    """A one-time assertion, valid for a minute, for the hub at `audience`.
 
-    Raises ValueError for anything but an unencrypted P-256 private key in PEM.
+    Raises ValueError unless the key is an unencrypted P-256 private key in PEM.
     """
     private = read_key(private_pem)
     at = int(now.timestamp())
@@ -32,7 +32,7 @@ def sign_assertion(private_pem: bytes, client_id: str, audience: str, now: datet
 
 
 def read_key(private_pem: bytes) -> ec.EllipticCurvePrivateKey:
-    """A client's private key; raises ValueError as `sign_assertion` does."""
+    """Load a client's private key; raises ValueError like `sign_assertion`."""
     try:
         private = load_pem_private_key(private_pem, None)
     except (TypeError, UnsupportedAlgorithm) as error:

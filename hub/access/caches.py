@@ -1,4 +1,4 @@
-"""Two small memories of one process: logins that failed, and access tokens that were verified."""
+"""Two caches of one process: failed logins and verified access tokens."""
 
 import hashlib
 import math
@@ -13,10 +13,10 @@ FAILURES_A_MINUTE = 30
 _REMEMBERED = 10_000
 
 Login = tuple[str, str]
-"""Who says they log in: (client id, key id, or "" where none is named).
+"""The claimed identity: (client id, key id or "").
 
-With the key id, because a client id is easy to guess: a stranger who does not know the key id cannot use up the
-attempts of a client that names its key.
+The key id is included because client ids are easy to guess: without knowing the key id, an attacker cannot exhaust the
+login attempts of a client that sends it.
 """
 
 
@@ -27,14 +27,14 @@ class _Bucket:
 
 
 class FailedLogins:
-    """A bucket of 30 failures for each login, refilled at 30 a minute; an empty one refuses before any cryptography."""
+    """A bucket of 30 failures per login, refilled at 30 a minute. An empty one refuses before any cryptography."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._buckets: OrderedDict[Login, _Bucket] = OrderedDict()
 
     def require(self, login: Login, now: datetime) -> None:
-        """Raise Refusal `rate.limited`, with the seconds to wait, while the bucket is empty."""
+        """Raise Refusal `rate.limited`, with the waiting time, if the bucket is empty."""
         with self._lock:
             bucket = self._buckets.get(login)
             if bucket is None:
@@ -42,10 +42,10 @@ class FailedLogins:
             self._refill(bucket, now.timestamp())
             if bucket.left < 1:
                 wait = math.ceil((1 - bucket.left) * 60 / FAILURES_A_MINUTE)
-                raise Refusal("rate.limited", "此账号登录失败次数过多,请稍后再试", retry_after=wait)
+                raise Refusal("rate.limited", "此账号登录失败次数太多，请稍后再试", retry_after=wait)
 
     def count(self, login: Login, now: datetime) -> None:
-        """Take one out."""
+        """Count a failure."""
         with self._lock:
             bucket = self._buckets.setdefault(login, _Bucket(FAILURES_A_MINUTE, now.timestamp()))
             self._refill(bucket, now.timestamp())
@@ -56,14 +56,14 @@ class FailedLogins:
 
     @staticmethod
     def _refill(bucket: _Bucket, now: float) -> None:
-        elapsed = max(0.0, now - bucket.at)  # a clock that was set back refills nothing
+        elapsed = max(0.0, now - bucket.at)  # a clock that was set back does not refill
         bucket.left = min(FAILURES_A_MINUTE, bucket.left + elapsed * FAILURES_A_MINUTE / 60)
         bucket.at = now
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What a token said whose signature was good; `expires_at` in seconds since 1970 UTC."""
+    """The claims of a token with a valid signature; `expires_at` in seconds since 1970 UTC."""
 
     client_id: str
     scopes: frozenset[str]
@@ -71,7 +71,7 @@ class Verified:
 
 
 class VerifiedTokens:
-    """Tokens whose signature was checked, by SHA-256 of their text; the least recently used are forgotten."""
+    """An LRU cache of verified tokens, by SHA-256 of their text."""
 
     def __init__(self, size: int = _REMEMBERED) -> None:
         self._lock = threading.Lock()
@@ -80,11 +80,11 @@ class VerifiedTokens:
 
     @staticmethod
     def key(token: str) -> bytes:
-        """Under what a token is remembered; the token itself stays out of memory dumps."""
+        """The cache key of a token; the token itself is not kept, so it does not appear in memory dumps."""
         return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
     def get(self, key: bytes) -> Verified | None:
-        """What it said, or None where it was not seen."""
+        """The cached claims, or None."""
         with self._lock:
             found = self._tokens.get(key)
             if found is not None:
@@ -92,7 +92,7 @@ class VerifiedTokens:
             return found
 
     def put(self, key: bytes, verified: Verified) -> None:
-        """Remember a token."""
+        """Cache a token."""
         with self._lock:
             self._tokens[key] = verified
             self._tokens.move_to_end(key)
@@ -100,6 +100,6 @@ class VerifiedTokens:
                 self._tokens.popitem(last=False)
 
     def drop(self, key: bytes) -> None:
-        """Forget a token that has expired."""
+        """Remove an expired token."""
         with self._lock:
             self._tokens.pop(key, None)

@@ -1,9 +1,9 @@
-"""The one strict wrapper around PyJWT, for client assertions and access tokens alike.
+"""A strict wrapper around PyJWT, for client assertions and access tokens.
 
-`read` takes a token apart without believing it; `check` believes it or refuses it. PyJWT verifies the signature and
-compares issuer, audience and subject; what it lets pass unless told otherwise is refused here (RFC 8725): any other
-algorithm than ES256, another `typ`, keys and addresses in the header, repeated members, a second spelling of the same
-bytes, times that are no integers, long lives, a missing claim. Times are compared with the moment that is passed in.
+`read` parses a token without trusting it; `check` accepts or refuses it. PyJWT verifies the signature, issuer, audience
+and subject. This module additionally refuses what PyJWT accepts by default (RFC 8725): algorithms other than ES256, a
+wrong `typ`, keys and URLs in the header, repeated members, non-canonical encodings, times that are not integers, long
+lifetimes and missing claims. Times are compared with the time passed in.
 """
 
 import json
@@ -30,7 +30,7 @@ _FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _KID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _LAST_SECOND = 253_402_300_799  # the end of the year 9999
 _FOREIGN = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc"})
-"""Header members that bring or fetch a key of the sender's choice, or change what the bytes mean."""
+"""Header members that supply a key chosen by the sender, or change the meaning of the token."""
 
 _PYJWT = jwt.PyJWT()
 _MISMATCH: dict[type[Exception], str] = {
@@ -41,7 +41,7 @@ _MISMATCH: dict[type[Exception], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
-    """A token whose form is right and whose signature nobody has looked at; times are seconds since 1970 UTC."""
+    """A well-formed token with an unverified signature; times are seconds since 1970 UTC."""
 
     text: str
     typ: str | None
@@ -57,9 +57,9 @@ class Unverified:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a token must say: `types` are the values of `typ` (None: it may be absent).
+    """The required claims: `types` are the allowed values of `typ` (None: may be absent).
 
-    lifetime_s: the longest `exp` - `iat`. late_s: how long after `exp` it is still taken, for the sender's clock.
+    lifetime_s: the maximum of `exp` - `iat`. late_s: how long after `exp` the token is accepted, for clock skew.
     """
 
     types: frozenset[str | None]
@@ -71,10 +71,10 @@ class Expected:
 
 
 def read(token: str) -> Unverified:
-    """Take a token apart; raises Refusal `auth.invalid` for every wrong form. Nothing in it is true yet."""
+    """Parse a token; raises Refusal `auth.invalid` if it is malformed. The content is not yet trusted."""
     match = _FORM.fullmatch(token) if len(token) <= MAX_CHARACTERS else None
     if match is None:
-        refuse("不是一个签名的 JWT,或超过 4096 个字符")
+        refuse("不是一个签名的 JWT，或超过 4096 个字符")
     try:
         header, claims, _ = (base64url.decode(part, "jwt") for part in match.groups())
     except Malformed:
@@ -83,9 +83,10 @@ def read(token: str) -> Unverified:
 
 
 def check(token: Unverified, keys: Sequence[EllipticCurvePublicKey], expected: Expected, now: datetime) -> None:
-    """Believe a token that one of `keys` (at least one) has signed, or raise Refusal.
+    """Accept a token signed with one of `keys` (at least one), or raise Refusal.
 
-    `auth.invalid`, `auth.expired` or `auth.clock_skew`. The signature comes first: whoever cannot sign learns nothing.
+    The codes are `auth.invalid`, `auth.expired` and `auth.clock_skew`. The signature is checked first, so that an
+    attacker without a key learns nothing.
     """
     if token.typ not in expected.types:
         refuse("typ 不符")
@@ -111,10 +112,10 @@ def _decode(token: Unverified, key: EllipticCurvePublicKey, expected: Expected) 
         subject=expected.subject,
         options={
             "require": list(REQUIRED),
-            # RFC 7519 §4.1.3 allows a list; `_unverified` has seen that it holds one element.
+            # RFC 7519 §4.1.3 allows a list; `_unverified` has checked that it has one element.
             "strict_aud": isinstance(token.claims["aud"], str),
             "enforce_minimum_key_length": True,
-            # PyJWT reads the machine's clock; ours is passed in, see `_check_times`.
+            # PyJWT would use the system clock; `_check_times` uses the time passed in.
             "verify_exp": False,
             "verify_iat": False,
             "verify_nbf": False,
@@ -128,7 +129,7 @@ def _check_times(token: Unverified, expected: Expected, now: float) -> None:
     if max(token.issued_at, token.not_before or 0) > now + SKEW_S:
         raise Refusal("auth.clock_skew")
     if not 0 < token.expires_at - token.issued_at <= expected.lifetime_s:
-        refuse(f"exp 应晚于 iat,且不超过 {expected.lifetime_s} 秒")
+        refuse(f"exp 应晚于 iat，且不超过 {expected.lifetime_s} 秒")
 
 
 def refuse(detail: str) -> NoReturn:
@@ -175,7 +176,7 @@ def _text(name: str, value: object) -> str:
 
 
 def _second(name: str, value: object) -> int:
-    """Only an integer: a bool is one for Python, 1e10 and "1" are none for RFC 7519 readers that disagree with us."""
+    """Integers only: readers of RFC 7519 disagree about 1e10 and "1", and a bool is an int in Python."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LAST_SECOND:
         refuse(f"{name} 应为整数秒")
     return value
@@ -187,7 +188,7 @@ def _object(data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        refuse("头部和内容应为 JSON 对象,键不得重复")
+        refuse("头部和内容应为 JSON 对象，键不得重复")
     return value
 
 

@@ -1,7 +1,7 @@
-"""Access: a client proves with its key who it is (RFC 7523) and gets a token for ten minutes (RFC 9068).
+"""Access: a client authenticates with its key (RFC 7523) and gets an access token for ten minutes (RFC 9068).
 
-A stranger never reaches the writer: everything about an assertion is checked before its `jti` is used up. An unknown
-client, a disabled one, an unknown key and a wrong signature get the same answer at the same cost.
+Unauthenticated requests never cause a write: an assertion is fully checked before its `jti` is used up. An unknown or
+disabled client, an unknown key and a wrong signature get the same answer at the same cost.
 """
 
 import secrets
@@ -33,7 +33,7 @@ TOKEN_TYPE = "at+jwt"  # noqa: S105 (a media type)
 
 
 class Access:
-    """Issues access tokens and tells who comes with one; shared by the threads of a process."""
+    """Issues access tokens and authenticates callers; shared by the threads of a process."""
 
     def __init__(self, *, database: Database, clock: Clock, keyring: Keyring) -> None:
         self._database = database
@@ -49,12 +49,12 @@ class Access:
     def issue_token(
         self, assertion: str, scope: str | None = None, *, client_id: str | None = None
     ) -> tuple[str, int, frozenset[str]]:
-        """(access token, seconds that it lasts, its scopes) for a client assertion that was never used before.
+        """Exchange a new assertion for (access token, lifetime in seconds, granted scopes).
 
-        scope: those wanted, divided by spaces; without it all that the client has. client_id: where the request names
-        one, it must be the assertion's.
-        Raises Refusal `auth.invalid`, `auth.expired`, `auth.clock_skew`, `auth.replayed`, `rate.limited`, `perm.scope`
-        (not entitled to a scope), and KeyMissing while tokens cannot be signed; then the assertion is not used up.
+        scope: the requested scopes, separated by spaces; default: all scopes of the client. client_id: if given, it
+        must match the assertion.
+        Raises Refusal `auth.invalid`, `auth.expired`, `auth.clock_skew`, `auth.replayed`, `rate.limited` or
+        `perm.scope`, and KeyMissing while tokens cannot be signed; then the assertion is not used up.
         """
         now = self._clock.now()
         read = jwt.read(assertion)
@@ -107,7 +107,7 @@ class Access:
             raise Refusal("auth.replayed") from None
 
     def _token(self, client: Client, scopes: frozenset[str], now: datetime) -> str:
-        """RFC 9068. Put together by hand: the private part does not leave the key folder, so PyJWT cannot sign."""
+        """Build a token (RFC 9068) by hand: the private key does not leave the key folder, so PyJWT cannot sign."""
         issuer = self.issuer()
         key = self._keyring.active(Purpose.ACCESS_TOKEN)
         at = int(now.timestamp())
@@ -131,10 +131,10 @@ class Access:
     # --- from a token to a caller -----------------------------------------------------------------------------------
 
     def caller(self, bearer: str) -> Caller:
-        """Who comes with this access token, with the scopes that both the token and the client have now.
+        """The caller with this access token, with the scopes that both the token and the client have now.
 
-        A client that was disabled or lost a scope is refused within two seconds. Raises Refusal `auth.invalid`,
-        `auth.expired`, `auth.clock_skew`.
+        Disabling a client or removing a scope takes effect within two seconds. Raises Refusal `auth.invalid`,
+        `auth.expired` or `auth.clock_skew`.
         """
         now = self._clock.now()
         key = self._verified.key(bearer)
@@ -171,19 +171,19 @@ class Access:
         if found is None or found.public.purpose is not Purpose.ACCESS_TOKEN:
             jwt.refuse(jwt.UNKNOWN)
         if found.retired_at is not None:
-            # Whoever took a retired key can sign what he likes: nothing that claims to be younger than its end counts.
+            # A stolen retired key can sign anything, so refuse tokens issued after the key was retired.
             end = from_micros(found.retired_at) + timedelta(seconds=jwt.SKEW_S)
             if read.issued_at > end.timestamp():
                 jwt.refuse(jwt.UNKNOWN)
         return found.public
 
     def issuer(self) -> str:
-        """The address that is printed now: issuer and audience of everything here."""
+        """The current public address, which is issuer and audience of assertions and tokens."""
         return key_store.public_urls(self._database.reader)[0]
 
 
 def caller_of(client: Client) -> Caller:
-    """A client as steps see it, with all its scopes."""
+    """The caller for a client, with all its scopes."""
     return Caller(
         client_id=client.client_id,
         authority=client.authority,
@@ -194,7 +194,7 @@ def caller_of(client: Client) -> Caller:
 
 
 def _keys(client: Client, kid: str | None, now: datetime) -> list[ec.EllipticCurvePublicKey]:
-    """The keys that may have signed: the named one, or all that are accepted now, newest first."""
+    """The candidate keys: the named one, or all accepted keys, newest first."""
     accepted = [key for key in reversed(client.keys) if key.accepted(now) and kid in {None, key.kid}]
     return [_load(key.spki) for key in accepted]
 

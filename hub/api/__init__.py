@@ -1,1 +1,1 @@
-"""HTTP: thin endpoints (parse, call, shape) and the frame that runs them; the only package that knows statuses."""
+"""The HTTP endpoints. Each parses the request, calls one step and shapes the reply."""

@@ -1,4 +1,4 @@
-"""`/cases`: push a case, read a case."""
+"""`/cases`: push a case and read a case."""
 
 from typing import Literal
 
@@ -8,11 +8,11 @@ from hub.intake.body import PushBody
 from hub.web.endpoint import Answer, Call, Lane, Routes
 
 routes = Routes(prefix="/api/v1", tag="cases 办件")
-_SOURCE = {"source": "办件来源;默认为本账号的来源。 The case's source; by default the client's own."}
+_SOURCE = {"source": "办件来源；不填就用本账号的来源。 The case's source; default: the client's own."}
 
 
 class Links(BaseModel):
-    """Where a certificate is; `verify` is absolute and is the text of its QR code, the others are paths."""
+    """Links to a certificate. `verify` is an absolute URL and the text of the QR code; the others are paths."""
 
     self: str
     document: str
@@ -20,7 +20,7 @@ class Links(BaseModel):
 
 
 class Granted(BaseModel):
-    """One certificate that the push has caused."""
+    """A certificate issued because of the push."""
 
     identifier: str
     number: str
@@ -30,13 +30,13 @@ class Granted(BaseModel):
 
 
 class LiveGranted(Granted):
-    """One certificate of a case as it is today."""
+    """A certificate of the case with its state today."""
 
     state: Literal["revoked", "superseded", "expired", "suspended", "not_yet", "valid"]
 
 
 class PushReply(BaseModel):
-    """What the push caused; the same for ever."""
+    """The result of the push. Pushing the same body again always returns the same result."""
 
     case_number: str
     amendment: int
@@ -46,7 +46,7 @@ class PushReply(BaseModel):
 
 
 class CaseReply(PushReply):
-    """The case as it stands."""
+    """The current state of the case."""
 
     certificates: list[LiveGranted]  # type: ignore[assignment]
 
@@ -80,10 +80,10 @@ class CaseReply(PushReply):
         "rate.limited",
         "sign.unavailable",
     ),
-    summary="推送办件 Push a case",
+    summary="推送办件 · Push a case",
 )
 def put_case(call: Call) -> Answer:
-    """Tell about a case (审批结果推送). Any body seen before gets the answer of the first time."""
+    """Push a case (审批结果推送). Idempotent: a body that was pushed before gets the same answer as the first time."""
     pushed = call.parts.cases.push(call.client, call.path["case_number"], call.body, call.query.get("source"))
     return Answer(pushed.reply, pushed.status)
 
@@ -96,8 +96,8 @@ def put_case(call: Call) -> Answer:
     query=_SOURCE,
     replies={200: CaseReply},
     refusals=("schema.invalid", "case.not_found"),
-    summary="查询办件 Read a case",
+    summary="查询办件 · Read a case",
 )
 def get_case(call: Call) -> Answer:
-    """The case as it stands, each certificate with its state of today."""
+    """Read the current state of a case; each certificate has its state as of today."""
     return Answer(call.parts.cases.live(call.client, call.path["case_number"], call.query.get("source")))

@@ -1,4 +1,4 @@
-"""The catalogue: what authorities, certificate types and matters there are. For any client."""
+"""The catalogue: authorities, certificate types and matters. Readable by every client."""
 
 from datetime import date
 from typing import Any, Literal
@@ -13,8 +13,8 @@ from hub.domain.errors import Refusal
 from hub.domain.values import Column
 from hub.web.endpoint import ANY_TOKEN, Answer, Call, Lane, Routes
 
-routes = Routes(prefix="/api/v1", tag="catalogue 目录")
-_EDITION = {"edition": "模板版本;默认为现行版本。 The edition whose fields are listed; by default the one in force."}
+routes = Routes(prefix="/api/v1", tag="catalogue 证照类型目录")
+_EDITION = {"edition": "模板版本；不填就用现行版本。 The edition whose fields are listed; default: the one in force."}
 _USABLE_FIRST = tuple(reversed(State))
 
 
@@ -38,9 +38,10 @@ class ColumnReply(BaseModel):
 
 
 class FieldReply(BaseModel):
-    """One field on the face (照面字段). `masked`: hidden from the public page.
+    """One field of the certificate (照面字段). `masked`: not shown on the public page.
 
-    A `table` is a list of rows, each an object of its `columns`; a `photo` is the base64 text of a JPEG or PNG file.
+    The value of a `table` is a list of rows, each an object with its `columns`; that of a `photo` is a JPEG or PNG file
+    in base64.
     """
 
     name: str
@@ -56,7 +57,7 @@ class FieldReply(BaseModel):
 
 
 class EditionReply(BaseModel):
-    """An immutable content of a type, and the days from and until which new certificates get it."""
+    """An immutable edition of a type. `from` and `until` are the days between which new certificates use it."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -66,7 +67,7 @@ class EditionReply(BaseModel):
 
 
 class TypeReply(BaseModel):
-    """A kind of certificate. `fields` are those of `edition`."""
+    """A certificate type. `fields` are the fields of `edition`."""
 
     code: str
     name: str
@@ -79,15 +80,15 @@ class TypeReply(BaseModel):
 
 
 class TypesReply(BaseModel):
-    """Every type."""
+    """All certificate types."""
 
     types: list[TypeReply]
 
 
 class MaterialReply(BaseModel):
-    """One thing that a matter requires; any one of the types in an accepted state satisfies it.
+    """One material that a matter requires. A certificate of any of the types in an accepted state satisfies it.
 
-    `fields`: what the matter may see of such a certificate; null for all of it.
+    `fields`: the fields that the matter may see; null means all of them.
     """
 
     name: str
@@ -99,7 +100,7 @@ class MaterialReply(BaseModel):
 
 
 class MatterReply(BaseModel):
-    """A kind of application, decided by one authority."""
+    """A kind of application; one authority decides it."""
 
     code: str
     name: str
@@ -111,13 +112,13 @@ class MatterReply(BaseModel):
 
 
 class MattersReply(BaseModel):
-    """Every matter."""
+    """All matters."""
 
     matters: list[MatterReply]
 
 
 class AuthorityReply(BaseModel):
-    """A body that decides and grants; `code` is its USCC, `region` GB/T 2260."""
+    """An authority. `code` is its USCC, `region` its GB/T 2260 code."""
 
     code: str
     name: str
@@ -126,7 +127,7 @@ class AuthorityReply(BaseModel):
 
 
 class AuthoritiesReply(BaseModel):
-    """Every authority."""
+    """All authorities."""
 
     authorities: list[AuthorityReply]
 
@@ -137,10 +138,10 @@ class AuthoritiesReply(BaseModel):
     scope=ANY_TOKEN,
     lane=Lane.READ,
     replies={200: TypesReply},
-    summary="证照类型 Certificate types",
+    summary="证照类型 · List certificate types",
 )
 def get_types(call: Call) -> Answer:
-    """Every certificate type with the fields of its edition in force."""
+    """List all certificate types, each with the fields of the edition in force."""
     types = call.parts.catalogue().types.values()
     return Answer({"types": [_type(kind, _in_force(kind, call)) for kind in types]})
 
@@ -153,11 +154,12 @@ def get_types(call: Call) -> Answer:
     query=_EDITION,
     replies={200: TypeReply},
     refusals=("page.not_found", "schema.invalid", "type.unknown"),
-    summary="证照类型 One certificate type",
+    summary="查询证照类型 · Read a certificate type",
 )
 def get_type(call: Call) -> Answer:
-    """One type, with the fields of the edition asked for; `page.not_found` for no such type, `type.unknown` for no such
-    edition.
+    """Read a certificate type with the fields of one edition.
+
+    Refused with `page.not_found` if there is no such type, and with `type.unknown` if there is no such edition.
     """
     kind = call.parts.catalogue(call.path["code"]).types.get(call.path["code"])
     if kind is None:
@@ -179,10 +181,10 @@ def get_type(call: Call) -> Answer:
     scope=ANY_TOKEN,
     lane=Lane.READ,
     replies={200: MattersReply},
-    summary="事项 Matters",
+    summary="事项 · List matters",
 )
 def get_matters(call: Call) -> Answer:
-    """Every matter with the materials that it requires."""
+    """List all matters, each with the materials it requires."""
     return Answer({"matters": [_matter(matter) for matter in call.parts.catalogue().matters.values()]})
 
 
@@ -193,10 +195,10 @@ def get_matters(call: Call) -> Answer:
     lane=Lane.READ,
     replies={200: MatterReply},
     refusals=("page.not_found",),
-    summary="事项 One matter",
+    summary="查询事项 · Read a matter",
 )
 def get_matter(call: Call) -> Answer:
-    """One matter with its materials."""
+    """Read a matter with the materials it requires."""
     matter = call.parts.catalogue(call.path["code"]).matters.get(call.path["code"])
     if matter is None:
         raise Refusal("page.not_found")
@@ -209,15 +211,15 @@ def get_matter(call: Call) -> Answer:
     scope=ANY_TOKEN,
     lane=Lane.READ,
     replies={200: AuthoritiesReply},
-    summary="机构 Authorities",
+    summary="机构 · List authorities",
 )
 def get_authorities(call: Call) -> Answer:
-    """Every authority."""
+    """All authorities."""
     return Answer({"authorities": [_authority(body) for body in call.parts.catalogue().authorities.values()]})
 
 
 def _in_force(kind: CertificateType, call: Call) -> Edition:
-    """The edition that new certificates get today; a type always has one."""
+    """The edition that new certificates use today; every type has one."""
     return kind.edition(None, call.parts.clock.today()) or kind.editions[-1]
 
 

@@ -1,4 +1,4 @@
-"""What replies say of a certificate, wherever one is shown unmasked."""
+"""The part of a reply that shows a certificate unmasked, shared by several endpoints."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -26,7 +26,7 @@ class HolderReply(BaseModel):
 
 
 class FaceReply(BaseModel):
-    """A version of a certificate with its state today. `kind` and `since` stand there where the state has them."""
+    """A version of a certificate with its state today. `kind` and `since` are present if the state has them."""
 
     identifier: str
     version: int
@@ -47,7 +47,7 @@ class FaceReply(BaseModel):
 
 
 def face(version: Version, catalogue: Catalogue, state: State, why: Why, fields: Mapping[str, Value]) -> dict[str, Any]:
-    """A version as `FaceReply` describes it, with those of its fields that may be seen."""
+    """A version in the form of `FaceReply`, with the given fields."""
     kind = catalogue.types.get(version.type_code)
     return {
         "identifier": version.identifier,
@@ -69,16 +69,16 @@ def face(version: Version, catalogue: Catalogue, state: State, why: Why, fields:
 
 
 def pdf(content: bytes, name: str) -> Answer:
-    """A PDF to be saved under a name: letters, digits, dots and dashes, which a certificate's number must not be in."""
+    """A PDF download. `name` has only letters, digits, dots and dashes, and never contains a certificate's number."""
     return Answer(content, media_type=PDF, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def explained(kind: str | None, since: date | None) -> dict[str, str]:
-    """`kind` and `since`, where there are any."""
+    """`kind` and `since` as far as they are set."""
     found = {} if kind is None else {"kind": kind}
     return found if since is None else {**found, "since": since.isoformat()}
 
 
 def day(value: date | None) -> str | None:
-    """A day as replies write it; None stays null (长期)."""
+    """A date in a reply; None stays null (长期)."""
     return None if value is None else value.isoformat()

@@ -1,4 +1,4 @@
-"""`GET /certificates/{identifier}`, its credential and its PDF: for the authority that issued it."""
+"""`GET /certificates/{identifier}`, the credential and the PDF, for the issuing authority."""
 
 from datetime import date
 from typing import Any, Literal
@@ -27,7 +27,7 @@ class VersionReply(BaseModel):
 
 
 class ActReply(BaseModel):
-    """One thing that has happened to the certificate. `version`: the one that was current after it."""
+    """One event in the history of the certificate. `version`: the current version after the event."""
 
     event: Literal["issued", "corrected", "renewed", "suspended", "restored", "revoked", "superseded"]
     version: int
@@ -40,7 +40,7 @@ class ActReply(BaseModel):
 
 
 class CertificateReply(FaceReply):
-    """Everything on record about a certificate; versions and history oldest first."""
+    """The full record of a certificate; `versions` and `history` start with the oldest."""
 
     origin: Literal["issued", "collected"]
     recorded_at: str
@@ -58,10 +58,10 @@ class CertificateReply(FaceReply):
     lane=Lane.WRITE,
     replies={200: CertificateReply},
     refusals=("certificate.not_found",),
-    summary="查询证照 Read a certificate",
+    summary="查询证照 · Read a certificate",
 )
 def get_certificate(call: Call) -> Answer:
-    """One version in full, with all versions and the history of its certificate. Each reading is on record."""
+    """Read one version with the list of all versions and the history. Every access is recorded."""
     return Answer(_certificate(call.parts.records.read(call.client, call.path["identifier"])))
 
 
@@ -73,10 +73,10 @@ def get_certificate(call: Call) -> Answer:
     replies={200: None},
     produces=(CREDENTIAL,),
     refusals=("certificate.not_found",),
-    summary="下载签名数据 Get the signed credential",
+    summary="下载签名数据 · Download the signed credential",
 )
 def get_credential(call: Call) -> Answer:
-    """The signed credential (SD-JWT VC) of one version, with everything disclosed. Each reading is on record."""
+    """Download the signed credential (SD-JWT VC) of one version, fully disclosed. Every access is recorded."""
     return Answer(call.parts.records.credential(call.client, call.path["identifier"]), media_type=CREDENTIAL)
 
 
@@ -88,10 +88,10 @@ def get_credential(call: Call) -> Answer:
     replies={200: None},
     produces=(PDF,),
     refusals=("certificate.not_found", "sign.unavailable"),
-    summary="下载电子证照文件 Get the PDF",
+    summary="下载电子证照文件 · Download the PDF",
 )
 def get_document(call: Call) -> Answer:
-    """The sealed PDF of one version (版式文件), the same bytes every time. Each reading is on record."""
+    """Download the sealed PDF of one version (版式文件); always the same bytes. Every access is recorded."""
     version, content = call.parts.records.document(call.client, call.path["identifier"])
     return pdf(content, f"{version.identifier}.pdf")
 

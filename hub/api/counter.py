@@ -1,4 +1,4 @@
-"""`POST /lookups` and `POST /retrievals`: what a counter may ask for an open case; and the copy of a retrieval."""
+"""`POST /lookups` and `POST /retrievals` for the open case of a counter, and the annotated copy of a retrieval."""
 
 from datetime import date
 from typing import Any, Literal
@@ -16,7 +16,7 @@ _GATE = ("perm.case_required", "perm.clerk", "perm.case_not_open", "perm.holder_
 
 
 class EntryReply(BaseModel):
-    """A certificate that the person holds; names and number are masked as on the public page."""
+    """A certificate held by the person. Names and number are masked as on the public page."""
 
     identifier: str
     type_code: str
@@ -33,14 +33,17 @@ class EntryReply(BaseModel):
 
 
 class UnavailableReply(BaseModel):
-    """A type of which nothing can be used, and why: nothing there, or the state of the newest one."""
+    """A type without a usable certificate. `reason`: `not_found`, or the state of the newest certificate."""
 
     type_code: str
     reason: Literal["not_found", "revoked", "superseded", "expired", "suspended", "not_yet", "valid"]
 
 
 class LookupReply(BaseModel):
-    """What a person of the case holds, of the types that the matter needs of this person."""
+    """The person's certificates of the types that the matter requires from this person.
+
+    `complete`: whether the answer includes every recent change.
+    """
 
     lookup_id: str
     entries: list[EntryReply]
@@ -49,14 +52,14 @@ class LookupReply(BaseModel):
 
 
 class CopyReply(BaseModel):
-    """Where the annotated copy (加注件) is. `expires_at`: the last day on its face; the file stays there after it."""
+    """The annotated copy (加注件). `expires_at`: the last day printed on it; it can still be downloaded afterwards."""
 
     url: str
     expires_at: date
 
 
 class RetrievalReply(BaseModel):
-    """One certificate for one case. `certificate.fields`, `credential` and the copy show what the matter may see."""
+    """One certificate for one case. Fields, credential and copy contain only what the matter may see."""
 
     receipt_number: str
     state: StateWord
@@ -73,10 +76,10 @@ class RetrievalReply(BaseModel):
     body=LookupBody,
     replies={200: LookupReply},
     refusals=("schema.invalid", *_NUMBERS, *_GATE, "rate.limited"),
-    summary="检索证照 Look a person up",
+    summary="检索证照 · Look up a person's certificates",
 )
 def post_lookup(call: Call) -> Answer:
-    """Which certificates a person of an open case holds (检索). Each answer and each refusal is on record."""
+    """Look up the certificates of a person named in an open case (检索). Every answer and refusal is recorded."""
     return Answer(_found(call.parts.lookup.look_up(call.client, parse(LookupBody, call.body))))
 
 
@@ -88,12 +91,13 @@ def post_lookup(call: Call) -> Answer:
     body=RetrievalBody,
     replies={201: RetrievalReply, 200: RetrievalReply},
     refusals=("schema.invalid", *_GATE, "certificate.not_found", "certificate.not_active", "rate.limited"),
-    summary="调取证照 Take a certificate",
+    summary="调取证照 · Retrieve a certificate",
 )
 def post_retrieval(call: Call) -> Answer:
-    """Take one certificate for one case (调取). 200 with the former receipt while that is in date.
+    """Retrieve one certificate for one case (调取).
 
-    `perm.holder_not_in_case` is also the answer for an identifier that does not exist.
+    Returns 200 with the existing receipt until that expires. An unknown identifier is refused with
+    `perm.holder_not_in_case` as well.
     """
     taken = call.parts.retrieval.retrieve(call.client, parse(RetrievalBody, call.body))
     return Answer(_taken(taken), 201 if taken.created else 200)
@@ -107,12 +111,12 @@ def post_retrieval(call: Call) -> Answer:
     replies={200: None},
     produces=(PDF,),
     refusals=("certificate.not_found", "sign.unavailable"),
-    summary="下载加注件 Get the annotated copy",
+    summary="下载加注件 · Download the annotated copy",
 )
 def get_copy(call: Call) -> Answer:
-    """The annotated copy of a retrieval (加注件), the same bytes every time, for the client that retrieved.
+    """Download the annotated copy of a retrieval (加注件); always the same bytes, and only for the client that made it.
 
-    Each reading is on record. It stays here after the date on its face; what it is worth then, its QR code tells.
+    Every access is recorded. The copy can be downloaded after it has expired; its QR code shows its current state.
     """
     number = call.path["receipt_number"]
     return pdf(call.parts.retrieval.copy(call.client, number), f"copy-{number}.pdf")

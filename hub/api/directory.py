@@ -1,4 +1,4 @@
-"""`GET /directory`: what bodies hold and what authorities have issued, through the directory."""
+"""`GET /directory`: search the certificates that organisations hold and that authorities have issued."""
 
 from datetime import date
 from typing import Annotated, Any
@@ -17,21 +17,21 @@ routes = Routes(prefix="/api/v1", tag="directory 目录")
 _DEFAULT_LIMIT = 50
 _LENGTHS = {"q": 64, "type_code": 64, "authority_code": 18, "state": 20, "uscc": 40, "cursor": 64}
 _QUERY = {
-    "q": "持证单位名称或证照类型名称中的文字,2 至 64 个字符;不得含公民身份号码",
-    "type_code": "证照类型代码",
-    "authority_code": "颁发机构的统一社会信用代码",
-    "region": "颁发机构所在行政区划,如 350100;包括下级",
-    "state": "今天的状态:revoked superseded expired suspended not_yet valid",
-    "uscc": "持证单位的统一社会信用代码",
-    "issued_from": "颁发日期自 YYYY-MM-DD",
-    "issued_to": "颁发日期至 YYYY-MM-DD",
-    "limit": f"每页条数,1 至 {MAX_LIMIT},默认 {_DEFAULT_LIMIT}",
-    "cursor": "上一页的 next;其他条件须不变",
+    "q": "持证单位名称或证照类型名称中的文字，2 至 64 个字符；不能含公民身份号码 Text in holder or type names",
+    "type_code": "证照类型代码 Certificate type",
+    "authority_code": "颁发机构的统一社会信用代码 USCC of the issuing authority",
+    "region": "颁发机构所在行政区划，例如 350100；包括下级 Region (GB/T 2260), with the regions below it",
+    "state": "今天的状态 State today: revoked superseded expired suspended not_yet valid",
+    "uscc": "持证单位的统一社会信用代码 USCC of the holder",
+    "issued_from": "颁发日期从哪天起 Issued on or after, YYYY-MM-DD",
+    "issued_to": "颁发日期到哪天为止 Issued on or before, YYYY-MM-DD",
+    "limit": f"每页条数，1 至 {MAX_LIMIT}，默认 {_DEFAULT_LIMIT} Entries per page",
+    "cursor": "上一页的 next；其他条件不能变 `next` of the previous page, with the same other parameters",
 }
 
 
 class DirectoryEntryReply(BaseModel):
-    """A certificate's newest version. holder_names: bodies only; empty where a natural person is among the holders."""
+    """The newest version of a certificate. holder_names: empty if a natural person is among the holders."""
 
     identifier: str
     type_code: str
@@ -47,15 +47,25 @@ class DirectoryEntryReply(BaseModel):
 
 
 class DirectoryReply(BaseModel):
-    """One page, newest first. Each entry is as the repository has it now, so a page may have fewer than `limit`."""
+    """One page, newest first. Entries show the current record, so a page may have fewer entries than `limit`."""
 
     entries: list[DirectoryEntryReply]
     facets: Annotated[
         dict[str, dict[str, int]],
-        Field(description="首页:各字段取值在最新 250 条中的条数 Counts over the newest 250 matches; first page only"),
+        Field(
+            description="仅第一页：最新 250 条结果中各取值的条数 First page only: counts over the newest 250 matches"
+        ),
     ]
-    next: Annotated[str | None, Field(description="下一页的 cursor;没有则为最后一页")] = None
-    complete: Annotated[bool, Field(description="false:有大量新证照尚在进入目录 Many new ones are still on their way")]
+    next: Annotated[
+        str | None,
+        Field(description="下一页的 cursor；没有就是最后一页 The cursor of the next page; absent on the last page"),
+    ] = None
+    complete: Annotated[
+        bool,
+        Field(
+            description="false 表示还有许多新证照没有进入目录 false: many recent changes are not yet in the directory"
+        ),
+    ]
 
 
 @routes.add(
@@ -66,12 +76,13 @@ class DirectoryReply(BaseModel):
     query=_QUERY,
     replies={200: DirectoryReply},
     refusals=("schema.invalid", "id.length", "uscc.checksum", "index.unavailable"),
-    summary="查询目录 Search the directory",
+    summary="查询目录 · Search the directory",
 )
 def get_directory(call: Call) -> Answer:
-    """Search what bodies hold and what authorities have issued; people are found by `POST /lookups` alone.
+    """Search the certificates that organisations hold and that authorities have issued.
 
-    Certificates of natural persons appear only to the authority that issued them, and without holder.
+    Certificates of natural persons are shown only to the issuing authority, without the holder. To find the
+    certificates of a person, use `POST /lookups`.
     """
     return Answer(_page(call.parts.directory.search(call.client, _wanted(call))))
 
@@ -120,7 +131,7 @@ def _limit(text: str | None) -> int:
 
 
 def _invalid(name: str, message: str) -> Refusal:
-    error = FieldError(f"/{name}", "schema.invalid", message, "does not fit")
+    error = FieldError(f"/{name}", "schema.invalid", message, "invalid value")
     return Refusal("schema.invalid", message, errors=(error,))
 
 

@@ -1,4 +1,4 @@
-"""`/docs` and `/openapi.json`: the API documentation, from files that set-up put here; nothing comes from elsewhere."""
+"""`/docs` and `/openapi.json`: the API documentation, served from local files only."""
 
 import json
 from collections.abc import Callable
@@ -22,11 +22,11 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""The viewer sets style attributes from its script, which CSP counts as inline styles."""
+"""Swagger UI sets style attributes by script, which the policy treats as inline styles."""
 
 
 def documentation_routes(document: Callable[[], dict[str, Any]]) -> Routes:
-    """The endpoints; `document` gives the OpenAPI document."""
+    """The endpoints. `document` returns the OpenAPI document."""
     routes = Routes(tag="documentation")
 
     @cache
@@ -43,14 +43,14 @@ def documentation_routes(document: Callable[[], dict[str, Any]]) -> Routes:
         documented=False,
     )
     def openapi(call: Call) -> Answer:
-        """The API described for programs."""
+        """The OpenAPI document."""
         return compressed(Answer(text(), headers={"Cache-Control": "no-cache"}), call)
 
     @routes.add(
         "GET", "/docs", scope=PUBLIC_ACCESS, lane=Lane.PUBLIC, replies={200: None}, summary="docs", documented=False
     )
     def docs(call: Call) -> Answer:  # noqa: ARG001
-        """The API described for people."""
+        """The page with Swagger UI."""
         headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
         return Answer(_content(_PAGE), media_type="text/html", headers=headers)
 
@@ -75,7 +75,7 @@ def documentation_routes(document: Callable[[], dict[str, Any]]) -> Routes:
 
 
 def _content(name: str) -> bytes:
-    """A file of this release; Refusal `page.not_found` where set-up has not put it here."""
+    """A static file; raises Refusal `page.not_found` if set-up has not installed it."""
     path = _STATIC / name
     if not path.is_file():
         raise Refusal("page.not_found")
@@ -84,5 +84,5 @@ def _content(name: str) -> bytes:
 
 @cache
 def _smaller(name: str) -> bytes:
-    """The same in gzip, made once: the viewer's script has 1.7 MB, in gzip 0.5."""
+    """The file in gzip, compressed once: the script has 1.7 MB, compressed 0.5 MB."""
     return compress(_content(name))

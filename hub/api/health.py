@@ -1,4 +1,4 @@
-"""`/livez`, `/readyz` with reasons, `/metrics`: for operators and whatever watches the hub. Nothing personal in any."""
+"""`/livez`, `/readyz` with reasons, and `/metrics` for operators and monitoring. None contains personal data."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ FREE_BYTES = 64 * 1024 * 1024
 
 
 class Check(BaseModel):
-    """One thing that the hub needs; reason: why it is not ok. degraded: slower or less, and nothing wrong or lost."""
+    """One check. reason: why it is not ok. degraded: reduced service, but nothing is wrong or lost."""
 
     name: str
     state: Literal["ok", "degraded", "failed"]
@@ -35,21 +35,21 @@ class Check(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Ready when no check has failed."""
+    """Ready unless a check has failed."""
 
     ready: bool
     checks: list[Check]
 
 
 class Alive(BaseModel):
-    """The process answers."""
+    """The process is alive."""
 
     alive: Literal[True]
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What the operator's endpoints look at besides the parts."""
+    """What the operator endpoints observe in addition to the parts."""
 
     lanes: Lanes
     metrics: Metrics
@@ -57,7 +57,7 @@ class Watched:
 
 
 def operator_routes(watched: Watched) -> Routes:
-    """The endpoints, bound to what they watch."""
+    """The endpoints, bound to what they observe."""
     routes = Routes(tag="operators")
 
     @routes.add(
@@ -66,10 +66,10 @@ def operator_routes(watched: Watched) -> Routes:
         scope=PUBLIC_ACCESS,
         lane=Lane.LOOP,
         replies={200: Alive},
-        summary="进程存活 The process is alive",
+        summary="进程存活 · Liveness check",
     )
     def livez(call: Call) -> Answer:  # noqa: ARG001 (touches nothing)
-        """Answers as long as the process does, whatever it depends on."""
+        """Answers as long as the process is alive, regardless of its dependencies."""
         return Answer({"alive": True})
 
     @routes.add(
@@ -79,10 +79,10 @@ def operator_routes(watched: Watched) -> Routes:
         lane=Lane.OPERATOR,
         stray_query=True,
         replies={200: Readiness, 503: Readiness},
-        summary="就绪检查 Ready, or why not",
+        summary="就绪检查 · Readiness check",
     )
     def readyz(call: Call) -> Answer:
-        """200 when everything that the hub needs is there, otherwise 503; each check with its reason."""
+        """200 if every required check passes, otherwise 503. Each failed check states its reason."""
         checks = [Check(name=name, state="failed" if why else "ok", reason=why) for name, why in _checks(call, watched)]
         ready = all(check.state == "ok" for check in checks)
         checks.append(_directory(call.parts))
@@ -96,17 +96,17 @@ def operator_routes(watched: Watched) -> Routes:
         stray_query=True,
         replies={200: None},
         produces=("text/plain",),
-        summary="运行指标 Prometheus metrics",
+        summary="运行指标 · Prometheus metrics",
     )
     def metrics(call: Call) -> Answer:  # noqa: ARG001 (the metrics know their parts)
-        """Counters by route template, and what waits."""
+        """Request counters by route template, queue lengths and delays, in the Prometheus text format."""
         return Answer(watched.metrics.text(), media_type=MEDIA_TYPE)
 
     return routes
 
 
 def _checks(call: Call, watched: Watched) -> Iterator[tuple[str, str | None]]:
-    """(name, why it failed or None) of everything that the hub needs."""
+    """(name, reason of failure or None) of every required check."""
     parts = call.parts
     looked: tuple[tuple[str, Callable[[Parts], str | None]], ...] = (
         ("database", _database),
@@ -129,15 +129,15 @@ def _database(parts: Parts) -> str | None:
 
 def _schema(parts: Parts) -> str | None:
     works = schema.works_on(health.revision(parts.database.reader))
-    return None if works else "the database has not the schema of this release: run `hub migrate`"
+    return None if works else "the database schema does not match this release: run `hub migrate`"
 
 
 def _storage(parts: Parts) -> str | None:
     try:
         free = health.free_bytes(parts.settings.data_dir)
     except OSError:
-        return "the data directory is away"
-    return None if free >= FREE_BYTES else f"less than {FREE_BYTES >> 20} MiB left in the data directory"
+        return "the data directory is not accessible"
+    return None if free >= FREE_BYTES else f"less than {FREE_BYTES >> 20} MiB of free space for the data directory"
 
 
 def _keys(parts: Parts) -> str | None:
@@ -147,7 +147,7 @@ def _keys(parts: Parts) -> str | None:
         except KeyMissing:
             return f"no active {purpose.value} key"
         if not parts.keyring.folder.has(key.kid, purpose):
-            return f"the private part of the active {purpose.value} key is not there"
+            return f"the private part of the active {purpose.value} key is missing"
     return None
 
 
@@ -156,40 +156,40 @@ def _worker(parts: Parts, started: datetime) -> str | None:
     seen = heartbeat.last(parts.settings.data_dir)
     quiet = (now - max(seen or started, started)).total_seconds()
     if quiet > WORKER_SILENT_S:
-        return f"no sign of life for {quiet:.0f} s"
+        return f"no heartbeat for {quiet:.0f} s"
     due = health.overdue_since(parts.database.reader)
     late = 0.0 if due is None else (now - from_micros(due)).total_seconds()
-    return f"a case has been due for {late:.0f} s" if late > OVERDUE_S else None
+    return f"a case has been overdue for {late:.0f} s" if late > OVERDUE_S else None
 
 
 def _directory(parts: Parts) -> Check:
-    """Lookups are answered without it too, so it never makes the hub unready."""
+    """Lookups work without the directory, so it never makes the hub unready."""
     why: str | None = None
     try:
         oldest = parts.directory.lag().oldest_at
         late = 0.0 if oldest is None else (to_micros(parts.clock.now()) - oldest) / 1_000_000
-        why = f"a change has been on its way for {late:.0f} s" if late > INDEX_LATE_S else None
+        why = f"a change has been pending for {late:.0f} s" if late > INDEX_LATE_S else None
         refused = parts.directory.set_aside()
         if refused and why is None:
-            why = f"{refused} entries were refused and set aside: see `hub index retry`"
+            why = f"the directory rejected {refused} entries: see `hub index retry`"
     except DirectoryUnavailable:
-        why = "no directory answers: searches are refused, lookups are answered by the repository"
+        why = "the directory is unavailable: searches are refused, lookups are answered by the database"
     except DatabaseUnavailable:
         why = "the database cannot be read"
     return Check(name="directory", state="degraded" if why else "ok", reason=why)
 
 
 def gauges(parts: Parts, lanes: Lanes) -> Iterator[Gauge]:
-    """What is read at every scrape; what the database cannot say is left out."""
+    """Values read at every scrape; omitted as far as the database is unavailable."""
     for lane in lanes.values():
-        yield "hub_lane_requests", "Requests running or waiting in a lane.", {"lane": lane.name}, lane.taken
+        yield "hub_lane_requests", "Requests running or queued in a lane.", {"lane": lane.name}, lane.taken
         yield "hub_lane_refused", "Requests refused because a lane was full.", {"lane": lane.name}, lane.refused
     now = parts.clock.now()
     seen = heartbeat.last(parts.settings.data_dir)
     if seen is not None:
         yield (
             "hub_worker_silent_seconds",
-            "Time since the worker's last sign of life.",
+            "Time since the worker's last heartbeat.",
             {},
             (now - seen).total_seconds(),
         )
@@ -201,26 +201,26 @@ def gauges(parts: Parts, lanes: Lanes) -> Iterator[Gauge]:
     except DatabaseUnavailable:
         return
     age = 0.0 if oldest is None else (to_micros(now) - oldest) / 1_000_000
-    yield "hub_intents_waiting", "Cases reserved and not yet issued.", {}, waiting
-    yield "hub_intents_oldest_seconds", "Age of the oldest of them.", {}, age
-    yield "hub_outbox_entries", "Changes that wait for what is derived.", {}, outbox
+    yield "hub_intents_waiting", "Cases whose certificates are reserved but not yet issued.", {}, waiting
+    yield "hub_intents_oldest_seconds", "Age of the oldest open intent.", {}, age
+    yield "hub_outbox_entries", "Changes without a ledger position yet.", {}, outbox
 
 
 def _directory_gauges(parts: Parts) -> Iterator[Gauge]:
-    yield "hub_directory_set_aside", "Entries that the directory has refused.", {}, parts.directory.set_aside()
+    yield "hub_directory_set_aside", "Entries rejected by the directory.", {}, parts.directory.set_aside()
     try:
         lag = parts.directory.lag()
     except DirectoryUnavailable:
-        yield "hub_directory_up", "Whether a directory answers.", {}, 0
+        yield "hub_directory_up", "Whether the directory is available.", {}, 0
         return
     age = 0.0 if lag.oldest_at is None else (to_micros(parts.clock.now()) - lag.oldest_at) / 1_000_000
-    yield "hub_directory_up", "Whether a directory answers.", {}, 1
-    yield "hub_directory_pending", "Changes that the directory does not know yet.", {}, lag.changes
-    yield "hub_directory_oldest_seconds", "Age of the oldest of them.", {}, age
+    yield "hub_directory_up", "Whether the directory is available.", {}, 1
+    yield "hub_directory_pending", "Changes not yet applied to the directory.", {}, lag.changes
+    yield "hub_directory_oldest_seconds", "Age of the oldest pending change of the directory.", {}, age
 
 
 def _rendering_gauges(parts: Parts) -> Iterator[Gauge]:
     lag = parts.rendering.lag()
     age = 0.0 if lag.oldest_at is None else (to_micros(parts.clock.now()) - lag.oldest_at) / 1_000_000
-    yield "hub_rendering_pending", "Changes whose PDF files the worker has not looked at.", {}, lag.changes
-    yield "hub_rendering_oldest_seconds", "Age of the oldest of them.", {}, age
+    yield "hub_rendering_pending", "Changes whose PDF files the worker has not processed.", {}, lag.changes
+    yield "hub_rendering_oldest_seconds", "Age of the oldest pending change of the PDF files.", {}, age

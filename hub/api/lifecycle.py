@@ -1,4 +1,4 @@
-"""`/certificates/{identifier}/suspension|restoration|revocation`: changes of standing by the issuing authority."""
+"""`/certificates/{identifier}/suspension|restoration|revocation`: status changes by the issuing authority."""
 
 from collections.abc import Callable
 from datetime import date
@@ -15,7 +15,15 @@ from hub.wire import Body, parse
 routes = Routes(prefix="/api/v1", tag="certificates 证照")
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$"
 Text = Annotated[str, Field(min_length=1, max_length=500, pattern=_PRINTABLE)]
-Day = Annotated[str, Field(min_length=10, max_length=10, description="YYYY-MM-DD,不晚于今天", examples=["2026-03-01"])]
+Day = Annotated[
+    str,
+    Field(
+        min_length=10,
+        max_length=10,
+        description="YYYY-MM-DD，不能晚于今天 Not later than today",
+        examples=["2026-03-01"],
+    ),
+]
 
 
 class _ActBody(Body):
@@ -26,25 +34,25 @@ class _ActBody(Body):
 
 
 class SuspensionBody(_ActBody):
-    """Out of force for a while: withheld 暂扣, lost 挂失, under_change 变更中, other 其他."""
+    """Temporary suspension. `kind`: withheld (暂扣), lost (挂失), under_change (变更中) or other (其他)."""
 
     kind: Literal["withheld", "lost", "under_change", "other"]
 
 
 class RestorationBody(_ActBody):
-    """In force again; `kind`, where given, is that of the suspension that ends."""
+    """End of a suspension. `kind`, if given, must be the kind of that suspension."""
 
     kind: Literal["withheld", "lost", "under_change", "other"] | None = None
 
 
 class RevocationBody(_ActBody):
-    """Ended for good: penalty 吊销, rescinded 撤销, cancelled 注销, withdrawn 撤回."""
+    """Permanent end. `kind`: penalty (吊销), rescinded (撤销), cancelled (注销) or withdrawn (撤回)."""
 
     kind: Literal["penalty", "rescinded", "cancelled", "withdrawn"]
 
 
 class MovedReply(BaseModel):
-    """The act as it stands on record."""
+    """The recorded status change."""
 
     identifier: str
     state: Literal["revoked", "superseded", "expired", "suspended", "not_yet", "valid"]
@@ -94,10 +102,10 @@ def _day(text: str | None) -> date | None:
     body=SuspensionBody,
     replies={200: MovedReply},
     refusals=_REFUSALS,
-    summary="暂停效力 Suspend",
+    summary="暂停效力 · Suspend a certificate",
 )
 def suspend(call: Call) -> Answer:
-    """Take a certificate out of force for a while; the same body again is answered as before."""
+    """Suspend a certificate. Idempotent: the same body gets the same answer again."""
     return _do(call, SuspensionBody, call.parts.lifecycle.suspend)
 
 
@@ -109,10 +117,10 @@ def suspend(call: Call) -> Answer:
     body=RestorationBody,
     replies={200: MovedReply},
     refusals=_REFUSALS,
-    summary="恢复效力 Restore",
+    summary="恢复效力 · Restore a certificate",
 )
 def restore(call: Call) -> Answer:
-    """Put a suspended certificate in force again."""
+    """Restore a suspended certificate."""
     return _do(call, RestorationBody, call.parts.lifecycle.restore)
 
 
@@ -124,8 +132,8 @@ def restore(call: Call) -> Answer:
     body=RevocationBody,
     replies={200: MovedReply},
     refusals=_REFUSALS,
-    summary="撤销、吊销、注销、撤回 Revoke",
+    summary="撤销、吊销、注销、撤回 · Revoke a certificate",
 )
 def revoke(call: Call) -> Answer:
-    """End a certificate for good."""
+    """Revoke a certificate permanently."""
     return _do(call, RevocationBody, call.parts.lifecycle.revoke)

@@ -1,4 +1,4 @@
-"""The public's pages: `/`, `/v` and `/v/{code}`. One request each, no script, no cookie, nothing from elsewhere."""
+"""The public pages `/`, `/v` and `/v/{code}`: one request each, without scripts, cookies or external resources."""
 
 import base64
 import hashlib
@@ -39,9 +39,9 @@ _VERDICT_HEADERS = {
     "X-Robots-Tag": "noindex",
     "Vary": "Accept",
 }
-_NO_CODE = ("请输入公开码。", "Type the code.")
-_NOT_A_CODE = ("公开码应为 16 位字母和数字,请核对。", "A code has 16 letters and digits: compare it.")
-_FOREIGN = ("这不是本平台的码,未打开其中网址。", "This is not our code; its address was not opened.")
+_NO_CODE = ("请输入公开码。", "Enter the code.")
+_NOT_A_CODE = ("公开码应为 16 位字母和数字，请核对。", "A code has 16 letters and digits; please check it.")
+_FOREIGN = ("这不是本平台的码，里面的网址没有打开。", "This code is not ours; its link was not opened.")
 
 _environment = Environment(
     loader=FileSystemLoader(_TEMPLATES),
@@ -65,10 +65,10 @@ _home_page = _environment.get_template("home.html")
     stray_query=True,
     replies={200: None},
     produces=(_HTML,),
-    summary="平台首页 · What this is, for whom",
+    summary="平台首页 · Home page",
 )
 def home(call: Call) -> Answer:
-    """Lead everybody to where they want to go."""
+    """The home page, with links for the public, for integrators and for operators."""
     return compressed(Answer(_home_page.render(_place(call)), media_type=_HTML, headers=_HEADERS), call)
 
 
@@ -77,14 +77,14 @@ def home(call: Call) -> Answer:
     "/v",
     scope=PUBLIC_ACCESS,
     lane=Lane.PUBLIC,
-    query={"code": "公开码,或扫码所得全文 · a code as typed, or a scanned text"},
+    query={"code": "输入的公开码，或扫码得到的全文 A typed code or a scanned text"},
     stray_query=True,
     replies={200: None, 303: None},
     produces=(_HTML,),
-    summary="输入公开码核验 · A form to type a code",
+    summary="输入公开码核验 · Verification form",
 )
 def form(call: Call) -> Answer:
-    """Show the form; with a readable code, lead to its page."""
+    """Show the form, or redirect to the page of a valid code."""
     typed = call.query.get("code")
     code, fault = (None, None) if typed is None else _read(call.parts.verification, typed)
     place = _place(call)
@@ -95,7 +95,7 @@ def form(call: Call) -> Answer:
 
 
 def _no_file(refusal: Refusal) -> Answer:
-    """The form again, saying what is wrong with what was sent; it knows no address but its own."""
+    """The form with an error message; its links are relative because the hub's address is unknown here."""
     zh, en = TITLES[refusal.code]
     page = _form_page.render(
         base="", root=".", typed="", fault=None, file_fault=(f"{refusal.detail or zh}。", f"{en}.")
@@ -114,10 +114,10 @@ def _no_file(refusal: Refusal) -> Answer:
     replies={200: None},
     produces=(_HTML,),
     refuse=_no_file,
-    summary="上传文件核验 · The verdict on a file, as a page",
+    summary="上传文件核验 · Verify a file",
 )
 def file_verdict(call: Call) -> Answer | Later:
-    """The verdict on a PDF, or on a photo or scan of one; the file is not kept, and its name is not looked at."""
+    """Verify a PDF, or a photo or scan of one. The file is not stored and its name is ignored."""
     if call.file is None:
         raise Refusal("upload.unreadable", "请选择文件")
     place = _place(call)
@@ -133,10 +133,10 @@ def file_verdict(call: Call) -> Answer | Later:
     stray_query=True,
     replies={200: VerdictReply},
     produces=(_HTML, "application/json"),
-    summary="核验结果页 · The verdict on a code",
+    summary="核验结果页 · Verification result",
 )
 def verdict(call: Call) -> Answer:
-    """The verdict on the record of a code, 200 whatever it is: a page, or JSON where the Accept header prefers it."""
+    """The verdict on a public code, always with status 200: a page, or JSON if the Accept header prefers it."""
     found = call.parts.verification.verify_code(call.path["code"])
     if prefers_json(call.accept):
         return Answer(found.as_json(), headers={"Vary": "Accept", "X-Robots-Tag": "noindex"})
@@ -144,7 +144,7 @@ def verdict(call: Call) -> Answer:
 
 
 def render(found: Verdict, place: Mapping[str, str]) -> str:
-    """The page of a verdict; `place`: `base`, the address that people should see, and `root`, its path."""
+    """The page of a verdict. `place`: `base`, the public address, and `root`, its path."""
     checks = [
         (icon, zh, answer, en, answer_en)
         for name, zh, en in verdict_text.CHECKS
@@ -166,7 +166,7 @@ def render(found: Verdict, place: Mapping[str, str]) -> str:
 
 
 def _own_state(found: Verdict) -> tuple[str, str] | None:
-    """The certificate's own state, where the headline speaks of something else."""
+    """The certificate's own state if the headline shows a different one."""
     shown = found.certificate
     if shown is None or shown.state is found.state or shown.state is VerdictState.UNKNOWN:
         return None
@@ -174,13 +174,13 @@ def _own_state(found: Verdict) -> tuple[str, str] | None:
 
 
 def _place(call: Call) -> dict[str, str]:
-    """The address that is printed in QR codes, as people should see it, and the path under which the pages lie."""
+    """The public address as printed in QR codes, and the path prefix of the pages."""
     base = call.parts.verification.addresses.known() or call.parts.settings.public_url
     return {"base": base, "root": urlsplit(base).path}
 
 
 def _read(verification: Verification, typed: str) -> tuple[str | None, tuple[str, str] | None]:
-    """The code in what somebody typed or pasted, or what is wrong with it."""
+    """The code in the typed or pasted text, or what is wrong with the text."""
     if not typed.strip():
         return None, _NO_CODE
     try:

@@ -1,4 +1,4 @@
-"""`POST /oauth/token`: a signed assertion for an access token, in the forms of RFC 6749 §5 and RFC 7523."""
+"""`POST /oauth/token`: exchange a signed assertion for an access token (RFC 6749 §5, RFC 7523)."""
 
 from typing import Literal
 from urllib.parse import parse_qsl
@@ -15,8 +15,8 @@ GRANT_TYPE = "client_credentials"
 
 _MAX_FIELDS = 20
 _TITLES = {
-    "auth.missing": ("缺少 client_assertion", "The form has no client_assertion"),
-    "schema.invalid": ("表单不符合要求", "A field of the form is missing, wrong or stands twice"),
+    "auth.missing": ("缺少 client_assertion", "Missing client_assertion"),
+    "schema.invalid": ("表单不符合要求", "A form field is missing, invalid or repeated"),
 }
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
@@ -24,7 +24,7 @@ routes = Routes(tag="access 访问令牌")
 
 
 class TokenBody(BaseModel):
-    """Form fields; the assertion is a JWT signed with ES256 whose `iss` and `sub` are the client id."""
+    """Form fields. The assertion is a JWT signed with ES256 whose `iss` and `sub` are the client id."""
 
     grant_type: Literal["client_credentials"]
     client_assertion_type: Literal["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"]
@@ -34,7 +34,7 @@ class TokenBody(BaseModel):
 
 
 class TokenReply(BaseModel):
-    """RFC 6749 §5.1; `scope` lists what the token may do, divided by spaces."""
+    """RFC 6749 §5.1. `scope` lists the granted scopes, separated by spaces."""
 
     access_token: str
     token_type: Literal["Bearer"]
@@ -43,7 +43,7 @@ class TokenReply(BaseModel):
 
 
 class TokenRefusal(BaseModel):
-    """RFC 6749 §5.2, with the hub's own stable `code` and a sentence in Chinese."""
+    """RFC 6749 §5.2, with the hub's stable `code` and an explanation in Chinese (`detail`)."""
 
     error: Literal[
         "invalid_client", "invalid_request", "invalid_scope", "unsupported_grant_type", "temporarily_unavailable"
@@ -54,7 +54,7 @@ class TokenRefusal(BaseModel):
 
 
 def refused(refusal: Refusal) -> Answer:
-    """A refusal in the form of RFC 6749 §5.2, with the hub's own stable code and a sentence in Chinese beside it."""
+    """A refusal in the form of RFC 6749 §5.2, with the hub's stable code and an explanation in Chinese."""
     return _refused(refusal, *_error_of(refusal))
 
 
@@ -76,7 +76,7 @@ def _refused(refusal: Refusal, error: str, status: int) -> Answer:
     if seconds is not None:
         headers["Retry-After"] = str(seconds)
     detail = refusal.detail or "".join(item.message for item in refusal.errors[:1]) or title
-    # error_description is ASCII by RFC 6749 §5.2, hence the Chinese sentence in a member of its own.
+    # error_description is ASCII (RFC 6749 §5.2), so the Chinese text has a member of its own.
     content = {"error": error, "error_description": title_en, "code": refusal.code, "detail": detail}
     return Answer(content, status, headers=headers)
 
@@ -100,14 +100,14 @@ def _refused(refusal: Refusal, error: str, status: int) -> Answer:
         "sign.unavailable",
     ),
     refuse=refused,
-    summary="取得访问令牌 Get an access token",
+    summary="取得访问令牌 · Get an access token",
 )
 def issue_token(call: Call) -> Answer:
-    """An access token for a client that proves its key (`private_key_jwt`, RFC 7523; ES256 only).
+    """Issue an access token to a client that proves possession of its key (`private_key_jwt`, RFC 7523; ES256 only).
 
-    The assertion: `iss` and `sub` are the client id, `aud` is the hub's public address, `exp` at most 120 s after
-    `iat`, `jti` new each time; `kid` in the header is the key's id and may be left out. Without `scope` the token has
-    all scopes of the client. Refusals have the form of RFC 6749 with the hub's code beside it.
+    The assertion: `iss` and `sub` are the client id, `aud` is the hub's public address, `exp` is at most 120 s after
+    `iat`, and `jti` is new for every request; the header `kid` is the key's id and optional. Without `scope` the token
+    has all scopes of the client. Refusals have the form of RFC 6749, with the hub's `code`.
     """
     form = _form(call.body)
     if "client_assertion" not in form:
@@ -132,7 +132,7 @@ def issue_token(call: Call) -> Answer:
 
 
 def _form(raw: bytes) -> dict[str, str]:
-    """The fields; one without a value counts as left out, unknown ones are ignored, none may stand twice (§3.2)."""
+    """The form fields. Empty fields count as absent, unknown ones are ignored, repeated ones are refused (§3.2)."""
     try:
         pairs = parse_qsl(
             raw.decode("ascii"),

@@ -1,4 +1,4 @@
-"""`POST /verifications`: anybody asks whether a QR text, a credential, a code or a file is genuine and in force."""
+"""`POST /verifications`: public verification of a QR text, a credential, a code or a file."""
 
 from collections.abc import Callable
 from datetime import date
@@ -20,15 +20,37 @@ VerdictOnly = Literal["tampered", "untrusted", "not_found", "code_expired"]
 
 
 class VerificationBody(Body):
-    """Exactly one of the three."""
+    """Exactly one of the three members."""
 
-    qr: Annotated[str, Field(min_length=1, max_length=16_384, description="二维码全文,或公开码,或数字串")] | None = None
-    credential: Annotated[str, Field(min_length=1, max_length=131_072, description="SD-JWT VC 凭证")] | None = None
-    code: Annotated[str, Field(min_length=1, max_length=256, description="16 位公开码,可含空格和短横")] | None = None
+    qr: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=16_384,
+                description="二维码全文、公开码或数字串 QR text, public code, or digits",
+            ),
+        ]
+        | None
+    ) = None
+    credential: (
+        Annotated[str, Field(min_length=1, max_length=131_072, description="SD-JWT VC 签名数据 Credential")] | None
+    ) = None
+    code: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=256,
+                description="16 位公开码，可以有空格和短横 Public code; spaces and hyphens allowed",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class CheckReply(BaseModel):
-    """Separate answers; `unknown` means that it could not be checked, which is neither yes nor no."""
+    """Four separate answers. `unknown` means that the check could not be made."""
 
     intact: Check
     trusted: Check
@@ -37,7 +59,7 @@ class CheckReply(BaseModel):
 
 
 class PublicCertificateReply(BaseModel):
-    """What the public may see: number and holders are masked. `kind` and `since` explain some states."""
+    """The public view of a certificate; number and holders are masked. `kind` and `since` explain some states."""
 
     identifier: str
     type_code: str
@@ -56,7 +78,7 @@ class PublicCertificateReply(BaseModel):
 
 
 class CopyReply(BaseModel):
-    """For whom and for what an annotated copy was made, and the last day on which it is good."""
+    """The recipient and purpose of an annotated copy, and the last day on which it may be used."""
 
     receipt_number: str
     authority_name: str
@@ -67,7 +89,7 @@ class CopyReply(BaseModel):
 
 
 class VerdictReply(BaseModel):
-    """The verdict. `certificate` is absent where nothing may or can be said of one, `copy` where it is not of one."""
+    """The verdict. `certificate` is absent if there is none to show; `copy` is present only for annotated copies."""
 
     state: State | VerdictOnly
     kind: str | None = None
@@ -82,7 +104,7 @@ class VerdictReply(BaseModel):
 
 
 def of_file(parts: Parts, file: bytes, told: Callable[[Verdict], Answer]) -> Answer | Later:
-    """Answer at once for a file that we gave out; every other one is read by the checker, in a lane of its own."""
+    """Answer at once for a file that the hub issued; the checker reads any other file in its own lane."""
     known = parts.verification.verify_known_file(file)
     if known is not None:
         return told(known)
@@ -98,19 +120,20 @@ def of_file(parts: Parts, file: bytes, told: Callable[[Verdict], Answer]) -> Ans
     takes_file=True,
     replies={200: VerdictReply},
     refusals=("schema.invalid",),
-    summary="核验二维码、凭证、公开码或 PDF 文件 · Verify a QR text, a credential, a code or a PDF file",
+    summary="核验二维码、签名数据、公开码或文件 · Verify a QR text, a credential, a code or a file",
 )
 def verify(call: Call) -> Answer | Later:
-    """Answer 200 with a verdict, also for what is false, foreign, unknown or cannot be checked now.
+    """Return a verdict, always with status 200, even if the input is forged, foreign, unknown or cannot be checked now.
 
-    A form (`multipart/form-data`) with one part `file` of up to 10 MB: a PDF, or a photo or scan of one (JPEG, PNG).
+    To verify a file, send a form (`multipart/form-data`) with one part `file` of up to 10 MB: a PDF, or a photo or scan
+    of one (JPEG, PNG).
     """
     if call.file is not None:
         return of_file(call.parts, call.file, lambda verdict: Answer(verdict.as_json()))
     body = parse(VerificationBody, call.body)
     given = {name: text for name, text in body.model_dump().items() if text is not None}
     if len(given) != 1:
-        raise Refusal("schema.invalid", "qr、credential、code 须恰有一个", pointer="")
+        raise Refusal("schema.invalid", "qr、credential、code 要填且只能填一个", pointer="")
     verification = call.parts.verification
     if body.qr is not None:
         verdict = verification.verify_qr(body.qr)

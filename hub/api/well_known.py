@@ -1,4 +1,4 @@
-"""What anybody may fetch to check without us: public keys, signed status lists, X.509 certificates and CRLs."""
+"""Public data for independent verification: keys, signed status lists, X.509 certificates and CRLs."""
 
 import hashlib
 import re
@@ -21,10 +21,10 @@ _CRL = "application/pkix-crl"
     lane=Lane.PUBLIC,
     stray_query=True,
     replies={200: None},
-    summary="全部签名公钥 · Every public key that ever signed",
+    summary="全部签名公钥 · All public signing keys",
 )
 def jwks(call: Call) -> Answer:
-    """A JWK Set (RFC 7517). `purpose` tells what a key signs, and it is good for nothing else. None is ever removed."""
+    """A JWK Set (RFC 7517). `purpose` says what a key signs; accept it for nothing else. Keys are never removed."""
     keys = [
         {**key.public.jwk(), "purpose": key.public.purpose.value}
         for key in call.parts.keyring.all()
@@ -42,10 +42,10 @@ def jwks(call: Call) -> Answer:
     replies={200: None, 304: None},
     produces=(_STATUS_LIST,),
     refusals=("page.not_found", "sign.unavailable"),
-    summary="签名状态列表 · A signed status list",
+    summary="签名状态列表 · Signed status list",
 )
 def status_list(call: Call) -> Answer:
-    """A Token Status List JWT: the standing of every version that has its place in this list, as of this moment."""
+    """A Token Status List JWT with the current status of every version in this list."""
     number = call.path["list"]
     if not _NUMBER.fullmatch(number):
         raise Refusal("page.not_found")
@@ -64,10 +64,10 @@ def status_list(call: Call) -> Answer:
     lane=Lane.PUBLIC,
     stray_query=True,
     replies={200: None},
-    summary="电子印章信任链 · What to check our seals with",
+    summary="电子印章信任链 · Trust anchors of the seals",
 )
 def trust(call: Call) -> Answer:
-    """`{roots, intermediates, crls}`: PEM certificates and the addresses of the CRLs, for any PDF validator."""
+    """`{roots, intermediates, crls}`: PEM certificates and CRL addresses, for any PDF validator."""
     found = call.parts.x509.trust()
     content = {"roots": found.roots, "intermediates": found.intermediates, "crls": found.crls}
     return Answer(content, headers={"Cache-Control": "public, max-age=60"})
@@ -82,10 +82,10 @@ def trust(call: Call) -> Answer:
     replies={200: None},
     produces=(_CRL,),
     refusals=("page.not_found", "sign.unavailable"),
-    summary="X.509 吊销列表 · A revocation list",
+    summary="X.509 吊销列表 · Certificate revocation list",
 )
 def revocation_list(call: Call) -> Answer:
-    """The CRL (RFC 5280, DER) of a root or issuing CA: which seal certificates count no more, as of now."""
+    """The current CRL (RFC 5280, DER) of a root or issuing CA."""
     found = call.parts.x509.crl(call.path["name"])
     if found is None:
         raise Refusal("page.not_found")

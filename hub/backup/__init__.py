@@ -1,4 +1,4 @@
-"""Copies of everything that cannot be derived, taken while the hub runs, and put back into an empty place."""
+"""Online backup of everything that cannot be derived, and restore into an empty data directory and database."""
 
 from hub.backup.making import Backup
 from hub.backup.manifest import Manifest

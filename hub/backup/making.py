@@ -1,8 +1,8 @@
-"""Make a backup while everything runs: the database in one snapshot, then the files that its rows name.
+"""Make an online backup: the database in one snapshot, then the files that its rows reference.
 
-Documents are written once and before their rows, and none is removed while the folder is held; so every row of the
-snapshot has its file. Each file is opened and compared with its row's digest on the way: a backup never holds anything
-that could not be put back. The private signing keys are read inside the snapshot.
+Documents are written once, before their rows, and none is removed while the folder lock is held; so every row of the
+snapshot has its file. Each file is opened and compared with the digest in its row: a backup contains nothing that could
+not be restored. The private signing keys are read inside the snapshot.
 """
 
 import hashlib
@@ -34,13 +34,13 @@ from hub.vault import MasterKey, WrappedKey
 from signing.errors import KeyMissing
 
 KEPT_APART = "data_keys"
-"""The table that is kept with the keys, not with the rows that they open."""
+"""The table stored with the keys, apart from the rows that these keys decrypt."""
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What the snapshot had."""
+    """The content of the snapshot."""
 
     taken_at: str
     ledger: int
@@ -50,7 +50,7 @@ class _Rows:
 
 
 class Backup:
-    """Makes backups of one hub. `at_step` is told each step's name, for crash tests."""
+    """Makes backups of one hub. `at_step` is called with the name of each step, for crash tests."""
 
     def __init__(
         self,
@@ -74,10 +74,10 @@ class Backup:
         self._at_step = at_step
 
     def run(self, place: Place, progress: Progress = lambda _done, _total: None) -> Manifest:
-        """A whole backup in an empty place; `progress` is told (rows and files so far, as many as are known of).
+        """Make a complete backup in an empty place; calls `progress` with (rows and files done, total known so far).
 
-        Raises NotPossible, DocumentDamaged for a file that is missing or damaged, DatabaseUnavailable, OSError; then
-        nothing is left of it.
+        Raises NotPossible, DocumentDamaged for a missing or damaged file, DatabaseUnavailable and OSError; then the
+        place is cleared.
         """
         self._refuse_nearby(place)
         place.begin()
@@ -90,15 +90,17 @@ class Backup:
     def _refuse_nearby(self, place: Place) -> None:
         folders = [folder.resolve() for folder in (place.folder, place.keys.parent)]
         if any(folder.is_relative_to(self._data_dir.resolve()) for folder in folders):
-            raise NotPossible("备份不能放在数据目录之内。", "A backup must lie outside the data directory.")
+            raise NotPossible("备份不能放在数据目录里，请另选目录。", "A backup must be outside the data directory.")
         if any(self._master_key.resolve().is_relative_to(folder) for folder in folders):
-            raise NotPossible("备份不能和主密钥放在一起。", "A backup must not lie beside the master key.")
+            raise NotPossible(
+                "备份不能和主密钥放在一起，请另选目录。", "A backup must not be stored with the master key."
+            )
 
     def _make(self, place: Place, progress: Progress) -> Manifest:
         secret, name = secrets.token_bytes(32), secrets.token_hex(16)
         with self._documents.held():
             with self._database.snapshot() as reader:
-                schema.require(self._database)  # of a newer one we would leave out what we do not know
+                schema.require(self._database)  # a newer schema may have data that this release does not know
                 rows = self._rows(reader, place, secret, name, progress)
             self._at_step("rows")
             done = sum(table.rows for table in rows.tables)
@@ -132,7 +134,7 @@ class Backup:
         return self._clock.now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def _finish(self, place: Place, made: Manifest) -> None:
-        """The manifest under its name: from then on it is a backup."""
+        """Rename the manifest into place, which completes the backup."""
         for folder in (place.tables, place.documents, place.folder, place.keys.parent):
             sync_folder(folder)
         draft = place.manifest.with_suffix(".new")
@@ -147,7 +149,7 @@ class Backup:
     # --- the snapshot -------------------------------------------------------------------------------------------------
 
     def _rows(self, reader: Reader, place: Place, secret: bytes, name: str, progress: Progress) -> _Rows:
-        taken_at = self._moment()  # before the first read, at which the snapshot begins
+        taken_at = self._moment()  # before the first read, which starts the snapshot
         data_keys = key_store.data_keys(reader)
         kept = {shape.name: shape for shape in table_copy.shapes()}[KEPT_APART]
         keys = {
@@ -167,9 +169,9 @@ class Backup:
         return _Rows(taken_at, ledger.head(reader), tuple(tables), data_keys, cbor2.dumps(keys))
 
     def _private_keys(self, reader: Reader) -> dict[str, bytes]:
-        """The file of every key on record that has one; raises NotPossible for one in use that has none, or a bad one.
+        """The files of all recorded keys; raises NotPossible if the file of a key in use is missing or bad.
 
-        They are encrypted as they lie there, and once more with all that is in the keys part.
+        The files are already encrypted, and encrypted again as part of the keys part.
         """
         files: dict[str, bytes] = {}
         for key in key_store.signing_keys(reader):
@@ -180,17 +182,17 @@ class Backup:
                 )
             except KeyMissing:
                 if key.state is SigningState.RETIRED:
-                    continue  # retired for good, or about to be
+                    continue  # retired, or being retired
                 raise NotPossible(
-                    f"签名密钥 {public.kid}({public.purpose.value})的私钥不在或打不开,备份没有做。",
-                    f"The private part of signing key {public.kid} is missing or does not open: no backup was made.",
+                    f"签名密钥 {public.kid}（{public.purpose.value}）的私钥丢失或打不开，没有做备份。",
+                    f"The private part of signing key {public.kid} is missing or unreadable; no backup was made.",
                 ) from None
         return files
 
     # --- documents ----------------------------------------------------------------------------------------------------
 
     def _copy_documents(self, place: Place, secret: bytes, rows: _Rows, progress: Progress) -> int:
-        """Every file that the rows of the backup name; how many bytes."""
+        """Copy every file that the rows of the backup reference; returns the number of bytes."""
         table = _table(rows, "documents")
         done = size = 0
         writing = Writing()

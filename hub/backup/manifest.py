@@ -1,7 +1,7 @@
-"""What a backup says about itself: written last, so that a backup without it is an unfinished one.
+"""The manifest of a backup, written last: a backup without it is incomplete.
 
-It is in clear, for operators and for whoever looks after many backups; counts and moments, nothing else. Its MAC is
-made with the backup's own key, so that rows cannot be left out, and parts of two backups cannot be mixed.
+It is not encrypted, so that operators and backup tools can read it; it has only counts and times. Its MAC uses the
+backup's own key, so rows cannot be removed and parts of two backups cannot be mixed unnoticed.
 """
 
 import hmac
@@ -18,7 +18,7 @@ NAME = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class TableFile:
-    """One table: its columns in the order of the rows, how many rows, and the file as it lies there."""
+    """One table: its columns in the order of the rows, the number of rows, and size and digest of the file."""
 
     name: str
     columns: tuple[str, ...]
@@ -29,8 +29,8 @@ class TableFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """taken_at: everything that was acknowledged before this moment (RFC 3339) is in it. ledger: the last position in
-    the feed by then. master_key: the name of the master key that opens it. keys_sha256: of the keys part.
+    """taken_at (RFC 3339): everything acknowledged before this time is included. ledger: the last ledger position.
+    master_key: the name of the master key that decrypts it. keys_sha256: digest of the keys part.
     """
 
     format: str
@@ -50,15 +50,15 @@ class Manifest:
 
     @property
     def rows(self) -> int:
-        """Rows of all tables."""
+        """The number of rows in all tables."""
         return sum(table.rows for table in self.tables)
 
     def signed(self, secret: bytes) -> "Manifest":
-        """With its MAC under the key of the backup."""
+        """A copy with its MAC under the key of the backup."""
         return replace(self, mac=self._mac(secret))
 
     def is_whole(self, secret: bytes) -> bool:
-        """Whether the MAC is right under this key."""
+        """Whether the MAC is correct under this key."""
         return hmac.compare_digest(self.mac, self._mac(secret))
 
     def _mac(self, secret: bytes) -> str:
@@ -67,12 +67,12 @@ class Manifest:
         return hmac.digest(key, plain.encode(), "sha256").hex()
 
     def text(self) -> str:
-        """As it is written."""
+        """The text of the file."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
 
 def read(text: str) -> Manifest:
-    """The inverse of `text`; raises ValueError for anything else, another format included."""
+    """Parse a manifest; raises ValueError for anything else, including other formats."""
     content: dict[str, Any] = json.loads(text)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError("format")

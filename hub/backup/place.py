@@ -1,6 +1,6 @@
-"""Where a backup lies, and where one is put back: what may be there before, and what is taken away when it fails.
+"""Where a backup is stored, and where one is restored: what may exist before, and what is removed after a failure.
 
-A backup is put back into a data directory (keys and documents) and a database: the file in it, or one of a server.
+A backup is restored into a data directory (keys and documents) and a database: the embedded one, or one on a server.
 """
 
 import fcntl
@@ -24,22 +24,22 @@ _SYNC_AT_ONCE = 64
 _README = """\
 电子证照共享平台的备份。 A backup of a certificate hub.
 
-data/  数据行(已加密)和 PDF 文件(已加密)。 Rows and PDF files, all of it encrypted.
-keys/  打开 data/ 的密钥和签名私钥,已用主密钥加密。 What opens data/, and the private signing keys, sealed under the
-       master key. Keep this folder on another medium: data/ cannot be read without it and the master key.
+data/  数据行和 PDF 文件，都已加密。 Rows and PDF files, all encrypted.
+keys/  打开 data/ 的密钥和签名私钥，已用主密钥加密。 The keys for data/ and the private signing keys, encrypted with
+       the master key. Store this folder on another medium: data/ cannot be read without it and the master key.
 
-主密钥不在其中:请另行保存,不要与本备份放在一起。
-The master key is not in here: keep it in a third place, never beside this backup.
+主密钥不在里面：请另外保存，不要和这份备份放在一起。
+The master key is not included: store it in a third place, never with this backup.
 
 恢复 To restore: HUB_DATA_DIR=... HUB_MASTER_KEY_FILE=... hub restore DIR [--keys KEYS_DIR]
-没有 data/manifest.json 的备份没有做完,不能用。 Without data/manifest.json it is unfinished and of no use.
+没有 data/manifest.json 就是没有做完的备份，不能用。 A backup without data/manifest.json is incomplete and unusable.
 """
 
 
 class NotPossible(Exception):  # noqa: N818 (an answer to the operator)
-    """What was asked for is not possible as things are; Chinese and English, nothing was changed.
+    """The operation is not possible at present and nothing was changed; messages in Chinese and English.
 
-    is_setting: something else must be set, rather than something else be given.
+    is_setting: a setting must be changed, not an argument.
     """
 
     def __init__(self, message: str, message_en: str, *, is_setting: bool = False) -> None:
@@ -50,14 +50,14 @@ class NotPossible(Exception):  # noqa: N818 (an answer to the operator)
 
 
 class Writing:
-    """New files, 0600, brought to the disk some at a time: the first of them waits for the disk, the others hardly."""
+    """Writes new files (mode 0600) and syncs them in batches, which is faster than one at a time."""
 
     def __init__(self) -> None:
         self._open: list[int] = []
         self._folders: set[Path] = set()
 
     def write(self, path: Path, content: bytes) -> None:
-        """Write a new file; it is on the disk after `finish`."""
+        """Write a new file; it is durable after `finish`."""
         if path.parent not in self._folders:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._folders |= {path.parent, path.parent.parent}
@@ -70,13 +70,13 @@ class Writing:
             self._sync()
 
     def finish(self) -> None:
-        """Everything is on the disk."""
+        """Sync everything to disk."""
         self._sync()
         for folder in self._folders:
             sync_folder(folder)
 
     def give_up(self) -> None:
-        """Close what is open."""
+        """Close open files."""
         while self._open:
             os.close(self._open.pop())
 
@@ -87,7 +87,7 @@ class Writing:
 
     @contextmanager
     def whole(self) -> Iterator[None]:
-        """Finish when the block ends well."""
+        """Finish if the block succeeds."""
         try:
             yield
             self.finish()
@@ -97,24 +97,24 @@ class Writing:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A backup's folder; its keys part may lie elsewhere."""
+    """The folder of a backup; its keys part may be in a different folder."""
 
     folder: Path
     keys_folder: Path | None = None
 
     @property
     def tables(self) -> Path:
-        """Rows, a file a table."""
+        """The rows, one file per table."""
         return self.folder / "data" / "tables"
 
     @property
     def documents(self) -> Path:
-        """PDF files, as they lie in the data directory."""
+        """The PDF files, as in the data directory."""
         return self.folder / "data" / "documents"
 
     @property
     def manifest(self) -> Path:
-        """There when all else is."""
+        """The manifest; it exists when everything else does."""
         return self.folder / "data" / manifest.NAME
 
     @property
@@ -124,11 +124,11 @@ class Place:
 
     @property
     def is_on_one_medium(self) -> bool:
-        """Whether both parts lie on one file system."""
+        """Whether both parts are on the same file system."""
         return self.keys.stat().st_dev == self.manifest.stat().st_dev
 
     def begin(self) -> None:
-        """Make the folders; raises NotPossible where anything is there already."""
+        """Create the folders; raises NotPossible if they are not empty."""
         for folder in filter(None, (self.folder, self.keys_folder)):
             if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
                 raise self._taken(folder)
@@ -139,13 +139,15 @@ class Place:
     def _taken(self, folder: Path) -> NotPossible:
         if self.tables.exists() and not self.manifest.exists():
             return NotPossible(
-                f"{folder} 里是一份没有做完的备份,请删除后重做,或另选目录。",
-                "An unfinished backup lies there: remove it and begin again, or choose another folder.",
+                f"{folder} 里是一份没有做完的备份，请删除后重做，或者另选目录。",
+                "The folder has an unfinished backup: delete it and start again, or choose another folder.",
             )
-        return NotPossible(f"{folder} 不是空目录,不会覆盖。", "The folder is not empty and is not overwritten.")
+        return NotPossible(
+            f"{folder} 不是空目录，不会覆盖；请另选目录。", "The folder is not empty and will not be overwritten."
+        )
 
     def clear(self) -> None:
-        """Take away what an attempt that failed has written, as far as possible; the manifest first."""
+        """Remove what a failed attempt has written, as far as possible; the manifest first."""
         with suppress(OSError):
             self.manifest.unlink(missing_ok=True)
         shutil.rmtree(self.folder / "data", ignore_errors=True)
@@ -158,9 +160,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a backup is put back. From the first change to the last, `.restoring` lies in the data directory.
+    """Where a backup is restored. `.restoring` exists in the data directory from the first change to the last.
 
-    It says into which database, and has a mark that the database will have when it is filled.
+    It names the target database and contains a mark that the database gets once it is filled.
     """
 
     data_dir: Path
@@ -171,43 +173,43 @@ class Target:
 
     @property
     def staging(self) -> Path:
-        """There until everything is; a new file of the embedded database is made in it."""
+        """Exists until the restore is complete; a new embedded database is built in it."""
         return self.data_dir / RESTORING
 
     def alone(self) -> AbstractContextManager[None]:
-        """One restore at a time, and no `hub init` beside it; raises NotPossible."""
+        """Exclude other restores and `hub init`; raises NotPossible."""
         return alone(self.data_dir)
 
     def is_complete(self) -> bool:
-        """Whether a restore was begun here and its database filled: then only `.restoring` has to go.
+        """Whether an earlier restore has filled the database, so that only `.restoring` must be removed.
 
-        Raises NotPossible where it was begun into another database, DatabaseUnavailable where nobody can tell.
+        Raises NotPossible if it was started with a different database, DatabaseUnavailable if the state is unknown.
         """
         name, mark = self._begun()
         if not mark:
             return self.staging.exists() and self.database.is_filled("")
         if name != self.database.name:
             raise NotPossible(
-                f"这里有一次没有做完的恢复,数据库是 {name}:请用同样的设置再次运行 hub restore,或清空数据目录。",
-                f"A restore into {name} was interrupted here: run it again with that setting, or empty the data"
+                f"这里有一次没有做完的恢复，数据库是 {name}：请用同样的设置再运行一次 hub restore，或者清空数据目录。",
+                f"A restore into {name} was interrupted: run it again with the same setting, or empty the data"
                 " directory.",
                 is_setting=True,
             )
         return self.database.is_filled(mark)
 
     def begin(self) -> str:
-        """Make the staging folder: the mark of this attempt. Raises NotPossible and WrongDatabase where more is there
-        than the master key and empty tables.
+        """Create the staging folder and return the mark of this attempt.
 
-        What a restore left that was killed before its end is taken away first.
+        The remains of a killed restore are removed first. Raises NotPossible and WrongDatabase if anything but the
+        master key and empty tables exists.
         """
         if self.staging.exists():
             self.clear()
         others = sorted(entry.name for entry in self.data_dir.iterdir() if not self._may_be_there(entry))
         if others:
             raise NotPossible(
-                f"数据目录 {self.data_dir} 不是空的({others[0]}),只能恢复到空目录。",
-                "The data directory is not empty: a backup is put back into an empty one (HUB_DATA_DIR).",
+                f"数据目录 {self.data_dir} 不是空的（{others[0]}），只能恢复到空目录。",
+                "The data directory is not empty; a backup is restored into an empty one (HUB_DATA_DIR).",
                 is_setting=True,
             )
         self.database.require_empty()
@@ -220,7 +222,7 @@ class Target:
         return mark
 
     def _begun(self) -> tuple[str, str]:
-        """The database and the mark of the attempt that has begun; empty without one."""
+        """The database and the mark of the attempt in progress; empty if there is none."""
         try:
             name, mark = (self.staging / _MARK).read_text(encoding="utf-8").splitlines()
         except (FileNotFoundError, ValueError):
@@ -230,17 +232,17 @@ class Target:
     def _may_be_there(self, entry: Path) -> bool:
         if entry.name == _LOCK or entry == self.master_key or entry.name.startswith(f"{self.master_key.name}.former-"):
             return True
-        mounted = {self.keys.name, self.documents.name, "lost+found"}  # other media, mounted before
+        mounted = {self.keys.name, self.documents.name, "lost+found"}  # mounted media
         return entry.name in mounted and entry.is_dir() and not any(entry.iterdir())
 
     def give_up(self, mark: str) -> None:
-        """After a fault: take away what was written, unless the database is filled or nobody can tell."""
+        """After an error, remove what was written, unless the database is filled or its state is unknown."""
         with suppress(OSError, DatabaseUnavailable):
             if not self.database.is_filled(mark):
                 self.clear()
 
     def clear(self) -> None:
-        """Take away what an attempt has written; the staging folder last, for it says that there was one."""
+        """Remove what an attempt has written; the staging folder last, because it records the attempt."""
         for folder in (self.keys, self.documents):
             if folder.is_dir():
                 for entry in folder.iterdir():
@@ -251,12 +253,12 @@ class Target:
         shutil.rmtree(self.staging)
 
     def sync(self) -> None:
-        """Everything but the database is on the disk."""
+        """Sync everything but the database to disk."""
         for folder in (self.keys, self.documents, self.staging):
             sync_folder(folder)
 
     def leave(self) -> None:
-        """The database is filled: take the staging folder away, under another name, for its mark must not go first."""
+        """Remove the staging folder once the database is filled. Renaming it first makes the removal atomic."""
         sync_folder(self.data_dir)
         done = self.staging.with_name(f"{RESTORING}.done")
         self.staging.rename(done)
@@ -266,7 +268,7 @@ class Target:
 
 @contextmanager
 def alone(data_dir: Path) -> Iterator[None]:
-    """No other command that makes or replaces a data directory is at work on it; raises NotPossible."""
+    """Exclude other commands that create or replace a data directory; raises NotPossible."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -274,7 +276,7 @@ def alone(data_dir: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise NotPossible(
-                "另一个命令正在使用这个数据目录。", "Another command is at work on this data directory."
+                "另一个命令正在使用这个数据目录，请等它结束。", "Another command is using this data directory."
             ) from None
         yield
     finally:
@@ -282,5 +284,5 @@ def alone(data_dir: Path) -> Iterator[None]:
 
 
 def is_unfinished(data_dir: Path, database: Path | None) -> bool:
-    """Whether a restore into this data directory was begun and did not come to its end. database: an embedded one."""
+    """Whether a restore into this data directory was started but not finished. database: the embedded one, if any."""
     return (data_dir / RESTORING).exists() and (database is None or not database.exists())

@@ -1,8 +1,8 @@
-"""Put a backup back into an empty data directory and an empty database, whole or not at all.
+"""Restore a backup into an empty data directory and an empty database, completely or not at all.
 
-Everything is made beside its place, and compared with what the backup says; the database is there last: a file gets its
-name, a server's transaction is kept. Killed before that, the next attempt takes away what is there and begins anew;
-after it, the hub is complete.
+Everything is staged and verified against the manifest. The database comes last: a file is renamed into place, or a
+server's transaction is committed. If killed before that, the next attempt cleans up and starts again; after that, the
+hub is complete.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from signing.keys import KeyFolder, Purpose
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A backup that fits this release and this master key."""
+    """An opened backup that matches this release and this master key."""
 
     place: Place
     manifest: Manifest
@@ -42,24 +42,24 @@ class _Opened:
 
 
 class Restore:
-    """Puts backups back into one place. `at_step` is told each step's name, for crash tests."""
+    """Restores backups into one target. `at_step` is called with the name of each step, for crash tests."""
 
     def __init__(self, target: Target, at_step: Callable[[str], None] = lambda _: None) -> None:
         self._target = target
         self._at_step = at_step
 
     def run(self, place: Place, progress: Progress = lambda _done, _total: None) -> Manifest:
-        """What was put back. `progress` is told rows and files so far, and all of them.
+        """Restore a backup; returns its manifest. Calls `progress` with (rows and files done, total).
 
-        Raises NotPossible, VaultError for another master key, Damaged, WrongDatabase, DatabaseUnavailable, OSError;
-        then everything is as it was before, but for what a server that went away may have kept: the restore is run
-        again, and finds out.
+        Raises NotPossible, VaultError for a different master key, Damaged, WrongDatabase, DatabaseUnavailable and
+        OSError; then everything is unchanged. The exception: a server that became unreachable may have committed, which
+        the next run detects.
         """
         opened = self._open(place)
         target = self._target
         with target.alone():
             if target.is_complete():
-                target.leave()  # killed after its last step but one
+                target.leave()  # killed before its last step
                 return opened.manifest
             mark = target.begin()
             self._at_step("begun")
@@ -84,12 +84,12 @@ class Restore:
             sealed = place.keys.read_bytes()
         except FileNotFoundError:
             raise NotPossible(
-                f"没有密钥部分 {place.keys},请用 --keys 指出它所在的目录。",
-                "The keys part is not there: name its folder with --keys.",
+                f"找不到密钥部分 {place.keys}，请用 --keys 指明它所在的目录。",
+                "The keys part is missing: pass its folder with --keys.",
             ) from None
         if hashlib.sha256(sealed).hexdigest() != found.keys_sha256:
             raise NotPossible(
-                "密钥部分已损坏,或属于另一份备份。", "The keys part is damaged, or belongs to another backup."
+                "密钥部分已损坏，或者属于另一份备份。", "The keys part is damaged, or belongs to another backup."
             )
         content = cbor2.loads(master.open_keys(sealed))
         if content["backup"] != found.backup or not found.is_whole(content["secret"]):
@@ -101,7 +101,7 @@ class Restore:
 
     @staticmethod
     def _require_columns(tables: Sequence[TableFile]) -> None:
-        """Rows are put back as they were, so that tables and columns must be those of this release."""
+        """Rows are restored unchanged, so tables and columns must match this release."""
         if {table.name: table.columns for table in tables} != {s.name: s.columns for s in table_copy.shapes()}:
             raise _other_release()
 
@@ -155,7 +155,7 @@ class Restore:
                 raise Damaged(name) from None
 
     def _write_documents(self, reader: Reader, opened: _Opened, vault: Vault, progress: Progress) -> None:
-        """Every file that a row names, opened and compared with the row's digest before it is written."""
+        """Copy every referenced file, after comparing its content with the digest in its row."""
         target = self._target.documents
         target.mkdir(mode=0o700, exist_ok=True)
         checking = Files(vault, opened.place.documents)
@@ -181,22 +181,22 @@ def _total(opened: _Opened) -> int:
 
 
 def _manifest_of(place: Place) -> Manifest:
-    """What the backup says about itself; raises NotPossible for what this release cannot put back."""
+    """The manifest; raises NotPossible for a backup that this release cannot restore."""
     try:
         text = place.manifest.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         if place.tables.exists():
             raise NotPossible(
-                "这份备份没有做完,不能恢复。", "This backup was not finished: it cannot be put back."
+                "这份备份没有做完，不能恢复。", "This backup was not finished and cannot be restored."
             ) from None
-        raise NotPossible(f"{place.folder} 里没有备份。", "There is no backup in that folder.") from None
+        raise NotPossible(f"{place.folder} 里没有备份。", "There is no backup in this folder.") from None
     except UnicodeDecodeError:
         raise Damaged(manifest.NAME) from None
     try:
         found = manifest.read(text)
     except ValueError:
         raise NotPossible(
-            "这份备份的格式不是本版本所知的。", "This backup has a format that this release does not know."
+            "这份备份的格式，本版本不认识；请换用新版本。", "This release does not support the format of this backup."
         ) from None
     if found.schema != schema.HEAD:
         raise _other_release(found)
@@ -204,10 +204,10 @@ def _manifest_of(place: Place) -> Manifest:
 
 
 def _other_release(found: Manifest | None = None) -> NotPossible:
-    which = "" if found is None else f"({found.hub},{found.schema})"
+    which = "" if found is None else f"（{found.hub}，{found.schema}）"
     return NotPossible(
-        f"这份备份来自数据库结构不同的版本{which}:请用那个版本恢复,再用新版本运行 hub migrate。",
-        "This backup was made by a release with another schema: put it back with that release, then run `hub migrate`"
-        " of the newer one.",
+        f"这份备份来自数据库结构不同的版本{which}：请用那个版本恢复，再用新版本运行 hub migrate。",
+        "This backup was made by a release with a different schema: restore it with that release, then run"
+        " `hub migrate` with the newer one.",
         is_setting=True,
     )

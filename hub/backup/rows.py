@@ -1,5 +1,5 @@
-"""Rows of one table as a file: CBOR (RFC 8949) in frames, each sealed, so that any number is written and read in little
-memory and nothing of it is readable, replaceable or can be cut off unnoticed.
+"""The rows of one table as a file: CBOR (RFC 8949) in encrypted frames, which need little memory for any number of rows
+and cannot be read, replaced or cut off unnoticed.
 
     file  = frame*                       frame = length (4, big-endian) ‖ AES-256-GCM(plain)
     plain = 00 ‖ CBOR array of rows, or 01 ‖ zlib of it       row = array of integers, texts, byte strings, null
@@ -29,8 +29,8 @@ _PLAIN, _PACKED = b"\x00", b"\x01"
 _MAX_FRAME = 1 << 30
 
 
-class Damaged(Exception):  # noqa: N818 (what is the matter)
-    """Something is missing, was changed, or is not of this backup; `what` names the file."""
+class Damaged(Exception):  # noqa: N818 (names the state of the backup)
+    """A file is missing, was changed, or belongs to a different backup; `what` names it."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -43,10 +43,10 @@ def _cipher(secret: bytes, table: str) -> AESGCM:
 
 
 class RowsWriter:
-    """A new file. Nothing is on the disk for certain before `close`."""
+    """Writes a new file; it is durable after `close`."""
 
     def __init__(self, path: Path, secret: bytes, table: str, *, packed: bool) -> None:
-        """packed: worth compressing; sealed values are not."""
+        """packed: compress the rows; not useful for sealed values."""
         self._cipher = _cipher(secret, table)
         self._packed = packed
         self._frames = 0
@@ -56,11 +56,11 @@ class RowsWriter:
         self.rows = 0
 
     def add(self, rows: Sequence[Row]) -> None:
-        """One frame."""
+        """Write one frame."""
         self._add(rows, _MORE)
 
     def close(self) -> tuple[int, str]:
-        """End the file and bring it to the disk: its size and SHA-256."""
+        """Finish the file and sync it; returns its size and SHA-256."""
         self._add((), _LAST)
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -68,7 +68,7 @@ class RowsWriter:
         return self._bytes, self._digest.hexdigest()
 
     def give_up(self) -> None:
-        """Close what is not finished."""
+        """Close an unfinished file."""
         self._file.close()
 
     def _add(self, rows: Sequence[Row], kind: bytes) -> None:
@@ -84,7 +84,7 @@ class RowsWriter:
 
 
 def read_rows(path: Path, secret: bytes, table: TableFile) -> Iterator[list[Row]]:
-    """The rows in the order in which they were added; raises Damaged, at the end at the latest, unless they are all."""
+    """Yield the rows in their original order; raises Damaged, at the latest at the end, unless all are intact."""
     digest = hashlib.sha256()
     rows = 0
     try:

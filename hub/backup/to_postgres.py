@@ -1,7 +1,7 @@
-"""`hub migrate --to`: an embedded hub becomes one on PostgreSQL, with every row; keys and files stay where they are.
+"""`hub migrate --to`: move an embedded database to PostgreSQL, with every row; keys and files stay in place.
 
-The embedded database is closed to everybody first, then all of it is copied in one transaction, read back and compared,
-and kept. Killed anywhere, it is begun again, or found to be done; the file itself is never changed.
+First the embedded database is closed to all other processes; then everything is copied in one transaction, read back,
+compared and committed. If killed, the next run starts again or finds the move complete; the file is never changed.
 """
 
 from collections.abc import Callable
@@ -23,14 +23,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """to: host, port and database. rows: of every table, as compared; empty where all had been done before."""
+    """to: host, port and database. rows: verified rows of each table; empty if the move was complete before."""
 
     to: str
     rows: dict[str, int]
 
 
-class Differs(Exception):  # noqa: N818 (what was found)
-    """What was read back from the server is not what the embedded database has; nothing was kept."""
+class Differs(Exception):  # noqa: N818 (names the finding)
+    """The data read back from the server differs from the embedded database; nothing was committed."""
 
     def __init__(self, table: str) -> None:
         super().__init__(table)
@@ -43,20 +43,21 @@ def move(
     progress: Progress = lambda _done, _total: None,
     at_step: Callable[[str], None] = lambda _: None,
 ) -> Moved:
-    """Move the embedded hub of these settings to an empty database, whose owner the URL names.
+    """Move the embedded database to an empty one on a server; the URL names its owner.
 
-    `progress` is told rows copied and compared so far, and twice all of them. at_step: for crash tests. The caller sees
-    to it that nothing serves. Raises NotPossible, WrongDatabase, WrongSchema, DatabaseUnavailable and Differs; then the
-    embedded hub is as it was, unless the server went away at the end: then only another attempt can tell.
+    Calls `progress` with (rows copied and compared so far, twice the number of rows). at_step: for crash tests. The
+    caller makes sure that no service is running. Raises NotPossible, WrongDatabase, WrongSchema, DatabaseUnavailable
+    and Differs; then the embedded database is unchanged, unless the connection was lost during the commit: in that case
+    another run finds out.
     """
     if not engines.is_embedded(settings):
         raise NotPossible(
-            "HUB_DATABASE_URL 已设置:hub migrate --to 只迁移内嵌数据库,请先去掉它。",
-            "HUB_DATABASE_URL is set: --to moves the embedded database; leave that variable out.",
+            "设置了 HUB_DATABASE_URL；hub migrate --to 只迁移内嵌数据库，请先去掉这个设置。",
+            "HUB_DATABASE_URL is set, but --to moves the embedded database: unset that variable.",
             is_setting=True,
         )
     place = engines.place_of(settings.model_copy(update={"database_url": url}))
-    if isinstance(place, Path):  # pragma: no cover - a URL is a server's
+    if isinstance(place, Path):  # pragma: no cover - a URL always names a server
         raise TypeError("url")
     path, blank = engines.embedded_path(settings), BlankServer(place)
     with alone(settings.data_dir):
@@ -84,17 +85,17 @@ def _begun(settings: Settings, path: Path, blank: BlankServer) -> Mark | None:
         )
     if mark is not None and mark.to != blank.name:
         raise NotPossible(
-            f"迁移的目标是 {mark.to}:请用同一目标再次运行;若要放弃,请确认那个数据库没有启用,"
+            f"迁移的目标是 {mark.to}：请用同一个目标再运行一次；要放弃，请先确认那个数据库没有启用，"
             f"再删除 {moved_marker.path_of(path).name}。",
-            f"It was moved to {mark.to}, or that was begun: name the same one again. To give that up, make sure that"
-            f" nobody uses that database, and remove {moved_marker.path_of(path).name}.",
+            f"A move to {mark.to} was started or is complete: use the same target again. To cancel it, make sure that"
+            f" the target database is not in use, and delete {moved_marker.path_of(path).name}.",
             is_setting=True,
         )
     return mark
 
 
 class _Watching:
-    """Counts rows for whoever looks on."""
+    """Counts rows for the progress display."""
 
     def __init__(self, progress: Progress, at_step: Callable[[str], None]) -> None:
         self._progress = progress
@@ -103,16 +104,16 @@ class _Watching:
         self.total = 0
 
     def told(self, rows: int) -> None:
-        """So many rows more."""
+        """Count more rows."""
         self._done += rows
         self._progress(self._done, self.total or self._done)
         self.at_step("some rows")
 
 
 def _copy(source: Database, path: Path, blank: BlankServer, mark: Mark, watching: _Watching) -> dict[str, int]:
-    """Copy and compare; how many rows each table has."""
+    """Copy and compare; returns the number of rows of each table."""
     try:
-        with source.write():  # whoever was writing when the mark was made has come to an end
+        with source.write():  # waits for a write that was in progress when the mark was made
             pass
         with source.snapshot() as reader, blank.filling(mark.mark) as filling:
             found = {shape.name: _table(reader, filling, shape, watching) for shape in table_copy.shapes()}

@@ -1,6 +1,6 @@
-"""The command line. Each module adds its commands with `register(app)`; what is heavy is imported when a command runs.
+"""The command line. Each module adds its commands with `register(app)`; heavy imports happen when a command runs.
 
-Data goes to stdout, progress and messages to stderr. Exit codes stand in `hub.cli.common.Exit`.
+Data goes to stdout, progress and messages to stderr. The exit codes are in `hub.cli.common.Exit`.
 """
 
 import sys
@@ -49,8 +49,8 @@ def _options(
 
 
 def main() -> None:
-    """Run one command and leave with its exit code; a fault is told in one line, without a traceback."""
+    """Run one command and exit with its code; an error is reported in one line, without a traceback."""
     try:
         build()(prog_name="hub")
-    except Exception as error:  # noqa: BLE001 (the edge: every fault becomes a line and an exit code)
+    except Exception as error:  # noqa: BLE001 (the outermost layer: every error becomes a line and an exit code)
         sys.exit(common.tell(error))

@@ -1,4 +1,4 @@
-"""`hub clients`, `hub clerks`, `hub token`: who may call, and a token for trying things out."""
+"""`hub clients`, `hub clerks` and `hub token`: accounts, and a token for testing."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,34 +17,37 @@ if TYPE_CHECKING:
     from hub.store.clients import Client, ClientKey
 
 
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="账号名,即 client_id。 The client's name, which is its id.")]
-_Authority = Annotated[str, typer.Option(metavar="CODE", help="机构的统一社会信用代码。 The authority's code.")]
-_KeyFile = Annotated[Path, typer.Option("--generate", metavar="KEYFILE", help="私钥写入此新文件。 New key file, 0600.")]
-_Json = Annotated[bool, typer.Option("--json", help="输出 JSON。 JSON instead of a table.")]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="账号名，也就是 client_id。 The client id.")]
+_Authority = Annotated[str, typer.Option(metavar="CODE", help="机构的统一社会信用代码。 The USCC of the authority.")]
+_KeyFile = Annotated[
+    Path,
+    typer.Option(
+        "--generate", metavar="KEYFILE", help="把私钥写入这个新文件。 New file for the private key (mode 0600)."
+    ),
+]
+_Json = Annotated[bool, typer.Option("--json", help="输出 JSON。 Print JSON instead of a table.")]
 _StaffNumber = Annotated[str, typer.Argument(metavar="STAFF_NUMBER", help="工号。 Staff number.")]
-_MaybeAuthority = Annotated[str | None, typer.Option("--authority", metavar="CODE", help="机构。 The authority.")]
+_MaybeAuthority = Annotated[
+    str | None, typer.Option("--authority", metavar="CODE", help="机构。 The USCC of the authority.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    clients = typer.Typer(help="机器账号。 Machine accounts of departments' systems.", no_args_is_help=True)
-    clients.command("add", cls=Listing, help="登记账号,生成密钥。 Register a client and make its key.")(add_client)
+    clients = typer.Typer(help="接入系统的账号。 Machine accounts.", no_args_is_help=True)
+    clients.command("add", cls=Listing, help="登记账号，生成密钥。 Register a client and generate its key.")(add_client)
     clients.command("list", help="列出账号。 List clients.")(list_clients)
-    clients.command("disable", help="停用账号。 Switch a client off; running processes follow within 2 s.")(
-        disable_client
-    )
-    clients.command("enable", help="启用账号。 Switch a client on again.")(enable_client)
-    clients.command("rotate", help="换新密钥,旧密钥在一段时间内仍有效。 A new key; the others end after the overlap.")(
-        rotate_client_key
-    )
+    clients.command("disable", help="停用账号。 Disable a client; takes effect within 2 s.")(disable_client)
+    clients.command("enable", help="启用账号。 Enable a client.")(enable_client)
+    clients.command(
+        "rotate", help="换新密钥，旧密钥还能用一段时间。 Add a new key; the old ones expire after the overlap."
+    )(rotate_client_key)
     app.add_typer(clients, name="clients")
-    clerks = typer.Typer(help="窗口人员。 Clerks of counters.", no_args_is_help=True)
-    clerks.command("add", help="登记窗口人员;重复登记不变。 Register a clerk; the same again changes nothing.")(
-        add_clerk
-    )
+    clerks = typer.Typer(help="窗口人员。 Counter clerks.", no_args_is_help=True)
+    clerks.command("add", help="登记窗口人员；可以重复运行。 Register a clerk (idempotent).")(add_clerk)
     clerks.command("list", help="列出窗口人员。 List clerks.")(list_clerks)
-    clerks.command("disable", help="停用窗口人员。 Switch a clerk off.")(disable_clerk)
-    clerks.command("enable", help="启用窗口人员。 Switch a clerk on again.")(enable_clerk)
+    clerks.command("disable", help="停用窗口人员。 Disable a clerk.")(disable_clerk)
+    clerks.command("enable", help="启用窗口人员。 Enable a clerk.")(enable_clerk)
     app.add_typer(clerks, name="clerks")
     tokens.register(app)
 
@@ -56,23 +59,29 @@ def add_client(
     name: _Name,
     authority: _Authority,
     scope: Annotated[
-        list[str], typer.Option(metavar="SCOPE", help="权限范围,可多个。 Scopes: " + ", ".join(sorted(SCOPES)))
+        list[str], typer.Option(metavar="SCOPE", help="权限范围，可以有多个。 Scopes: " + ", ".join(sorted(SCOPES)))
     ],
     generate: _KeyFile,
-    source: Annotated[str | None, typer.Option(help="办件来源,默认为机构代码。 Space of its case numbers.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="办件来源，默认是机构代码。 Namespace of its case numbers; default: the authority."),
+    ] = None,
     acts_for: Annotated[
-        list[str] | None, typer.Option(metavar="CODE", help="可代为办理的机构,可多个。 Authorities it acts for.")
+        list[str] | None, typer.Option(metavar="CODE", help="可以代办的机构，可以有多个。 Authorities it acts for.")
     ] = None,
 ) -> None:
-    """Register a client; the private key is written to the file before the account exists, and never kept."""
+    """Register a client. The private key is written to the file before the account exists; the hub does not keep it."""
     with common.opened() as parts, new_file(generate) as keep:
         parts.registration.add_client(name, authority, source=source, acts_for=acts_for or (), scopes=scope, keep=keep)
     common.emit(name)
-    common.say(f"账号已登记,私钥在 {generate}。", "The client is registered; this file is the only copy of its key.")
+    common.say(
+        f"账号已登记，私钥在 {generate}，仅此一份，请妥善保管。",
+        "Client registered. This file is the only copy of its key.",
+    )
 
 
 def list_clients(as_json: _Json = False) -> None:
-    """Every client; what it may do, and until when its keys are accepted."""
+    """All clients with their scopes and the expiry of their keys."""
     with common.opened() as parts:
         clients = parts.registration.clients()
         now = parts.clock.now()
@@ -124,12 +133,12 @@ def _key_line(key: "ClientKey") -> str:
 
 
 def disable_client(name: _Name) -> None:
-    """Switch a client off."""
+    """Disable a client."""
     _switch_client(name, disabled=True)
 
 
 def enable_client(name: _Name) -> None:
-    """Switch a client on."""
+    """Enable a client."""
     _switch_client(name, disabled=False)
 
 
@@ -143,22 +152,22 @@ def rotate_client_key(
     name: _Name,
     generate: _KeyFile,
     overlap_hours: Annotated[
-        float, typer.Option(min=0, max=8760, help="旧密钥还可使用的小时数。 Hours that the other keys stay accepted.")
+        float, typer.Option(min=0, max=8760, help="旧密钥还能用多少小时。 Hours until the old keys expire.")
     ] = 24,
 ) -> None:
-    """A new key beside the others, which end after the overlap; 0 ends them at once, as after a loss or a theft."""
+    """Add a key and let the others expire after the overlap; 0 expires them at once, after a loss or a theft."""
     with common.opened() as parts:
         registration = parts.registration
         now = parts.clock.now()
         former = [key for c in registration.clients() if c.client_id == name for key in c.keys if key.accepted(now)]
         until = now + timedelta(hours=overlap_hours)
         with new_file(generate) as keep:
-            if overlap_hours == 0:  # the lost key first: a crash in between must not leave it in use
+            if overlap_hours == 0:  # first expire the lost key: a crash must not leave it in use
                 _retire(registration, name, former, until)
             registration.add_client_key(name, keep=keep)
         _retire(registration, name, former, until)
     common.emit(name)
-    common.say(f"新私钥在 {generate};旧密钥有效至 {show_moment(until)}。", "The former keys end then.")
+    common.say(f"新私钥在 {generate}；旧密钥用到 {show_moment(until)} 为止。", "The old keys expire then.")
 
 
 def _retire(registration: Any, name: str, keys: "list[ClientKey]", at: datetime) -> None:
@@ -170,7 +179,7 @@ def _retire(registration: Any, name: str, keys: "list[ClientKey]", at: datetime)
 
 
 def add_clerk(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="姓名。 The clerk's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="姓名。 Name.")],
     authority: _Authority,
     staff_number: Annotated[str, typer.Option("--id", metavar="STAFF_NUMBER", help="工号。 Staff number.")],
 ) -> None:
@@ -182,7 +191,7 @@ def add_clerk(
 
 
 def list_clerks(authority: _MaybeAuthority = None, as_json: _Json = False) -> None:
-    """Every clerk, or those of one authority."""
+    """All clerks, or those of one authority."""
     with common.opened() as parts:
         clerks = [c for c in parts.registration.clerks() if authority in {None, c.authority}]
         names = {c.authority: parts.catalogue().authority_name(c.authority) for c in clerks}
@@ -207,12 +216,12 @@ def list_clerks(authority: _MaybeAuthority = None, as_json: _Json = False) -> No
 
 
 def disable_clerk(staff_number: _StaffNumber, authority: _MaybeAuthority = None) -> None:
-    """Switch a clerk off."""
+    """Disable a clerk."""
     _switch_clerk(staff_number, authority, disabled=True)
 
 
 def enable_clerk(staff_number: _StaffNumber, authority: _MaybeAuthority = None) -> None:
-    """Switch a clerk on."""
+    """Enable a clerk."""
     _switch_clerk(staff_number, authority, disabled=False)
 
 
@@ -222,7 +231,11 @@ def _switch_clerk(staff_number: str, authority: str | None, *, disabled: bool) -
         if authority is None:
             found = [c.authority for c in registration.clerks() if c.staff_number == staff_number]
             if len(found) > 1:
-                raise Stop(Exit.USAGE, "多个机构有此工号,请加 --authority。", "Several authorities have it: say which.")
+                raise Stop(
+                    Exit.USAGE,
+                    "好几个机构有这个工号，请用 --authority 指明。",
+                    "Several authorities use this staff number; add --authority.",
+                )
             authority = found[0] if found else ""
         registration.set_clerk_disabled(authority, staff_number, disabled)
     common.say(*(("已停用。", "Disabled.") if disabled else ("已启用。", "Enabled.")))

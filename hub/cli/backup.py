@@ -1,4 +1,4 @@
-"""`hub backup` and `hub restore`: everything that cannot be derived, copied while the hub runs, and put back."""
+"""`hub backup` and `hub restore`: back up everything that cannot be derived, online, and restore it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,41 +12,41 @@ if TYPE_CHECKING:
     from hub.backup import Manifest
     from hub.parts import Parts
 
-_Folder = Annotated[Path, typer.Argument(metavar="DIR", help="备份目录。 The backup's folder.")]
+_Folder = Annotated[Path, typer.Argument(metavar="DIR", help="备份目录。 The backup directory.")]
 _Keys = Annotated[
     Path | None,
-    typer.Option("--keys", metavar="DIR", help="密钥部分另放的目录。 Where its keys part lies, if elsewhere."),
+    typer.Option("--keys", metavar="DIR", help="密钥部分另放的目录。 A separate directory for the keys part."),
 ]
-_Json = Annotated[bool, typer.Option("--json", help="输出 JSON。 JSON instead of a table.")]
+_Json = Annotated[bool, typer.Option("--json", help="输出 JSON。 Print JSON instead of a table.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(help="备份,服务不停;目录须为空。 Make a backup in an empty folder while everything runs.")(backup)
-    app.command(help="把备份恢复到空的 HUB_DATA_DIR,需要主密钥文件。 Put a backup back into an empty HUB_DATA_DIR.")(
+    app.command(help="备份到空目录，不用停止服务。 Back up to an empty directory while the hub is running.")(backup)
+    app.command(help="把备份恢复到空的 HUB_DATA_DIR，需要主密钥文件。 Restore a backup into an empty HUB_DATA_DIR.")(
         restore
     )
 
 
 def backup(folder: _Folder, keys: _Keys = None, as_json: _Json = False) -> None:
-    """Rows in one snapshot, then the files that they name; unfinished without its manifest."""
+    """Copy all rows from one snapshot, then the files they reference; the manifest is written last."""
     from hub.backup import Place
 
     place = Place(folder, keys)
     with common.opened() as parts, common.progress("备份 backing up") as progress:
         made = parts.backup.run(place, progress)
     _show(made, as_json)
-    common.say(f"备份完成:{folder}", "The backup is complete.")
+    common.say(f"备份完成：{folder}", "Backup complete.")
     if place.is_on_one_medium:
         common.say(
-            f"请把 {place.keys.parent} 移到另一介质保存;主密钥不在备份中,须另行保存。",
-            "Move the keys part to another medium (--keys writes it there). The master key is in neither: keep it in a"
-            " third place.",
+            f"请把 {place.keys.parent} 移到另一个介质保存；主密钥不在备份里，要另外保存。",
+            "Move the keys part to another medium (or write it there with --keys). The master key is in neither part:"
+            " keep it in a third place.",
         )
 
 
 def restore(folder: _Folder, keys: _Keys = None, as_json: _Json = False) -> None:
-    """Everything, or nothing; then what was decided is signed, and the directory is built anew."""
+    """Restore everything or nothing, then sign open intents and rebuild the directory."""
     from hub.backup import Place
     from hub.parts import restore_into
 
@@ -54,12 +54,12 @@ def restore(folder: _Folder, keys: _Keys = None, as_json: _Json = False) -> None
     if not settings.master_key_path.is_file():
         raise Stop(
             Exit.CONFIGURATION,
-            f"没有主密钥文件 {settings.master_key_path}:请设置 HUB_MASTER_KEY_FILE。",
-            "The master key file is missing: set HUB_MASTER_KEY_FILE to the one that the backup was made under.",
+            f"没有主密钥文件 {settings.master_key_path}：请设置 HUB_MASTER_KEY_FILE。",
+            "Master key file not found: set HUB_MASTER_KEY_FILE to the key that was in use when the backup was made.",
         )
     with common.progress("恢复 restoring") as progress:
         found = restore_into(settings).run(Place(folder, keys), progress)
-    common.say("数据已恢复。", "The data is back.")
+    common.say("数据已恢复。", "Data restored.")
     with common.opened() as parts:
         left = _finish(parts)
         _rebuild(parts)
@@ -68,13 +68,13 @@ def restore(folder: _Folder, keys: _Keys = None, as_json: _Json = False) -> None
     _say_what_is_lost(found, left)
     if "public_url" in settings.model_fields_set and settings.public_url != url:
         common.say(
-            f"二维码里的地址仍是 {url};要改为 HUB_PUBLIC_URL,请运行 hub init。",
-            "That is the address in QR codes, and not HUB_PUBLIC_URL: `hub init` would change it.",
+            f"二维码里的地址仍是 {url}；要改成 HUB_PUBLIC_URL，请运行 hub init。",
+            "QR codes still use that address, not HUB_PUBLIC_URL; run `hub init` to change it.",
         )
 
 
 def _finish(parts: "Parts") -> int:
-    """Sign what was decided and reserved when the backup was made; how many cases still wait."""
+    """Sign the intents that were open when the backup was made; returns how many are still open."""
     from hub.store import check_rows
     from hub.worker import finish_due
 
@@ -91,7 +91,9 @@ def _rebuild(parts: "Parts") -> None:
         with common.progress("目录 directory") as progress:
             parts.directory.rebuild(lambda done: progress(done, done))
     except (Busy, DirectoryUnavailable):
-        common.say("目录暂不能重建,由后台进程接着做。", "The directory cannot be built now: the worker will do it.")
+        common.say(
+            "目录暂时不能重建，后台进程会接着做。", "The directory cannot be rebuilt now; the worker will do it."
+        )
 
 
 def _address(parts: "Parts") -> str:
@@ -122,15 +124,17 @@ def _show(found: "Manifest", as_json: bool) -> None:
 
 def _say_what_is_lost(found: "Manifest", left: int) -> None:
     common.say(
-        f"恢复到 {found.taken_at}(账本第 {found.ledger} 条)。此后的推送、暂扣、吊销、停用账号、更换或吊销密钥都不在"
-        "其中,须重做:请各审批系统重推此后的办件。",
-        f"This is the hub of {found.taken_at}, ledger position {found.ledger}. What was done after it is not in it and"
-        " must be done again: pushes, suspensions and revocations, accounts that were disabled, keys that were rotated"
-        " or revoked.",
+        f"恢复到 {found.taken_at}（账本第 {found.ledger} 条）。此后的推送、暂扣、吊销、停用账号、更换或吊销密钥"
+        "都没有恢复，要重做：请各审批系统重新推送此后的办件。",
+        f"Restored to {found.taken_at}, ledger position {found.ledger}. Everything done later is lost and must be"
+        " repeated: pushes, suspensions and revocations, disabled accounts, rotated or revoked keys.",
     )
     if left:
-        common.say(f"还有 {left} 个办件待签,由后台进程接着做。", f"{left} decided cases wait for their signatures.")
+        common.say(
+            f"还有 {left} 个办件待签，后台进程会接着做。",
+            f"{left} cases are still to be signed; the worker will do it.",
+        )
     common.say(
-        "原服务停止至少三分钟后再启动,然后运行 hub check。",
-        "Start it no sooner than three minutes after the former hub has stopped, and run `hub check`.",
+        "原来的服务停止满三分钟后再启动这里的服务，然后运行 hub check。",
+        "Wait until the old hub has been stopped for three minutes, then start this one and run `hub check`.",
     )

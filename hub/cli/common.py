@@ -1,4 +1,4 @@
-"""What all commands share: opening the parts, exit codes, messages, tables, progress."""
+"""Shared by all commands: opening the parts, exit codes, messages, tables and progress."""
 
 import errno
 import gc
@@ -21,7 +21,7 @@ _PIPE_WIDTH = 400
 
 
 class Exit(IntEnum):
-    """What a command's end tells the shell."""
+    """Exit codes."""
 
     DONE = 0
     FAILED = 1
@@ -31,8 +31,8 @@ class Exit(IntEnum):
     DEPENDENCY = 5
 
 
-class Stop(Exception):  # noqa: N818 (an ending, not an error of the program)
-    """End the command with this code and this line, Chinese and English; nothing personal in either."""
+class Stop(Exception):  # noqa: N818 (ends the command; not a program error)
+    """End the command with this exit code and message (Chinese and English, without personal data)."""
 
     def __init__(self, code: Exit, message: str, message_en: str) -> None:
         super().__init__(message_en)
@@ -41,22 +41,22 @@ class Stop(Exception):  # noqa: N818 (an ending, not an error of the program)
 
 
 def say(message: str, message_en: str = "") -> None:
-    """One line for the person at the terminal, on stderr: Chinese first, English beside it."""
+    """Print a message to stderr: Chinese, followed by English."""
     print(f"{message} {message_en}".rstrip(), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def emit(text: str) -> None:
-    """One line of data, on stdout."""
+    """Print one line of data to stdout."""
     print(text)  # noqa: T201
 
 
 def emit_json(value: Any) -> None:
-    """Data for programs, on stdout."""
+    """Print JSON to stdout."""
     print(json.dumps(value, ensure_ascii=False, indent=2))  # noqa: T201
 
 
 def emit_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Rows for people, on stdout; never cut, so that it can be piped."""
+    """Print a table to stdout; cells are never truncated, so the output can be piped."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -71,7 +71,7 @@ def emit_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
 
 @contextmanager
 def progress(label: str) -> Iterator[Progress]:
-    """A bar on stderr for `(done, total)`; where stderr is not a terminal, one line at the end."""
+    """A progress bar on stderr, updated with `(done, total)`; a single line at the end if stderr is not a terminal."""
     from rich.console import Console
     from rich.progress import Progress as Bar
 
@@ -96,7 +96,7 @@ def progress(label: str) -> Iterator[Progress]:
 
 
 def settings() -> "Settings":
-    """The settings of this environment; a wrong `HUB_*` value ends the command with CONFIGURATION."""
+    """Read the settings; an invalid `HUB_*` value ends the command with CONFIGURATION."""
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
@@ -108,29 +108,29 @@ def settings() -> "Settings":
         wrong = {f"HUB_{str(item['loc'][0]).upper()}": item["msg"] for item in error.errors() if item["loc"]}
         raise Stop(
             Exit.CONFIGURATION,
-            f"环境变量的值不对:{', '.join(sorted(wrong))}(见 docs/settings.md)。",
+            f"环境变量的值不对，请改正：{', '.join(sorted(wrong))}（见 docs/settings.md）。",
             "; ".join(f"{name}: {_expected(text)}" for name, text in sorted(wrong.items())) + ".",
         ) from None
     except SettingsError:
         raise Stop(
-            Exit.CONFIGURATION, "环境变量 HUB_* 无法读取。", "The HUB_* environment variables cannot be read."
+            Exit.CONFIGURATION, "环境变量 HUB_* 无法读取。", "Cannot read the HUB_* environment variables."
         ) from None
     if found.data_dir.exists() and not found.data_dir.is_dir():
         raise Stop(
-            Exit.CONFIGURATION, f"HUB_DATA_DIR 不是目录:{found.data_dir}。", "HUB_DATA_DIR must name a directory."
+            Exit.CONFIGURATION, f"HUB_DATA_DIR 不是目录：{found.data_dir}。", "HUB_DATA_DIR must be a directory."
         )
     return found
 
 
 def _expected(text: str) -> str:
-    """What pydantic says should be there; it never quotes what is."""
+    """The expectation from pydantic's message, which never quotes the value."""
     return text.removeprefix("Value error, ").replace("Input should", "should").replace("String should", "should")
 
 
 def say_of_rights(settings: "Settings") -> None:
-    """For whoever serves: where the service may do more in the database than it must, say what to do, and go on.
+    """Warn, and continue, if the service has more privileges in the database than it needs.
 
-    It is only a hint: a connection lost meanwhile does not end the start.
+    Only a hint: a connection that is lost here does not end the start.
     """
     from hub.db import engines
     from hub.db.database import DatabaseUnavailable
@@ -141,29 +141,29 @@ def say_of_rights(settings: "Settings") -> None:
 
 
 def say_how_to_limit(settings: "Settings") -> None:
-    """How the service gets the rights that it needs, and no others."""
+    """Explain how to limit the service to the privileges that it needs."""
     role = settings.database_service_role
     say(
-        f"提醒:服务在数据库里的权限超出所需,能改表,也能删改记录。请由管理员执行 CREATE ROLE {role} NOLOGIN; 和"
-        f" CREATE ROLE hub LOGIN IN ROLE {role}; 再运行 hub init,让服务用 hub 登录(见 docs/operations.md)。",
-        "Note: the service may do more in the database than it must: alter tables, change what is on record. As an"
-        f" administrator make the role {role} and a login that is its member, run `hub init` again, and let the service"
-        " log in as that member.",
+        f"提醒：服务在数据库里的权限太大，能改表，也能删改记录。请由管理员执行 CREATE ROLE {role} NOLOGIN; 和"
+        f" CREATE ROLE hub LOGIN IN ROLE {role}; 再运行 hub init，让服务用 hub 登录（见 docs/operations.md）。",
+        "Note: the service has more database privileges than it needs; it could alter tables and change records. As an"
+        f" administrator, create the role {role} and a login that is a member of it, run `hub init` again, and let the"
+        " service log in as that member.",
     )
 
 
 @contextmanager
 def opened() -> Iterator["Parts"]:
-    """The parts of this environment's data directory; what they raise becomes an exit code in `tell`."""
+    """Open the parts for this environment; `tell` turns their exceptions into exit codes."""
     from hub.parts import open_parts
 
     with open_parts(settings()) as parts:
-        gc.freeze()  # what was imported and built stays: it need not be looked through for garbage again and again
+        gc.freeze()  # imports and parts stay for the whole run: exempt them from garbage collection
         yield parts
 
 
 def tell(error: Exception) -> int:
-    """Say on stderr what is the matter, without a traceback and without values; the exit code."""
+    """Report an error on stderr, without a traceback and without values; returns the exit code."""
     from hub.backup import Damaged, NotPossible
     from hub.db.database import DatabaseUnavailable, StorageFull, WrongDatabase
     from hub.db.schema import TablesInUse, WrongSchema
@@ -192,21 +192,24 @@ def tell(error: Exception) -> int:
             say(error.message, f"{error}.")
         case VaultError():
             code = Exit.CONFIGURATION
-            say("主密钥打不开数据,请核对 HUB_MASTER_KEY_FILE。", f"Master key: {error}.")
+            say("主密钥打不开数据，请检查 HUB_MASTER_KEY_FILE。", f"Master key: {error}.")
         case StorageFull():
             code = Exit.DEPENDENCY
-            say("存储空间不足,操作未完成。", "Storage is full: nothing was done.")
+            say("存储空间不足，操作没有完成；请清理后重试。", "Storage is full; nothing was changed.")
         case DatabaseUnavailable():
             code = Exit.DEPENDENCY
-            say("数据库暂不可用,请稍后重试。", f"The database is not available: {error}.")
+            say("数据库暂时不可用，请稍后重试。", f"Database unavailable: {error}.")
         case KeyMissing():
             code = Exit.DEPENDENCY
-            say("签名密钥不可用。", f"A signing key is not available: {error}.")
+            say("签名密钥不可用，请运行 hub doctor。", f"Signing key unavailable: {error}. Run `hub doctor`.")
         case OSError():
             code = _say_os_error(error)
         case _:
             _log_unknown(error)
-            say("系统出现问题,操作未完成,详情见上面的日志。", f"Something failed here ({type(error).__name__}).")
+            say(
+                "系统出错，操作没有完成，详情见上面的日志。",
+                f"Internal error ({type(error).__name__}); see the log above.",
+            )
     return int(code)
 
 
@@ -221,18 +224,18 @@ def _say_of_schema(error: "WrongSchema | TablesInUse") -> Exit:
 
     if isinstance(error, TablesInUse):
         say(
-            "数据库表一直被占用,升级没有完成,服务不受影响:等备份、hub check 等长时间的操作结束后再运行一次。",
-            "A table was in use all the time: the upgrade is not complete, and the service goes on. Run it again when"
-            " backups, `hub check` and other long work have ended.",
+            "数据库表一直被占用，升级没有完成，服务不受影响。请等备份、hub check 等耗时的操作结束后再运行一次。",
+            "A table stayed locked: the upgrade is not complete; the service keeps running. Run it again when backups,"
+            " `hub check` and other long-running work have finished.",
         )
         return Exit.DEPENDENCY
     if isinstance(error, NewerSchema):
         say(
-            "数据库已由更新的版本升级,本版本不能使用:请在这台机器上也安装那个版本。",
-            "A newer release has upgraded the database: install that release on this machine too.",
+            "数据库已经由更新的版本升级，本版本不能用了；请在这台机器上也安装那个版本。",
+            "A newer release has upgraded the database; install that release on this machine too.",
         )
     else:
-        say("数据库尚未建立或不是本版本的,请先运行 hub init。", "Not this release's database: run `hub init`.")
+        say("数据库还没有建立，或者不是本版本的，请先运行 hub init。", "No database of this release; run `hub init`.")
     return Exit.CONFIGURATION
 
 
@@ -243,15 +246,15 @@ def _say_of_copying(error: "NotPossible | Damaged | DocumentDamaged") -> Exit:
         say(error.message, error.message_en)
         return Exit.CONFIGURATION if error.is_setting else Exit.FAILED
     if isinstance(error, Damaged):
-        say(f"备份已损坏,没有恢复:{error.what}。", "The backup is damaged: nothing was put back.")
+        say(f"备份已损坏，没有恢复：{error.what}。", "The backup is damaged; nothing was restored.")
     else:
-        say("文件丢失或损坏,操作未完成。", f"A document is lost or damaged: {error}.")
+        say("文件丢失或损坏，操作没有完成。", f"Document missing or damaged: {error}.")
     return Exit.FAILED
 
 
 def _say_os_error(error: OSError) -> Exit:
     if error.errno == errno.ENOSPC:
-        say("存储空间不足,操作未完成。", "Storage is full: nothing was done.")
+        say("存储空间不足，操作没有完成；请清理后重试。", "Storage is full; nothing was changed.")
         return Exit.DEPENDENCY
     where = f"{error.filename}: " if error.filename else ""
     say("文件或目录无法读写。", f"{where}{error.strerror or type(error).__name__}.")
@@ -259,7 +262,7 @@ def _say_os_error(error: OSError) -> Exit:
 
 
 def _log_unknown(error: Exception) -> None:
-    """Kinds and places, never the message: it may hold what somebody typed."""
+    """Log exception types and places, never the message, which may contain input."""
     from hub.runtime import logs
 
     print(json.dumps({"level": "error", "part": "cli", **logs.where(error)}), file=sys.stderr)  # noqa: T201

@@ -1,4 +1,4 @@
-"""`hub init`, `hub migrate`, `hub catalogue`, `hub sample`, `hub check`: what lies in the data directory."""
+"""`hub init`, `hub migrate`, `hub catalogue`, `hub sample` and `hub check`: the data directory."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,32 +14,38 @@ if TYPE_CHECKING:
 MAX_CATALOGUE_BYTES = 16 * 1024 * 1024
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="YAML 文件。 A YAML file.")]
 
-_Json = Annotated[bool, typer.Option("--json", help="输出 JSON。 JSON instead of a table.")]
+_Json = Annotated[bool, typer.Option("--json", help="输出 JSON。 Print JSON instead of a table.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(
-        help="建立或补全数据目录、数据库和密钥;可重复运行。 Create or complete data directory, database and keys."
+        help="建立或补全数据目录、数据库和密钥；可以重复运行。"
+        " Create or complete the data directory, the database and the keys (idempotent)."
     )(init)
     app.command(
-        help="升级数据库,同 init;--to 把内嵌数据库迁到 PostgreSQL。"
-        " Upgrade the database, the same as init; --to moves an embedded one to PostgreSQL."
+        help="升级数据库，和 init 一样；加 --to 把内嵌数据库迁到 PostgreSQL。"
+        " Upgrade the database, like `init`; with --to, move the embedded database to PostgreSQL."
     )(migrate)
     catalogue = typer.Typer(
-        help="目录:机构、证照类型、事项。 Authorities, certificate types, matters.", no_args_is_help=True
+        help="证照类型目录：机构、证照类型、事项。 The catalogue: authorities, certificate types and matters.",
+        no_args_is_help=True,
     )
-    catalogue.command("load", help="装入目录文件;重复装入不变。 Load a file; the same again changes nothing.")(load)
-    catalogue.command("check", help="检查目录文件,列出所有问题。 List every problem of a file.")(check_catalogue)
+    catalogue.command("load", help="装入证照类型目录；可以重复运行。 Load a catalogue file (idempotent).")(load)
+    catalogue.command("check", help="检查证照类型目录，列出所有问题。 List every problem in a catalogue file.")(
+        check_catalogue
+    )
     app.add_typer(catalogue, name="catalogue")
     sample = typer.Typer(help="示例城市。 The sample city.", no_args_is_help=True)
-    sample.command("load", help="装入示例城市;中断后接着装。 Load it; an interrupted load goes on.")(load_sample)
+    sample.command(
+        "load", help="装入示例城市；中断后再运行会接着装。 Load the sample city; resumes after an interruption."
+    )(load_sample)
     app.add_typer(sample, name="sample")
-    app.command(help="逐一核对全部证照:签名、状态、登记、账本。 Walk every certificate and see that all agrees.")(check)
+    app.command(help="逐一核对全部证照：签名、状态、登记、账本。 Check the consistency of every certificate.")(check)
 
 
 def init() -> None:
-    """Create what is missing and say what was made."""
+    """Create what is missing and report it."""
     from hub.db import engines
     from hub.ops.init import initialise
 
@@ -48,20 +54,20 @@ def init() -> None:
     common.say(f"数据目录 Data directory: {settings.data_dir}")
     common.say(f"二维码里的地址 Address in QR codes: {done.public_url}")
     if done.migrated:
-        common.say("数据库已建立或升级。", "The database was created or upgraded.")
+        common.say("数据库已建立或升级。", "Database created or upgraded.")
     if done.data_keys_made or done.signing_keys_made:
         common.say(
-            f"新密钥:数据密钥 {done.data_keys_made},签名密钥 {done.signing_keys_made}。",
+            f"新密钥：数据密钥 {done.data_keys_made}，签名密钥 {done.signing_keys_made}。",
             f"New keys: {done.data_keys_made} for data, {done.signing_keys_made} for signing.",
         )
     if done.master_key_made:
         common.say(
-            f"主密钥在 {done.master_key}:请另行妥善保存,不要与数据备份放在一起;丢失后数据无法打开。",
-            "The master key lies there: keep a copy of it elsewhere, never beside a backup of the data; "
-            "without it nothing opens.",
+            f"主密钥在 {done.master_key}：请另存一份，不要和数据备份放在一起；丢了它，数据就打不开了。",
+            "Keep a copy of the master key in another place, never with a backup of the data; without it, "
+            "the data cannot be decrypted.",
         )
     if not (done.migrated or done.data_keys_made or done.signing_keys_made or done.master_key_made):
-        common.say("一切就绪,没有改动。", "All was there; nothing changed.")
+        common.say("一切就绪，没有改动。", "Everything is in place; nothing changed.")
     if engines.lacks_service_role(engines.place_of(settings)):
         common.say_how_to_limit(settings)
 
@@ -72,11 +78,11 @@ def migrate(
         typer.Option(
             "--to",
             metavar="URL",
-            help="空的 PostgreSQL 数据库,用户为其所有者。 An empty database, as its owner: postgresql+psycopg://user@host/db",
+            help="空的 PostgreSQL 数据库，用所有者登录。 An empty database, with its owner: postgresql+psycopg://user@host/db",
         ),
     ] = None,
 ) -> None:
-    """Bring the data directory to this release, or its database to a server."""
+    """Upgrade the data directory to this release, or move its database to a server."""
     if to is None:
         init()
     else:
@@ -94,28 +100,28 @@ def _move(url: str) -> None:
     except Differs as found:
         raise Stop(
             Exit.FAILED,
-            f"读回的数据与原数据不一致({found.table}),没有迁移。",
-            "What was read back differs from the embedded database: nothing was moved.",
+            f"读回的数据与原数据不一致（{found.table}），没有迁移。",
+            "The data read back differs from the embedded database; nothing was moved.",
         ) from None
     if done.rows:
         common.emit_table(("table", "rows"), list(done.rows.items()))
-        common.say("全部数据已迁移,逐表核对一致。", "Everything was moved, and every table compared.")
+        common.say("全部数据已迁移，逐表核对一致。", "All data was moved and every table verified.")
     else:
-        common.say("此前已经迁移完毕。", "It had been moved before.")
+        common.say("之前已经迁移过了。", "The database was already moved.")
     common.say(
-        f"请设置 HUB_DATABASE_URL,指向 {done.to}(服务用的用户);HUB_DATA_DIR 和主密钥不变,其中有密钥和文件。",
-        "Set HUB_DATABASE_URL to that database, as the user of the service; data directory and master key stay: keys"
-        " and files lie there.",
+        f"请设置 HUB_DATABASE_URL，指向 {done.to}（服务用的用户）；HUB_DATA_DIR 和主密钥不变，密钥和文件还在那里。",
+        "Set HUB_DATABASE_URL to that database, with the service's user. Keep the data directory and the master key:"
+        " they still contain keys and files.",
     )
     common.say(
-        "然后运行 hub check,启动 hub serve 和 hub work。原来的 hub.db 不再能用,核对后可删除,请保留 hub.db.moved。",
-        "Then run `hub check`, and start `hub serve` and `hub work`. The former hub.db is of no more use: delete it"
-        " when all is well, and keep hub.db.moved.",
+        "然后运行 hub check，启动 hub serve 和 hub work。原来的 hub.db 不能再用，核对后可以删除；请保留 hub.db.moved。",
+        "Then run `hub check`, and start `hub serve` and `hub work`. The old hub.db can no longer be used; you may"
+        " delete it after the check. Keep hub.db.moved.",
     )
 
 
 def load(file: _File, as_json: _Json = False) -> None:
-    """Put a catalogue file in force."""
+    """Load a catalogue file."""
     content = read_yaml(file)
     with common.opened() as parts:
         counts = parts.registration.load_catalogue(content).counts()
@@ -126,39 +132,39 @@ def load(file: _File, as_json: _Json = False) -> None:
 
 
 def check_catalogue(file: _File) -> None:
-    """Every problem of a catalogue file, on stdout; exit 1 when there is any."""
+    """Print every problem of a catalogue file to stdout; exit 1 if there is any."""
     content = read_yaml(file)
     with common.opened() as parts:
         problems: list[FieldError] = parts.registration.check_catalogue(content)
     for problem in problems:
         common.emit(f"{problem.pointer or '/'}  {problem.code}  {problem.message} {problem.message_en}".rstrip())
     if problems:
-        raise Stop(Exit.FAILED, f"共 {len(problems)} 处需要修改。", f"{len(problems)} problems.")
+        raise Stop(Exit.FAILED, f"有 {len(problems)} 处要修改。", f"Problems: {len(problems)}.")
     common.say("没有问题。", "No problems.")
 
 
 def read_yaml(path: Path) -> Any:
-    """A YAML file as plain values; a file that is too large, no YAML, or says a key twice ends the command."""
+    """Read a YAML file as plain values; a file that is too large, invalid or has duplicate keys ends the command."""
     import yaml
 
     from hub.cli import plain_yaml
 
     if path.stat().st_size > MAX_CATALOGUE_BYTES:
-        raise Stop(Exit.FAILED, "文件过大(上限 16 MiB)。", "The file is too large (16 MiB at most).")
+        raise Stop(Exit.FAILED, "文件过大（上限 16 MiB）。", "The file is too large (16 MiB at most).")
     try:
         return plain_yaml.load(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError:
-        raise Stop(Exit.FAILED, "文件不是 UTF-8 编码。", "The file is not UTF-8.") from None
+        raise Stop(Exit.FAILED, "文件不是 UTF-8 编码，请转换后再试。", "The file is not UTF-8.") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
-        raise Stop(Exit.FAILED, "不是可读的 YAML:", f"{where}{error.problem or error.context}.") from None
+        raise Stop(Exit.FAILED, "YAML 读不出来：", f"{where}{error.problem or error.context}.") from None
     except (yaml.YAMLError, ValueError):
-        raise Stop(Exit.FAILED, "不是可读的 YAML。", "Not readable as YAML.") from None
+        raise Stop(Exit.FAILED, "YAML 读不出来。", "Invalid YAML.") from None
 
 
 def load_sample() -> None:
-    """Play the sample city."""
+    """Load the sample city."""
     from hub.sample import loader
 
     with common.opened() as parts, common.progress("示例城市 sample city") as progress:
@@ -168,14 +174,14 @@ def load_sample() -> None:
         except loader.Unfinished:
             raise Stop(
                 Exit.DEPENDENCY,
-                "签名服务暂不可用,示例城市尚未装完;请再运行一次。",
-                "Signing is not available; run it again to go on.",
+                "签名服务暂时不可用，示例城市没有装完；请再运行一次。",
+                "Signing is unavailable; run the command again to resume.",
             ) from None
-    common.say(f"示例城市已就绪:{folder / 'index.json'}", "The sample city is ready.")
+    common.say(f"示例城市已就绪：{folder / 'index.json'}", "The sample city is ready.")
 
 
 def check() -> None:
-    """Walk everything; what does not agree goes to stdout, one finding a line, and the exit code is then 1."""
+    """Check everything; findings go to stdout, one per line, and the exit code is then 1."""
     from hub.ops import check as checking
 
     with common.opened() as parts, common.progress("核对 checking") as progress:
@@ -183,12 +189,12 @@ def check() -> None:
     for finding in report.findings:
         common.emit(f"{finding.where}  {finding.what}")
     common.say(
-        f"证照 {report.certificates},版本 {report.versions},文件 {report.documents},变更 {report.acts},"
+        f"证照 {report.certificates}，版本 {report.versions}，文件 {report.documents}，变更 {report.acts}，"
         f"待签 {report.waiting}。",
-        f"{report.certificates} certificates, {report.versions} versions, {report.documents} files, {report.acts} acts,"
-        f" {report.waiting} open.",
+        f"{report.certificates} certificates, {report.versions} versions, {report.documents} files,"
+        f" {report.acts} events, {report.waiting} open cases.",
     )
     if not report.is_good:
         count = len(report.findings)
-        raise Stop(Exit.FAILED, f"有 {count} 处不一致。", f"{count} findings.")
-    common.say("全部一致。", "Everything agrees.")
+        raise Stop(Exit.FAILED, f"有 {count} 处不一致。", f"Findings: {count}.")
+    common.say("全部一致。", "Everything is consistent.")

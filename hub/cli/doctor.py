@@ -1,4 +1,4 @@
-"""`hub doctor`: what an operator runs when something is odd, and every morning before that."""
+"""`hub doctor`: a health check for operators."""
 
 import os
 from dataclasses import asdict
@@ -11,19 +11,19 @@ from hub.cli.common import Exit, Stop
 
 _MARKS = {"ok": "✓", "note": "·", "problem": "✕", "down": "✕"}
 
-_Json = Annotated[bool, typer.Option("--json", help="输出 JSON。 JSON instead of lines.")]
+_Json = Annotated[bool, typer.Option("--json", help="输出 JSON。 Print JSON instead of text.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
-        help="体检:版本、时间、磁盘、字体、权限、密钥、证书、积压,并说明怎么办。"
-        " Versions, time, disk, fonts, rights, keys, certificates, what waits; and what to do."
+        help="体检：版本、时间、磁盘、字体、权限、密钥、证书、积压，有问题就说明怎么办。"
+        " Health check: versions, clock, disk, fonts, permissions, keys, certificates and backlog, with fixes."
     )(doctor)
 
 
 def doctor(as_json: _Json = False) -> None:
-    """Every subject, one line each; exit 1 when somebody has to act, 5 when a dependency does not answer."""
+    """One line per subject; exit 1 if something needs fixing, 5 if a dependency is down."""
     from hub import settings as names
     from hub.ops.doctor import State, examine, verdict
 
@@ -38,7 +38,7 @@ def doctor(as_json: _Json = False) -> None:
                 common.emit(f"    → {finding.fix} {finding.fix_en}".rstrip())
     count = sum(finding.state in {State.PROBLEM, State.DOWN} for finding in found)
     if worst is State.DOWN:
-        raise Stop(Exit.DEPENDENCY, f"有 {count} 处需要处理。", f"{count} to be seen to; a dependency is down.")
+        raise Stop(Exit.DEPENDENCY, f"有 {count} 处要处理。", f"Problems: {count}; a dependency is down.")
     if worst is State.PROBLEM:
-        raise Stop(Exit.FAILED, f"有 {count} 处需要处理。", f"{count} to be seen to.")
-    common.say("一切正常。", "All is well.")
+        raise Stop(Exit.FAILED, f"有 {count} 处要处理。", f"Problems: {count}.")
+    common.say("一切正常。", "No problems found.")

@@ -1,4 +1,4 @@
-"""`hub index`: the directory, how far it has come, made anew, compared, explained."""
+"""`hub index`: the status of the directory, and commands to rebuild, compare, explain and retry."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,26 +13,35 @@ if TYPE_CHECKING:
 
 _SHOWN_AT_MOST = 100
 
-_Json = Annotated[bool, typer.Option("--json", help="输出 JSON。 JSON instead of a table.")]
-_Repair = Annotated[bool, typer.Option("--repair", help="同时改正。 Put right what differs.")]
-_Identifier = Annotated[str, typer.Argument(metavar="IDENTIFIER", help="电子证照标识。 A certificate's identifier.")]
+_Json = Annotated[bool, typer.Option("--json", help="输出 JSON。 Print JSON instead of a table.")]
+_Repair = Annotated[bool, typer.Option("--repair", help="同时改正。 Repair the differences.")]
+_Identifier = Annotated[str, typer.Argument(metavar="IDENTIFIER", help="电子证照标识。 Certificate identifier.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     index = typer.Typer(
-        help="目录索引:由证照库派生,可随时重建。 The directory: derived, and rebuilt at any time.", no_args_is_help=True
+        help="目录：由证照库派生的索引，可以随时重建。 Work on the directory, the derived index; it can be rebuilt.",
+        no_args_is_help=True,
     )
-    index.command("status", help="目录到了哪里,还差多少。 How far it has come and what it lacks.")(status)
-    index.command("rebuild", help="重建并换上,服务不停。 Build it anew and swap it in while everything runs.")(rebuild)
-    index.command("compare", help="与证照库逐条核对;--repair 改正。 Compare it with the repository.")(compare)
-    index.command("explain", help="一份证照在证照库和目录中的情况。 One certificate on both sides.")(explain)
-    index.command("retry", help="重写被拒绝的条目。 Write anew what was set aside.")(retry)
+    index.command("status", help="目录更新到哪里，还差多少。 Show the position of the directory and its backlog.")(
+        status
+    )
+    index.command("rebuild", help="重建目录并换上，不用停止服务。 Rebuild the directory online and swap it in.")(
+        rebuild
+    )
+    index.command(
+        "compare", help="把目录和证照库逐条核对；加 --repair 改正。 Compare the directory with the database."
+    )(compare)
+    index.command(
+        "explain", help="查看一张证照在证照库和目录里的情况。 Show a certificate in the database and in the directory."
+    )(explain)
+    index.command("retry", help="重新写入被目录拒绝的条目。 Re-index rejected documents.")(retry)
     app.add_typer(index, name="index")
 
 
 def status(as_json: _Json = False) -> None:
-    """Generation, entries, position, and what is on its way; exit 5 while nothing answers."""
+    """Show generation, entries, position and backlog; exit 5 if the directory is unavailable."""
     with common.opened() as parts:
         found = _available(parts.directory.status)
         now = parts.clock.now()
@@ -58,20 +67,20 @@ def status(as_json: _Json = False) -> None:
 
 
 def rebuild() -> None:
-    """A new generation; lookups and searches go on meanwhile."""
+    """Build a new generation while lookups and searches continue."""
     from hub.directory import Busy
 
     with common.opened() as parts, common.progress("重建 rebuilding") as progress:
         try:
             name = _available(lambda: parts.directory.rebuild(lambda done: progress(done, done)))
         except Busy:
-            raise Stop(Exit.FAILED, "已有重建在进行。", "Somebody else is rebuilding.") from None
+            raise Stop(Exit.FAILED, "已有重建在进行。", "Another rebuild is in progress.") from None
     common.emit(name)
-    common.say("新目录已启用。", "The new generation answers.")
+    common.say("新目录已启用。", "The new generation is in use.")
 
 
 def compare(repair: _Repair = False, as_json: _Json = False) -> None:
-    """Every difference, one a line; exit 1 when any is left."""
+    """Print every difference, one per line; exit 1 if any remains."""
     with common.opened() as parts, common.progress("核对 comparing") as progress:
         report = _available(lambda: parts.directory.compare(repair=repair, progress=lambda done: progress(done, done)))
     if report is None:
@@ -84,16 +93,21 @@ def compare(repair: _Repair = False, as_json: _Json = False) -> None:
         for difference in report.differences[:_SHOWN_AT_MOST]:
             common.emit(f"{difference.identifier}  {difference.kind.value}")
     common.say(
-        f"证照 {report.certificates},条目 {report.entries},在途 {report.pending},已改正 {report.repaired}。",
-        f"{report.certificates} certificates, {report.entries} entries, {report.pending} on their way.",
+        f"证照 {report.certificates}，条目 {report.entries}，在途 {report.pending}，已改正 {report.repaired}。",
+        f"{report.certificates} certificates, {report.entries} entries, {report.pending} pending,"
+        f" {report.repaired} repaired.",
     )
     left = len(report.differences) - report.repaired
     if left:
-        raise Stop(Exit.FAILED, f"有 {left} 处不一致;可加 --repair 改正。", f"{left} differences: try --repair.")
+        raise Stop(
+            Exit.FAILED,
+            f"有 {left} 处不一致，加 --repair 可以改正。",
+            f"{left} differences; repair them with --repair.",
+        )
 
 
 def explain(identifier: _Identifier, as_json: _Json = False) -> None:
-    """What the repository says of a certificate, what the directory has, and whether a change is on its way."""
+    """Compare the record of a certificate with its directory entries, and show whether a change is pending."""
     with common.opened() as parts:
         found = _available(lambda: parts.directory.explain(identifier))
     pairs = list(zip(found.expected, found.found, strict=True))
@@ -116,16 +130,18 @@ def explain(identifier: _Identifier, as_json: _Json = False) -> None:
 
 
 def retry() -> None:
-    """Entries that were refused, from what the repository says now; exit 1 when some are refused again."""
+    """Re-index rejected entries from the current records; exit 1 if some are rejected again."""
     with common.opened() as parts:
         tried, left = _available(parts.directory.retry)
-    common.say(f"重写了 {tried} 份证照的条目。", f"The entries of {tried} certificates were written anew.")
+    common.say(f"重新写入了 {tried} 张证照的条目。", f"Re-indexed the entries of {tried} certificates.")
     if left:
-        raise Stop(Exit.FAILED, f"仍有 {left} 条被拒绝,原因见日志。", f"{left} are refused again: the log says why.")
+        raise Stop(
+            Exit.FAILED, f"仍有 {left} 条被拒绝，原因见日志。", f"{left} entries were rejected again; see the log."
+        )
 
 
 def _shown(entry: "Entry") -> dict[str, Any]:
-    """An entry without the keys that only the repository understands."""
+    """An entry without the internal keys."""
     return {k: v for k, v in asdict(entry).items() if k not in {"party", "home", "certificate"}}
 
 
@@ -135,14 +151,12 @@ def _available(work: Any) -> Any:
     try:
         return work()
     except DirectoryUnavailable as error:
-        raise Stop(
-            Exit.DEPENDENCY, "目录不可用;检索改由证照库回答。", f"The directory is not available: {error}."
-        ) from None
+        raise Stop(Exit.DEPENDENCY, "目录不可用，检索改由数据库回答。", f"Directory unavailable: {error}.") from None
 
 
 def _none() -> Stop:
     return Stop(
         Exit.DEPENDENCY,
-        "目录尚未建立:后台进程会建立,或运行 hub index rebuild。",
-        "No directory yet: the worker makes it, or run `hub index rebuild`.",
+        "目录还没有建立：后台进程会建立，也可以运行 hub index rebuild。",
+        "No directory yet: the worker will build it, or run `hub index rebuild`.",
     )

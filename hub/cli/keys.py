@@ -1,4 +1,4 @@
-"""`hub keys`: which keys there are, new ones in place of old ones, and the end of a key or of its private part."""
+"""`hub keys`: list, rotate, retire and revoke keys."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class What(StrEnum):
-    """What can be rotated: the purposes of signing keys, of data keys, and the master key."""
+    """What can be rotated: signing keys and data keys by purpose, and the master key."""
 
     CREDENTIAL = "credential"
     DOCUMENT = "document"
@@ -29,36 +29,48 @@ class What(StrEnum):
 _ANY_KID = {"ignore_unknown_options": True}  # a key's id may begin with a dash
 
 _What = Annotated[What, typer.Argument(help="用途。 The purpose.", metavar="PURPOSE", show_choices=True)]
-_Authority = Annotated[str, typer.Option("--authority", metavar="CODE", help="document 的机构。 For a document key.")]
-_Kid = Annotated[str, typer.Argument(metavar="KID", help="密钥编号。 The key's id, from `hub keys list`.")]
-_Json = Annotated[bool, typer.Option("--json", help="输出 JSON。 JSON instead of tables.")]
+_Authority = Annotated[
+    str, typer.Option("--authority", metavar="CODE", help="document 密钥所属的机构。 The authority of a document key.")
+]
+_Kid = Annotated[
+    str, typer.Argument(metavar="KID", help="密钥编号，见 hub keys list。 The key id, see `hub keys list`.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="输出 JSON。 Print JSON instead of tables.")]
 
-_Rows = Annotated[bool, typer.Option("--rows", help="数据密钥各有多少数据(通读全库)。 Count each data key's rows.")]
+_Rows = Annotated[
+    bool, typer.Option("--rows", help="统计每个数据密钥有多少数据（要通读全库）。 Count the rows of each data key.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    keys = typer.Typer(help="密钥:列出、更换、销毁私钥。 Keys: list, rotate, retire.", no_args_is_help=True)
-    keys.command("list", help="列出签名密钥、X.509 证书和数据密钥。 Signing keys, X.509, data keys.")(list_keys)
+    keys = typer.Typer(
+        help="密钥：列出、更换、删除私钥、吊销。 Keys: list, rotate, retire, revoke.", no_args_is_help=True
+    )
+    keys.command(
+        "list", help="列出签名密钥、X.509 证书和数据密钥。 List signing keys, X.509 certificates and data keys."
+    )(list_keys)
     keys.command(
         "rotate",
-        help="更换密钥,服务不停:credential document access_token status ledger seal blind master。"
-        " New keys while the service runs.",
+        help="更换密钥，不用停止服务：credential document access_token status ledger seal blind master。"
+        " Rotate a key online.",
     )(rotate)
     keys.command(
-        "retire", context_settings=_ANY_KID, help="永久删除停用密钥的私钥。 Delete a former private part for good."
+        "retire",
+        context_settings=_ANY_KID,
+        help="永久删除已停用密钥的私钥。 Permanently delete the private part of a retired key.",
     )(retire)
     keys.command(
         "revoke",
         context_settings=_ANY_KID,
-        help="吊销已更换的 document 密钥的 X.509 证书(私钥泄露时用)。"
-        " Revoke a former document key that fell into other hands.",
+        help="吊销已更换的 document 密钥的 X.509 证书（私钥泄露时用）。"
+        " Revoke the X.509 certificate of a compromised, already rotated document key.",
     )(revoke)
     app.add_typer(keys, name="keys")
 
 
 def list_keys(as_json: _Json = False, rows: _Rows = False) -> None:
-    """Every key on record."""
+    """List all keys."""
     with common.opened() as parts:
         signing, certificates, data = _signing_keys(parts), _x509(parts), _data_keys(parts)
         if rows:
@@ -116,9 +128,13 @@ def _data_keys(parts: "Parts") -> list[dict[str, Any]]:
 
 
 def rotate(what: _What, authority: _Authority = "") -> None:
-    """Put a new key in place of the one in use."""
+    """Replace the key in use with a new one."""
     if (what is What.DOCUMENT) != bool(authority):
-        raise Stop(Exit.USAGE, "document 须用 --authority 指明机构,其他不用。", "--authority is for `document`.")
+        raise Stop(
+            Exit.USAGE,
+            "document 要用 --authority 指明机构，其他用途不用。",
+            "--authority is required for `document` and only valid there.",
+        )
     with common.opened() as parts:
         if what is What.MASTER:
             _rotate_master(parts.rotation)
@@ -137,7 +153,7 @@ def _rotate_signing(rotation: "Rotation", what: What, authority: str) -> None:
     except CannotRotate as refusal:
         raise Stop(Exit.FAILED, refusal.message, refusal.message_en) from None
     common.emit(made.kid)
-    common.say("新密钥已启用;旧密钥签过的永远可以核验。", "What the former one signed verifies for ever.")
+    common.say("新密钥已启用；旧密钥签过的永远可以核验。", "New key in use. Old signatures remain valid.")
 
 
 def _rotate_data(rotation: "Rotation", what: What) -> None:
@@ -145,7 +161,10 @@ def _rotate_data(rotation: "Rotation", what: What) -> None:
 
     number = rotation.begin(KeyPurpose(what.value))
     common.emit(str(number))
-    common.say("新密钥已启用,正在改写旧数据;可随时中断,再运行本命令或由后台接着做。", "Rewriting; may be interrupted.")
+    common.say(
+        "新密钥已启用，正在改写旧数据；可以随时中断，再运行本命令或由后台进程接着做。",
+        "New key in use. Re-encrypting old data; you may interrupt this at any time.",
+    )
     total = rotation.remaining()
     with common.progress("改写 rewriting") as progress:
         done = 0
@@ -155,22 +174,24 @@ def _rotate_data(rotation: "Rotation", what: What) -> None:
         progress(total, total)
     if not rotation.is_complete():
         raise Stop(
-            Exit.PARTLY, "有些数据打不开,旧密钥仍保留;请运行 hub check。", "Some rows do not open: run `hub check`."
+            Exit.PARTLY,
+            "有些数据打不开，旧密钥仍然保留；请运行 hub check。",
+            "Some rows cannot be decrypted; run `hub check`.",
         )
-    common.say("完成,旧密钥已无数据。", "Done: nothing is left under the former key.")
+    common.say("完成，旧密钥已经没有数据。", "Done; no data uses the old key any more.")
 
 
 def _rotate_master(rotation: "Rotation") -> None:
     former = rotation.rotate_master()
-    common.say("主密钥已更换,请立即另行备份。", "The master key is new: keep a copy of it elsewhere now.")
+    common.say("主密钥已更换，请马上另存一份。", "Master key rotated; store a copy of the new one elsewhere now.")
     common.say(
-        f"旧主密钥留在 {former}:以前的数据备份要用它;与备份分开保存,不再需要时删除。",
-        "Backups from before need the former one: move it away, and delete it with them.",
+        f"旧主密钥留在 {former}：恢复以前的备份要用它。请和备份分开保存，不再需要时删除。",
+        "Older backups need the old one: keep it apart from them, and delete it when they are gone.",
     )
 
 
 def retire(kid: _Kid) -> None:
-    """Delete the private part of a key."""
+    """Delete the private part of a retired key."""
     from hub.rotation import CannotRotate
 
     with common.opened() as parts:
@@ -178,11 +199,11 @@ def retire(kid: _Kid) -> None:
             parts.rotation.retire(kid)
         except CannotRotate as refusal:
             raise Stop(Exit.FAILED, refusal.message, refusal.message_en) from None
-    common.say("私钥已删除,公钥永久保留。", "The private part is gone; the public part stays for ever.")
+    common.say("私钥已删除，公钥永久保留。", "Private part deleted; the public part is kept permanently.")
 
 
 def revoke(kid: _Kid) -> None:
-    """Say of a document key's X.509 certificate that it counts no more."""
+    """Revoke the X.509 certificate of a document key."""
     from hub.rotation import CannotRotate
 
     with common.opened() as parts:
@@ -191,8 +212,8 @@ def revoke(kid: _Kid) -> None:
         except CannotRotate as refusal:
             raise Stop(Exit.FAILED, refusal.message, refusal.message_en) from None
     common.say(
-        "已吊销,列表即刻更新;它盖过章的文件不再可信,证照本身不变。",
-        "Files that it sealed are no longer trusted; the certificates stay as they are.",
+        "已吊销，吊销列表立即更新；它盖过章的文件不再可信，证照本身不变。",
+        "Revoked. Files sealed with this key are no longer trusted; the certificates are not affected.",
     )
 
 

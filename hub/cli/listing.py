@@ -12,10 +12,10 @@ _REPEATED: dict[str, Callable[[str], bool]] = {"--scope": SCOPES.__contains__, "
 
 
 class Listing(TyperCommand):
-    """A command that takes `--scope A B` for `--scope A --scope B`, as the command line's description writes it."""
+    """A command that accepts `--scope A B` as well as `--scope A --scope B`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Say the option again before each further value that can be nothing else."""
+        """Repeat the option before each further value that can only belong to it."""
         spread: list[str] = []
         option = ""
         for arg in args:

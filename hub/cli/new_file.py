@@ -1,4 +1,4 @@
-"""Key files: written whole, once, for their owner only."""
+"""Key files: written atomically, never overwritten, readable by their owner only."""
 
 import os
 import secrets
@@ -11,11 +11,13 @@ from hub.cli.common import Exit, Stop
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Callable[[bytes], None]]:
-    """A writer for one new file, 0600, that appears whole or not at all; removed when the block fails.
+    """Write one new file (mode 0600) atomically; it is removed if the block fails.
 
-    An existing file is never touched: it may be the only copy of another key.
+    An existing file is never overwritten: it may be the only copy of another key.
     """
-    exists = Stop(Exit.FAILED, "密钥文件已存在,不会覆盖。", "The key file exists and is not overwritten.")
+    exists = Stop(
+        Exit.FAILED, "密钥文件已存在，不会覆盖；请换一个文件名。", "The key file exists and will not be overwritten."
+    )
     if path.exists() or path.is_symlink():
         raise exists
     written = False

@@ -1,4 +1,4 @@
-"""YAML as JSON would have it: plain values, text keys that stand once, no aliases that unfold into gigabytes."""
+"""YAML restricted to the JSON data model: plain values, unique string keys, no aliases (which can expand hugely)."""
 
 from typing import Any
 
@@ -11,17 +11,17 @@ _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _PlainLoader(_Base):  # type: ignore[misc]
-    """The safe loader, refusing keys that are no text or stand twice."""
+    """The safe loader, which also refuses duplicate keys and keys that are not strings."""
 
     def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """As the safe loader does, after looking at the keys."""
+        """Check the keys, then construct the mapping like the safe loader."""
         seen: set[str] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise _refusal("a key must be text", key_node.start_mark)
+                raise _refusal("keys must be strings", key_node.start_mark)
             if key in seen:
-                raise _refusal("a key stands here a second time", key_node.start_mark)
+                raise _refusal("duplicate key", key_node.start_mark)
             seen.add(key)
         found: dict[Any, Any] = super().construct_mapping(node, deep)
         return found
@@ -30,7 +30,7 @@ class _PlainLoader(_Base):  # type: ignore[misc]
 def load(text: str) -> Any:
     """The one document in `text`; raises yaml.YAMLError and ValueError."""
     depth = 0
-    for event in yaml.parse(text, Loader=_Base):  # first without building anything: building is recursive
+    for event in yaml.parse(text, Loader=_Base):  # before construction, which is recursive
         if isinstance(event, yaml.AliasEvent):
             raise _refusal("aliases are not allowed", event.start_mark)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)

@@ -1,4 +1,4 @@
-"""`hub serve` and `hub work`: the service and its background worker, which `serve` starts on the embedded database."""
+"""`hub serve` and `hub work`: the API server and the worker, which `serve` starts with the embedded database."""
 
 import errno
 import gc
@@ -30,21 +30,26 @@ RELEASE_S = 10.0
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(help="提供服务,并看管后台进程。 Serve, and look after the background worker.")(serve)
-    app.command(help="后台进程(内嵌数据库时由 serve 启动)。 The background worker; embedded, serve starts it.")(work)
+    app.command(help="运行服务，并看管后台进程。 Run the API server and supervise the worker.")(serve)
+    app.command(
+        help="运行后台进程（内嵌数据库时由 serve 启动）。 Run the worker (embedded database: `serve` starts it)."
+    )(work)
 
 
 def serve(
     host: Annotated[str, typer.Option(help="监听地址。 Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="监听端口。 Port to listen on.")] = 8080,
     workers: Annotated[
-        int, typer.Option(min=1, max=64, help="服务进程数,内嵌数据库只能为 1。 API processes; embedded means 1.")
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            help="服务进程数，内嵌数据库只能为 1。 Number of API processes; 1 with the embedded database.",
+        ),
     ] = 1,
-    socket_number: Annotated[
-        int, typer.Option("--socket", hidden=True, help="继承的套接字。 A socket that is inherited.")
-    ] = -1,
+    socket_number: Annotated[int, typer.Option("--socket", hidden=True, help="继承的套接字。 Inherited socket.")] = -1,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, then finish what is in hand and end with 0."""
+    """Serve until SIGINT or SIGTERM, then finish the requests in progress and exit 0."""
     _end_at_a_signal()
     settings = common.settings()
     if socket_number >= 0:
@@ -56,13 +61,13 @@ def serve(
     else:
         raise Stop(
             Exit.USAGE,
-            "内嵌数据库(SQLite)只能有一个服务进程,请去掉 --workers。",
-            "The embedded database means one API process: leave --workers out.",
+            "内嵌数据库（SQLite）只能有一个服务进程，请去掉 --workers。",
+            "The embedded database allows only one API process; omit --workers.",
         )
 
 
 def _serve_embedded(settings: "Settings", host: str, port: int) -> None:
-    """One process on the file, with the background worker beside it."""
+    """One API process on the embedded database, with the worker as a child."""
     from hub.cli.supervisor import Supervisor
     from hub.parts import open_parts
     from hub.runtime import logs
@@ -77,7 +82,7 @@ def _serve_embedded(settings: "Settings", host: str, port: int) -> None:
 
 
 def _serve_server(settings: "Settings", host: str, port: int, workers: int) -> None:
-    """One process, or so many that share a socket, on a database server; `hub work` runs by itself."""
+    """One process, or several that share a socket, on a database server; `hub work` runs separately."""
     from hub.runtime import logs
 
     with bound(host, port, RELEASE_S) as sock:
@@ -93,7 +98,7 @@ def _serve_server(settings: "Settings", host: str, port: int, workers: int) -> N
 
 
 def _look_after(sock: socket.socket, workers: int) -> None:
-    """Keep the API processes alive until a signal comes; then all of them finish what is in hand at once."""
+    """Keep the API processes running until a signal arrives, then stop all of them gracefully at the same time."""
     import tempfile
 
     from hub.cli.supervisor import Supervisor
@@ -118,7 +123,7 @@ def _look_after(sock: socket.socket, workers: int) -> None:
 
 
 def _serve_for_parent(settings: "Settings", number: int) -> None:
-    """One of several processes, on a socket that the parent has bound; it ends with the parent."""
+    """One of several processes, on a socket bound by the parent; it ends with the parent."""
     threading.Thread(target=_stop_without_parent, daemon=True).start()
     from hub.runtime import logs
     from hub.server import run
@@ -136,9 +141,9 @@ def _stop_without_parent() -> None:
 
 
 def work(
-    until_eof: Annotated[bool, typer.Option("--until-eof", hidden=True, help="End with whoever holds stdin.")] = False,
+    until_eof: Annotated[bool, typer.Option("--until-eof", hidden=True, help="End when stdin is closed.")] = False,
 ) -> None:
-    """Work until SIGINT or SIGTERM, finish the chore in hand and end with 0."""
+    """Work until SIGINT or SIGTERM, then finish the current task and exit 0."""
     from hub.runtime import logs
     from hub.worker import Worker
 
@@ -152,21 +157,21 @@ def work(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         common.say_of_rights(settings)
-        gc.freeze()  # what was imported and built stays: it need not be looked through for garbage again and again
+        gc.freeze()  # imports and parts stay for the whole run: exempt them from garbage collection
         Worker(parts, stop).run()
 
 
 def _end_at_a_signal() -> None:
-    """Until the process has its own handlers: being stopped during the start is no failure."""
+    """Until the process installs its own handlers: being stopped during the start is not an error."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(int(Exit.DONE)))
 
 
 @contextmanager
 def _opened(settings: "Settings", *, patient: bool = True) -> "Iterator[Parts]":
-    """The parts of a process that starts; retries while the database server is unavailable or the connection is lost.
+    """Open the parts of a starting process; retries while the database server is unavailable or the connection is lost.
 
-    Raises DatabaseUnavailable when HUB_DATABASE_CONNECT_S has passed, and at once what waiting does not cure.
+    Raises DatabaseUnavailable when HUB_DATABASE_CONNECT_S has passed, and immediately what a retry cannot cure.
     """
     from hub.db.database import DatabaseUnavailable, WrongDatabase
     from hub.db.schema import WrongSchema
@@ -190,9 +195,9 @@ def _opened(settings: "Settings", *, patient: bool = True) -> "Iterator[Parts]":
 
 
 def _watch_parent(stop: threading.Event) -> None:
-    """The parent holds the other end of stdin and never writes: the end of it is the parent's, however it died.
+    """Stop when stdin is closed: the parent holds the other end, so this happens however the parent ends.
 
-    The chore in hand may be finished; one that hangs is not waited for.
+    The current task may finish, but is not waited for longer than STOP_S.
     """
     while os.read(sys.stdin.fileno(), 1):
         pass
@@ -202,7 +207,7 @@ def _watch_parent(stop: threading.Event) -> None:
 
 @contextmanager
 def bound(host: str, port: int, wait_s: float = 0.0) -> Iterator[socket.socket]:
-    """The socket to serve on, bound before anything is built; ends the command when the address stays taken."""
+    """The socket to serve on, bound before anything else; ends the command if the address stays in use."""
     until = time.monotonic() + wait_s
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -214,8 +219,8 @@ def bound(host: str, port: int, wait_s: float = 0.0) -> Iterator[socket.socket]:
                 if error.errno != errno.EADDRINUSE or time.monotonic() > until:
                     raise Stop(
                         Exit.CONFIGURATION,
-                        f"不能在 {host}:{port} 上监听，端口可能已被占用。",
-                        f"Cannot listen there: {error.strerror}.",
+                        f"不能在 {host}:{port} 上监听，端口可能已被占用，请用 --port 另选。",
+                        f"Cannot listen on this address: {error.strerror}.",
                     ) from None
             time.sleep(FIRST_PAUSE_S)
         yield sock
@@ -223,14 +228,14 @@ def bound(host: str, port: int, wait_s: float = 0.0) -> Iterator[socket.socket]:
 
 @contextmanager
 def alone(settings: "Settings") -> Iterator[None]:
-    """Hold the data directory's lock for this process's life; ends the command when another one has it."""
+    """Hold the serve lock of the data directory; ends the command if another process holds it."""
     from hub.runtime import serve_lock
 
     if not settings.data_dir.is_dir():
         raise Stop(
             Exit.CONFIGURATION,
-            "数据目录尚未建立,请先运行 hub init。",
-            "There is no data directory: run `hub init` first.",
+            "数据目录还没有建立，请先运行 hub init。",
+            "No data directory; run `hub init` first.",
         )
     with ExitStack() as stack:
         try:

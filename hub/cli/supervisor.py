@@ -1,8 +1,7 @@
-"""Children of `hub serve`, the background worker or more API processes: started, started again when they die, stopped
-with their parent.
+"""Supervises the children of `hub serve` (the worker or further API processes): start, restart, stop.
 
-The child reads the other end of a pipe that only the parent holds, so it ends with the parent, whatever ends that. It
-has a process group of its own: Ctrl-C in a terminal reaches the parent, which stops it after the last request.
+The child reads a pipe whose other end only the parent holds, so it ends with the parent however that ends. It has its
+own process group: Ctrl-C in a terminal reaches only the parent, which stops the child after the last request.
 """
 
 import subprocess
@@ -18,17 +17,17 @@ from hub.runtime import logs
 FIRST_PAUSE_S = 0.5
 MAX_PAUSE_S = 30.0
 STEADY_S = 30.0
-"""A worker that lived this long starts the pauses anew."""
+"""After this uptime the back-off starts again at FIRST_PAUSE_S."""
 STOP_S = 15.0
 
 
 class Supervisor:
-    """Keeps one child alive from `start` to the end of the block."""
+    """Keeps one child running from `start` to the end of the block."""
 
     def __init__(
         self, words: Sequence[str] = ("work", "--until-eof"), *, files: Sequence[int] = (), stop_s: float = STOP_S
     ) -> None:
-        """words: of the `hub` command. files: descriptors that the child inherits. stop_s: how long it may end."""
+        """words: arguments of `hub`. files: file descriptors to inherit. stop_s: grace period when stopping."""
         self._command = [sys.executable, "-m", "hub", *words]
         self._files = files
         self._stop_s = stop_s
@@ -43,7 +42,7 @@ class Supervisor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the child; it finishes what is in hand, for stop_s at most."""
+        """Stop the child; it has stop_s to finish its current work."""
         child = self.ask_to_stop()
         if child is not None and child.poll() is None:
             try:
@@ -55,7 +54,7 @@ class Supervisor:
             self._thread.join(self._stop_s)
 
     def ask_to_stop(self) -> "subprocess.Popen[bytes] | None":
-        """Tell the child to end, without waiting for it: of several, all then end at once."""
+        """Send SIGTERM without waiting, so that several children can stop at the same time."""
         with self._lock:
             if not self._stopping.is_set():
                 self._stopping.set()
@@ -64,7 +63,7 @@ class Supervisor:
             return self._child
 
     def start(self) -> None:
-        """Start the child and watch it from a thread."""
+        """Start the child and supervise it from a thread."""
         self._thread.start()
 
     def _keep(self) -> None:
@@ -85,7 +84,7 @@ class Supervisor:
         with self._lock:
             if self._stopping.is_set():
                 return None
-            self._child = subprocess.Popen(  # noqa: S603 (our own)
+            self._child = subprocess.Popen(  # noqa: S603 (our own command)
                 self._command, stdin=subprocess.PIPE, process_group=0, pass_fds=self._files
             )
             return self._child

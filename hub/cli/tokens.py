@@ -1,4 +1,4 @@
-"""`hub token`: an access token for trying things out, with the data directory here or from a running hub."""
+"""`hub token`: an access token for testing, from the local data directory or over HTTP."""
 
 from datetime import datetime
 from pathlib import Path
@@ -15,26 +15,30 @@ _MAX_KEY_FILE = 64 * 1024
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("token", cls=Listing, help="取得访问令牌。 Print an access token, ten minutes valid.")(token)
+    app.command("token", cls=Listing, help="取得访问令牌，十分钟有效。 Print an access token, valid for ten minutes.")(
+        token
+    )
 
 
 def token(
     client: Annotated[str, typer.Option(metavar="ID", help="client_id")],
-    key: Annotated[Path, typer.Option(metavar="KEYFILE", help="私钥文件。 The client's private key.")],
+    key: Annotated[Path, typer.Option(metavar="KEYFILE", help="私钥文件。 File with the client's private key.")],
     scope: Annotated[
-        list[str] | None, typer.Option(metavar="SCOPE", help="只要这些权限范围。 Only these scopes.")
+        list[str] | None, typer.Option(metavar="SCOPE", help="只要这些权限范围。 Request only these scopes.")
     ] = None,
     url: Annotated[
-        str | None, typer.Option(metavar="URL", help="向此地址的平台取令牌。 Ask the hub at this address over HTTP.")
+        str | None,
+        typer.Option(metavar="URL", help="向这个地址的平台取令牌。 Request the token from the hub at this URL."),
     ] = None,
     audience: Annotated[
-        str | None, typer.Option(metavar="URL", help="平台的公开地址,默认同 --url。 Its public address, if another.")
+        str | None,
+        typer.Option(metavar="URL", help="平台的公开地址，默认和 --url 相同。 The hub's public URL; default: --url."),
     ] = None,
     assertion: Annotated[
-        bool, typer.Option("--assertion", help="只输出签名断言。 Print the signed assertion alone.")
+        bool, typer.Option("--assertion", help="只输出签名断言。 Print only the signed assertion.")
     ] = False,
 ) -> None:
-    """Sign an assertion with the key and change it for a token: with the data directory here, or over HTTP."""
+    """Sign an assertion and exchange it for a token, with the local data directory or over HTTP."""
     from hub.runtime.clock import Clock
 
     pem = _read_key_file(key)
@@ -55,12 +59,14 @@ def _sign(pem: bytes, client: str, audience: str, now: datetime) -> str:
         return sign_assertion(pem, client, audience, now)
     except ValueError:
         raise Stop(
-            Exit.FAILED, "密钥文件不是未加密的 P-256 私钥(PEM)。", "The key file is no plain P-256 private key in PEM."
+            Exit.FAILED,
+            "密钥文件不是未加密的 P-256 私钥（PEM）。",
+            "The key file is not an unencrypted P-256 private key in PEM.",
         ) from None
 
 
 def _ask(url: str, assertion: str, scope: str | None) -> str:
-    """A token from a running hub; its refusal ends the command with its code."""
+    """Request a token from a running hub; a refusal ends the command."""
     import json
     from urllib.error import HTTPError
     from urllib.parse import urlencode
@@ -82,9 +88,9 @@ def _ask(url: str, assertion: str, scope: str | None) -> str:
             return str(json.load(reply)["access_token"])
     except HTTPError as error:
         code = Exit.DEPENDENCY if error.code >= 500 else Exit.FAILED
-        raise Stop(code, f"平台拒绝:{_code_of(error.read())}。", f"Refused with status {error.code}.") from None
+        raise Stop(code, f"平台拒绝：{_code_of(error.read())}。", f"Refused with status {error.code}.") from None
     except (OSError, ValueError, KeyError):
-        raise Stop(Exit.DEPENDENCY, "平台没有回答。", "There is no hub at this address.") from None
+        raise Stop(Exit.DEPENDENCY, "平台没有应答，请检查地址。", "No answer from a hub at this URL.") from None
 
 
 def _code_of(body: bytes) -> str:

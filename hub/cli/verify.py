@@ -1,4 +1,4 @@
-"""`hub verify`: the verdict on a QR text, a code, a credential or a file, in the terminal."""
+"""`hub verify`: verify a QR text, a code, a credential or a file in the terminal."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _MAX_TEXT_BYTES = 256 * 1024
 _LONGEST_NAME = 1024
-_HELP = """核验 PDF 证照、照片、二维码全文、公开码或凭证。 Verify a PDF, a photo, a QR text, a code or a credential.
+_HELP = """核验 PDF 证照、照片、二维码全文、公开码或签名数据。 Verify a PDF, a photo, a QR text, a code or a credential.
 
 Exit code: 0 有效 valid; 1 其他结论 any other verdict; 5 未能核验 could not be checked."""
 
@@ -31,13 +31,15 @@ def verify(
         str,
         typer.Argument(
             metavar="FILE_OR_TEXT",
-            help="PDF、JPEG 或 PNG 文件;二维码全文、16 位公开码、凭证,或含其一的文件;- 为标准输入。"
-            " A PDF, JPEG or PNG file; a QR text, a code, a credential, or a file that holds one; - is stdin.",
+            help="PDF、JPEG 或 PNG 文件；二维码全文、16 位公开码、签名数据，或者存有它的文件；- 表示标准输入。"
+            " A PDF, JPEG or PNG file; a QR text, a code, a credential, or a file containing one; - for stdin.",
         ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="输出 JSON。 The verdict as the API gives it.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="输出 JSON，和接口相同。 Print the verdict as JSON, as the API returns it.")
+    ] = False,
 ) -> None:
-    """Answer with the same verdict as the API and the page, from the data directory here; nothing is fetched."""
+    """Print the same verdict as the API and the page, from the local data directory, without network access."""
     from hub.verification import VerdictState
 
     raw = _bytes_of(what)
@@ -54,13 +56,13 @@ def verify(
 
 
 def _judge(verification: "Verification", text: str) -> "Verdict":
-    """A credential has a `~` or three parts with dots; all else is what a scanner or a person reads off paper."""
+    """A credential contains a `~` or two dots; any other text was scanned or typed."""
     is_credential = "://" not in text and ("~" in text or text.count(".") == 2)
     return verification.verify_credential(text) if is_credential else verification.verify_qr(text)
 
 
 def _bytes_of(what: str) -> bytes:
-    """The argument itself, or what the file or stdin holds; one byte more than the largest file at most."""
+    """The argument itself, or the content of the file or stdin, up to one byte more than the largest file."""
     if what == "-":
         return sys.stdin.buffer.read(MAX_BYTES + 1)
     if len(what) <= _LONGEST_NAME and "\0" not in what and os.path.isfile(what):  # noqa: PTH113 (never raises)
@@ -71,17 +73,17 @@ def _bytes_of(what: str) -> bytes:
 
 def _decoded(raw: bytes) -> str:
     if len(raw) > _MAX_TEXT_BYTES:
-        raise Stop(Exit.FAILED, "内容过大,不是二维码文本或凭证。", "Too large for a QR text or a credential.")
+        raise Stop(Exit.FAILED, "内容太大，不是二维码全文或签名数据。", "Too large for a QR text or a credential.")
     try:
         text = raw.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise Stop(
             Exit.FAILED,
-            "无法识别;请给出 PDF、照片、二维码文本、公开码或凭证。",
-            "Neither text nor PDF nor picture: give a PDF, a photo, a QR text, a code or a credential.",
+            "无法识别；请给出 PDF、照片、二维码全文、公开码或签名数据。",
+            "Unknown content: provide a PDF, a photo, a QR text, a code or a credential.",
         ) from None
     if not text:
-        raise Stop(Exit.FAILED, "内容为空。", "There is nothing to verify.")
+        raise Stop(Exit.FAILED, "内容为空。", "Nothing to verify.")
     return text
 
 
@@ -96,7 +98,7 @@ def _tell(verdict: "Verdict") -> None:
     common.emit(f"  核验时间 Checked at: {show_moment(verdict.checked_at)}")
     for name, zh, en in verdict_text.CHECKS:
         icon, answer, answer_en = verdict_text.ANSWERS[getattr(verdict.checks, name)]
-        common.emit(f"  {icon} {zh}:{answer}  {en}: {answer_en}")
+        common.emit(f"  {icon} {zh}：{answer}  {en}: {answer_en}")
     for code in verdict.problems:
         zh, en = problems.meaning(code)
         common.emit(f"  ! {zh}  {en} [{code}]")
@@ -111,12 +113,12 @@ def _tell_copy(copy: "PublicCopy") -> None:
     from hub.verification import verdict_text
 
     for label, value in (
-        ("加注件凭证 Receipt of the copy", copy.receipt_number),
+        ("用证凭证 Receipt", copy.receipt_number),
         ("调取单位 Made for", copy.authority_name),
         ("办理事项 Matter", copy.matter_name),
-        ("调取时间 Made at", show_moment(copy.retrieved_at)),
-        ("当时状态 State then", " ".join(verdict_text.state_words(copy.state_then))),
-        ("使用期限 Good until", str(copy.expires_on)),
+        ("调取时间 Retrieved at", show_moment(copy.retrieved_at)),
+        ("当时状态 State at retrieval", " ".join(verdict_text.state_words(copy.state_then))),
+        ("使用期限 Usable until", str(copy.expires_on)),
     ):
         common.emit(f"    {label}: {value}")
 
@@ -133,11 +135,11 @@ def _tell_certificate(shown: "PublicCertificate", *, own_state: bool) -> None:
         ("颁发机构 Authority", f"{shown.authority_name} {shown.authority_name_en}".rstrip()),
         ("颁发日期 Issued on", str(shown.issued_on)),
         ("有效期自 Valid from", str(shown.valid_from)),
-        ("有效期至 Valid until", str(shown.valid_until or "长期 no end")),
+        ("有效期至 Valid until", str(shown.valid_until or "长期 no expiry")),
         ("证照标识 Identifier", shown.identifier),
         ("版本 Version", str(shown.version)),
     ]
     if own_state:
-        lines.append(("登记状态 State on record", " ".join(verdict_text.state_words(shown.state, shown.kind))))
+        lines.append(("登记状态 Recorded state", " ".join(verdict_text.state_words(shown.state, shown.kind))))
     for label, value in lines:
         common.emit(f"    {label}: {value}")

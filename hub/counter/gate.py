@@ -31,17 +31,28 @@ from hub.wire import Body
 class ClerkBody(Body):
     """The person at the counter (窗口人员), as registered with the hub."""
 
-    id: Annotated[str, Field(min_length=1, max_length=64, description="工号", examples=["FZYC0107"])]
-    name: Annotated[str, Field(min_length=1, max_length=200, description="姓名", examples=["郑予舟"])]
+    id: Annotated[str, Field(min_length=1, max_length=64, description="工号 Staff number", examples=["FZYC0107"])]
+    name: Annotated[str, Field(min_length=1, max_length=200, description="姓名 Name", examples=["郑予舟"])]
 
 
 class CounterBody(Body):
-    """For which case, and by whom: what every counter call says."""
+    """The case and the clerk, which every counter request states."""
 
-    case_number: Annotated[str, Field(max_length=64, description="办件编号;没有办件即 perm.case_required")] | None = (
-        None
-    )
-    source: Annotated[str, Field(min_length=1, max_length=64, description="办件来源,默认为本系统")] | None = None
+    case_number: (
+        Annotated[str, Field(max_length=64, description="办件编号；不填会被拒绝（perm.case_required） Case number")]
+        | None
+    ) = None
+    source: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=64,
+                description="办件来源，默认为本账号的来源 Case source; default: the client's own",
+            ),
+        ]
+        | None
+    ) = None
     clerk: ClerkBody
 
 

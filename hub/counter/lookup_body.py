@@ -1,4 +1,4 @@
-"""The request body of `POST /lookups`."""
+"""The body of `POST /lookups`."""
 
 from typing import Annotated
 
@@ -9,20 +9,27 @@ from hub.wire import Body
 
 
 class HolderBody(Body):
-    """The person to look up: by number alone, since spellings of names vary."""
+    """The person to look up, identified by number only, because names have many spellings."""
 
-    id_type: Annotated[str, Field(pattern=r"^[0-9]{3}$", description="GB/T 36903 证件类型代码", examples=["111"])]
-    id_number: Annotated[str, Field(min_length=1, max_length=60, description="证件号码")]
+    id_type: Annotated[
+        str,
+        Field(pattern=r"^[0-9]{3}$", description="GB/T 36903 证件类型代码 Identity document type", examples=["111"]),
+    ]
+    id_number: Annotated[str, Field(min_length=1, max_length=60, description="证件号码 Identity number")]
 
 
 class LookupBody(CounterBody):
-    """Which certificates a person named in an open case holds (检索)."""
+    """Look up the certificates of a person named in an open case (检索)."""
 
     holder: HolderBody
     type_codes: (
         Annotated[
             list[Annotated[str, Field(min_length=1, max_length=64)]],
-            Field(min_length=1, max_length=50, description="证照类型代码;不填为该事项所需的全部类型"),
+            Field(
+                min_length=1,
+                max_length=50,
+                description="证照类型代码；不填就查该事项需要的全部类型 Default: all types that the matter requires",
+            ),
         ]
         | None
     ) = None

@@ -37,7 +37,7 @@ from signing.errors import Malformed
 class RetrievalBody(CounterBody):
     """Which certificate to retrieve for which case (调取)."""
 
-    identifier: Annotated[str, Field(min_length=1, max_length=160, description="电子证照标识")]
+    identifier: Annotated[str, Field(min_length=1, max_length=160, description="电子证照标识 Certificate identifier")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def require_not(database: Path) -> None:
     found = require_finished(database)
     if found is not None:
         raise WrongDatabase(
-            f"这个数据目录的数据库已迁到 PostgreSQL({found.to}):请设置 HUB_DATABASE_URL。",
+            f"这个数据目录的数据库已迁到 PostgreSQL（{found.to}）：请设置 HUB_DATABASE_URL。",
             f"The database of this data directory was moved to PostgreSQL at {found.to}: set HUB_DATABASE_URL",
         )
 
@@ -76,8 +76,8 @@ def require_finished(database: Path) -> Mark | None:
     if found is None or found.done:
         return found
     raise WrongDatabase(
-        f"这个数据目录的数据库正在迁往 PostgreSQL({found.to}),尚未完成:请再次运行 hub migrate --to。",
-        f"The database of this data directory is being moved to PostgreSQL at {found.to}, and that is not finished:"
+        f"这个数据目录的数据库正在迁往 PostgreSQL（{found.to}），尚未完成：请再次运行 hub migrate --to。",
+        f"The database of this data directory is being moved to PostgreSQL at {found.to}; the move is not finished:"
         " run `hub migrate --to` again",
     )
 

@@ -71,8 +71,8 @@ def address(url: str, password_file: Path | None, service_role: str, limits: Lim
     scheme = next((scheme for scheme in _SCHEMES if url.startswith(scheme)), None)
     if scheme is None:
         raise WrongDatabase(
-            "HUB_DATABASE_URL 须以 postgresql+psycopg:// 开头;不设则用数据目录里的 SQLite。",
-            "HUB_DATABASE_URL must begin with postgresql+psycopg://; without it the hub uses SQLite in its data folder",
+            "HUB_DATABASE_URL 须以 postgresql+psycopg:// 开头；不设则用数据目录里的 SQLite。",
+            "HUB_DATABASE_URL must begin with postgresql+psycopg://; leave it unset for SQLite in the data directory",
         )
     more: dict[str, Any] = {"application_name": "hub"}
     if password_file is not None:
@@ -90,8 +90,8 @@ def address(url: str, password_file: Path | None, service_role: str, limits: Lim
     ports = str(parts.get("port", "")).split(",")
     if not parts.get("dbname") or not all(port.isdigit() or not port for port in ports):
         raise WrongDatabase(
-            "HUB_DATABASE_URL 的格式不对,应为 postgresql+psycopg://用户@主机:端口/数据库。",
-            "HUB_DATABASE_URL is not of the form postgresql+psycopg://user@host:port/database",
+            "HUB_DATABASE_URL 的格式不对，应为 postgresql+psycopg://user@host:port/database。",
+            "HUB_DATABASE_URL must have the form postgresql+psycopg://user@host:port/database",
         )
     return Address(found, service_role, limits)
 
@@ -126,10 +126,10 @@ def _connect(place: Address) -> "psycopg.Connection[Any]":
         if "FATAL" not in text and "SSL" not in text and "certificate" not in text:
             raise DatabaseUnavailable("the database server cannot be reached") from None
         if any(word in text for word in _PASSING):
-            raise DatabaseUnavailable("the database server takes no connections now") from None
+            raise DatabaseUnavailable("the database server does not accept connections at the moment") from None
         raise WrongDatabase(
-            "数据库服务器拒绝连接:请核对 HUB_DATABASE_URL 的用户、数据库名、密码和 TLS 设置。",
-            "The database server refuses this connection: check user, database, password and TLS of HUB_DATABASE_URL",
+            "数据库服务器拒绝连接：请核对 HUB_DATABASE_URL 的用户、数据库名、密码和 TLS 设置。",
+            "The database server refused the connection: check user, database, password and TLS in HUB_DATABASE_URL",
         ) from None
 
 
@@ -137,14 +137,14 @@ def _require_server(connection: "psycopg.Connection[Any]") -> None:
     version = connection.info.server_version // 10_000
     if version < OLDEST:
         raise WrongDatabase(
-            f"数据库服务器是 PostgreSQL {version},需要 {OLDEST} 或更高版本。",
-            f"The server is PostgreSQL {version}: version {OLDEST} or later is needed",
+            f"数据库服务器是 PostgreSQL {version}，需要 {OLDEST} 或更高版本。",
+            f"The server is PostgreSQL {version}; version {OLDEST} or later is required",
         )
     row = connection.execute("SELECT current_setting('server_encoding')").fetchone()
     if row is None or row[0] != "UTF8":
         raise WrongDatabase(
-            "数据库的编码不是 UTF8:请用 ENCODING 'UTF8' 重新建立数据库。",
-            "The database's encoding is not UTF8: create it anew with ENCODING 'UTF8'",
+            "数据库的编码不是 UTF8：请用 ENCODING 'UTF8' 重新建立数据库。",
+            "The database encoding is not UTF8: create the database again with ENCODING 'UTF8'",
         )
 
 
@@ -158,16 +158,16 @@ def opened(place: Address) -> PostgresDatabase:
         missing = _named(connection, MISSING, fitting())
         if missing:
             raise WrongDatabase(
-                f"数据库用户权限不足(表 {missing[0]} 等):请用表的所有者运行 hub init。",
-                f"The database user lacks rights (on {missing[0]}): run `hub init` as the owner of the tables, "
+                f"数据库用户权限不足（表 {missing[0]} 等）：请用表的所有者运行 hub init。",
+                f"The database user lacks privileges (on {missing[0]}): run `hub init` as the owner of the tables, "
                 f"and make this user a member of {place.service_role}",
             )
         beyond = _named(connection, BEYOND, not_needed()) if role is not None else []
         if beyond:
             raise WrongDatabase(
-                f"服务角色 {role} 的权限过多(表 {beyond[0]} 等):请用表的所有者运行 hub init,并收回另外授予它的权限。",
-                f"The service role {role} may do more than it should (on {beyond[0]}): run `hub init` as the owner of "
-                "the tables, and take away what else it was granted",
+                f"服务角色 {role} 的权限过多（表 {beyond[0]} 等）：请用表的所有者运行 hub init，并收回多余的授权。",
+                f"The service role {role} has too many privileges (on {beyond[0]}): run `hub init` as the owner of the "
+                "tables, and revoke the other grants",
             )
     return PostgresDatabase(place.conninfo, place.limits, role)
 
@@ -248,8 +248,8 @@ def tell(error: BaseException | None) -> None:
     """Raise the translated driver error, unless it is a programming error."""
     if isinstance(error, errors.InsufficientPrivilege):
         raise WrongDatabase(
-            "该数据库用户不能建表:请用数据库的所有者运行 hub init。",
-            "This user may not change tables: run `hub init` as the owner of the database",
+            "该数据库用户不能建表：请用数据库的所有者运行 hub init。",
+            "This user may not create tables: run `hub init` as the owner of the database",
         ) from None
     if isinstance(error, psycopg.Error) and (known := in_our_words(error)) is not None:
         raise known from None
@@ -300,8 +300,8 @@ def require_empty(place: Address, head: str, tables: Sequence[str]) -> None:
         has = revision(connection)
         if has and has != head:
             raise WrongDatabase(
-                f"数据库的结构属于另一版本({has}),只能用空的数据库。",
-                f"The database has the schema of another release ({has}): name an empty one",
+                f"数据库的结构属于另一版本（{has}），只能用空的数据库。",
+                f"The database has the schema of another release ({has}): use an empty database",
             )
         if set(found) - {*tables, "alembic_version"} or not has:
             raise _occupied()
@@ -325,8 +325,8 @@ def _any_row(table: str) -> bytes:
 
 def _occupied() -> WrongDatabase:
     return WrongDatabase(
-        "HUB_DATABASE_URL 或 --to 所指的数据库不是空的,不会覆盖:请新建一个。",
-        "The database is not empty and is not overwritten: create a new one (HUB_DATABASE_URL, or --to)",
+        "HUB_DATABASE_URL 或 --to 所指的数据库不是空的，不会覆盖：请新建一个。",
+        "The database is not empty and will not be overwritten: create a new one (HUB_DATABASE_URL or --to)",
     )
 
 

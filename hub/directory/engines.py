@@ -53,13 +53,13 @@ def _access(settings: Settings, urls: str) -> "Access":
 
     if bool(settings.index_user) != (settings.index_password_file is not None):
         raise WrongServer(
-            "HUB_INDEX_USER 与 HUB_INDEX_PASSWORD_FILE 须同时设置。",
-            "HUB_INDEX_USER and HUB_INDEX_PASSWORD_FILE go together: set both or neither",
+            "HUB_INDEX_USER 和 HUB_INDEX_PASSWORD_FILE 要同时设置。",
+            "HUB_INDEX_USER and HUB_INDEX_PASSWORD_FILE belong together: set both or neither",
         )
     if settings.index_user and settings.index_api_key_file is not None:
         raise WrongServer(
-            "HUB_INDEX_USER 与 HUB_INDEX_API_KEY_FILE 只能设置一个。",
-            "HUB_INDEX_USER and HUB_INDEX_API_KEY_FILE exclude each other: set one",
+            "HUB_INDEX_USER 和 HUB_INDEX_API_KEY_FILE 只能设置一个。",
+            "HUB_INDEX_USER and HUB_INDEX_API_KEY_FILE are mutually exclusive: set one",
         )
     return Access(
         urls=tuple(urls.split(",")),
@@ -80,7 +80,5 @@ def _secret(path: Path | None, name: str) -> str:
     with suppress(OSError, UnicodeDecodeError):
         found = path.read_text(encoding="utf-8").strip()
     if not found:
-        raise WrongServer(
-            f"{name} 所指的文件无法读取或为空。", f"The file of {name} cannot be read or is empty: correct it"
-        )
+        raise WrongServer(f"{name} 所指的文件无法读取或为空。", f"The file named by {name} cannot be read or is empty")
     return found

@@ -154,9 +154,9 @@ class Searching:
 def _require(wanted: Wanted) -> None:
     if wanted.text:
         if numbers.contains_citizen_number(wanted.text):
-            raise Refusal("schema.invalid", "不能用公民身份号码查询目录;请用 POST /lookups", pointer="/q")
+            raise Refusal("schema.invalid", "不能用公民身份号码查询目录；请用 POST /lookups", pointer="/q")
         if not tokens.query_tokens(wanted.text):
-            raise Refusal("schema.invalid", "应为 2 至 64 个字符,且含有可查的字词", pointer="/q")
+            raise Refusal("schema.invalid", "应为 2 至 64 个字符，且含有可查的字词", pointer="/q")
     if wanted.state and wanted.state not in STATES:
         raise Refusal("schema.invalid", "未知的状态", pointer="/state")
     _order_of(wanted)
@@ -207,7 +207,7 @@ def _order_of(wanted: Wanted) -> int | None:
     except ValueError:
         raw = b""
     if len(raw) != 16 or raw[8:] != _digest(wanted):
-        raise Refusal("schema.invalid", "cursor 不是上一页给出的,或查询条件已变", pointer="/cursor")
+        raise Refusal("schema.invalid", "cursor 不是上一页给出的，或查询条件已变", pointer="/cursor")
     return int.from_bytes(raw[:8], "big") & (1 << 63) - 1
 
 

@@ -109,7 +109,7 @@ def judge(status: CaseStatus, amendment: int, matter: str, push: Push) -> Decisi
     if push.amendment < amendment:
         raise Refusal("case.stale", pointer="/amendment")
     if status is not CaseStatus.ACCEPTED and push.amendment == amendment:
-        raise Refusal("case.conflict", "该办件已有另一结果;更正请提高 amendment", pointer="/amendment")
+        raise Refusal("case.conflict", "该办件已推送过不同的结果；如需更正，请提高 amendment", pointer="/amendment")
     return Decision.CHANGE
 
 

@@ -69,13 +69,13 @@ class Edition:
             at = pointer + errors.pointer((name,))
             declared = known.get(name)
             if declared is None:
-                found.append(FieldError(at, "schema.invalid", "该类型没有此字段", "no such field in this edition"))
+                found.append(FieldError(at, "schema.invalid", "该类型没有此字段", "unknown field in this edition"))
             else:
                 found += declared.problems(value, at)
         for declared in self.fields:
             if declared.required and declared.name not in values:
                 at = f"{pointer}/{declared.name}"
-                found.append(FieldError(at, "schema.invalid", "缺少必填字段", "a required field is missing"))
+                found.append(FieldError(at, "schema.invalid", "缺少必填字段", "required field is missing"))
         return found
 
 

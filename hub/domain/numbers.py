@@ -130,7 +130,7 @@ def normalise(id_type: str, number: str, *, pointer: str = "") -> tuple[str, str
         return CITIZEN, _citizen(text, at)
     if id_type == ORGANISATION:
         if len(text) != 18:
-            raise Refusal("id.length", f"统一社会信用代码应为 18 位,现在是 {len(text)} 位", pointer=at)
+            raise Refusal("id.length", f"统一社会信用代码应为 18 位，现在是 {len(text)} 位", pointer=at)
         if not is_uscc(text):
             raise Refusal("uscc.checksum", pointer=at)
         return id_type, text
@@ -146,7 +146,7 @@ def _citizen(text: str, at: str) -> str:
         digits = f"{text[:6]}19{text[6:]}"
         text = digits + citizen_check_character(digits)
     if len(text) != 18:
-        raise Refusal("id.length", f"公民身份号码应为 18 位,现在是 {len(text)} 位", pointer=at)
+        raise Refusal("id.length", f"公民身份号码应为 18 位，现在是 {len(text)} 位", pointer=at)
     if not is_citizen_number(text):
         raise Refusal("id.checksum", pointer=at)
     return text

@@ -45,7 +45,7 @@ def problem_of(kind: str, value: object, limit: int) -> Problem | None:
         fits = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**15
         return None if fits else _INTEGER
     if not isinstance(value, str):
-        return "应为文本", "must be a text"
+        return "应为文本", "must be a string"
     if not value.strip():
         return "不能为空", "must not be empty"
     if kind == "photo":
@@ -53,7 +53,7 @@ def problem_of(kind: str, value: object, limit: int) -> Problem | None:
     if len(value) > limit:
         return f"最多 {limit} 个字符", f"at most {limit} characters"
     if kind == "decimal" and not _DECIMAL.fullmatch(value):
-        return '应为写成文本的小数,如 "86.42"', 'must be a decimal written as a text, like "86.42"'
+        return '应为写成文本的小数，例如 "86.42"', 'must be a decimal written as a string, such as "86.42"'
     return _day_problem(value) if kind == "date" else None
 
 
@@ -61,7 +61,7 @@ def _day_problem(value: str) -> Problem | None:
     try:
         read_day(value)
     except ValueError:
-        return "应为 YYYY-MM-DD 形式的日期", "must be a day, YYYY-MM-DD"
+        return "应为 YYYY-MM-DD 形式的日期", "must be a date in the form YYYY-MM-DD"
     return None
 
 
@@ -70,7 +70,10 @@ def _photo_problem(value: str) -> Problem | None:
     if len(value) > MAX_PHOTO_TEXT:
         return "照片最大 24 KB", "the photo is larger than 24 KB"
     if not _BASE64.fullmatch(value):
-        return "应为照片的 Base64 文本(标准字母表,不换行)", "must be the photo in base64 (standard alphabet, one line)"
+        return (
+            "应为照片的 Base64 文本（标准字母表，不换行）",
+            "must be the photo in base64 (standard alphabet, one line)",
+        )
     return None
 
 
@@ -88,14 +91,12 @@ def _row_problems(columns: Sequence[Column], row: object, at: str) -> list[Field
     if not isinstance(row, Mapping):
         return [_wrong(at, ("应为对象", "must be an object"))]
     known = {column.name for column in columns}
-    found = [
-        _wrong(at + pointer((name,)), ("表格没有此列", "there is no such column")) for name in row if name not in known
-    ]
+    found = [_wrong(at + pointer((name,)), ("表格没有此列", "unknown column")) for name in row if name not in known]
     for column in columns:
         here = f"{at}/{column.name}"
         if column.name not in row:
             if column.required:
-                found.append(_wrong(here, ("缺少必填列", "a required column is missing")))
+                found.append(_wrong(here, ("缺少必填列", "required column is missing")))
         elif problem := problem_of(column.type, row[column.name], column.max_length or MAX_CELL):
             found.append(_wrong(here, problem))
     return found

@@ -1,4 +1,4 @@
-"""The body of `PUT /cases/{case_number}` exactly as the contract has it."""
+"""The body of `PUT /cases/{case_number}`."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,37 +9,39 @@ from hub.domain.case import MAX_CERTIFICATES
 from hub.domain.values import MAX_COLUMNS, MAX_ROWS
 from hub.wire import Body
 
-Name = Annotated[str, Field(min_length=1, max_length=200, description="姓名或名称")]
-IdType = Annotated[str, Field(pattern=r"^[0-9]{3}$", description="GB/T 36903 证件类型代码", examples=["111"])]
-IdNumber = Annotated[str, Field(min_length=1, max_length=60, description="证件号码")]
-Identifier = Annotated[str, Field(max_length=160, description="电子证照标识")]
+Name = Annotated[str, Field(min_length=1, max_length=200, description="姓名或名称 Name of the person or organisation")]
+IdType = Annotated[
+    str, Field(pattern=r"^[0-9]{3}$", description="GB/T 36903 证件类型代码 Identity document type", examples=["111"])
+]
+IdNumber = Annotated[str, Field(min_length=1, max_length=60, description="证件号码 Identity number")]
+Identifier = Annotated[str, Field(max_length=160, description="电子证照标识 Certificate identifier")]
 Code = Annotated[str, Field(min_length=1, max_length=64)]
 Day = Annotated[str, Field(max_length=40, description="YYYY-MM-DD", examples=["2026-03-01"])]
 _EXACT = 2**53  # RFC 8785 §3.2.2.3: integers from here on are not exact in every reader
 
 
 def _text_or_integer(value: Any) -> Any:
-    """Before the union is tried, which would name a place for each of its types."""
+    """Runs before the union, which would report one error for each of its types."""
     if not isinstance(value, str) and type(value) is not int:
-        raise PydanticCustomError("text_or_integer", "must be a text or an integer")
+        raise PydanticCustomError("text_or_integer", "must be a string or an integer")
     if isinstance(value, int) and abs(value) >= _EXACT:
-        raise PydanticCustomError("inexact_integer", "the integer is too large to be exact")
+        raise PydanticCustomError("inexact_integer", "integer is too large to be represented exactly")
     return value
 
 
 CellValue = Annotated[str | int, BeforeValidator(_text_or_integer)]
 FieldName = Annotated[str, Field(max_length=64)]
 Row = Annotated[dict[FieldName, CellValue], Field(max_length=MAX_COLUMNS)]
-Rows = Annotated[list[Row], Field(min_length=1, max_length=MAX_ROWS, description="表格字段的行")]
+Rows = Annotated[list[Row], Field(min_length=1, max_length=MAX_ROWS, description="表格字段的行 Rows of a table field")]
 _ROWS: TypeAdapter[list[dict[str, str | int]]] = TypeAdapter(Rows, config=ConfigDict(strict=True))
 
 
 def _value(value: Any) -> Any:
-    """A table is told cell by cell, everything else as a cell."""
+    """Errors of a table are reported cell by cell; any other value counts as one cell."""
     if isinstance(value, list):
         return _ROWS.validate_python(value)
     if isinstance(value, dict):
-        raise PydanticCustomError("field_value", "must be a text, an integer or a list of rows")
+        raise PydanticCustomError("field_value", "must be a string, an integer or a list of rows")
     return _text_or_integer(value)
 
 
@@ -48,7 +50,7 @@ Moment = Annotated[str, Field(max_length=40, description="RFC 3339", examples=["
 
 
 class PersonBody(Body):
-    """A person or body."""
+    """A person or organisation."""
 
     name: Name
     id_type: IdType
@@ -56,29 +58,31 @@ class PersonBody(Body):
 
 
 class RelatedBody(PersonBody):
-    """Somebody whose certificates the case may need beside the applicant's."""
+    """A related person whose certificates the case may need in addition to the applicant's."""
 
     relation: Literal["legal_representative", "spouse", "parent", "child", "owner", "employee", "former_id", "other"]
 
 
 class CertificateBody(Body):
-    """One certificate that the case grants."""
+    """One certificate granted by the case."""
 
     type_code: Code
     edition: Annotated[int, Field(ge=1, le=10000)] | None = None
-    number: Annotated[str, Field(min_length=1, max_length=64, description="证照编号")]
+    number: Annotated[str, Field(min_length=1, max_length=64, description="证照编号 Certificate number")]
     holders: Annotated[list[PersonBody], Field(min_length=1, max_length=20)]
     fields: dict[FieldName, Value]
     issued_on: Day
     valid_from: Day | None = None
-    valid_until: Day | None = Field(description="null 为长期")
+    valid_until: Day | None = Field(
+        description="截止日期；null 表示长期有效 The last day of validity; null means no end"
+    )
     supersedes: Annotated[list[Identifier], Field(max_length=20)] = Field(default_factory=list)
 
 
 class PushBody(Body):
-    """What an approval system says about a case (审批结果推送)."""
+    """What an approval system reports about a case (审批结果推送)."""
 
-    amendment: Annotated[int, Field(ge=0, le=999, description="更正次数")] = 0
+    amendment: Annotated[int, Field(ge=0, le=999, description="更正次数，0 为首次推送 0 for the first push")] = 0
     matter_code: Code
     accepted_by: Code | None = None
     status: Literal["accepted", "completed", "refused", "withdrawn"]

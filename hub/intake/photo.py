@@ -32,7 +32,7 @@ _DIMENSIONS = (
     f"the photo is larger than {MAX_WIDTH} by {MAX_HEIGHT} pixels",
 )
 _EXTRA = (
-    "照片文件含有 EXIF、文本或其他附加信息,请去除后再提交",
+    "照片文件含有 EXIF、文本或其他附加信息，请去除后再提交",
     "the photo's file carries EXIF, text or other data beside the picture: remove them",
 )
 _COLOURS = ("照片应为灰度或 RGB", "the photo must be grey or RGB")

@@ -201,7 +201,9 @@ class Reading:
         try:
             return read_day(text)
         except ValueError:
-            error = FieldError(at, "schema.invalid", "应为 YYYY-MM-DD 形式的日期", "must be a day, YYYY-MM-DD")
+            error = FieldError(
+                at, "schema.invalid", "应为 YYYY-MM-DD 形式的日期", "must be a date in the form YYYY-MM-DD"
+            )
             raise Refusal("schema.invalid", errors=(error,)) from None
 
 

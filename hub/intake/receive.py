@@ -104,7 +104,9 @@ class Intake:
         if received.decision is Decision.NOTHING and before is not None:
             return self._note(received, before, record)
         if before is not None and before.certificates:
-            raise Refusal("case.conflict", "更正须列出该办件的全部证照;终止证照请用撤销", pointer="/certificates")
+            raise Refusal(
+                "case.conflict", "更正时要列出该办件的全部证照；要终止证照请用撤销接口", pointer="/certificates"
+            )
         answer = reply(push.case_number, push.amendment, push.status, "none", [])
         people = parties.resolve(self._database.reader, self._vault, push.people)
         case = received.case(tuple(item.party for item in people))

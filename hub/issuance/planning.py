@@ -117,7 +117,9 @@ class Planner:
             else:
                 self._new(item)
         if set(mine) - {item.owner for item in items}:
-            raise Refusal("case.conflict", "更正须列出该办件的全部证照;终止证照请用撤销", pointer="/certificates")
+            raise Refusal(
+                "case.conflict", "更正时要列出该办件的全部证照；要终止证照请用撤销接口", pointer="/certificates"
+            )
         return self._plan
 
     def _item(self, pushed: PushedCertificate, mine: dict[Key, Version], at: str) -> Item:
@@ -160,7 +162,7 @@ class Planner:
             claimed = certificates.succession(self._reader, record.version_key) == case
             held = (record.home, record.certificate) in mine
             if (record.source, record.case_number) == case or (held and not claimed):
-                raise Refusal("case.conflict", "不能替代本办件自己的证照;请用更正", pointer=pointer)
+                raise Refusal("case.conflict", "不能替代本办件自己的证照；请改用更正", pointer=pointer)
             if claimed:
                 if not held and self._will_end(record):
                     found.append(Named(pointer, record, again=True))
@@ -210,7 +212,7 @@ class Planner:
             self._plan.planned.append(_unchanged(granted, endings))
             return
         if not granted.is_current:
-            raise Refusal("case.conflict", "该证照已由其他办件换发,请在那个办件中更正", pointer=item.at)
+            raise Refusal("case.conflict", "该证照已由其他办件换发，请在那个办件中更正", pointer=item.at)
         if not may_move(granted.standing, Standing.SUPERSEDED, granted.dates, self._today):
             raise Refusal("certificate.move", "已终止的证照不能更正", pointer=item.at)
         own = self._ending(granted, self._today, item.at, same=True)

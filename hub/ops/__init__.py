@@ -1,1 +1,1 @@
-"""What an operator runs: init, check and doctor."""
+"""Operator commands: init, check and doctor."""

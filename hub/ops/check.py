@@ -1,6 +1,7 @@
-"""`hub check`: walk every certificate: do signatures, state, acts, feed, registries, files and directory agree?
+"""`hub check`: verify that signatures, state, history, ledger, registries, files and directory are consistent.
 
-Reads only, so it may run beside the service. Findings name identifiers and case sources, never people or numbers.
+Read-only, so it can run while the service is running. Findings name identifiers and case sources, never people or
+numbers.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,15 +29,15 @@ BATCH = 500
 STUCK_AFTER = timedelta(minutes=10)
 _IN_DIRECTORY = {
     Kind.MISSING: "is missing in the directory",
-    Kind.STALE: "stands otherwise in the directory",
-    Kind.EXTRA: "stands in the directory with nothing behind it",
+    Kind.STALE: "differs in the directory",
+    Kind.EXTRA: "is in the directory but not in the database",
 }
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that does not agree: where (an identifier or a case's source) and what."""
+    """One inconsistency: where (an identifier or the source of a case) and what."""
 
     where: str
     what: str
@@ -44,7 +45,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What was walked and what was found; `waiting` are cases whose certificates are decided and not yet signed."""
+    """Counts and findings. `waiting`: cases whose certificates are decided but not yet signed."""
 
     certificates: int = 0
     versions: int = 0
@@ -55,12 +56,12 @@ class Report:
 
     @property
     def is_good(self) -> bool:
-        """Whether everything agrees."""
+        """Whether there are no findings."""
         return not self.findings
 
 
 def check(parts: Parts, progress: Progress = lambda _done, _total: None) -> Report:
-    """Walk everything; `progress(done, total)` after each batch."""
+    """Check everything; calls `progress(done, total)` after each batch."""
     report = Report()
     reader = parts.database.reader
     total = check_rows.count_certificates(reader)
@@ -73,17 +74,17 @@ def check(parts: Parts, progress: Progress = lambda _done, _total: None) -> Repo
         progress(report.certificates, max(total, report.certificates))
     with parts.database.snapshot():
         report.findings += _registries(parts, report)
-    report.findings += [Finding(file, "a file of no document") for file in check_documents.strays(parts)]
+    report.findings += [Finding(file, "file without a document record") for file in check_documents.strays(parts)]
     report.findings += _directory(parts)
     return report
 
 
 def _directory(parts: Parts) -> Iterator[Finding]:
-    """Entries that differ, but for changes on their way; a directory that is not there is no fault of the data."""
+    """Entries that differ, apart from pending changes. A missing directory is not an inconsistency of the data."""
     try:
         compared = parts.directory.compare()
     except DirectoryUnavailable:
-        yield Finding("directory", "cannot be read: the worker makes another one, or run `hub index rebuild`")
+        yield Finding("directory", "cannot be read: the worker will build a new one, or run `hub index rebuild`")
         return
     for difference in () if compared is None else compared.differences:
         yield Finding(difference.identifier, f"{_IN_DIRECTORY[difference.kind]}: run `hub index compare --repair`")
@@ -97,12 +98,12 @@ def _registries(parts: Parts, report: Report) -> Iterator[Finding]:
         intent = intents.open_intent(reader, parts.vault, source, number)
         reserved |= {value for p in (intent.planned if intent else ()) for value in (p.identifier, p.code)}
         if parts.clock.now() - from_micros(reserved_at) > STUCK_AFTER:
-            yield Finding(source, "a decided case has waited for its signatures for more than ten minutes")
+            yield Finding(source, "a decided case has been waiting to be signed for more than ten minutes")
     for _, value in check_rows.handles_without_version(reader):
         if value not in reserved:
-            yield Finding(value, "reserved, and neither issued nor waiting")
+            yield Finding(value, "reserved, but neither issued nor waiting")
     for source, _ in check_rows.unanswered_pushes(reader):
-        yield Finding(source, "a push has no reply and nothing that would bring one")
+        yield Finding(source, "a push has neither a reply nor an open intent")
     lost = check_rows.parties_without_hash(reader)
     if lost:
         yield Finding("parties", f"{lost} parties cannot be found by their number")
@@ -126,7 +127,7 @@ class _Certificate:
                 found = [] if rows is None else list(self._all(rows, versions, history))
             except (VaultError, Malformed) as error:
                 return [Finding(f"certificate {self._key[1]}", f"cannot be read: {error}")]
-        if versions:  # files move when keys rotate, so they are read as they are now, not as of the snapshot
+        if versions:  # key rotation replaces files, so read them as of now, not as of the snapshot
             walked, wrong = check_documents.findings(self._parts, versions)
             found += wrong
             self._report.documents += walked
@@ -162,15 +163,15 @@ class _Certificate:
         dates = (version.dates.issued_on, version.dates.valid_from, version.dates.valid_until)
         claims, face = read.claims, digits.face
         if claims.identifier != version.identifier or face.identifier != version.identifier:
-            yield f"version {version.version}: another identifier was signed"
+            yield f"version {version.version}: a different identifier was signed"
         if (claims.issued_on, claims.valid_from, claims.valid_until) != dates:
-            yield f"version {version.version}: other dates are in the credential"
+            yield f"version {version.version}: the credential has different dates"
         if (face.issued_on, face.valid_from, face.valid_until) != dates:
-            yield f"version {version.version}: other dates are in the QR code"
+            yield f"version {version.version}: the QR code has different dates"
         if (claims.status_list, claims.status_index) != place or (face.status_list, face.status_index) != place:
-            yield f"version {version.version}: another place in the status lists was signed"
+            yield f"version {version.version}: a different status list position was signed"
         if claims.issuer not in key_store.public_urls(self._parts.database.reader):
-            yield f"version {version.version}: the issuer was never an address of this hub"
+            yield f"version {version.version}: the issuer is not an address of this hub"
         yield from self._disclosed(version, read)
 
     @staticmethod
@@ -178,15 +179,15 @@ class _Certificate:
         holders = tuple((h.name, h.id_type, h.id_number) for h in read.holders or ())
         recorded = tuple((h.name, h.id_type, h.id_number) for h in version.holders)
         if (read.number, holders, dict(read.fields)) != (version.number, recorded, dict(version.fields)):
-            yield f"version {version.version}: the credential and the record differ in their contents"
+            yield f"version {version.version}: the credential and the record have different contents"
 
     def _in_case(self, version: Version) -> Iterator[str]:
         case = cases.find(self._parts.database.reader, self._parts.vault, version.source, version.case_number)
         granted = () if case is None else case.certificates
         if not any(key[:2] == self._key and key[2] >= version.version for key in granted):
-            yield f"version {version.version}: its case does not know it"
+            yield f"version {version.version}: its case does not refer to it"
 
-    # --- how it went --------------------------------------------------------------------------------------------------
+    # --- history ------------------------------------------------------------------------------------------------------
 
     @staticmethod
     def _chain(rows: CertificateRows, versions: list[Version]) -> Iterator[str]:
@@ -194,17 +195,17 @@ class _Certificate:
         if [v.version for v in versions] != list(range(1, len(versions) + 1)) or row["version"] != current.version:
             yield "versions are not numbered from 1 to the current one"
         if any(v.dates.superseded_on is None for v in versions[:-1]):
-            yield "an old version has no end"
+            yield "an old version has no end date"
         ended = current.dates.superseded_on
         dates = (current.dates.issued_on, current.dates.valid_from, current.dates.valid_until, ended)
         recorded = tuple(row[name] for name in ("issued_on", "valid_from", "valid_until", "superseded_on"))
         if tuple(None if day is None else to_int(day) for day in dates) != recorded:
-            yield "certificate and current version differ in their dates"
+            yield "certificate and current version have different dates"
         if current.standing != row["standing"]:
-            yield "certificate and current version differ in standing"
+            yield "certificate and current version have different standings"
         revoked = row["standing"] == Standing.REVOKED
         if any((v.standing is Standing.REVOKED) != revoked for v in versions):
-            yield "a revocation does not reach every version"
+            yield "not every version is revoked"
         for version in versions:
             made = identifier.build(row["type"], row["authority"], row["serial"], version.version)
             if version.identifier != made:
@@ -214,14 +215,14 @@ class _Certificate:
     def _acts(rows: CertificateRows, history: list[RecordedAct]) -> Iterator[str]:
         row = rows.certificate
         if [act.revision for act in history] != list(range(1, row["revision"] + 1)):
-            yield "acts are not numbered from 1 to the revision"
+            yield "events are not numbered from 1 to the revision"
         elif history[-1].standing != row["standing"]:
-            yield "the standing is not what the last act left"
+            yield "the standing differs from the last event"
 
     @staticmethod
     def _feed(rows: CertificateRows, versions: list[Version], history: list[RecordedAct]) -> Iterator[str]:
         if [row["revision"] for row in rows.leaves] != [act.revision for act in history]:
-            yield "outbox and ledger do not have one leaf for every act"
+            yield "outbox and ledger do not have exactly one leaf per event"
             return
         by_number = {version.version: version for version in versions}
         for row, act in zip(rows.leaves, history, strict=True):
@@ -240,9 +241,9 @@ class _Certificate:
                 )
             )
             if row["kind"] != act.kind or bytes(row["leaf"]) != expected:
-                yield f"revision {act.revision}: the leaf says something else than the act"
+                yield f"revision {act.revision}: the leaf does not match the event"
 
-    # --- where it is found --------------------------------------------------------------------------------------------
+    # --- lookup tables ------------------------------------------------------------------------------------------------
 
     @staticmethod
     def _holdings(rows: CertificateRows, current: Version) -> Iterator[str]:
@@ -258,7 +259,7 @@ class _Certificate:
         expected = {(*self._key, version.version) for version in versions}
         found = [(row["home"], row["certificate"], row["version"]) for row in rows.handles]
         if len(found) != 2 * len(versions) or set(found) != expected:
-            yield "an identifier or public code leads elsewhere"
+            yield "an identifier or public code leads to a different certificate"
         text = numbers.number_text(versions[-1].authority, versions[-1].type_code, versions[-1].number)
         if parties.holder_of_number(self._parts.database.reader, self._parts.vault, text) != self._key:
-            yield "the printed number leads elsewhere"
+            yield "the printed number leads to a different certificate"

@@ -1,4 +1,4 @@
-"""The part of `hub check` that opens files: every document on record is there, and says what its version says."""
+"""The part of `hub check` that opens files: every recorded document exists and has the credential of its version."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,9 +11,9 @@ from signing import credential
 
 
 def findings(parts: Parts, versions: list[Version]) -> tuple[int, list[str]]:
-    """How many documents a certificate has, and what does not agree.
+    """The number of documents of a certificate, and the findings.
 
-    A version without a PDF is no fault: whoever reads it first has it made.
+    A version without a PDF is fine: the PDF is made at the latest when it is first read.
     """
     home, certificate = versions[0].home, versions[0].certificate
     found = documents.of_certificate(parts.database.reader, home, certificate)
@@ -22,7 +22,7 @@ def findings(parts: Parts, versions: list[Version]) -> tuple[int, list[str]]:
 
 
 def strays(parts: Parts) -> Iterator[str]:
-    """Files that no row names. One may be on its way to its row, so only those of an hour ago count."""
+    """Files without a row. Only files older than an hour count, because a new file is written before its row."""
     yield from parts.documents.unreferenced(parts.clock.now())
 
 
@@ -33,7 +33,7 @@ def _of(parts: Parts, document: Document, versions: Mapping[int, Version]) -> It
     name = f"version {key.version}: the PDF" if key.kind is Kind.RENDITION else f"the copy of {key.receipt}"
     version = versions.get(key.version)
     if version is None:
-        yield f"{name} is of no version"
+        yield f"{name} belongs to no version"
         return
     expected = version.credential
     try:
@@ -49,4 +49,4 @@ def _of(parts: Parts, document: Document, versions: Mapping[int, Version]) -> It
         yield f"{name}: {damage}"
         return
     if credential_in(content) != expected:
-        yield f"{name} carries another credential"
+        yield f"{name} contains a different credential"

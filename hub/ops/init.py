@@ -1,7 +1,7 @@
-"""`hub init`: everything a data directory needs before the first request, made once and never replaced.
+"""`hub init`: create everything that a data directory needs before the first request; existing parts are kept.
 
-Each piece is looked for first and made only where it is missing, the private part before the public row; so it may be
-killed at any point, run again, and run twice at once (file lock).
+Each part is created only if it is missing, the private part before the public row. It is safe to kill at any point, to
+repeat, and to run concurrently (file lock).
 """
 
 import fcntl
@@ -30,7 +30,7 @@ from signing.keys import KeyFolder, Purpose
 
 @dataclass(frozen=True, slots=True)
 class Initialised:
-    """What was done; everything false or 0 when all was there."""
+    """What was created; all false or 0 if everything existed."""
 
     migrated: bool
     master_key: Path
@@ -43,8 +43,8 @@ class Initialised:
 def initialise(settings: Settings, clock: Clock | None = None) -> Initialised:
     """Create or complete the data directory, the database and all keys.
 
-    Raises VaultError when the master key is missing or not the one that this database was made with, WrongDatabase
-    where a restore or a move to a server was interrupted, and DatabaseUnavailable.
+    Raises VaultError if the master key is missing or does not belong to this database, WrongDatabase if a restore or a
+    move to a server was interrupted, and DatabaseUnavailable.
     """
     clock = clock or Clock()
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -69,10 +69,10 @@ def initialise(settings: Settings, clock: Clock | None = None) -> Initialised:
 
 
 def keep_public_url(database: Database, settings: Settings, clock: Clock) -> str:
-    """Put HUB_PUBLIC_URL on record; the address that is printed from now on.
+    """Record HUB_PUBLIC_URL; returns the address that is printed from now on.
 
-    At the first start any value is kept. Later only one that was given explicitly takes its place, and the former one
-    stays accepted for ever.
+    The first start records any value. Later only an explicitly set value replaces it; old addresses stay valid
+    permanently.
     """
     known = key_store.public_urls(database.reader)
     wanted = settings.public_url
@@ -91,7 +91,7 @@ def document_keys(database: Database) -> list[Wanted]:
 
 
 def _master_key(database: Database, path: Path) -> tuple[MasterKey, bool]:
-    """A new one only for a database that has no keys yet: any other would open nothing."""
+    """Create one only for a database without keys; with any other database it would decrypt nothing."""
     if path.exists() or key_store.data_keys(database.reader):
         return MasterKey.read(path), False
     return MasterKey.create(path), True
@@ -106,14 +106,14 @@ def _data_keys(database: Database, master: MasterKey, clock: Clock) -> int:
     made = [master.new_key(number, purpose, KeyState.ACTIVE) for number, purpose in enumerate(missing, first)]
     with database.write(exclusive=True) as writer:
         if key_store.data_keys(writer) != existing:
-            raise Conflict  # another machine is being set up on the same database: its keys are made already
+            raise Conflict  # another machine runs init on the same database and has created its keys
         for key in made:
             key_store.add_data_key(writer, key, to_micros(clock.now()))
     return len(made)
 
 
 def _directory(settings: Settings, database: Database, vault: Vault, clock: Clock) -> None:
-    """A first generation where none answers. One that cannot be written now is made by the worker later."""
+    """Build a first generation if there is none. If that fails now, the worker does it later."""
     with directory_engines.opened(settings) as index:
         directory = Directory(
             database=database, vault=vault, clock=clock, catalogue=CatalogueCache(database), directory=index

@@ -1,4 +1,4 @@
-"""Registration: who and what the hub knows. The catalogue (目录), machine accounts and counter clerks."""
+"""Registration: the catalogue (证照类型目录), machine accounts and counter clerks."""
 
 from hub.db.database import Database
 from hub.keys.generate import SigningKeys
@@ -13,7 +13,7 @@ __all__ = ["Registration"]
 
 
 class Registration:
-    """The catalogue and the accounts in one place; each method is described where it stands."""
+    """Facade for the catalogue and the accounts; see `Loading` and `Accounts` for the methods."""
 
     def __init__(
         self,

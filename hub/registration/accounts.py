@@ -1,8 +1,8 @@
-"""Machine accounts (clients) with their keys, and the clerks of counters.
+"""Machine accounts (clients) with their keys, and counter clerks.
 
-The hub makes a client's key, hands its private part out once and keeps the public part only. `keep`, where it is given,
-gets the private part before anything is on record, so that a crash leaves a file that opens nothing rather than an
-account that nobody can use.
+The hub generates a client's key, hands out the private part once and keeps only the public part. `keep`, if given,
+receives the private part before anything is recorded, so that a crash leaves a useless file instead of an unusable
+account.
 """
 
 import re
@@ -33,7 +33,7 @@ from hub.vault import Vault
 from signing.keys import kid_of, spki_of
 
 MAX_KEYS = 4
-"""Keys of one client that are accepted at the same time: an assertion that names none is tried with each."""
+"""The maximum of accepted keys per client; an assertion without `kid` is tried with each of them."""
 
 Keep = Callable[[bytes], None]
 
@@ -48,7 +48,7 @@ class _NewKey:
 
 
 class Accounts:
-    """Adds accounts and switches them off; nothing is ever deleted, for records name them."""
+    """Adds, enables and disables accounts. Accounts are never deleted, because records refer to them."""
 
     def __init__(self, *, database: Database, clock: Clock, vault: Vault, catalogue: CatalogueCache) -> None:
         self._database = database
@@ -59,7 +59,7 @@ class Accounts:
     # --- clients ----------------------------------------------------------------------------------------------------
 
     def clients(self) -> list[Client]:
-        """Every client with its keys, by id."""
+        """All clients with their keys, ordered by id."""
         return list(client_store.clients(self._database.reader).values())
 
     def add_client(
@@ -72,10 +72,11 @@ class Accounts:
         scopes: Sequence[str] = (),
         keep: Keep | None = None,
     ) -> tuple[str, bytes]:
-        """(client id, private key as PKCS#8 PEM) of a new client; its id is its name.
+        """Register a client; returns (client id, private key as PKCS#8 PEM). The id is the name.
 
-        source: the space of its case numbers, by default its authority's code; never another body's. Raises Refusal
-        `schema.invalid` with every problem, and what `keep` raises; then nothing is on record.
+        source: the namespace of its case numbers; default: the code of its authority; never the code of another
+        authority. Raises Refusal `schema.invalid` with every problem, and whatever `keep` raises; then nothing is
+        recorded.
         """
         client = Client(
             client_id=name,
@@ -102,9 +103,9 @@ class Accounts:
         return name, made.private_pem
 
     def add_client_key(self, client_id: str, *, keep: Keep | None = None) -> bytes:
-        """One more key for a client (PKCS#8 PEM); its other keys stay accepted until they are retired.
+        """Add a key to a client (returned as PKCS#8 PEM); its other keys stay accepted until they are retired.
 
-        Raises Refusal `schema.invalid` for an unknown client and for one that has MAX_KEYS already.
+        Raises Refusal `schema.invalid` for an unknown client and for a client that already has MAX_KEYS.
         """
         made = _new_key(self._clock.now())
         self._require_room(self._database.reader, client_id)
@@ -116,18 +117,18 @@ class Accounts:
         return made.private_pem
 
     def retire_client_key(self, client_id: str, kid: str, at: datetime | None = None) -> None:
-        """Let a key end now or at a later moment; an end that was set is never put off. The row stays for ever.
+        """Let a key expire now or later; an expiry that was set is never postponed. The row is kept.
 
-        Raises Refusal `schema.invalid` where the client has no such key.
+        Raises Refusal `schema.invalid` if the client has no such key.
         """
         at = self._clock.now() if at is None else at
         with self._database.write() as writer:
             found = client_store.expire_client_key(writer, client_id, kid, at)
         if not found:
-            raise _refusal("/kid", "没有这个账号或密钥", "there is no such client or key")
+            raise _refusal("/kid", "没有这个账号或密钥", "unknown client or key")
 
     def set_client_disabled(self, client_id: str, disabled: bool) -> None:
-        """Switch a client off or on; running processes follow within two seconds. Raises Refusal `schema.invalid`."""
+        """Disable or enable a client; takes effect within two seconds. Raises Refusal `schema.invalid`."""
         with self._database.write() as writer:
             found = client_store.set_client_disabled(writer, client_id, disabled)
         if not found:
@@ -138,7 +139,7 @@ class Accounts:
         if client is None:
             raise _no_such_client()
         if sum(key.accepted(self._clock.now()) for key in client.keys) >= MAX_KEYS:
-            message = (f"最多同时有 {MAX_KEYS} 把有效密钥,请先停用旧的", f"{MAX_KEYS} keys at most: retire one first")
+            message = (f"最多同时有 {MAX_KEYS} 个有效密钥，请先停用旧的", f"at most {MAX_KEYS} keys; retire one first")
             raise _refusal("/keys", *message)
 
     def _problems(self, client: Client, acts_for: Sequence[str], scopes: Sequence[str]) -> list[FieldError]:
@@ -151,38 +152,38 @@ class Accounts:
         unless(
             bool(_NAME.fullmatch(client.client_id)) and not contains_citizen_number(client.client_id),
             "/name",
-            "账号名为 3 至 64 个小写字母、数字或连字符",
-            "a name is 3 to 64 lower-case letters, digits or hyphens",
+            "账号名应为 3 至 64 个小写字母、数字或连字符",
+            "the name must be 3 to 64 lower-case letters, digits or hyphens",
         )
         for pointer, code in [
             ("/authority", client.authority),
             *((f"/acts_for/{i}", c) for i, c in enumerate(acts_for)),
         ]:
             known = code in self._catalogue(code).authorities
-            unless(known, pointer, "目录中没有这个机构代码", "no such authority in the catalogue")
+            unless(known, pointer, "证照类型目录里没有这个机构代码", "unknown authority")
         unless(bool(scopes), "/scopes", "至少要有一个权限范围", "at least one scope is required")
         for i, scope in enumerate(scopes):
-            unless(scope in SCOPES, f"/scopes/{i}", "没有这个权限范围", "no such scope")
+            unless(scope in SCOPES, f"/scopes/{i}", "没有这个权限范围", "unknown scope")
         unless(
             _is_source(client.source),
             "/source",
-            "办件来源为 1 至 64 个字母、汉字、数字或 -._~()〔〕",
-            "a source is 1 to 64 letters, digits or -._~()〔〕",
+            "办件来源应为 1 至 64 个字母、汉字、数字或 -._~()〔〕",
+            "the source must be 1 to 64 letters, digits or -._~()〔〕",
         )
         foreign = is_uscc(client.source) and client.source not in client.acts_for | {client.authority}
-        unless(not foreign, "/source", "办件来源是另一机构的代码", "the source is another body's code")
+        unless(not foreign, "/source", "办件来源是另一机构的代码", "the source is the code of another authority")
         return found
 
     # --- clerks -----------------------------------------------------------------------------------------------------
 
     def clerks(self) -> list[Clerk]:
-        """Every clerk, by authority and staff number."""
+        """All clerks, ordered by authority and staff number."""
         return client_store.clerks(self._database.reader, self._vault)
 
     def add_clerk(self, name: str, authority: str, staff_number: str) -> Clerk:
-        """A clerk of an authority; the same one again changes nothing.
+        """Register a clerk of an authority (idempotent).
 
-        Raises Refusal `schema.invalid` for a wrong form, an unknown authority, and a staff number of somebody else.
+        Raises Refusal `schema.invalid` for invalid values, an unknown authority, or a staff number that is in use.
         """
         name = unicodedata.normalize("NFC", name).strip()
         problems = self._clerk_problems(name, authority, staff_number)
@@ -199,28 +200,35 @@ class Accounts:
         except Duplicate:
             known = client_store.find_clerk(self._database.reader, self._vault, clerk.authority, clerk.staff_number)
             if known is None or known.name != clerk.name:
-                raise _refusal("/id", "该机构已有另一人使用此工号", "somebody else has this staff number") from None
+                raise _refusal(
+                    "/id", "该机构已有别人使用这个工号", "another clerk already has this staff number"
+                ) from None
             return known
         return clerk
 
     def set_clerk_disabled(self, authority: str, staff_number: str, disabled: bool) -> None:
-        """Switch a clerk off or on, at once. Raises Refusal `schema.invalid` where there is none."""
+        """Disable or enable a clerk, effective at once. Raises Refusal `schema.invalid` for an unknown clerk."""
         with self._database.write() as writer:
             found = client_store.set_clerk_disabled(writer, authority, staff_number, disabled)
         if not found:
-            raise _refusal("/id", "该机构没有这个工号", "the authority has no such staff number")
+            raise _refusal("/id", "该机构没有这个工号", "the authority has no clerk with this staff number")
 
     def _clerk_problems(self, name: str, authority: str, staff_number: str) -> list[FieldError]:
         found = []
         printable = all(unicodedata.category(c)[0] != "C" for c in name)
         if not 0 < len(name) <= 64 or not printable or contains_citizen_number(name):
-            found.append(FieldError("/name", "schema.invalid", "姓名为 1 至 64 个字", "a name is 1 to 64 characters"))
+            found.append(
+                FieldError("/name", "schema.invalid", "姓名应为 1 至 64 个字", "the name must be 1 to 64 characters")
+            )
         if authority not in self._catalogue(authority).authorities:
-            message = ("目录中没有这个机构代码", "no such authority in the catalogue")
+            message = ("证照类型目录里没有这个机构代码", "unknown authority")
             found.append(FieldError("/authority", "schema.invalid", *message))
-        # Staff numbers stand in audit rows as they are: a citizen's number must not get there.
+        # Audit rows contain staff numbers in clear, so an identity number must not get there.
         if not _STAFF_NUMBER.fullmatch(staff_number) or contains_citizen_number(staff_number):
-            message = ("工号为 1 至 32 个字母、数字或连字符", "a staff number is 1 to 32 letters, digits or hyphens")
+            message = (
+                "工号应为 1 至 32 个字母、数字或连字符",
+                "the staff number must be 1 to 32 letters, digits or hyphens",
+            )
             found.append(FieldError("/id", "schema.invalid", *message))
         return found
 
@@ -233,14 +241,14 @@ def _new_key(now: datetime) -> _NewKey:
 
 
 def _taken(reader: Reader, client: Client) -> list[FieldError]:
-    """What another client has already: the name, or the source where neither body acts for the other."""
+    """Conflicts with other clients: the same name, or the same source of an unrelated authority."""
     others = client_store.clients(reader)
     found = []
     if client.client_id in others:
-        found.append(FieldError("/name", "schema.invalid", "已有同名账号", "there is a client of this name"))
+        found.append(FieldError("/name", "schema.invalid", "已有同名账号", "a client with this name already exists"))
     bodies = client.acts_for | {client.authority}
     if any(o.source == client.source and o.authority not in bodies for o in others.values()):
-        message = ("办件来源已由另一机构的系统使用", "another body's system uses this source")
+        message = ("另一个机构的系统已在使用这个办件来源", "a client of another authority already uses this source")
         found.append(FieldError("/source", "schema.invalid", *message))
     return found
 
@@ -254,7 +262,7 @@ def _is_source(text: str) -> bool:
 
 
 def _no_such_client() -> Refusal:
-    return _refusal("/client", "没有这个账号", "there is no such client")
+    return _refusal("/client", "没有这个账号", "unknown client")
 
 
 def _refusal(pointer: str, message: str, message_en: str) -> Refusal:

@@ -1,4 +1,4 @@
-"""The catalogue as a document (YAML or JSON): its form, and every rule that one file can break."""
+"""The catalogue as a document (YAML or JSON): its schema and all validation rules."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,7 +29,7 @@ Accepted = Literal["valid", "expired", "suspended", "not_yet", "superseded", "re
 
 
 class AuthorityBody(Body):
-    """A body that decides and grants."""
+    """An authority."""
 
     code: Text
     name: Annotated[str, Limit(min_length=1, max_length=_LONGEST_AUTHORITY)]
@@ -46,7 +46,7 @@ class CodeBody(Body):
 
 
 class ColumnBody(Body):
-    """One column of a table; its labels are short, for the head is drawn again on every page."""
+    """One column of a table. Labels are short, because the table head is repeated on every page."""
 
     name: Text
     label: Annotated[str, Limit(min_length=1, max_length=40)]
@@ -57,7 +57,7 @@ class ColumnBody(Body):
 
 
 class FieldBody(Body):
-    """One field on the face."""
+    """One field of the certificate."""
 
     name: Text
     label: Text
@@ -72,7 +72,7 @@ class FieldBody(Body):
 
 
 class TypeBody(Body):
-    """A kind of certificate with the content of its newest edition."""
+    """A certificate type with the content of its newest edition."""
 
     code: Text
     name: Text
@@ -83,7 +83,7 @@ class TypeBody(Body):
 
 
 class MaterialBody(Body):
-    """One thing that a matter requires."""
+    """One material that a matter requires."""
 
     name: Text
     name_en: English = ""
@@ -106,7 +106,7 @@ class MatterBody(Body):
 
 
 class CatalogueBody(Body):
-    """A whole file; each part may be absent."""
+    """The whole file; each section is optional."""
 
     authorities: list[AuthorityBody] = Limit(default_factory=list)
     types: list[TypeBody] = Limit(default_factory=list)
@@ -115,14 +115,14 @@ class CatalogueBody(Body):
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A document that was read: its content, empty where there are problems, and all problems."""
+    """The result of reading a document: all problems, and the content (empty if there are problems)."""
 
     content: Catalogue
     problems: tuple[FieldError, ...]
 
 
 def read(document: object, known: Catalogue, missing_glyphs: MissingGlyphs, today: date) -> Read:
-    """Check a document against its form, its own rules and what is already `known`; every problem, not the first."""
+    """Validate a document against the schema, the rules and the `known` catalogue; reports every problem."""
     try:
         body = CatalogueBody.model_validate(document if document is not None else {})
     except ValidationError as error:
@@ -137,7 +137,7 @@ def read(document: object, known: Catalogue, missing_glyphs: MissingGlyphs, toda
 def refusal(problems: Iterable[FieldError]) -> Refusal:
     """The refusal of a document with these problems."""
     found = tuple(problems)
-    return Refusal("schema.invalid", f"目录文件有 {len(found)} 处需要修改", errors=found)
+    return Refusal("schema.invalid", f"证照类型目录文件有 {len(found)} 处要修改", errors=found)
 
 
 def _content(body: CatalogueBody, today: date) -> Catalogue:
@@ -197,7 +197,7 @@ def _material(body: MaterialBody) -> Material:
 
 
 class _Checks:
-    """The rules that a form cannot say."""
+    """The rules that the schema cannot express."""
 
     def __init__(
         self, body: CatalogueBody, content: Catalogue, known: Catalogue, missing_glyphs: MissingGlyphs
@@ -222,14 +222,14 @@ class _Checks:
         if not is_uscc(body.code):
             yield _uscc(f"{at}/code")
         if not _REGION.fullmatch(body.region):
-            yield _wrong(f"{at}/region", "应为 6 位行政区划代码(GB/T 2260)", "must be six digits (GB/T 2260)")
+            yield _wrong(f"{at}/region", "应为 6 位行政区划代码（GB/T 2260）", "must be six digits (GB/T 2260)")
         yield from self._drawable(body.name, f"{at}/name")
 
     def _type(self, body: TypeBody, at: str) -> Iterator[FieldError]:
         if not (len(body.code) == 21 and body.code[18:].isascii() and body.code[18:].isdecimal()):
             yield _wrong(
                 f"{at}/code",
-                "应为 21 位:18 位统一社会信用代码加 3 位数字",
+                "应为 21 位：18 位统一社会信用代码加 3 位数字",
                 "must be 21 characters: an 18-character USCC and three digits",
             )
         elif not is_uscc(body.code[:18]):
@@ -239,20 +239,22 @@ class _Checks:
         for i, field in enumerate(body.fields):
             yield from self._face_field(field, f"{at}/fields/{i}")
         for i in [i for i, field in enumerate(body.fields) if field.type == "photo"][1:]:
-            yield _wrong(f"{at}/fields/{i}/type", "一个类型最多一个照片字段", "a type has one photo field at most")
+            yield _wrong(f"{at}/fields/{i}/type", "一个类型最多一个照片字段", "a type can have only one photo field")
 
     def _face_field(self, body: FieldBody, at: str) -> Iterator[FieldError]:
         yield from self._labelled(body, at)
         yield from self._columns(body, at)
         if body.type == "photo" and not body.masked:
-            yield _wrong(f"{at}/masked", "照片不公开,只能为 true", "a photo is never public: must be true")
+            yield _wrong(f"{at}/masked", "照片不公开，只能为 true", "photos are never public; must be true")
         if (body.type == "code") != (body.codes is not None):
-            yield _wrong(f"{at}/codes", "代码字段须有代码表,其他字段没有", "a code field has codes, others have none")
+            yield _wrong(
+                f"{at}/codes", "代码字段要有代码表，其他字段不能有", "required for code fields, not allowed for others"
+            )
         yield from _twice(f"{at}/codes", [entry.code for entry in body.codes or ()])
         for i, entry in enumerate(body.codes or ()):
             yield from self._drawable(entry.label, f"{at}/codes/{i}/label")
         if body.max_length is not None and body.type not in _TEXTUAL:
-            yield _wrong(f"{at}/max_length", "只用于文本和代码字段", "is for text and code fields")
+            yield _wrong(f"{at}/max_length", "只用于文本和代码字段", "only allowed for text and code fields")
         if body.pattern is not None:
             yield from _pattern(body, at)
 
@@ -267,13 +269,15 @@ class _Checks:
 
     def _columns(self, body: FieldBody, at: str) -> Iterator[FieldError]:
         if (body.type == "table") != (body.columns is not None):
-            yield _wrong(f"{at}/columns", "表格字段须有列,其他字段没有", "a table field has columns, others have none")
+            yield _wrong(
+                f"{at}/columns", "表格字段要有列，其他字段不能有", "required for table fields, not allowed for others"
+            )
         columns = body.columns or []
         yield from _twice(f"{at}/columns", [column.name for column in columns], "/name")
         for i, column in enumerate(columns):
             yield from self._labelled(column, f"{at}/columns/{i}")
             if column.max_length is not None and column.type != "text":
-                yield _wrong(f"{at}/columns/{i}/max_length", "只用于文本列", "is for text columns")
+                yield _wrong(f"{at}/columns/{i}/max_length", "只用于文本列", "only allowed for text columns")
 
     def _matter(self, body: MatterBody, at: str) -> Iterator[FieldError]:
         if not _MATTER.fullmatch(body.code):
@@ -281,7 +285,7 @@ class _Checks:
                 f"{at}/code", "应为 1 至 64 位字母、数字或连字符", "must be 1 to 64 letters, digits or hyphens"
             )
         if body.authority_code not in self._authorities:
-            yield _wrong(f"{at}/authority_code", "没有这个机构", "there is no such authority")
+            yield _wrong(f"{at}/authority_code", "没有这个机构", "unknown authority")
         yield from _twice(f"{at}/yields", body.yields, "")
         for i, code in enumerate(body.yields):
             yield from self._known_type(code, f"{at}/yields/{i}")
@@ -305,29 +309,31 @@ class _Checks:
 
     def _known_type(self, code: str, at: str) -> Iterator[FieldError]:
         if code not in self._types:
-            yield _wrong(at, "没有这个证照类型", "there is no such certificate type")
+            yield _wrong(at, "没有这个证照类型", "unknown certificate type")
 
     def _drawable(self, text: str, at: str) -> Iterator[FieldError]:
         if text != text.strip() or not text.isprintable():
-            yield _wrong(at, "首尾有空白或含有控制字符", "has white space at an end or control characters")
+            yield _wrong(
+                at, "首尾不能有空白，也不能含控制字符", "must not have leading or trailing spaces or control characters"
+            )
         elif self._missing(text):
-            yield FieldError(at, "glyph.missing", "含有版式文件字库没有的字", "the document font lacks a character")
+            yield FieldError(at, "glyph.missing", "有版式文件字库里没有的字", "the document font lacks a character")
 
 
 def _pattern(body: FieldBody, at: str) -> Iterator[FieldError]:
     if body.type not in _TEXTUAL:
-        yield _wrong(f"{at}/pattern", "只用于文本和代码字段", "is for text and code fields")
+        yield _wrong(f"{at}/pattern", "只用于文本和代码字段", "only allowed for text and code fields")
     try:
         re.compile(body.pattern or "")
     except (re.error, RecursionError, OverflowError):
-        yield _wrong(f"{at}/pattern", "不是合法的正则表达式", "is not a valid regular expression")
+        yield _wrong(f"{at}/pattern", "不是合法的正则表达式", "invalid regular expression")
 
 
 def _twice(at: str, values: Iterable[Any], suffix: str = "/code") -> Iterator[FieldError]:
     seen: set[Any] = set()
     for i, value in enumerate(values):
         if value in seen:
-            yield _wrong(f"{at}/{i}{suffix}", "重复", "stands here a second time")
+            yield _wrong(f"{at}/{i}{suffix}", "重复", "duplicate value")
         seen.add(value)
 
 
@@ -337,5 +343,5 @@ def _wrong(at: str, message: str, message_en: str) -> FieldError:
 
 def _uscc(at: str) -> FieldError:
     return FieldError(
-        at, "uscc.checksum", "统一社会信用代码的形式或校验位不符", "the USCC's form or check character is wrong"
+        at, "uscc.checksum", "统一社会信用代码的格式或校验位不对", "the format or check character of the USCC is wrong"
     )

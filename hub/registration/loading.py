@@ -15,13 +15,13 @@ from signing.keys import Purpose
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a load changed; all 0 when it was loaded before."""
+    """What a load has changed; all 0 if the same document was loaded before."""
 
     written: Written
     keys_made: int
 
     def counts(self) -> dict[str, int]:
-        """By name, for a table."""
+        """The counts by name."""
         counts = {name: int(getattr(self.written, name)) for name in Written.__slots__}
         return counts | {"document_keys_new": self.keys_made}
 
@@ -44,20 +44,20 @@ class Loading:
         self._missing_glyphs = missing_glyphs
 
     def check_catalogue(self, content: object) -> list[FieldError]:
-        """Every problem of a document (a decoded YAML or JSON value), with its JSON pointer; none when it may load."""
+        """All problems of a document (a decoded YAML or JSON value), each with its JSON pointer."""
         return list(self._read(content).problems)
 
     def load_catalogue(self, content: object) -> Loaded:
-        """Put a document in force, in one commit; the same one again changes nothing.
+        """Load a document in one commit (idempotent).
 
-        Types whose fields differ from their newest edition get a new edition that begins today. Raises Refusal
-        `schema.invalid` with every problem, and then nothing is changed.
+        Types whose fields differ from their newest edition get a new edition that starts today. Raises Refusal
+        `schema.invalid` with every problem; then nothing is changed.
         """
         found = self._read(content)
         if found.problems:
             raise catalogue_document.refusal(found.problems)
         authorities = found.content.authorities.values()
-        # Keys first: an authority that can be seen can issue. An authority's key without its row harms nobody.
+        # Keys first, so that a visible authority can issue. A key without the row of its authority does no harm.
         made = self._signing_keys.ensure(Wanted(Purpose.DOCUMENT, a.code, a.name) for a in authorities)
         with self._database.write(exclusive=True) as writer:
             written = catalogue_store.write(writer, found.content, self._clock.today())

@@ -1,4 +1,4 @@
-"""Rotation: new keys in place of old ones while everything runs."""
+"""Online key rotation."""
 
 from hub.rotation.rotation import CannotRotate, Rotation
 

@@ -1,7 +1,7 @@
-"""New keys in place of old ones, while everything runs and through every interruption (docs/adr/0010).
+"""Online key rotation that survives every interruption (docs/adr/0010).
 
-Where a rotation stands is read from `data_keys` alone, so the worker, a command and a restart go on with the same one;
-two of them at once do some work twice and no harm. Digest, status and files keys are never rotated (see the ADR).
+The state of a rotation is stored only in `data_keys`, so the worker, a command or a restarted process can continue it;
+two of them at once duplicate some work but do no harm. Digest, status and files keys are never rotated (see the ADR).
 """
 
 import fcntl
@@ -35,13 +35,13 @@ from signing.keys import PublicKey, Purpose
 SIGNING_PURPOSES = (Purpose.CREDENTIAL, Purpose.DOCUMENT, Purpose.ACCESS_TOKEN, Purpose.STATUS, Purpose.LEDGER)
 DATA_PURPOSES = (KeyPurpose.SEAL, KeyPurpose.BLIND)
 ACTIONS_A_SEAL_KEY = 2**24
-"""Requests after which a seal key is replaced by itself: at most 2^30 seals, far below what AES-GCM allows."""
+"""Requests after which a seal key is replaced automatically: at most 2^30 seals, far below the AES-GCM limit."""
 LOOK_EVERY_S = 3600.0
 _LOCK_FILE = ".init.lock"
 
 
 class CannotRotate(Exception):  # noqa: N818 (an answer to the operator)
-    """What was asked for is not possible now; Chinese and English, nothing was changed."""
+    """The operation is not possible at present and nothing was changed; messages in Chinese and English."""
 
     def __init__(self, message: str, message_en: str) -> None:
         super().__init__(message_en)
@@ -51,7 +51,7 @@ class CannotRotate(Exception):  # noqa: N818 (an answer to the operator)
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What is to be done next, as `data_keys` says."""
+    """The next piece of work according to `data_keys`."""
 
     kind: str
     number: int
@@ -59,7 +59,7 @@ class _Job:
 
 
 class Rotation:
-    """Begins rotations, and goes on with those that were begun."""
+    """Starts rotations and continues those in progress."""
 
     def __init__(
         self,
@@ -88,24 +88,24 @@ class Rotation:
     # --- data keys ----------------------------------------------------------------------------------------------------
 
     def data_keys(self) -> list[DataKey]:
-        """Every data key, oldest first."""
+        """All data keys, oldest first."""
         return store.data_keys(self._database.reader)
 
     def rows(self) -> dict[int, int]:
-        """How many values each data key has sealed or hashed; reads everything through."""
+        """The number of values that each data key has sealed or hashed; scans everything."""
         found = store.sealed_rows(self._database.reader)
         for (_, number), count in store.blind_rows(self._database.reader).items():
             found[number] = found.get(number, 0) + count
         return found
 
     def begin(self, purpose: KeyPurpose) -> int:
-        """Put a new key on record and return its number; for a blind key that is under way already, that one's.
+        """Record a new key and return its number, or the number of the blind key whose rotation is in progress.
 
-        From this commit on every process seals with it (seal) or writes it beside the one that is read (blind). What
-        was written before is left to `step`. Raises CannotRotate for other purposes.
+        From this commit on, every process seals with the new key (seal), or writes hashes under both keys and reads
+        under the old one (blind). `step` converts existing data. Raises CannotRotate for other purposes.
         """
         if purpose not in DATA_PURPOSES:
-            raise CannotRotate("此类密钥不能更换。", "Keys for this purpose are never rotated.")
+            raise CannotRotate("这类密钥不能更换。", "Keys of this purpose cannot be rotated.")
         number = retry_on_conflict(self._vault, lambda: self._begin_once(purpose))
         self._gave_up = None
         self._vault.reload()
@@ -125,9 +125,9 @@ class Rotation:
         fresh = master.new_key(number, purpose, state)
         with self._database.write(exclusive=True) as writer:
             if not master.opens(key_store.data_keys(writer)[0]):
-                raise Conflict  # another master key has taken over: a key wrapped with this one would be lost
+                raise Conflict  # the master key was rotated: a key wrapped with this one would be lost
             if store.data_keys(writer) != known:
-                raise Conflict  # another machine has begun a rotation meanwhile
+                raise Conflict  # another machine has started a rotation in the meantime
             if state is KeyState.ACTIVE:
                 for key in known:
                     if key.purpose is purpose:
@@ -136,7 +136,7 @@ class Rotation:
         return number
 
     def remaining(self) -> int:
-        """Roughly how many rows `run` will deal with; reads everything through."""
+        """Roughly how many rows `run` will process; scans everything."""
         job = self._job()
         if job is None:
             return 0
@@ -145,14 +145,14 @@ class Rotation:
         return sum(rows.get(number, 0) for number in old) * (2 if job.kind == "publish" else 1)
 
     def run(self) -> Iterator[int]:
-        """Go on with whatever was begun until nothing is left; after every batch, the number of its rows."""
+        """Continue all rotations in progress to the end; yields the number of rows of each batch."""
         while (rows := self._batch()) is not None:
             yield rows
 
     def step(self) -> bool:
-        """One batch of whatever was begun; False when nothing is left to do. What the worker calls.
+        """Process one batch; False if nothing is left to do. Called by the worker.
 
-        Once an hour it also looks whether the seal key has been used enough, and then begins a new one.
+        Once an hour, also checks whether the seal key has reached its usage limit, and then starts its rotation.
         """
         return self._batch() is not None or self._renew()
 
@@ -169,7 +169,7 @@ class Rotation:
         return True
 
     def is_complete(self) -> bool:
-        """Whether nothing is left of any rotation, damaged rows included."""
+        """Whether no rotation is in progress, not even because of damaged rows."""
         return self._job() is None
 
     def _batch(self) -> int | None:
@@ -180,12 +180,12 @@ class Rotation:
             if job is None or job == self._gave_up:
                 self._walk = None
                 return None
-            walk, self._walk = self._walk, None  # a walk that ends in a fault is not continued but begun again
+            walk, self._walk = self._walk, None  # a walk that fails is restarted, not continued
             if walk is None or walk[0] != job:
                 self._vault.reload()
                 walk = (job, self._begin_walk(job))
             rows = next(walk[1], None)
-            if rows is None:  # walked through, and the keys are where they were: rows are left that do not open
+            if rows is None:  # finished without changing the state of the keys: some rows cannot be decrypted
                 self._gave_up = job
             else:
                 self._walk = walk
@@ -217,10 +217,10 @@ class Rotation:
     # --- the master key -----------------------------------------------------------------------------------------------
 
     def rotate_master(self) -> Path:
-        """Wrap every data key under a new master key; where the former one is kept, for backups from before.
+        """Wrap every data key with a new master key; returns the path of the old one, which older backups need.
 
-        The new key lies beside the old one until all rows are rewrapped, in one commit; whoever starts or looks for a
-        new key in between tries both. Killed anywhere, the next call (or `step`) goes on.
+        The new key file exists next to the old one until all rows are rewrapped in one commit; processes that start or
+        reload keys in the meantime try both. If killed, the next call (or `step`) continues.
         """
         return retry_on_conflict(self._vault, self._rotate_master_once)
 
@@ -234,7 +234,7 @@ class Rotation:
             return self._finish_master()
 
     def _finish_master(self) -> Path:
-        """Where the former key is, or where the present one is when nothing was under way."""
+        """The path of the old key, or of the current one if no rotation was in progress."""
         coming = next_master_key(self._master_path)
         if not coming.exists():
             return self._master_path
@@ -256,7 +256,7 @@ class Rotation:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """One maker of data keys at a time on this data directory; `hub init` takes the same lock."""
+        """Serialise the creation of data keys in this data directory; `hub init` takes the same lock."""
         handle = os.open(self._data_dir / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -267,58 +267,63 @@ class Rotation:
     # --- signing keys -------------------------------------------------------------------------------------------------
 
     def signing_keys(self) -> list[tuple[SigningKey, bool]]:
-        """Every signing key, oldest first, and whether its private part is here."""
+        """All signing keys, oldest first, and whether the private part of each is present."""
         folder = self._keyring.folder
         return [(key, folder.has(key.public.kid, key.public.purpose)) for key in self._keyring.all()]
 
     def x509_certificates(self) -> list[X509Record]:
-        """Every X.509 certificate on record."""
+        """All recorded X.509 certificates."""
         return key_store.x509_certificates(self._database.reader)
 
     def replace(self, purpose: Purpose, authority: str = "") -> PublicKey:
-        """A new signing key that signs from now on; the former one verifies for ever. Raises CannotRotate."""
+        """Create a signing key and use it from now on; old signatures remain valid. Raises CannotRotate."""
         if purpose not in SIGNING_PURPOSES:
-            raise CannotRotate("此类签名密钥不能在此更换。", "Keys for this purpose are not rotated here.")
+            raise CannotRotate(
+                "这类签名密钥不能用这个命令更换。", "Signing keys of this purpose cannot be rotated with this command."
+            )
         wanted = Wanted(purpose)
         if purpose is Purpose.DOCUMENT:
             known = catalogue_store.read(self._database.reader).authorities.get(authority)
             if known is None:
-                raise CannotRotate("没有这个机构。", "There is no such authority.")
+                raise CannotRotate("没有这个机构。", "Unknown authority.")
             wanted = Wanted(purpose, known.code, known.name)
         made = self._signing_keys.replace(wanted)
         self._keyring.refresh()
         return made
 
     def retire(self, kid: str) -> PublicKey:
-        """Delete the private part of a signing key that no longer signs, for good. Raises CannotRotate.
+        """Permanently delete the private part of a retired signing key. Raises CannotRotate.
 
-        Refused while an open intent was prepared for it; the worker prepares such an intent anew within seconds.
+        Refused while an open intent was prepared for the key; the worker prepares such intents again within seconds.
         """
         found = next((key for key in self._keyring.all() if key.public.kid == kid), None)
         if found is None:
-            raise CannotRotate("没有这个密钥。", "There is no such key.")
+            raise CannotRotate("没有这个密钥。", "Unknown key.")
         if found.state is not SigningState.RETIRED:
-            raise CannotRotate("此密钥仍在使用,请先更换。", "This key is in use: rotate it first.")
+            raise CannotRotate("这个密钥还在使用，请先更换。", "This key is in use: rotate it first.")
         waiting = sum(kid in needed for needed in intents.open_key_ids(self._database.reader))
         if waiting:
             raise CannotRotate(
-                f"还有 {waiting} 个待签办件要用它,稍后再试。", f"{waiting} open intents need it: try again shortly."
+                f"还有 {waiting} 个待签办件要用它，请稍后再试。",
+                f"{waiting} open intents need this key; retry shortly.",
             )
         self._keyring.folder.retire(kid, found.public.purpose)
         return found.public
 
     def revoke(self, kid: str) -> PublicKey:
-        """Put the X.509 certificate of a document key on the list of those that count no more. Raises CannotRotate.
+        """Revoke the X.509 certificate of a document key. Raises CannotRotate.
 
-        Whatever it sealed is then `untrusted` as a file, before and after; the certificates themselves stay as they
-        are. For a private part that fell into other hands: one that was merely replaced stays good for ever.
+        All files that it has sealed become `untrusted`; the certificates themselves are not affected. Only for a
+        compromised private part: a key that was merely rotated stays valid.
         """
         found = next((key for key in self._keyring.all() if key.public.kid == kid), None)
         if found is None or found.public.purpose is not Purpose.DOCUMENT:
-            raise CannotRotate("没有这个用章密钥。", "There is no such document key.")
+            raise CannotRotate("没有这个印章密钥。", "Unknown document key.")
         if found.state is not SigningState.RETIRED:
-            raise CannotRotate("此密钥仍在使用,请先更换。", "This key is in use: rotate it first.")
+            raise CannotRotate("这个密钥还在使用，请先更换。", "This key is in use: rotate it first.")
         with self._database.write(exclusive=True) as writer:
             if not key_store.revoke_x509(writer, kid, to_micros(self._clock.now())):
-                raise CannotRotate("此密钥的 X.509 证书早已吊销。", "Its X.509 certificate was revoked before.")
+                raise CannotRotate(
+                    "这个密钥的 X.509 证书已经吊销过了。", "The X.509 certificate of this key was already revoked."
+                )
         return found.public

@@ -1,6 +1,6 @@
-"""The long part of a rotation, as generators of small batches: each may be abandoned anywhere and begun again.
+"""The long part of a rotation, as generators of small batches that can be abandoned and restarted at any point.
 
-A walk keeps no record of how far it came. Beginning again finds by the rows themselves what is left to do.
+A walk does not record its progress. When restarted, it finds the remaining work from the rows themselves.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ Found = list[tuple[Key, bytes]]
 
 
 class Walks:
-    """Walks over one database; a walk yields how many rows each batch has dealt with."""
+    """Walks over one database; each yields the number of rows of every batch."""
 
     def __init__(self, database: Database, vault: Vault, documents: Documents) -> None:
         self._database = database
@@ -30,10 +30,10 @@ class Walks:
         self._documents = documents
 
     def reseal(self, number: int, retired: Sequence[int]) -> Iterator[int]:
-        """Seal anew with key `number` what another key has sealed; then the retired ones are spent.
+        """Re-encrypt everything with key `number`; the retired keys then become spent.
 
-        Walks again while rows are left that a writer with old keys has added behind it.
-        Rows and files that do not open are left as they are, and the key that sealed them stays retired.
+        Repeats while writers with old keys have added rows behind the walk. Rows and files that cannot be decrypted are
+        left unchanged, and their key stays retired.
         """
         left, damaged = 1, 0
         while left > damaged:
@@ -73,9 +73,9 @@ class Walks:
         return retry_on_conflict(self._vault, lambda: self._documents.reseal(document))
 
     def publish(self, old: int, new: int) -> Iterator[int]:
-        """Give every hash of blind key `old` its twin under `new`, which all writers write already; then read `new`.
+        """Add a hash under `new`, which all writers already write, for every hash under `old`; then read `new`.
 
-        `new` takes over only when each kind of row is there as often under both: nobody can be lost by a rotation.
+        `new` becomes active only if both keys have equally many rows of each kind, so a rotation never loses a party.
         """
         for source in store.TEXT_SOURCES:
             after: Key | None = ()
@@ -100,7 +100,7 @@ class Walks:
         return last, len(texts) + damaged
 
     def drop(self, old: int) -> Iterator[int]:
-        """Delete the hashes of a blind key that is no longer read; then it is spent."""
+        """Delete the hashes of a blind key that is no longer read; the key then becomes spent."""
         for kind in store.BLIND_KINDS:
             gone = DROP_BATCH
             while gone == DROP_BATCH:

@@ -1,6 +1,6 @@
-"""Plays the sample city: loads its catalogue and accounts, pushes its cases, and says where everything is.
+"""Loads the sample city: its catalogue, accounts and cases, and an index of what was created.
 
-Everything goes through the same steps as a department's own system, so what the city shows is what the hub does.
+Everything goes through the same steps as the requests of a department's system.
 """
 
 import json
@@ -28,23 +28,23 @@ _NOW = re.compile(r'"@now-([0-9]+)([dh])"')
 _REFERENCE = re.compile(r'"@([^"/]+)/([0-9]+)"')
 
 
-class Unfinished(Exception):  # noqa: N818 (nothing is broken: running the load again goes on from here)
-    """The load stopped half way, for instance because the signer is away; run it again."""
+class Unfinished(Exception):  # noqa: N818 (not an error: another run continues the load)
+    """The load was interrupted, for instance because the signer is unavailable; run it again."""
 
 
 @dataclass(slots=True)
 class _Granted:
-    """What a case has granted, as its latest push replied: identifiers in pushed order."""
+    """The identifiers from the reply to the latest push of a case, in pushed order."""
 
     client: str
     identifiers: list[str]
 
 
 def load(parts: Parts, folder: Path, progress: Progress) -> None:
-    """Load the sample city and describe it in `folder` (contract: `DATA_DIR/sample/index.json`).
+    """Load the sample city and describe it in `folder` (`DATA_DIR/sample/index.json`).
 
-    `progress(done, total)` is called after every step. A load that was interrupted goes on where it stopped; one that
-    is complete is left alone. Raises Unfinished when the hub cannot sign now, and every Refusal of the steps.
+    Calls `progress(done, total)` after every step. Resumes an interrupted load; does nothing if it is complete. Raises
+    Unfinished if the hub cannot sign now, and the Refusals of the steps.
     """
     _Load(parts, folder, progress).run()
 
@@ -90,7 +90,7 @@ class _Load:
             self._step()
 
     def _add_client(self, client: dict[str, Any]) -> None:
-        """A client and its key file; where a load was killed between the two, the client gets a key anew."""
+        """Add a client and its key file; if a load was killed between the two, the client gets a new key."""
         name = client["name"]
         key_file = self._folder / _key_file(name)
         registration = self._parts.registration
@@ -111,7 +111,7 @@ class _Load:
 
     @property
     def _journal(self) -> Path:
-        """How many acts are on record: acts, unlike pushes, are not played twice."""
+        """The number of status changes made so far; unlike pushes, they must not be repeated."""
         return self._folder / "acts-done"
 
     def _play(self) -> None:
@@ -128,7 +128,7 @@ class _Load:
             self._step()
 
     def _push(self, push: dict[str, str]) -> None:
-        """Push a case file; its exact bytes are kept first, so that an interrupted load repeats them."""
+        """Push a case file; its exact bytes are saved first, so that a resumed load repeats them."""
         copy = self._folder / push["body"]
         if not copy.exists():
             _write(copy, self._fill((DATA / push["body"]).read_text(encoding="utf-8")).encode())
@@ -139,7 +139,7 @@ class _Load:
         self._granted[number] = _Granted(push["client"], [c["identifier"] for c in reply["certificates"]])
 
     def _fill(self, text: str) -> str:
-        """A case file with what could not be known beforehand: moments before now, and other cases' identifiers."""
+        """Fill in the placeholders of a case file: times before now, and identifiers from other cases."""
 
         def moment(match: re.Match[str]) -> str:
             count = int(match[1])
@@ -199,7 +199,7 @@ class _Load:
         }
 
     def _certificates(self) -> Iterator[dict[str, str]]:
-        """The current version of every certificate with the state that it has after all acts."""
+        """The current version of every certificate with its final state."""
         newest: dict[tuple[str, str, str], tuple[int, dict[str, str]]] = {}
         for number, granted in self._granted.items():
             if not granted.identifiers:
@@ -246,7 +246,7 @@ def _key_file(client: str) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """All of a file or nothing, readable by its owner only."""
+    """Write a file atomically, readable only by its owner."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:

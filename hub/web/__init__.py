@@ -1,4 +1,4 @@
 """The small web framework on top of FastAPI: routes, limits, requests, responses and problems.
 
-Endpoints import it, never the other way round.
+Endpoints import it; it never imports endpoints.
 """

@@ -1,7 +1,7 @@
-"""Pages and scripts in gzip, for those who accept it (RFC 9110 §8.4.1).
+"""Pages and scripts compressed with gzip, for clients that accept it (RFC 9110 §8.4.1).
 
-Never for an answer with a secret in it beside something that a stranger chose: the length of what was compressed gives
-hints at both (BREACH). The public's pages have no secret.
+Never use it for a response that contains both a secret and input from an attacker: the compressed length leaks
+information (BREACH). The public pages contain no secrets.
 """
 
 import gzip
@@ -14,14 +14,14 @@ _LEVEL = 6
 
 
 def compress(text: bytes) -> bytes:
-    """In gzip; equal texts give equal bytes."""
+    """Compress with gzip, deterministically."""
     return gzip.compress(text, _LEVEL, mtime=0)
 
 
 def compressed(answer: Answer, call: Call, ready: bytes | None = None) -> Answer:
-    """The answer, of text or bytes, in the coding that the caller accepts; caches are told that it depends on that.
+    """The answer (text or bytes), compressed if the client accepts it, with the `Vary` header.
 
-    ready: its content in gzip, where that is kept.
+    ready: the compressed content, if already available.
     """
     vary = ", ".join(filter(None, (answer.headers.get("Vary"), "Accept-Encoding")))
     headers = {**answer.headers, "Vary": vary}

@@ -1,8 +1,7 @@
-"""One TCP connection: uvicorn's protocol with what it lacks, limits on the head of a request.
+"""One TCP connection: uvicorn's protocol, extended with limits on the request head.
 
-A head must be complete within HEAD_TIMEOUT_S and MAX_HEAD_BYTES, and a process keeps MAX_CONNECTIONS at most; so nobody
-holds connections open by sending a head letter by letter. What cannot be parsed is answered with a problem like any
-other refusal.
+A head must be complete within HEAD_TIMEOUT_S and MAX_HEAD_BYTES, and a process accepts at most MAX_CONNECTIONS, which
+stops slow-header attacks. A request that cannot be parsed is answered with a problem, like any other refusal.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ _UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:", re.IGNORECASE)
 
 
 class Connection(HttpToolsProtocol):
-    """A connection of a client or of the proxy before us."""
+    """A connection from a client or from the reverse proxy."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -32,7 +31,7 @@ class Connection(HttpToolsProtocol):
         self._too_large = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the clock, or hang up when there are too many."""
+        """Start the timer, or close the connection if there are too many."""
         super().connection_made(transport)
         if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
@@ -40,12 +39,12 @@ class Connection(HttpToolsProtocol):
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the timer."""
         self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what belongs to a head that is not complete."""
+        """Count the bytes of an incomplete head."""
         if self._in_head:
             self._head_bytes += len(data)
             data = _without_upgrade(data)
@@ -59,7 +58,7 @@ class Connection(HttpToolsProtocol):
         self._start_timer()
 
     def on_headers_complete(self) -> None:
-        """The head is here; the rest is the frame's business. Raises ValueError, through the parser, to refuse it."""
+        """The head is complete; the frame handles the rest. Raises ValueError, through the parser, to refuse it."""
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             self._too_large = True
             raise ValueError
@@ -69,12 +68,12 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The next bytes are another head."""
+        """The next bytes belong to another head."""
         super().on_message_complete()
         self._in_head = True
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (the parser's words may quote the request)
-        """Answer what is not HTTP, or not within limits."""
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (the parser's message may quote the request)
+        """Refuse a request that is not HTTP or exceeds the limits."""
         if self._too_large:
             self._refuse(431, "upload.too_large")
         else:
@@ -95,7 +94,7 @@ class Connection(HttpToolsProtocol):
             self._refuse(408, "upload.timeout")
 
     def _refuse(self, status: int, code: str) -> None:
-        """Write a whole problem by hand: there is no request yet that an application could answer."""
+        """Write a complete problem by hand: there is no request yet that the application could answer."""
         request_id = secrets.token_hex(16)
         title = TITLES[code][0]
         content = {"type": "about:blank", "status": status, "title": title, "code": code, "request_id": request_id}
@@ -111,9 +110,9 @@ class Connection(HttpToolsProtocol):
 
 
 def _without_upgrade(data: bytes) -> bytes:
-    """The head without an offer of another protocol, which a server may ignore (RFC 9110 §7.8).
+    """Remove an `Upgrade` header, which a server may ignore (RFC 9110 §7.8).
 
-    Java's HttpClient offers h2c over plain HTTP, and the parser would take the body for the start of that protocol.
+    Java's HttpClient offers h2c over plain HTTP, and the parser would mistake the body for the start of that protocol.
     """
     end = data.find(b"\r\n\r\n")
     found = _UPGRADE.search(data, 0, end if end >= 0 else len(data))

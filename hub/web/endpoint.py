@@ -1,8 +1,7 @@
-"""How an endpoint is declared: who may call it, in which lane it runs, what it reads and what it answers.
+"""Declarations of endpoints: who may call them, in which lane they run, what they read and what they return.
 
-Declarations only. `hub.web.frame` runs them, `hub.web.openapi` describes them in OpenAPI, `hub.app` collects them.
-Everything that matters for safety is an explicit argument, so that nothing is open by default and a test can walk
-over all of it.
+`hub.web.frame` runs the declared endpoints, `hub.web.openapi` describes them, and `hub.app` collects them. Everything
+relevant to security is an explicit argument, so that nothing is open by default and tests can check all endpoints.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,10 +21,10 @@ JSON = "application/json"
 
 
 class Lane(StrEnum):
-    """Separate limits, so that a queue in one never delays the others.
+    """Separate limits, so that a queue in one lane never delays the others.
 
-    FILE is for reading strangers' files, which takes long: see Later. OPERATOR is for health and metrics, which must
-    answer when everything else is busy. LOOP is no thread at all: only for what touches nothing and never waits.
+    FILE: reading unknown files, which takes long; see Later. OPERATOR: health and metrics, which must work when
+    everything else is busy. LOOP: no thread; only for handlers that never block.
     """
 
     WRITE = "write"
@@ -38,13 +37,12 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Everything that an endpoint may know about the request.
+    """The request as an endpoint sees it.
 
-    path: the values of the template, percent-decoded. query: declared names only, each at most once. body: complete
-    and within its limit, of one of the declared types (`content_type`, lower case, without parameters), not parsed.
-    file: the one file of a form, where the endpoint takes one and one was sent; body is then empty.
-    accept: the Accept header as sent. english: the caller prefers English to Chinese.
-    accept_encoding, host, if_none_match: those headers as sent, "" where absent; not to be trusted.
+    path: the values of the template, percent-decoded. query: declared names only, each at most once. body: complete,
+    within its limit, of a declared type (`content_type`, lower case, without parameters), not parsed. file: the file of
+    a form, if the endpoint accepts one and one was sent; body is then empty. accept: the Accept header. english: the
+    client prefers English to Chinese. accept_encoding, host, if_none_match: these headers as sent (untrusted), or "".
     """
 
     parts: Parts
@@ -63,7 +61,7 @@ class Call:
 
     @property
     def client(self) -> Caller:
-        """Who calls, on a route that asks for a token; `request` is this request's id."""
+        """The authenticated client, on a route that requires a token; its `request` is the id of this request."""
         if self.caller is None:
             raise RuntimeError("a public endpoint has no client")
         return self.caller
@@ -71,9 +69,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back: anything JSON can say, or text or bytes of another media type.
+    """The response: a JSON value, or text or bytes of another media type.
 
-    Headers given here win over those that the frame sets (`Cache-Control: no-store`, Content-Security-Policy, ...).
+    Headers given here override those of the frame (`Cache-Control: no-store`, Content-Security-Policy, ...).
     """
 
     content: Any
@@ -84,7 +82,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Instead of an answer: work that takes long, to be done in another lane, so that it holds no thread here."""
+    """Returned instead of an answer: long-running work for another lane, so that it does not block this one."""
 
     lane: Lane
     work: Callable[[], Answer]
@@ -95,7 +93,7 @@ Handler = Callable[[Call], Answer | Later]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One declared endpoint; the arguments are those of `Routes.add`."""
+    """One declared endpoint; see `Routes.add` for the fields."""
 
     method: str
     path: str
@@ -119,17 +117,17 @@ class Endpoint:
 
     @property
     def is_public(self) -> bool:
-        """Whether it answers without a token."""
+        """Whether it can be called without a token."""
         return self.access == PUBLIC_ACCESS
 
     @property
     def name(self) -> str:
-        """The operation's stable name, for OpenAPI."""
+        """The stable operation id for OpenAPI."""
         return self.handler.__name__
 
 
 class Routes:
-    """The endpoints of one module, in the order of their declaration; the first that matches answers."""
+    """The endpoints of one module in declaration order; the first match wins."""
 
     def __init__(self, prefix: str = "", tag: str = "") -> None:
         self.prefix = prefix
@@ -156,16 +154,16 @@ class Routes:
         description: str = "",
         documented: bool = True,
     ) -> Callable[[Handler], Handler]:
-        """Declare the decorated plain function as an endpoint; it runs in a thread of its lane.
+        """Declare the decorated function as an endpoint; it runs in a thread of its lane.
 
-        scope: one scope, several of which any one does, ANY_TOKEN or PUBLIC_ACCESS. body: a model that documents the
-        body and makes the frame read it (size, time, media type of `consumes`); the endpoint parses `call.body`
-        itself. takes_file: a form with one file is taken too (`call.file`), up to a limit of its own. query: name to
-        description; every other name is refused, or with stray_query ignored (for addresses that people pass on:
-        messengers append names of their own). replies: status to model, None for no fixed form;
-        produces: their media types. refusals: codes of its own; those of the frame are added to OpenAPI by itself.
-        refuse: another form than problem+json for every refusal of this route below 500 (RFC 6749 has one).
-        documented: listed in OpenAPI. GET answers HEAD too. Raises ValueError for a declaration that makes no sense.
+        scope: one scope, several alternatives, ANY_TOKEN or PUBLIC_ACCESS. body: a model that documents the body and
+        makes the frame read it (limits of size and time, media types in `consumes`); the endpoint parses `call.body`.
+        takes_file: also accepts a form with one file (`call.file`), with a separate size limit. query: names with
+        descriptions; other names are refused, or ignored with stray_query (for links that people share, to which
+        messengers append parameters). replies: status to model, None for no fixed schema; produces: their media types.
+        refusals: the endpoint's own codes; OpenAPI adds those of the frame. refuse: a format other than problem+json
+        for refusals below 500 (as in RFC 6749). documented: included in OpenAPI. GET also serves HEAD. Raises
+        ValueError for an invalid declaration.
         """
         access, scopes = _access(scope)
         unknown = sorted(set(refusals) - set(TITLES))

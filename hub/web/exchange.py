@@ -1,4 +1,4 @@
-"""One request and its answer as the shell sees them: what of the head counts, and what goes to log and metrics."""
+"""One request and its response: the relevant headers, and what is logged and counted."""
 
 import re
 import secrets
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 KEY = "hub.exchange"
-"""Where the exchange lies in the ASGI scope."""
+"""The key of the exchange in the ASGI scope."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{8,64}")
 _READ = frozenset(
@@ -28,12 +28,12 @@ _READ = frozenset(
 
 
 _LISTS = frozenset({b"accept", b"accept-encoding", b"accept-language", b"if-none-match"})
-"""Several of these are one list (RFC 9110 §5.3); of the others there may be one."""
+"""Repeated headers of these names form one list (RFC 9110 §5.3); the others must not be repeated."""
 
 
 @dataclass(slots=True)
 class Exchange:
-    """What is known of a request so far. `route` is the template, never the path; `client` a client id or None."""
+    """What is known about a request so far. `route` is the template, never the path; `client` a client id or None."""
 
     method: str
     request_id: str
@@ -46,12 +46,12 @@ class Exchange:
     status: int = 0
 
     def header(self, name: bytes) -> str:
-        """A header as text, "" where it is absent."""
+        """A header as text, or "" if absent."""
         return self.headers.get(name, b"").decode("latin-1")
 
 
 def read(method: str, headers: Iterable[tuple[bytes, bytes]]) -> Exchange:
-    """The exchange of a new request; a request id from outside is kept if it has a plain form, otherwise made."""
+    """The exchange of a new request; a well-formed request id from the client is kept, otherwise one is generated."""
     found: dict[bytes, bytes] = {}
     repeated = False
     for name, value in headers:
@@ -75,7 +75,7 @@ def read(method: str, headers: Iterable[tuple[bytes, bytes]]) -> Exchange:
 
 @lru_cache(maxsize=256)
 def _prefers_english(accept_language: bytes) -> bool:
-    """Whether English ranks above Chinese in an Accept-Language header; Chinese where neither is asked for."""
+    """Whether English ranks above Chinese in an Accept-Language header; the default is Chinese."""
     best = {"zh": 0.0, "en": 0.0}
     for item in accept_language.decode("latin-1").lower().split(","):
         tag, _, parameter = item.strip().partition(";")

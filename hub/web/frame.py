@@ -1,7 +1,7 @@
-"""The frame around every endpoint: who may call, what is read, in which lane it runs, what becomes of a refusal.
+"""The frame around every endpoint: authentication, reading the request, running in a lane, and refusals.
 
-The event loop reads heads and bodies and writes answers. Checking the token, the endpoint and making the bytes of its
-answer happen in one visit to a thread of the endpoint's lane.
+The event loop reads heads and bodies and writes responses. Token check, endpoint and serialisation run together in one
+thread of the endpoint's lane.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -34,7 +34,7 @@ SMALL_BODIES_BYTES = 64 * 1024 * 1024
 
 
 class Rooms:
-    """Room for bodies: for small ones, from whomever; for large ones, from clients with a good token; for files."""
+    """Memory limits for bodies: small ones from any caller, large ones from authenticated clients, and files."""
 
     def __init__(self, settings: Settings) -> None:
         self.small = Room(SMALL_BODIES_BYTES)
@@ -45,7 +45,7 @@ class Rooms:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What the event loop has read, ready for a thread."""
+    """A request that the event loop has read, ready for a thread."""
 
     exchange: Exchange
     token: str
@@ -106,7 +106,7 @@ class Served:
         bodies.refuse_too_large(length, limit)
         self._lanes[endpoint.lane].check()
         if token and (length is None or length > self._small):
-            # Nobody makes us keep megabytes without a good token; small bodies save the second visit to a thread.
+            # Accept megabytes only with a valid token. Small bodies avoid this additional trip to a thread.
             request = replace(request, caller=await self._lanes[Lane.READ].run(self._caller, token, exchange))
             place.room = self._rooms.large
         raw = await bodies.read_body(receive, place, limit, self._parts.settings.body_timeout_s)
@@ -120,7 +120,7 @@ class Served:
         if not isinstance(done, Later):
             return done
         request_id = request.exchange.request_id
-        del request  # with its body: the work that is left has the file
+        del request  # frees the body: the remaining work has the file
         return await self._lanes[done.lane].run(_finish, done, request_id)
 
     def _work(self, request: _Request) -> Reply | Later:
@@ -152,7 +152,7 @@ class Served:
         return done if isinstance(done, Later) else render(done)
 
     def _caller(self, token: str, exchange: Exchange) -> Caller:
-        """Who calls, with a scope that this endpoint takes; a refusal for want of one is put on record."""
+        """The authenticated caller with a scope for this endpoint; a missing scope is refused and recorded."""
         caller = replace(self._parts.access.caller(token), request=exchange.request_id)
         exchange.client = caller.client_id
         endpoint = self.endpoint
@@ -169,7 +169,7 @@ def _finish(later: Later, request_id: str) -> Reply:
 
 
 def bearer(exchange: Exchange) -> str:
-    """The access token of the head (RFC 6750 §2.1); raises Refusal `auth.missing` or `auth.invalid`."""
+    """The access token from the head (RFC 6750 §2.1); raises Refusal `auth.missing` or `auth.invalid`."""
     value = exchange.header(b"authorization")
     if not value:
         raise Refusal("auth.missing")
@@ -181,7 +181,7 @@ def bearer(exchange: Exchange) -> str:
 
 
 async def send_reply(reply: Reply, exchange: Exchange, receive: Receive, send: Send) -> None:
-    """Write an answer; one that ends an upload too early says so, and hears the rest out before it hangs up."""
+    """Write a response. If it ends an upload early, drain the rest of the body before closing the connection."""
     exchange.status = reply.status
     headers = [*reply.headers, (b"x-request-id", exchange.request_id.encode())]
     if reply.status not in _WITHOUT_BODY:

@@ -1,7 +1,7 @@
-"""Lanes: how many requests of a kind run at once and how many may wait; beyond that the answer is 503 at once.
+"""Lanes limit how many requests of a kind run and wait; beyond that, requests are refused with 503 immediately.
 
-Each lane has threads of its own, so writers that wait for the database's one lock never hold a thread that a reader
-needs. (Measured: 15 µs a call; anyio's shared threads with capacity limiters, as FastAPI uses them, 40 µs.)
+Each lane has its own threads, so writers that wait for the database lock never block readers. (Measured: 15 µs a call,
+but 40 µs with anyio's shared threads and capacity limiters, as FastAPI uses them.)
 """
 
 import asyncio
@@ -18,7 +18,7 @@ RETRY_AFTER_S = 1
 
 
 class Limit:
-    """One lane. Used on the event loop's thread only."""
+    """One lane. Used only on the thread of the event loop."""
 
     def __init__(self, name: str, at_once: int, waiting: int) -> None:
         self.name = name
@@ -29,13 +29,13 @@ class Limit:
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=f"lane-{name}")
 
     def check(self) -> None:
-        """Raise Refusal `database.unavailable` (503) when there is no room, without taking any."""
+        """Raise Refusal `database.unavailable` (503) if the lane is full, without taking a place."""
         if self.taken >= self.capacity:
             self.refused += 1
-            raise Refusal("database.unavailable", "正在处理的请求过多,请稍后重试", retry_after=RETRY_AFTER_S)
+            raise Refusal("database.unavailable", "正在处理的请求太多，请稍后重试", retry_after=RETRY_AFTER_S)
 
     async def run(self, work: Callable[..., _T], *args: object) -> _T:
-        """The result of `work` in a thread of this lane, in order of arrival; raises as `check`."""
+        """Run `work` in a thread of this lane, in order of arrival; raises like `check`."""
         self.check()
         self.taken += 1
         try:
@@ -44,7 +44,7 @@ class Limit:
             self.taken -= 1
 
     def close(self) -> None:
-        """Take no more work; what runs is finished first."""
+        """Stop accepting work and wait for running work."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
@@ -52,7 +52,7 @@ Lanes = Mapping[Lane, Limit]
 
 
 def open_lanes(settings: Settings) -> Lanes:
-    """Every lane that has threads, as the settings say."""
+    """All lanes with threads, sized by the settings."""
     sizes = {
         Lane.WRITE: (settings.writers, settings.writes_waiting),
         Lane.READ: (settings.reads_at_once, settings.reads_waiting),

@@ -15,17 +15,17 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Of the library, and set by `hub serve --workers` for its children: their counters lie there and are added up."""
+"""Defined by prometheus_client; `hub serve --workers` sets it for its children, whose counters are summed up."""
 
 Gauge = tuple[str, str, dict[str, str], float]
 """name, help, labels, value."""
 
 
 class Metrics:
-    """The counters of one process, or of all that share a folder, and what is read when somebody asks."""
+    """The counters of one process, or of all processes that share a folder, and gauges read at every scrape."""
 
     def __init__(self, gauges: Callable[[], Iterable[Gauge]]) -> None:
-        """gauges: called at every scrape, in the thread of the one who asks."""
+        """gauges: called at every scrape, in the thread of the request."""
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "hub_requests", "Requests answered.", ("method", "route", "status"), registry=self._registry
@@ -42,7 +42,7 @@ class Metrics:
         self._shown.register(_Gauges(gauges))
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
-        """One request; `route` is a template and `method` one that a route has, so that labels stay few."""
+        """Count a request; `route` is a template and `method` a known one, which bounds the number of labels."""
         key = (method, route, status)
         found = self._children.get(key)
         if found is None:
@@ -52,7 +52,7 @@ class Metrics:
         found[1].observe(seconds)
 
     def text(self) -> bytes:
-        """Everything in Prometheus's text form."""
+        """All metrics in the Prometheus text format."""
         return generate_latest(self._shown)
 
 
@@ -61,11 +61,11 @@ class _Gauges(Collector):
         self._gauges = gauges
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing beforehand: registering must not touch the database."""
+        """Empty, because registering must not touch the database."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """One family a name."""
+        """One metric family per name."""
         families: dict[str, GaugeMetricFamily] = {}
         for name, text, labels, value in self._gauges():
             if name not in families:

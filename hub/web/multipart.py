@@ -1,6 +1,6 @@
-"""One file out of a form (`multipart/form-data`, RFC 7578): exactly one part, strictly read, in memory alone.
+"""One file from a form (`multipart/form-data`, RFC 7578): exactly one part, strictly parsed, in memory only.
 
-The file's name and declared type are of no account: what it is, its bytes tell.
+The file name and the declared type are ignored; the bytes determine what the file is.
 """
 
 import re
@@ -10,7 +10,7 @@ from hub.domain.errors import Refusal
 MEDIA_TYPE = "multipart/form-data"
 FIELD = "file"
 ENVELOPE_BYTES = 16 * 1024
-"""What a form may add to its file: boundaries, and the head of the part."""
+"""The maximum overhead of the form: boundaries and the head of the part."""
 
 _BOUNDARY = re.compile(
     r";[ \t]*boundary=(?:\"([0-9A-Za-z'()+_,\-./:=? ]{1,70})\"|([0-9A-Za-z'+_\-.]{1,70})(?=[; \t]|$))", re.IGNORECASE
@@ -22,10 +22,10 @@ _ENDINGS = (b"--", b"--\r\n")
 
 
 def file_in(content_type: str, body: bytes) -> bytes:
-    """The bytes of the one part, `file`.
+    """The bytes of the only part, `file`.
 
-    content_type: the header as sent. Raises Refusal: `upload.unreadable` for what is not such a form or an empty file,
-    `schema.invalid` for another part or several.
+    content_type: the header as sent. Raises Refusal `upload.unreadable` for a malformed form or an empty file,
+    `schema.invalid` for a different or additional part.
     """
     found = _BOUNDARY.search(content_type)
     if found is None:
@@ -39,19 +39,19 @@ def file_in(content_type: str, body: bytes) -> bytes:
         raise Refusal("upload.unreadable", "表单内容无法读取")
     _require_file(body[begin:head_end])
     start = head_end + 4
-    end = body.find(b"\r\n" + delimiter, start - 2)  # of an empty part the head's own end may be the line break
+    end = body.find(b"\r\n" + delimiter, start - 2)  # in an empty part, the line break may be the end of the head
     if end < 0:
         raise Refusal("upload.unreadable", "表单内容不完整")
     rest = body[end + 2 + len(delimiter) : end + 2 + len(delimiter) + 4]
     if end + 2 + len(delimiter) + len(rest) != len(body) or rest not in _ENDINGS:
-        raise Refusal("schema.invalid", "表单须恰有一个文件,字段名为 file", pointer="/file")
+        raise Refusal("schema.invalid", "表单里要有且只能有一个文件，字段名为 file", pointer="/file")
     if end <= start:
-        raise Refusal("upload.unreadable", "文件为空", pointer="/file")
+        raise Refusal("upload.unreadable", "文件是空的", pointer="/file")
     return body[start:end]
 
 
 def _require_file(head: bytes) -> None:
-    """The part's head names the field; raises as `file_in`."""
+    """Check that the head of the part names the field; raises like `file_in`."""
     dispositions = []
     for line in head.split(b"\r\n"):
         header = _HEADER.fullmatch(line)
@@ -63,7 +63,7 @@ def _require_file(head: bytes) -> None:
         elif name == b"content-transfer-encoding" and value.lower() not in {b"binary", b"8bit", b"7bit"}:
             raise Refusal("upload.unreadable", "表单内容不得编码")
     if len(dispositions) != 1 or _name(dispositions[0]) != FIELD.encode():
-        raise Refusal("schema.invalid", "表单须恰有一个文件,字段名为 file", pointer="/file")
+        raise Refusal("schema.invalid", "表单里要有且只能有一个文件，字段名为 file", pointer="/file")
 
 
 def _name(disposition: bytes) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Which of two forms a client prefers, and whether compressed (RFC 9110 §12.5.1, §12.5.3)."""
+"""Content negotiation: JSON or HTML, and gzip (RFC 9110 §12.5.1, §12.5.3)."""
 
 from functools import lru_cache
 
@@ -7,7 +7,7 @@ _Rank = tuple[float, int]
 
 @lru_cache(maxsize=512)
 def prefers_json(accept: str) -> bool:
-    """Whether JSON ranks above HTML: by quality, then by how exactly it is named; HTML where both rank the same."""
+    """Whether JSON ranks above HTML, by quality and then by specificity; HTML wins a tie."""
     ranks = {"application/json": (0.0, 0), "text/html": (0.0, 0)}
     best: dict[str, _Rank] = {}
     for item in accept.lower().split(","):
@@ -23,7 +23,7 @@ def prefers_json(accept: str) -> bool:
 
 @lru_cache(maxsize=512)
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether gzip is named, or everything is, with a quality above zero; its own name counts before `*`."""
+    """Whether `gzip`, or else `*`, has a quality above zero."""
     found = {}
     for item in accept_encoding.lower().split(","):
         coding, *parameters = (part.strip() for part in item.split(";"))

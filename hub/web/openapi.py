@@ -1,4 +1,4 @@
-"""OpenAPI from the declarations: exact about who may call and about every status that can come back."""
+"""The OpenAPI document, generated from the declarations: access rules and every possible status."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -18,16 +18,22 @@ from hub.web.endpoint import JSON, PUBLIC_ACCESS, Endpoint
 _REF = "#/components/schemas/"
 _BEARER = "access_token"
 _DESCRIPTION = """\
-电子证照共享平台的接口。访问令牌用 `private_key_jwt` 从 `POST /oauth/token` 取得;每个拒绝都是 RFC 9457 的
-`application/problem+json`,带固定的 `code`。
+电子证照共享平台的接口。访问令牌用 `private_key_jwt` 从 `POST /oauth/token` 取得；每个拒绝都是 RFC 9457 的
+`application/problem+json`，带有固定的 `code`。
 
-The hub's API. Access tokens come from `POST /oauth/token` with `private_key_jwt`; every refusal is
-`application/problem+json` (RFC 9457) with a stable `code`.
+The API of the certificate hub. Get access tokens from `POST /oauth/token` with `private_key_jwt`. Every refusal is an
+`application/problem+json` document (RFC 9457) with a stable `code`.
 """
 
 _FORM = {
     "type": "object",
-    "properties": {multipart.FIELD: {"type": "string", "format": "binary", "description": "PDF、JPEG 或 PNG"}},
+    "properties": {
+        multipart.FIELD: {
+            "type": "string",
+            "format": "binary",
+            "description": "PDF、JPEG 或 PNG 文件 A PDF, JPEG or PNG file",
+        }
+    },
     "required": [multipart.FIELD],
     "additionalProperties": False,
 }
@@ -36,7 +42,7 @@ Mode = Literal["validation", "serialization"]
 
 
 class ProblemError(BaseModel):
-    """One place in the request: JSON pointer (RFC 6901), code, what to do."""
+    """One invalid place in the request: JSON pointer (RFC 6901), code, and what to do."""
 
     pointer: str
     code: str
@@ -56,12 +62,12 @@ class Problem(BaseModel):
 
 
 async def _framed(request: Request) -> Response:
-    """Stands in FastAPI's place for a function with parameters; the frame answers instead (see FramedRoute)."""
+    """A placeholder for FastAPI, which expects a function; the frame serves the request (see FramedRoute)."""
     raise NotImplementedError
 
 
 class FramedRoute(APIRoute):
-    """A FastAPI route, for matching and for OpenAPI, whose requests go to the frame."""
+    """A FastAPI route for matching and OpenAPI only; requests go to the frame."""
 
     def __init__(self, endpoint: Endpoint, served: ASGIApp) -> None:
         super().__init__(
@@ -83,7 +89,7 @@ class FramedRoute(APIRoute):
 
 
 def document(app: FastAPI, endpoints: Iterable[Endpoint]) -> dict[str, Any]:
-    """The whole document; its server is wherever it was read from."""
+    """The complete document; the server is the one that delivers it."""
     found = get_openapi(
         title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes, servers=[{"url": "/"}]
     )
@@ -109,7 +115,7 @@ def _placeholder(model: type[BaseModel], mode: Mode) -> str:
 
 
 def _rename(value: Any, names: dict[str, str]) -> None:
-    """Put the names that the schemas got in the place of those that the operations used."""
+    """Replace the placeholder references in operations with the final schema names."""
     if isinstance(value, dict):
         if isinstance(value.get("$ref"), str):
             value["$ref"] = names.get(value["$ref"], value["$ref"])
@@ -170,7 +176,7 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _refused(endpoint: Endpoint) -> dict[tuple[int, str], list[str]]:
-    """(status, media type of the route's own form or "") to codes, those of the frame included."""
+    """(status, media type of the route's own refusal format or "") to codes, including those of the frame."""
     codes = list(endpoint.refusals)
     if not endpoint.is_public:
         codes += ["auth.missing", "auth.invalid", "auth.expired", "rate.limited"]

@@ -1,4 +1,4 @@
-"""Refusals as RFC 9457 problems; the only place that knows which HTTP status a code has."""
+"""Refusals as RFC 9457 problems; the only place that maps codes to HTTP statuses."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -60,11 +60,11 @@ _RETRY_SOON_S = 2
 
 Fault = DatabaseUnavailable | KeyMissing
 FAULTS = (DatabaseUnavailable, KeyMissing)
-"""What the parts raise when something that they need is away."""
+"""Raised by the parts when a dependency is unavailable."""
 
 
 def refusal_of(fault: Fault) -> Refusal:
-    """The refusal that tells of a fault; its own text stays here."""
+    """The refusal for a fault; the text of the fault is not sent to the client."""
     if isinstance(fault, StorageFull):
         return Refusal("storage.full")
     if isinstance(fault, DatabaseUnavailable):
@@ -73,7 +73,7 @@ def refusal_of(fault: Fault) -> Refusal:
 
 
 def reply(refusal: Refusal, exchange: Exchange, endpoint: Endpoint | None = None) -> Reply:
-    """The refusal as it leaves; its code is noted in the exchange."""
+    """The refusal as a response; its code is noted in the exchange."""
     exchange.code = refusal.code
     status = STATUS[refusal.code]
     if endpoint is not None and endpoint.refuse is not None and status < 500:
@@ -114,7 +114,7 @@ def _errors(errors: tuple[FieldError, ...], english: bool) -> Iterable[dict[str,
 
 
 def _challenge(code: str, endpoint: Endpoint | None) -> str:
-    """WWW-Authenticate (RFC 6750 §3): without an error where no token was sent."""
+    """WWW-Authenticate (RFC 6750 §3); without an error code if no token was sent."""
     if code == "auth.missing":
         return 'Bearer realm="hub"'
     if code.startswith("auth."):

@@ -1,8 +1,8 @@
-"""The request's query string and body, within limits and of a declared form, before an endpoint sees them.
+"""Query string and body of a request, checked against limits and declarations before an endpoint sees them.
 
-A body that is too large is refused from its declared length alone, or at the first byte over the limit; one that does
-not arrive in time is refused too. What a client goes on sending after a refusal is thrown away for a while, because a
-connection that is closed under a sender loses the answer.
+A body that is too large is refused because of its declared length, or at the first byte over the limit; a body that
+does not arrive in time is refused as well. After a refusal, further data is discarded for a while: closing a connection
+while the client is sending would lose the response.
 """
 
 import asyncio
@@ -23,25 +23,25 @@ DRAIN_S = 5.0
 
 
 class Room:
-    """How many bytes of bodies a process keeps at once, so that many large ones together cannot exhaust its memory."""
+    """Limits the total size of bodies in memory, so that many large ones cannot exhaust it."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._held = 0
 
     def take(self, count: int) -> None:
-        """Make room; raises Refusal `database.unavailable` (503) when there is none."""
+        """Reserve bytes; raises Refusal `database.unavailable` (503) if there is not enough room."""
         if self._held + count > self._size:
-            raise Refusal("database.unavailable", "正在接收的内容过多,请稍后重试")
+            raise Refusal("database.unavailable", "正在接收的内容太多，请稍后重试")
         self._held += count
 
     def give_back(self, count: int) -> None:
-        """What was taken is free again."""
+        """Release reserved bytes."""
         self._held -= count
 
 
 class Place:
-    """What one request holds of a room, until the end of the block."""
+    """The bytes that one request has reserved; released at the end of the block."""
 
     def __init__(self, room: Room) -> None:
         self.room = room
@@ -54,17 +54,17 @@ class Place:
         self.room.give_back(self._held)
 
     def take(self, count: int) -> None:
-        """As the room does."""
+        """Reserve bytes in the room."""
         self.room.take(count)
         self._held += count
 
 
-class Gone(Exception):  # noqa: N818 (nobody is left to be answered)
+class Gone(Exception):  # noqa: N818 (not an error: there is no client to answer)
     """The client closed the connection before its request was complete."""
 
 
 def query_of(endpoint: Endpoint, query_string: bytes) -> Mapping[str, str]:
-    """The declared parameters; raises Refusal `schema.invalid` for any other name, a repeated one or an odd value."""
+    """The declared parameters; raises Refusal `schema.invalid` for unknown or repeated names and invalid values."""
     if not query_string:
         return {}
     if len(query_string) > MAX_QUERY_BYTES:
@@ -86,12 +86,12 @@ def query_of(endpoint: Endpoint, query_string: bytes) -> Mapping[str, str]:
 
 
 def is_plain(text: str) -> bool:
-    """Whether a decoded piece of an address is text that can be kept: no control characters, no broken UTF-8."""
+    """Whether a decoded part of a URL is plain text: no control characters and no invalid UTF-8."""
     return not any(c < " " or c in "\x7f\ufffd" for c in text)
 
 
 def declared_length(exchange: Exchange) -> int | None:
-    """What the head says about the body: 0 for none, None for a length that is not known beforehand."""
+    """The declared length of the body: 0 for no body, None if unknown in advance."""
     if b"transfer-encoding" in exchange.headers:
         return None
     text = exchange.header(b"content-length")
@@ -103,7 +103,7 @@ def declared_length(exchange: Exchange) -> int | None:
 
 
 def media_type_of(endpoint: Endpoint, exchange: Exchange) -> str:
-    """The body's media type; raises Refusal `upload.unreadable` when it is not declared or not in UTF-8."""
+    """The media type of the body; raises Refusal `upload.unreadable` if it is not declared or not UTF-8."""
     if exchange.header(b"content-encoding").strip().lower() not in {"", "identity"}:
         raise Refusal("upload.unreadable", "不接受压缩的请求内容")
     media_type, _, parameters = exchange.header(b"content-type").partition(";")
@@ -119,13 +119,13 @@ def media_type_of(endpoint: Endpoint, exchange: Exchange) -> str:
 
 
 def refuse_too_large(length: int | None, limit: int) -> None:
-    """Raise Refusal `upload.too_large` for a length over the limit."""
+    """Raise Refusal `upload.too_large` if the length exceeds the limit."""
     if length is not None and length > limit:
         raise Refusal("upload.too_large", f"请求内容不得超过 {limit} 字节")
 
 
 async def read_body(receive: Receive, place: Place, limit: int, timeout_s: float) -> bytes:
-    """The whole body; raises Refusal `upload.too_large`, `upload.timeout` or `database.unavailable` (no room), Gone."""
+    """Read the body; raises Gone or Refusal `upload.too_large`, `upload.timeout`, `database.unavailable` (no room)."""
     chunks: list[bytes] = []
     size = 0
     try:
@@ -142,11 +142,11 @@ async def read_body(receive: Receive, place: Place, limit: int, timeout_s: float
                 if not message.get("more_body", False):
                     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
     except TimeoutError:
-        raise Refusal("upload.timeout", f"请求内容未在 {timeout_s:g} 秒内到达") from None
+        raise Refusal("upload.timeout", f"请求内容没有在 {timeout_s:g} 秒内传完") from None
 
 
 async def drain(receive: Receive) -> None:
-    """Throw away what is still being sent, for DRAIN_S at most."""
+    """Discard incoming data, for at most DRAIN_S."""
     try:
         async with asyncio.timeout(DRAIN_S):
             while True:

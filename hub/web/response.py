@@ -1,4 +1,4 @@
-"""An answer as bytes: status, headers, body. Every answer that leaves goes through here, so none lacks a header."""
+"""Serialised responses: status, headers, body. All responses pass through here, so none lacks a standard header."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +19,7 @@ PAGE_POLICY = (
 
 @dataclass(slots=True)
 class Reply:
-    """What goes over the wire, but for Content-Length and X-Request-Id, which `hub.web.frame.send_reply` adds."""
+    """A response without Content-Length and X-Request-Id, which `hub.web.frame.send_reply` adds."""
 
     status: int
     headers: _Headers
@@ -28,7 +28,7 @@ class Reply:
 
 
 def render(answer: Answer) -> Reply:
-    """The answer with the headers that every answer has; those of the answer itself win."""
+    """Serialise an answer and add the standard headers; headers of the answer take precedence."""
     media_type = answer.media_type
     if isinstance(answer.content, bytes):
         body = answer.content
@@ -57,5 +57,5 @@ def _standard(media_type: str) -> _Headers:
 
 
 def problem(status: int, content: dict[str, Any], headers: dict[str, str]) -> Reply:
-    """A refusal in the form of RFC 9457."""
+    """A refusal in the format of RFC 9457."""
     return render(Answer(content, status, "application/problem+json", headers))

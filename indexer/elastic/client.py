@@ -120,8 +120,8 @@ class Client:
         versions = sorted({str(node["version"]) for node in nodes.values()})
         if any(not version.startswith(f"{MAJOR}.") for version in versions):
             raise WrongServer(
-                f"HUB_INDEX_URL 处的 Elasticsearch 版本为 {'、'.join(versions)},请改用 {MAJOR}.x。",
-                f"The Elasticsearch at HUB_INDEX_URL is {', '.join(versions)}: use release {MAJOR}",
+                f"HUB_INDEX_URL 处的 Elasticsearch 版本为 {'、'.join(versions)}，请改用 {MAJOR}.x。",
+                f"The Elasticsearch at HUB_INDEX_URL is {', '.join(versions)}; use release {MAJOR}",
             )
         if status == "red":
             raise DirectoryUnavailable("the cluster's state is red")
@@ -138,8 +138,8 @@ class Client:
         for url in self._access.urls:
             if url.startswith("http:") and _speaks_tls(url, self._access.connect_timeout_s):
                 raise WrongServer(
-                    "HUB_INDEX_URL 处的服务器使用 TLS,请改用 https://。",
-                    "The server at HUB_INDEX_URL speaks TLS: write https://",
+                    "HUB_INDEX_URL 处的服务器使用 TLS，请改用 https://。",
+                    "The server at HUB_INDEX_URL uses TLS: change the address to https://",
                 )
 
     @contextmanager
@@ -163,8 +163,8 @@ def faults() -> Iterator[None]:
         yield
     except UnsupportedProductError:
         raise WrongServer(
-            "HUB_INDEX_URL 处的服务不是 Elasticsearch,请核对该地址。",
-            "What answers at HUB_INDEX_URL is no Elasticsearch: correct the address",
+            "HUB_INDEX_URL 处的服务不是 Elasticsearch，请核对该地址。",
+            "The service at HUB_INDEX_URL is not Elasticsearch: correct the address",
         ) from None
     except ApiError as error:
         raise fault_of(error.status_code, str(error.error)) from None
@@ -180,15 +180,15 @@ def fault_of(status: int, kind: str) -> DirectoryUnavailable:
         return DirectoryBroken("the index is gone")
     if status == 401:
         return WrongServer(
-            "Elasticsearch 不接受所给的身份,请核对 HUB_INDEX_USER 与密码或密钥文件。",
-            "Elasticsearch refuses the credentials: correct HUB_INDEX_USER and its password file, or the API key file",
+            "Elasticsearch 不接受所给的身份，请核对 HUB_INDEX_USER 与密码或密钥文件。",
+            "Elasticsearch rejected the credentials: check HUB_INDEX_USER and its password file, or the API key file",
         )
     if status == 403 and kind == "security_exception":
         return _lacks_rights()
     if status == 406 or kind in {"media_type_header_exception", "content_type_header_exception"}:
         return WrongServer(
-            f"HUB_INDEX_URL 处的服务器版本不对,请改用 Elasticsearch {MAJOR}.x。",
-            f"The server at HUB_INDEX_URL does not speak our protocol: use Elasticsearch release {MAJOR}",
+            f"HUB_INDEX_URL 处的服务器版本不对，请改用 Elasticsearch {MAJOR}.x。",
+            f"The server at HUB_INDEX_URL does not support our protocol: use Elasticsearch release {MAJOR}",
         )
     text = f"{status} {kind}" if kind.replace("_", "").isalnum() else str(status)
     return _Declined(text) if status in {400, 404, 405, 409} else DirectoryUnavailable(text)
@@ -196,8 +196,8 @@ def fault_of(status: int, kind: str) -> DirectoryUnavailable:
 
 def _lacks_rights() -> WrongServer:
     return WrongServer(
-        "Elasticsearch 用户的权限不足,请按 docs/operations.md 授予。",
-        "The Elasticsearch user lacks rights: grant those that docs/operations.md lists",
+        "Elasticsearch 用户的权限不足，请按 docs/operations.md 授予。",
+        "The Elasticsearch user lacks privileges: grant those listed in docs/operations.md",
     )
 
 
@@ -221,13 +221,13 @@ def _tls_fault(error: TlsError) -> DirectoryUnavailable:
     """Whether the two sides will never agree, or only a connection has broken while it was made."""
     if "CERTIFICATE_VERIFY_FAILED" in error.message:
         return WrongServer(
-            "HUB_INDEX_URL 处的服务器证书不受信任,请核对 HUB_INDEX_CA_FILE。",
-            "The certificate of the server at HUB_INDEX_URL is not trusted: correct HUB_INDEX_CA_FILE",
+            "HUB_INDEX_URL 处的服务器证书不受信任，请核对 HUB_INDEX_CA_FILE。",
+            "The certificate of the server at HUB_INDEX_URL is not trusted: check HUB_INDEX_CA_FILE",
         )
     if any(sign in error.message for sign in _NO_TLS):
         return WrongServer(
-            "HUB_INDEX_URL 处的服务器不使用 TLS,请改用 http:// 或在服务器上启用 TLS。",
-            "The server at HUB_INDEX_URL speaks no TLS: write http:// or turn TLS on there",
+            "HUB_INDEX_URL 处的服务器不使用 TLS，请改用 http:// 或在服务器上启用 TLS。",
+            "The server at HUB_INDEX_URL does not use TLS: change the address to http://, or enable TLS on the server",
         )
     return DirectoryUnavailable("the connection was cut while it was made")
 
@@ -366,6 +366,6 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
     except OSError:  # ssl.SSLError is one
         raise WrongServer(
-            "HUB_INDEX_CA_FILE 无法读取或不是 PEM 证书,请核对。",
-            "HUB_INDEX_CA_FILE cannot be read or holds no PEM certificate: correct it",
+            "HUB_INDEX_CA_FILE 无法读取或不是 PEM 证书，请核对。",
+            "HUB_INDEX_CA_FILE cannot be read or contains no PEM certificate",
         ) from None

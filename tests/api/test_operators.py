@@ -73,7 +73,7 @@ def test_readyz_says_why_not(hub):
         response = hub.client.get("/readyz")
         reasons = {check["name"]: check["reason"] for check in response.json()["checks"]}
         assert response.status_code == 503
-        assert reasons["keys"] == "the private part of the active credential key is not there"
+        assert reasons["keys"] == "the private part of the active credential key is missing"
         assert reasons["database"] is None
         assert hub.client.get("/livez").json() == {"alive": True}
     finally:

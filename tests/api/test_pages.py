@@ -110,7 +110,7 @@ def test_every_certificate_has_a_small_page(city, client):
         page = looks_right(reply.text)
         verdict = city.parts.verification.verify_code(version.code)
         head = verdict_text.headline(verdict)
-        for said in (head.title, head.title_en, head.line, head.line_en, "请与手中证照逐项核对", "四项核验"):
+        for said in (head.title, head.title_en, head.line, head.line_en, "请和手中的证照逐项核对", "四项核验"):
             assert said in page.text
         assert f"{city.parts.verification.addresses.current()}/v/" in page.text
         shown = verdict.certificate
@@ -253,11 +253,11 @@ def of_state(city: City, state: VerdictState) -> Verdict:
 
 
 WORDING = {
-    VerdictState.TAMPERED: ("bad", "内容与签名不一致", "请勿采信"),
+    VerdictState.TAMPERED: ("bad", "内容与签名不一致", "请不要采信"),
     VerdictState.UNTRUSTED: ("bad", "不是本平台签发", "不属于本平台"),
     VerdictState.NOT_FOUND: ("over", "未查到此证照", "不等于证照是假的"),
-    VerdictState.SUPERSEDED: ("over", "已换发新证", "请持证人出示最新证照"),
-    VerdictState.EXPIRED: ("over", "证照已过期", "签名真实,但不能作为有效证照使用"),
+    VerdictState.SUPERSEDED: ("over", "已换发新证", "请持证人出示最新的证照"),
+    VerdictState.EXPIRED: ("over", "证照已过期", "签名真实，但不能作为有效证照使用"),
     VerdictState.NOT_YET: ("warn", "尚未生效", "起有效"),
     VerdictState.VALID: ("good", "证照有效", "当前有效"),
     VerdictState.UNKNOWN: ("calm", "暂时无法核验", "与证照真伪无关"),
@@ -278,10 +278,10 @@ def test_every_state_has_its_wording(city, state):
 @pytest.mark.parametrize(
     ("state", "kind", "title", "line"),
     [
-        ("suspended", "withheld", "证照暂停使用", "原因类别:暂扣"),
-        ("suspended", "lost", "证照暂停使用", "原因类别:挂失"),
-        ("suspended", "under_change", "证照暂停使用", "原因类别:变更中"),
-        ("suspended", "other", "证照暂停使用", "原因类别:其他"),
+        ("suspended", "withheld", "证照暂停使用", "原因类别：暂扣"),
+        ("suspended", "lost", "证照暂停使用", "原因类别：挂失"),
+        ("suspended", "under_change", "证照暂停使用", "原因类别：变更中"),
+        ("suspended", "other", "证照暂停使用", "原因类别：其他"),
         ("revoked", "penalty", "证照已吊销", "吊销于"),
         ("revoked", "rescinded", "证照已撤销", "撤销于"),
         ("revoked", "cancelled", "证照已注销", "注销于"),
@@ -303,7 +303,7 @@ def test_each_kind_says_its_own_word(city, client, state, kind, title, line):
 def test_a_certificate_that_ends_soon_says_when(city):
     version = personal(city)
     verdict = city.parts.verification.verify_code(version.code)
-    for left, title in ((0, "证照有效(即将到期)"), (30, "证照有效(即将到期)"), (31, "证照有效")):
+    for left, title in ((0, "证照有效（即将到期）"), (30, "证照有效（即将到期）"), (31, "证照有效")):
         moved = replace(
             verdict, certificate=replace(verdict.certificate, valid_until=city.clock.today() + timedelta(left))
         )

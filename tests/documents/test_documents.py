@@ -120,7 +120,7 @@ def test_a_crash_between_file_and_row_leaves_what_a_sweep_removes(city: City) ->
     now = city.clock.now()
     assert city.parts.documents.sweep(now + timedelta(minutes=55), everything=True) == 0
     city.clock.ahead = timedelta(hours=2)
-    assert [finding.what for finding in check(city.parts).findings] == ["a file of no document"]
+    assert [finding.what for finding in check(city.parts).findings] == ["file without a document record"]
     assert city.parts.documents.sweep(now + timedelta(minutes=65), everything=True) == 1
     assert not left.exists()
     assert len(files(city)) == rows(city) == 1
@@ -200,7 +200,7 @@ def test_the_check_finds_another_credential(city: City) -> None:
     city.parts.documents.keep(keys[0], strange, city.clock.now())
     report = check(city.parts)
     assert report.documents == 2
-    assert [finding.what for finding in report.findings] == ["version 1: the PDF carries another credential"]
+    assert [finding.what for finding in report.findings] == ["version 1: the PDF contains a different credential"]
     assert report.findings[0].where == one.identifier
 
 

@@ -124,7 +124,7 @@ def test_wrong_credentials_and_certificates_are_told_apart(secured: elastic.Serv
     assert "HUB_INDEX_CA_FILE" in refusal(settings(tmp_path, secured, index_ca_file=None))
     assert "HUB_INDEX_CA_FILE" in refusal(settings(tmp_path, secured, index_ca_file=tmp_path / "none.pem"))
     assert "HUB_INDEX_CA_FILE" in refusal(settings(tmp_path, secured, index_ca_file=wrong))
-    assert "lacks rights" in refusal(settings(tmp_path, secured, index_prefix="elsewhere"))
+    assert "lacks privileges" in refusal(settings(tmp_path, secured, index_prefix="elsewhere"))
 
 
 def test_settings_that_do_not_fit_together(secured: elastic.Server, tmp_path: Path) -> None:
@@ -139,13 +139,13 @@ def test_settings_that_do_not_fit_together(secured: elastic.Server, tmp_path: Pa
 @pytest.mark.parametrize(
     ("status", "answers", "headers", "told"),
     [
-        (200, nodes("8.19.16"), {}, "no Elasticsearch"),
-        (200, nodes("9.1.0"), PRODUCT, "9.1.0: use release 8"),
-        (200, nodes("7.17.29"), PRODUCT, "7.17.29: use release 8"),
+        (200, nodes("8.19.16"), {}, "is not Elasticsearch"),
+        (200, nodes("9.1.0"), PRODUCT, "9.1.0; use release 8"),
+        (200, nodes("7.17.29"), PRODUCT, "7.17.29; use release 8"),
         (406, {"/_cluster/health": {"error": "Content-Type header is not supported", "status": 406}}, {}, "release 8"),
         (400, {"/_cluster/health": {"error": {"type": "media_type_header_exception"}}}, PRODUCT, "release 8"),
         (401, {"/_cluster/health": {"error": {"type": "security_exception"}}}, PRODUCT, "credentials"),
-        (403, {"/_cluster/health": {"error": {"type": "security_exception"}}}, PRODUCT, "lacks rights"),
+        (403, {"/_cluster/health": {"error": {"type": "security_exception"}}}, PRODUCT, "lacks privileges"),
     ],
 )
 def test_a_server_of_another_kind_stops_the_start(
@@ -176,16 +176,16 @@ def hub(folder: Path, *words: str, **environment: str) -> tuple[int, str]:
 WRONG: dict[str, tuple[dict[str, str], str]] = {
     "no scheme": ({"HUB_INDEX_URL": "elasticsearch:9200"}, "HUB_INDEX_URL"),
     "another scheme": ({"HUB_INDEX_URL": "ftp://127.0.0.1:9200"}, "HUB_INDEX_URL"),
-    "no TLS to a server with TLS": ({"HUB_INDEX_URL": "http://127.0.0.1:{port}"}, "write https://"),
-    "TLS to a server without": ({"HUB_INDEX_URL": "https://127.0.0.1:{plain}"}, "write http://"),
+    "no TLS to a server with TLS": ({"HUB_INDEX_URL": "http://127.0.0.1:{port}"}, "change the address to https://"),
+    "TLS to a server without": ({"HUB_INDEX_URL": "https://127.0.0.1:{plain}"}, "change the address to http://"),
     "a CA that cannot be read": ({"HUB_INDEX_CA_FILE": "/nowhere/ca.pem"}, "HUB_INDEX_CA_FILE"),
     "a CA that is none": ({"HUB_INDEX_CA_FILE": "{password}"}, "HUB_INDEX_CA_FILE"),
     "another CA": ({"HUB_INDEX_CA_FILE": ""}, "not trusted"),
-    "a wrong password": ({"HUB_INDEX_PASSWORD_FILE": "{ca}"}, "correct HUB_INDEX_USER"),
-    "no such user": ({"HUB_INDEX_USER": "somebody"}, "correct HUB_INDEX_USER"),
+    "a wrong password": ({"HUB_INDEX_PASSWORD_FILE": "{ca}"}, "check HUB_INDEX_USER"),
+    "no such user": ({"HUB_INDEX_USER": "somebody"}, "check HUB_INDEX_USER"),
     "a password that is not there": ({"HUB_INDEX_PASSWORD_FILE": "/nowhere/password"}, "HUB_INDEX_PASSWORD_FILE"),
-    "a user without a password": ({"HUB_INDEX_PASSWORD_FILE": ""}, "go together"),
-    "no rights on these indexes": ({"HUB_INDEX_PREFIX": "elsewhere"}, "lacks rights"),
+    "a user without a password": ({"HUB_INDEX_PASSWORD_FILE": ""}, "belong together"),
+    "no rights on these indexes": ({"HUB_INDEX_PREFIX": "elsewhere"}, "lacks privileges"),
 }
 
 

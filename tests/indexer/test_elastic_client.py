@@ -111,7 +111,7 @@ def test_a_server_without_tls_at_a_secure_address_is_for_an_operator() -> None:
     with peer(plain) as port:
         fault, _ = ask(port, "https")
     assert isinstance(fault, WrongServer)
-    assert "no TLS" in str(fault)
+    assert "does not use TLS" in str(fault)
 
 
 def certificate(folder: Path) -> Path:

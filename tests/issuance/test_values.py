@@ -259,7 +259,7 @@ def test_an_intent_waits_with_its_table(city: t.Town) -> None:
         ("A" * (MAX_PHOTO_BYTES // 3 * 4 + 4), "24 KB"),
         (text_of(picture("JPEG", exif=exif())), "EXIF"),
         ("data:image/png;base64," + text_of(picture("PNG")), "base64"),
-        (7, "text"),
+        (7, "string"),
     ],
 )
 def test_a_push_with_a_wrong_photo_is_refused(city: t.Town, value: Any, said: str | None) -> None:

@@ -20,35 +20,38 @@ def test_a_good_city_agrees_with_itself(city: City) -> None:
 FAULTS = {
     "another kind of act in the record": (
         "UPDATE outbox SET kind = 6 WHERE entry = (SELECT MIN(entry) FROM outbox)",
-        "the leaf says something else",
+        "the leaf does not match the event",
     ),
     "a leaf is gone": (
         "DELETE FROM outbox WHERE entry = (SELECT MIN(entry) FROM outbox)",
-        "one leaf for every act",
+        "exactly one leaf per event",
     ),
     "a revocation is undone": (
         "UPDATE certificates SET standing = 1 WHERE standing = 3",
-        "differ in standing",
+        "have different standings",
     ),
     "a revocation is undone everywhere": (
         (
             "UPDATE versions SET standing = 1 WHERE standing = 3; UPDATE certificates SET standing = 1 WHERE standing = 3;"
             "UPDATE holdings SET standing = 1 WHERE standing = 3"
         ),
-        "not what the last act left",
+        "the standing differs from the last event",
     ),
     "a certificate is prolonged": (
         "UPDATE versions SET valid_until = 20991231 WHERE valid_until IS NOT NULL",
-        "other dates are in the credential",
+        "the credential has different dates",
     ),
     "a code leads to another certificate": (
         (
             "UPDATE handles SET certificate = certificate + 1 WHERE kind = 2 AND value = (SELECT MIN(value) FROM handles"
             " WHERE kind = 2)"
         ),
-        "leads elsewhere",
+        "leads to a different certificate",
     ),
-    "a number leads nowhere": ("DELETE FROM blind_index WHERE kind = 2", "printed number leads elsewhere"),
+    "a number leads nowhere": (
+        "DELETE FROM blind_index WHERE kind = 2",
+        "printed number leads to a different certificate",
+    ),
     "a person is lost": ("DELETE FROM blind_index WHERE kind = 1", "cannot be found by their number"),
     "a holding is gone": (
         "DELETE FROM holdings WHERE certificate = (SELECT MIN(certificate) FROM holdings)",
@@ -59,14 +62,14 @@ FAULTS = {
         "UPDATE versions SET sealed = (SELECT sealed FROM versions LIMIT 1)",
         "cannot be read",
     ),
-    "a push without reply": ("UPDATE pushes SET reply = NULL WHERE status = 3", "has no reply"),
+    "a push without reply": ("UPDATE pushes SET reply = NULL WHERE status = 3", "neither a reply nor an open intent"),
     "a case forgot": (
         "UPDATE versions SET case_number = 'X' WHERE version_key = (SELECT MIN(version_key) FROM versions)",
-        "its case does not know it",
+        "its case does not refer to it",
     ),
     "a handle without a version": (
         "INSERT INTO handles VALUES (2, '0000000000000000', 1, 1, 1, NULL)",
-        "reserved, and neither issued nor waiting",
+        "reserved, but neither issued nor waiting",
     ),
     "a public key is gone": (
         "DELETE FROM signing_keys WHERE purpose = 'credential'",

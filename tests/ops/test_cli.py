@@ -143,7 +143,7 @@ def test_the_version_is_that_of_the_installed_package() -> None:
         (VaultError("the master key file is missing"), 4, "HUB_MASTER_KEY_FILE"),
         (StorageFull("x"), 5, "存储空间不足"),
         (OSError(errno.ENOSPC, "No space left"), 5, "存储空间不足"),
-        (DatabaseUnavailable("locked"), 5, "数据库暂不可用"),
+        (DatabaseUnavailable("locked"), 5, "数据库暂时不可用"),
         (KeyMissing("abc"), 5, "abc"),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), 4, "/x: Permission denied"),
         (FileNotFoundError(errno.ENOENT, "No such file", "/y"), 1, "/y: No such file"),
@@ -233,7 +233,7 @@ def test_init_makes_everything_once(hub: Hub, tmp_path: Path) -> None:
     first = hub("init")
     assert first.code == 0
     assert "master.key" in first.err
-    assert "妥善保存" in first.err
+    assert "请另存一份" in first.err
     data = tmp_path / "data"
     before = {p.name: p.read_bytes() for p in [*(data / "keys").glob("*.pem"), data / "master.key"]}
     keys = json.loads(hub("keys", "list", "--json").out)
@@ -241,7 +241,7 @@ def test_init_makes_everything_once(hub: Hub, tmp_path: Path) -> None:
         again = hub(*words)
         assert again.code == 0
         assert "没有改动" in again.err
-        assert "妥善保存" not in again.err
+        assert "请另存一份" not in again.err
     assert {p.name: p.read_bytes() for p in [*(data / "keys").glob("*.pem"), data / "master.key"]} == before
     assert json.loads(hub("keys", "list", "--json").out) == keys
 
@@ -309,13 +309,13 @@ def test_every_problem_of_a_catalogue_is_listed(hub: Hub, tmp_path: Path) -> Non
     ("content", "text"),
     [
         (b"types: []\ntypes: []\n", "line 2"),
-        (b"a: {b: 1, b: 2}", "second time"),
+        (b"a: {b: 1, b: 2}", "duplicate key"),
         (b"a: &x [1]\nb: *x\n", "aliases"),
         (b"a: [1\n", "line"),
         (b"a: !!python/object/apply:os.system [true]\n", "tag"),
         (b"\xff\xfe\xfa", "UTF-8"),
-        (b"1: 2", "key must be text"),
-        (b"? [a]\n: 1\n", "key must be text"),
+        (b"1: 2", "keys must be strings"),
+        (b"? [a]\n: 1\n", "keys must be strings"),
         (b"[" * 100_000, ""),
         (b"#" * (16 * 1024 * 1024 + 1), "16 MiB"),
         (b"- 1\n", "/"),

@@ -47,7 +47,11 @@ def test_text_file_and_stdin_give_one_verdict(city, tmp_path):
         assert (done.returncode, done.stderr) == (0, b"")
         told = done.stdout.decode()
         assert told.startswith("✓ 证照有效  Valid\n")
-        for said in ("核验时间 Checked at: ", "内容完好,未被修改:是  Unaltered since issue: yes", version.identifier):
+        for said in (
+            "核验时间 Checked at: ",
+            "内容完好，未被修改：是  Not altered since it was issued: yes",
+            version.identifier,
+        ):
             assert said in told
         assert version.holders[0].name not in told
         assert version.holders[0].id_number not in told
@@ -78,7 +82,7 @@ def test_every_other_verdict_is_exit_code_1(city):
         done = run(city, text)
         assert done.returncode == 1
         assert done.stdout.decode().startswith(title)
-    assert "登记状态 State on record: 有效 valid" in run(city, qr.text(URL, version.code, other.digits)).stdout.decode()
+    assert "登记状态 Recorded state: 有效 valid" in run(city, qr.text(URL, version.code, other.digits)).stdout.decode()
 
 
 def test_what_is_no_text_at_all(city, tmp_path):
@@ -101,7 +105,7 @@ def test_what_cannot_be_checked_is_exit_code_5(tmp_path, city):
         done = run(own, qr.text(URL, version.code, version.digits))
         assert (done.returncode, done.stdout.decode().splitlines()[0]) == (
             5,
-            "⟳ 暂时无法核验  Could not be checked now",
+            "⟳ 暂时无法核验  Verification unavailable",
         )
         kill(own)
         assert run(own, version.code).returncode in {4, 5}
@@ -120,7 +124,7 @@ def test_a_file_is_a_pdf_a_photo_or_a_text(city, tmp_path):
         (pdf, 0, "✓ 证照有效  Valid"),
         (revoked, 1, "✕ 证照已"),
         (pdf + b"\n", 1, "⚠ 内容与签名不一致"),
-        (paper.scanned(pdf, "JPEG"), 0, "✓ 按二维码:证照有效"),
+        (paper.scanned(pdf, "JPEG"), 0, "✓ 按二维码：证照有效"),
         (b"%PDF-1.7\n", 5, "? 文件未能核验"),
     ):
         file = tmp_path / "证照.pdf"
@@ -141,5 +145,5 @@ def test_a_copy_is_told_as_one(city, tmp_path):
     for done in (run(city, str(file)), run(city, receipt.code)):
         told = done.stdout.decode()
         assert done.returncode == 0
-        for said in ("✓ 证照有效(加注件)", receipt.number, "义务教育阶段入学报名", str(receipt.expires_on)):
+        for said in ("✓ 证照有效（加注件）", receipt.number, "义务教育阶段入学报名", str(receipt.expires_on)):
             assert said in told

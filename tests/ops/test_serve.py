@@ -188,7 +188,7 @@ def test_one_process_serves_a_directory(folder):
         initialise(Settings(data_dir=other, public_url="http://127.0.0.1:8080"))
         third = run(other, "serve", "--port", running.address.rpartition(":")[2])
         assert third.returncode == 4
-        assert "Cannot listen there" in third.stderr
+        assert "Cannot listen on this address" in third.stderr
         assert running.stop(signal.SIGTERM) == 0
 
 

@@ -158,7 +158,7 @@ def test_killed_anywhere_it_is_begun_again_or_found_done(
     with pytest.raises(WrongDatabase, match="not finished"):
         initialise(on_server(settings, url))
     other = postgres.shared().url("other")
-    with pytest.raises(NotPossible, match="name the same one"):
+    with pytest.raises(NotPossible, match="use the same target"):
         move(settings, other)
     ended = theatre.one(**order)
     assert "value" in ended.value, ended
@@ -226,7 +226,7 @@ def test_it_is_refused_while_the_hub_is_served_and_into_what_is_not_empty(settin
 
 
 def test_only_an_embedded_hub_is_moved(settings: Settings, tmp_path: Path, url: str) -> None:
-    with pytest.raises(NotPossible, match="leave that variable out"):
+    with pytest.raises(NotPossible, match="unset that variable"):
         move(on_server(settings, url), url)
     with pytest.raises(NotPossible, match="no embedded database"):
         move(Settings(data_dir=tmp_path / "none"), url)

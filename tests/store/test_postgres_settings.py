@@ -131,7 +131,7 @@ def test_a_server_that_is_too_old_is_refused(made: Settings, words: tuple[str, .
         check=False,
     )
     assert (done.returncode, done.stderr.count("\n")) == (4, 1), done.stderr
-    assert "The server is PostgreSQL 14: version 15 or later is needed" in done.stderr
+    assert "The server is PostgreSQL 14; version 15 or later is required" in done.stderr
 
 
 def test_a_password_may_lie_in_a_file(cluster: Cluster, made: Settings, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_service_role_that_may_do_more_does_not_start(cluster: Cluster, made: 
             for words in (["work"], ["serve", "--port", "0"]):
                 code, said = hub(made.data_dir, login, *words)
                 assert (code, said.count("\n")) == (4, 1), said
-                assert "may do more than it should" in said
+                assert "has too many privileges" in said
             assert hub(made.data_dir, made.database_url, "init")[0] == 0
             assert (hub(made.data_dir, login, "keys", "list")[0] == 0) is is_undone_by_init
         finally:
@@ -222,18 +222,20 @@ def test_who_serves_as_the_owner_is_told(cluster: Cluster, tmp_path: Path) -> No
     assert code == 0
     assert "CREATE ROLE hub_test_service NOLOGIN" in said
     assert "log in as that member" in said
-    assert "more in the database than it must" in started(tmp_path / "data", url, "work", **role)
-    assert "more in the database than it must" in started(tmp_path / "data", url, "serve", "--port", "0", **role)
+    assert "more database privileges than it needs" in started(tmp_path / "data", url, "work", **role)
+    assert "more database privileges than it needs" in started(tmp_path / "data", url, "serve", "--port", "0", **role)
     settings = Settings(data_dir=tmp_path / "data", database_url=url, database_service_role="hub_test_service")
     assert {f.name: f.state for f in examine(settings)}["database rights"] is State.PROBLEM
     with cluster.connect() as connection:  # what it is told to do
         connection.execute("CREATE ROLE hub_test_service NOLOGIN")
         connection.execute(f"GRANT hub_test_service TO {LOGIN}")
     code, said = hub(tmp_path / "data", url, "init", **role)
-    assert (code, "more in the database" in said) == (0, False)
-    assert "more in the database" in started(tmp_path / "data", url, "work", **role), "it is still the owner's login"
+    assert (code, "more database privileges" in said) == (0, False)
+    assert "more database privileges" in started(tmp_path / "data", url, "work", **role), (
+        "it is still the owner's login"
+    )
     better = {**role, "HUB_DATABASE_URL": cluster.url(name, LOGIN)}
-    assert "more in the database" not in started(tmp_path / "data", cluster.url(name, LOGIN), "work", **role)
+    assert "more database privileges" not in started(tmp_path / "data", cluster.url(name, LOGIN), "work", **role)
     found = examine(settings.model_copy(update={"database_url": better["HUB_DATABASE_URL"]}))
     assert {f.name: f.state for f in found}["database rights"] is State.OK
 

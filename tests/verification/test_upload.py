@@ -161,7 +161,7 @@ def test_the_page_takes_a_file_without_script(hub: Hub) -> None:
     for data, title in (
         (pdf, "证照有效"),
         (pdf + b"\n", "内容与签名不一致"),
-        (paper.scanned(pdf, "JPEG"), "按二维码:证照有效"),
+        (paper.scanned(pdf, "JPEG"), "按二维码：证照有效"),
         (b"hello", "文件未能核验"),
         (hub.city.parts.rendition.of_version(versions(hub.city, State.REVOKED)[0]), "证照已"),
     ):
@@ -197,7 +197,7 @@ def test_a_copy_says_for_what_it_is(hub: Hub) -> None:
     assert hub.upload(pdf).json()["copy"]["receipt_number"] == receipt.number
     for page in (hub.upload(pdf, "/v").text, hub.client.get(f"/v/{receipt.code}").text):
         for said in (
-            "证照有效(加注件)",
+            "证照有效（加注件）",
             "福州市鼓楼区教育局",
             "义务教育阶段入学报名",
             receipt.number,

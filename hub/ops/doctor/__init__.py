@@ -1,4 +1,4 @@
-"""`hub doctor`: everything that goes wrong slowly, looked at in one go, with what to do about each."""
+"""`hub doctor`: checks for everything that degrades slowly, with a fix for each problem."""
 
 from hub.ops.doctor.examination import examine
 from hub.ops.doctor.report import Finding, State, verdict

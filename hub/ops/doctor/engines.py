@@ -1,4 +1,4 @@
-"""Database, directory and worker: whether they answer, which they are, and what waits in them."""
+"""Database, directory and worker: availability, versions and backlog."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -24,7 +24,7 @@ MOST_WAITING = 10_000
 
 
 def database(parts: Parts) -> Iterator[Finding]:
-    """Its version, whether it can be written, and whether its clock and ours agree with what is on record."""
+    """Check version, writability, clocks and privileges."""
     embedded = is_embedded(parts.settings)
     name, oldest = ("SQLite", OLDEST_SQLITE) if embedded else ("PostgreSQL", OLDEST_POSTGRESQL)
     found = health.engine_version(parts.database.reader, embedded=embedded)
@@ -35,24 +35,24 @@ def database(parts: Parts) -> Iterator[Finding]:
             "database",
             f"{name} {version} 过旧。",
             f"{name} {version} is too old.",
-            f"升级到 {'.'.join(map(str, oldest))} 或更高(SQLite 随操作系统)。",
+            f"升级到 {'.'.join(map(str, oldest))} 或更高版本（SQLite 随操作系统）。",
             f"Upgrade to {'.'.join(map(str, oldest))} or later; SQLite comes with the operating system.",
         )
     elif why is not None:
         yield problem(
             "database",
-            "数据库不能写。",
+            "数据库不能写入。",
             f"{why[:1].upper()}{why[1:]}.",
-            "核对数据库文件的权限,或数据库是否是只读的备库。",
-            "Check the rights of the database's file, or whether the server is a read-only standby.",
+            "检查数据库文件的权限，或者服务器是不是只读的备库。",
+            "Check the permissions of the database file, or whether the server is a read-only standby.",
         )
     elif parts.database.revision() != schema.HEAD:
         yield note(
             "database",
-            f"数据库({name} {version})已由更新的版本升级,本版本照常工作。",
-            f"{name} {version}; a newer release has upgraded it, and this one works on.",
-            "把这里也换成那个版本;备份由新版本做。",
-            "Install that release here too; backups are for it to make.",
+            f"数据库（{name} {version}）已由更新的版本升级，本版本照常工作。",
+            f"{name} {version}; upgraded by a newer release, this one still works.",
+            "这里也换成那个版本；备份要用新版本做。",
+            "Install that release here too; only it can make backups.",
         )
     else:
         yield ok("database", f"数据库是 {name} {version}。", f"{name} {version} with this release's schema.")
@@ -65,22 +65,22 @@ def _rights(settings: Settings) -> Finding:
     role, beyond = settings.database_service_role, ", ".join(beyond_need(place_of(settings)))
     if not beyond:
         return ok(
-            "database rights", "服务在数据库里只有所需的权限。", "The service may do in the database what it must."
+            "database rights", "服务在数据库里只有需要的权限。", "The service has only the privileges that it needs."
         )
     return problem(
         "database rights",
-        f"服务在数据库里的权限超出所需:{beyond}。",
-        f"The service may do more than it must with: {beyond}.",
-        f"由管理员建立角色 {role} 和属于它的登录用户,再运行 hub init(见 docs/operations.md)。",
-        f"As an administrator make the role {role} and a login that is its member, then run `hub init` again and let "
-        "the service log in as that member.",
+        f"服务在数据库里的权限太大：{beyond}。",
+        f"The service has more privileges than it needs on: {beyond}.",
+        f"由管理员建立角色 {role} 和属于它的登录用户，再运行 hub init（见 docs/operations.md）。",
+        f"As an administrator, create the role {role} and a login that is a member of it, run `hub init` again, and "
+        "let the service log in as that member.",
     )
 
 
 def _time(parts: Parts, *, embedded: bool) -> Finding:
     fix = (
-        "校准时间:timedatectl set-ntp true(或 chronyc makestep)。",
-        "Set the clock: `timedatectl set-ntp true`, or `chronyc makestep`.",
+        "校准时间：timedatectl set-ntp true（或 chronyc makestep）。",
+        "Synchronise the clock (NTP): `timedatectl set-ntp true`, or `chronyc makestep`.",
     )
     reader = parts.database.reader
     if not embedded:
@@ -88,8 +88,8 @@ def _time(parts: Parts, *, embedded: bool) -> Finding:
         if abs(apart) > CLOCKS_DIFFER_S:
             return problem(
                 "time",
-                f"本机与数据库服务器的时间相差 {abs(apart):.0f} 秒。",
-                f"This machine's clock and the database server's differ by {abs(apart):.0f} s.",
+                f"本机和数据库服务器的时间相差 {abs(apart):.0f} 秒。",
+                f"Clock skew of {abs(apart):.0f} s between this machine and the database server.",
                 *fix,
             )
     newest = health.newest_change(reader)
@@ -98,14 +98,14 @@ def _time(parts: Parts, *, embedded: bool) -> Finding:
         return problem(
             "time",
             f"本机时间比最近一次变更的记录还早 {ahead:.0f} 秒。",
-            f"This machine's clock stands {ahead:.0f} s before the newest change on record.",
+            f"This machine's clock is {ahead:.0f} s behind the newest recorded change.",
             *fix,
         )
-    return ok("time", "本机时间与记录一致。", "The clock agrees with what is on record.")
+    return ok("time", "本机时间和记录一致。", "The clock is in sync with the records.")
 
 
 def worker(parts: Parts) -> Iterator[Finding]:
-    """Whether it lives, and the cases that wait for it."""
+    """Check that the worker is alive and that no case is overdue."""
     now = parts.clock.now()
     seen = heartbeat.last(parts.settings.data_dir)
     yield _alive(parts.settings, None if seen is None else (now - seen).total_seconds())
@@ -115,12 +115,12 @@ def worker(parts: Parts) -> Iterator[Finding]:
         yield problem(
             "cases",
             f"有办件已等待签发 {late:.0f} 秒。",
-            "A case has been waiting for its certificates.",
-            "后台进程应在运行,签名密钥应在 keys/;原因见后台日志。",
-            "The worker must run and the signing keys be in keys/; the worker's log says why it could not.",
+            f"A case has been waiting for its certificates for {late:.0f} s.",
+            "检查后台进程是否在运行、签名密钥是否在 keys/；原因见后台进程的日志。",
+            "Check that the worker is running and the signing keys are in keys/; see the worker's log.",
         )
     else:
-        yield ok("cases", "没有滞留的办件。", "No case is stuck.")
+        yield ok("cases", "没有积压的办件。", "No case is overdue.")
 
 
 def _alive(settings: Settings, silent_s: float | None) -> Finding:
@@ -128,16 +128,16 @@ def _alive(settings: Settings, silent_s: float | None) -> Finding:
         return ok("worker", f"后台进程 {silent_s:.0f} 秒前有心跳。", "The worker is alive.")
     text = "后台进程没有心跳。" if silent_s is None else f"后台进程 {silent_s:.0f} 秒没有心跳。"
     fix = (
-        "启动 hub serve(内嵌数据库)或 hub work。",
+        "启动 hub serve（内嵌数据库）或 hub work。",
         "Start `hub serve` (embedded database) or `hub work`.",
     )
     if is_embedded(settings) and not serve_lock.is_held(settings.data_dir):
-        return note("worker", f"服务没有运行;{text}", "The hub is not running.", *fix)
-    return problem("worker", text, "The worker shows no sign of life.", *fix)
+        return note("worker", f"服务没有运行；{text}", "The hub is not running.", *fix)
+    return problem("worker", text, "The worker has no heartbeat.", *fix)
 
 
 def feed(parts: Parts) -> Iterator[Finding]:
-    """The directory, and what waits on the way from a change to all that is derived from it."""
+    """Check the directory and the backlog of everything derived from changes."""
     now = parts.clock.now()
     try:
         status = parts.directory.status()
@@ -151,12 +151,12 @@ def feed(parts: Parts) -> Iterator[Finding]:
         yield problem(
             "outbox",
             f"{waiting} 条变更还没有编号。",
-            "Changes wait for their position in the ledger.",
-            "后台进程应在运行;跟不上时看数据库的负载。",
-            "The worker must run; where it is too slow, look at the load of the database.",
+            f"{waiting} changes have no ledger position yet.",
+            "检查后台进程是否在运行；跟不上时，查看数据库的负载。",
+            "Check that the worker is running; if it is too slow, check the load of the database.",
         )
     else:
-        yield ok("outbox", f"等待编号的变更 {waiting} 条。", f"{waiting} changes wait for their position.")
+        yield ok("outbox", f"等待编号的变更 {waiting} 条。", f"{waiting} changes have no ledger position yet.")
     yield _late("documents", parts.rendering.lag(), now, RENDERING_LATE_S)
 
 
@@ -164,21 +164,21 @@ def _set_aside(refused: int) -> Finding:
     if refused:
         return problem(
             "set aside",
-            f"目录拒绝了 {refused} 条;检索仍会找到它们。",
-            f"The directory has refused {refused} entries; lookups find them all the same.",
-            "原因见后台日志(set aside);改正后运行 hub index retry。",
-            "The worker's log says why (`set aside`); when that is mended, `hub index retry`.",
+            f"目录拒绝了 {refused} 条，检索仍能查到它们。",
+            f"The directory rejected {refused} entries; lookups still find them.",
+            "原因见后台进程的日志（set aside）；排除后运行 hub index retry。",
+            "The worker's log has the reason (`set aside`); fix it, then run `hub index retry`.",
         )
-    return ok("set aside", "目录没有拒绝任何条目。", "The directory has refused nothing.")
+    return ok("set aside", "目录没有拒绝任何条目。", "No rejected entries.")
 
 
 def _no_directory(why: str) -> Finding:
     return down(
         "index",
-        "目录不可用;检索由数据库回答。",
-        f"No directory answers{': ' + why if why else ''}; lookups are answered by the database.",
-        "后台进程会建立或重连;也可运行 hub index rebuild。",
-        "The worker makes one or connects again; or run `hub index rebuild`.",
+        "目录不可用，检索改由数据库回答。",
+        f"The directory is unavailable{': ' + why if why else ''}. Lookups are answered by the database.",
+        "后台进程会建立目录或重新连接；也可以运行 hub index rebuild。",
+        "The worker will build it or reconnect; you can also run `hub index rebuild`.",
     )
 
 
@@ -187,12 +187,12 @@ def _late(name: str, lag: Lag, now: datetime, limit_s: float) -> Finding:
     if age > limit_s:
         return problem(
             name,
-            f"{lag.changes} 条变更在途,最久的 {age:.0f} 秒。",
-            f"{lag.changes} changes on their way, the oldest for {age:.0f} s.",
-            "后台进程应在运行;原因见其日志和 hub index status。",
-            "The worker must run; its log and `hub index status` say why it is late.",
+            f"{lag.changes} 条变更待处理，最久的等了 {age:.0f} 秒。",
+            f"{lag.changes} changes pending, the oldest for {age:.0f} s.",
+            "检查后台进程是否在运行；原因见它的日志和 hub index status。",
+            "Check that the worker is running; see its log and `hub index status`.",
         )
-    return ok(name, f"在途变更 {lag.changes} 条。", f"{lag.changes} changes on their way.")
+    return ok(name, f"待处理的变更 {lag.changes} 条。", f"{lag.changes} changes pending.")
 
 
 def _age(since: int | None, now: datetime) -> float:

@@ -1,4 +1,4 @@
-"""One examination: what needs no database first, then what stands in it, as far as it can be opened."""
+"""One examination: first everything that needs no database, then its content as far as it can be opened."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -22,9 +22,9 @@ _OF_DIRECTORY: tuple[tuple[str, _Look], ...] = (("index", elastic.look), ("index
 
 
 def examine(settings: Settings, *, clock: Clock | None = None, unknown: Iterable[str] = ()) -> list[Finding]:
-    """Look at everything; changes nothing and never raises for what it came to find.
+    """Run all checks. Changes nothing; problems become findings, not exceptions.
 
-    unknown: names in the environment that look like settings and are none.
+    unknown: `HUB_*` names in the environment that are not settings.
     """
     clock = clock or Clock()
     found = [*machine.look(settings, sorted(unknown))]
@@ -41,16 +41,16 @@ def _inside(settings: Settings, clock: Clock) -> Iterator[Finding]:
         except WrongServer as error:
             yield problem(
                 "index",
-                "目录的服务器不能用;这样的设置下服务不会启动。",
+                "目录的服务器不能用，按现在的设置服务不会启动。",
                 f"{error}.",
                 error.message,
-                "Change what this says, and see docs/settings.md.",
+                "Correct the setting; see docs/settings.md.",
             )
             yield from _looks(settings.model_copy(update={"index_url": None}), clock, _LOOKS)
     except NewerSchema:
         yield problem(
             "database",
-            "数据库已由更新的版本升级。",
+            "数据库已经由更新的版本升级。",
             "A newer release has upgraded the database.",
             "在这台机器上也安装那个版本。",
             "Install that release on this machine too.",
@@ -58,9 +58,9 @@ def _inside(settings: Settings, clock: Clock) -> Iterator[Finding]:
     except WrongSchema:
         yield problem(
             "database",
-            "数据库尚未建立,或不是本版本的。",
-            "The database is not there yet, or not of this release.",
-            "运行 hub init(升级后是 hub migrate)。",
+            "数据库还没有建立，或者不是本版本的。",
+            "There is no database yet, or it is not of this release.",
+            "运行 hub init；升级之后运行 hub migrate。",
             "Run `hub init`, or `hub migrate` after an upgrade.",
         )
     except WrongDatabase as error:
@@ -69,15 +69,15 @@ def _inside(settings: Settings, clock: Clock) -> Iterator[Finding]:
             "这个数据库不能用。",
             f"{error}.",
             error.message,
-            "Change what this says, and see docs/settings.md.",
+            "Correct the setting; see docs/settings.md.",
         )
     except VaultError as error:
         yield problem(
             "master key",
-            "主密钥打不开这个数据库的密钥。",
+            "主密钥打不开这个数据库。",
             f"{str(error)[:1].upper()}{str(error)[1:]}.",
-            "把 HUB_MASTER_KEY_FILE 指向建库时的主密钥,从其备份取回。",
-            "Let HUB_MASTER_KEY_FILE name the master key of this database; bring it back from its backup.",
+            "让 HUB_MASTER_KEY_FILE 指向这个数据库的主密钥；没有就从它的备份取回。",
+            "Set HUB_MASTER_KEY_FILE to the master key of this database; restore it from its backup if necessary.",
         )
     except DatabaseUnavailable as error:
         yield _away("database", error)
@@ -86,8 +86,8 @@ def _inside(settings: Settings, clock: Clock) -> Iterator[Finding]:
             "folder",
             "数据目录里有不能读写的文件。",
             f"{error.strerror or 'Cannot be read'}.",
-            f"核对 {settings.data_dir} 的属主和权限。",
-            "Check owner and rights of the data directory.",
+            f"检查 {settings.data_dir} 的属主和权限。",
+            "Check the owner and permissions of the data directory.",
         )
 
 
@@ -107,8 +107,8 @@ def _guarded(name: str, look: _Look, parts: Parts) -> Iterator[Finding]:
 def _away(name: str, error: DatabaseUnavailable) -> Finding:
     return down(
         name,
-        "数据库不应答。",
-        f"The database cannot be used: {error}.",
-        "启动数据库服务器,核对 HUB_DATABASE_URL;内嵌数据库则从备份取回 hub.db。",
-        "Start the database server and check HUB_DATABASE_URL; bring an embedded hub.db back from a backup.",
+        "数据库没有应答。",
+        f"The database is unavailable: {error}.",
+        "启动数据库服务器，检查 HUB_DATABASE_URL；内嵌数据库坏了就从备份恢复。",
+        "Start the database server and check HUB_DATABASE_URL; restore an embedded database from a backup.",
     )

@@ -1,4 +1,4 @@
-"""What an examination finds: one line a subject, and the way out where something is wrong."""
+"""The findings of an examination: one per subject, with a fix if there is a problem."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """ok; note: advice, nothing is wrong; problem: somebody has to act; down: a dependency does not answer now."""
+    """note: advice, nothing is wrong. problem: needs fixing. down: a dependency is unavailable."""
 
     OK = "ok"
     NOTE = "note"
@@ -16,7 +16,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One subject. Texts are Chinese and English and name nobody; fix: what to do, empty where nothing has to be."""
+    """One subject. Texts are Chinese and English, without personal data. fix: what to do, or empty."""
 
     name: str
     state: State
@@ -27,26 +27,26 @@ class Finding:
 
 
 def ok(name: str, message: str, message_en: str) -> Finding:
-    """As it should be."""
+    """Everything is fine."""
     return Finding(name, State.OK, message, message_en)
 
 
 def note(name: str, message: str, message_en: str, fix: str = "", fix_en: str = "") -> Finding:
-    """Worth knowing, and no fault."""
+    """Advice; nothing is wrong."""
     return Finding(name, State.NOTE, message, message_en, fix, fix_en)
 
 
 def problem(name: str, message: str, message_en: str, fix: str, fix_en: str) -> Finding:
-    """Somebody has to act."""
+    """Needs fixing."""
     return Finding(name, State.PROBLEM, message, message_en, fix, fix_en)
 
 
 def down(name: str, message: str, message_en: str, fix: str, fix_en: str) -> Finding:
-    """A dependency does not answer."""
+    """A dependency is unavailable."""
     return Finding(name, State.DOWN, message, message_en, fix, fix_en)
 
 
 def verdict(findings: Iterable[Finding]) -> State:
-    """The worst of them, a note counting as ok."""
+    """The worst state; a note counts as ok."""
     states = {finding.state for finding in findings}
     return next((state for state in (State.DOWN, State.PROBLEM) if state in states), State.OK)
