@@ -22,7 +22,7 @@ from hub.settings import Settings
 from hub.store import documents
 from hub.verification.verdict import VerdictState
 from tests.faults import acts
-from tests.faults.acts import certificate, completed, somebody
+from tests.faults.acts import certificate, completed, invented_person
 from tests.faults.stage import Stage, stage
 from tests.support import city as c
 from tests.support import engines, postgres
@@ -70,7 +70,9 @@ def is_there(settings: Settings, url: str) -> bool:
 
 
 def push(parts: Any, number: int) -> dict[str, Any]:
-    return acts.push(parts, f"FZGA-2026-M-{number}", completed(certificate(f"试〔2026〕迁{number}", somebody(number))))
+    return acts.push(
+        parts, f"FZGA-2026-M-{number}", completed(certificate(f"试〔2026〕迁{number}", invented_person(number)))
+    )
 
 
 # --- whole -----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from hub.ops import check as checking
 from hub.parts import open_parts
 from hub.settings import Settings
 from tests.faults import scene as s
-from tests.faults.acts import accepted, certificate, completed, somebody
+from tests.faults.acts import accepted, certificate, completed, invented_person
 from tests.faults.child import settings_of
 from tests.faults.stage import Stage, stage
 from tests.support import partitions, postgres
@@ -221,15 +221,17 @@ def test_twenty_processes_that_push_one_case_make_one_certificate(theatre: Stage
 
 def test_a_number_is_given_once_whoever_holds_it(theatre: Stage, city: City) -> None:
     """Eight cases of eight people, whose homes lie in several partitions."""
-    orders = [push(f"P-N{n}", completed(certificate("分〔2026〕二", somebody(300 + n)))) for n in range(8)]
+    orders = [push(f"P-N{n}", completed(certificate("分〔2026〕二", invented_person(300 + n)))) for n in range(8)]
     assert race(theatre, city, *orders) == [201, *["number.taken"] * 7]
     assert agrees(city)
 
 
 def test_a_person_whom_many_cases_bring_is_one_party(theatre: Stage, city: City) -> None:
-    who = somebody(400)
-    orders = [push(f"P-P{n}", completed(certificate(f"分〔2026〕三{n}", somebody(401 + n), who))) for n in range(4)]
-    orders += [push(f"P-A{n}", accepted(who, somebody(405 + n))) for n in range(4)]
+    who = invented_person(400)
+    orders = [
+        push(f"P-P{n}", completed(certificate(f"分〔2026〕三{n}", invented_person(401 + n), who))) for n in range(4)
+    ]
+    orders += [push(f"P-A{n}", accepted(who, invented_person(405 + n))) for n in range(4)]
     assert race(theatre, city, *orders) == [201] * 8
     with open_parts(city.settings) as parts:
         holders = {v.parties[1] for v in s.versions(parts) if v.number.startswith("分〔2026〕三")}
@@ -242,7 +244,7 @@ def test_a_certificate_has_one_successor(theatre: Stage, city: City) -> None:
     orders = [
         push(
             f"P-S{n}",
-            completed(certificate(f"分〔2026〕四{n}", somebody(500 + n), supersedes=both[:: 1 - 2 * (n % 2)])),
+            completed(certificate(f"分〔2026〕四{n}", invented_person(500 + n), supersedes=both[:: 1 - 2 * (n % 2)])),
         )
         for n in range(6)
     ]
@@ -251,7 +253,7 @@ def test_a_certificate_has_one_successor(theatre: Stage, city: City) -> None:
 
 
 def test_rows_lie_in_several_partitions(theatre: Stage, city: City) -> None:
-    orders = [push(f"P-M{n}", completed(certificate(f"分〔2026〕五{n}", somebody(600 + n)))) for n in range(12)]
+    orders = [push(f"P-M{n}", completed(certificate(f"分〔2026〕五{n}", invented_person(600 + n)))) for n in range(12)]
     assert race(theatre, city, *orders) == [201] * 12
     with city.connect() as connection:
         many = {table: partitions.spread(connection, table) for table in partitions.HASHED}
