@@ -169,14 +169,14 @@ class Lifecycle:
         if wanted.effective_on is not None and wanted.effective_on < named.dates.issued_on:
             raise Refusal("date.order", "生效日期早于颁发日期", pointer="/effective_on")
         if named.state(today) is State.SUPERSEDED:
-            raise Refusal("certificate.move", "该版本已被更正或换发，请对现行版本操作")
+            raise Refusal("certificate.move", "这个版本已被更正或换发，请改用现行版本操作")
         # What was suspended when its renewal was made stays so until that begins, and may be restored before.
         if not may_move(named.standing, _STANDINGS[wanted.kind], named.dates, today):
             raise Refusal("certificate.move")
         if wanted.kind is ActKind.RESTORED and wanted.subkind is not None:
             suspended = next((a.subkind for a in reversed(history) if a.kind is ActKind.SUSPENDED), None)
             if wanted.subkind != suspended:
-                raise Refusal("certificate.move", "与暂停时的种类不符", pointer="/kind")
+                raise Refusal("certificate.move", "和暂停时的种类不一致", pointer="/kind")
 
     def _moved(self, named: Version, act: RecordedAct) -> Moved:
         today = self._clock.today()
