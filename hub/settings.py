@@ -1,7 +1,6 @@
-"""All settings of the hub, read from environment variables `HUB_*` and documented in docs/settings.md.
+"""All settings of the hub, from environment variables `HUB_*`; docs/settings.md documents each of them.
 
-A name that ends in `_FILE` is the path of a file with a secret. No other module reads the environment for settings.
-The `HUB_INDEX_*` settings belong to the directory.
+A name that ends in `_FILE` is a path to a secret. No other module reads these variables.
 """
 
 from collections.abc import Iterable
@@ -14,12 +13,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def _address(url: str) -> str:
-    """Validate an http(s) address with an optional path; removes a trailing slash."""
+    """Validate an origin with an optional path, and drop the trailing slash: QR codes contain it for decades."""
     trimmed = url.rstrip("/")
     try:
         found = urlsplit(trimmed)
         is_good = found.scheme in {"http", "https"} and bool(found.hostname) and found.port != 0
-    except ValueError:  # an invalid port or an unbalanced bracket
+    except ValueError:  # an invalid port or IPv6 bracket
         is_good = False
     if not is_good or "@" in trimmed or any(c in trimmed for c in " #?\"'<>\\"):
         raise ValueError("must be an http or https address without query or fragment")
@@ -27,12 +26,12 @@ def _address(url: str) -> str:
 
 
 def _addresses(urls: str | None) -> str | None:
-    """Validate the addresses of the nodes of one cluster, separated by commas."""
+    """Addresses of the nodes of one cluster, separated by commas."""
     return None if urls is None else ",".join(_address(url.strip()) for url in urls.split(","))
 
 
 class Settings(BaseSettings):
-    """The settings. Units: `_s` seconds, `_bytes` bytes, `_a_day` distinct people per day (Asia/Shanghai)."""
+    """The operator's settings. `_s` are seconds, `_bytes` bytes, `_a_day` distinct people a day in Asia/Shanghai."""
 
     model_config = SettingsConfigDict(
         env_prefix="HUB_", frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False
@@ -88,16 +87,16 @@ class Settings(BaseSettings):
 
     @property
     def writers(self) -> int:
-        """How many write requests a process handles at once: SQLite allows one writer, a server several."""
+        """How many writing requests one process handles at once: SQLite has one writer, PostgreSQL many."""
         return self.writes_at_once or (1 if self.database_url is None else 4)
 
     @property
     def master_key_path(self) -> Path:
-        """The path of the master key; by default in the data directory."""
+        """The path of the master key; outside the data directory if the operator sets it so."""
         return self.master_key_file or self.data_dir / "master.key"
 
 
 def unknown(names: Iterable[str]) -> list[str]:
-    """The names that begin with `HUB_` but are not settings; usually misspelt."""
+    """Environment variables that look like settings but are not: mostly typing errors."""
     known = {f"HUB_{name.upper()}" for name in Settings.model_fields}
     return sorted(name for name in names if name.upper().startswith("HUB_") and name.upper() not in known)

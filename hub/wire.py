@@ -1,7 +1,7 @@
-"""Parse and validate request bytes into a model, or refuse with every invalid place.
+"""Parse request bytes into a validated model, or raise one refusal that lists every invalid field.
 
-Stricter than JSON libraries are by default: duplicate keys, NaN, unknown fields, deep nesting, lone surrogates and NUL
-are refused, and no message repeats a value.
+Stricter than JSON libraries are by default: rejects duplicate keys, NaN, unknown fields, deep nesting, lone surrogates
+and NUL, and no message repeats a value.
 """
 
 import json
@@ -17,7 +17,7 @@ _T = TypeVar("_T", bound=BaseModel)
 MAX_DEPTH = 12
 MAX_ERRORS = 50
 MAX_NAMES = 200
-"""No object of any body has more; checking a million unknown names would block other requests."""
+"""No valid object has more members; checking a million unknown ones would block the other requests."""
 
 _MESSAGES = {
     "missing": ("缺少必填字段", "required field is missing"),
@@ -42,7 +42,7 @@ _MESSAGES = {
 
 
 class Body(BaseModel):
-    """Base of every request body: unknown fields are refused and nothing is coerced."""
+    """Base of every request body: rejects unknown fields and coerces nothing."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, str_strip_whitespace=False)
 
@@ -63,7 +63,7 @@ def _no_constant(_: str) -> NoReturn:
 
 
 def loads(raw: bytes) -> Any:
-    """The JSON value in raw (RFC 8259, UTF-8, no BOM); raises Refusal `schema.invalid`."""
+    """Parse JSON (RFC 8259, UTF-8, no BOM); raises Refusal `schema.invalid`."""
     try:
         text = raw.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
@@ -99,7 +99,7 @@ def _check_text(text: str) -> None:
 
 
 def parse(model: type[_T], raw: bytes) -> _T:
-    """The body as a model; raises Refusal `schema.invalid` with one entry a wrong place (at most 50)."""
+    """The body as a model; raises Refusal `schema.invalid` with one entry per invalid field (at most 50)."""
     return validate(model, loads(raw))
 
 
@@ -112,7 +112,7 @@ def validate(model: type[_T], value: Any) -> _T:
 
 
 def refusal_of(errors: list[Any] | list[Mapping[str, Any]]) -> Refusal:
-    """pydantic's findings as one refusal, without the values."""
+    """pydantic's errors as one refusal, without the values."""
     found = []
     for item in errors[:MAX_ERRORS]:
         message, message_en = _MESSAGES.get(item["type"], ("取值不对", "invalid value"))

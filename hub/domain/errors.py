@@ -1,19 +1,19 @@
-"""The stable codes of all refusals; this is the only list of them.
+"""The complete list of error codes; every refusal has one, and codes are stable.
 
-A `Refusal` is an answer, not a fault. Rules and steps raise it; only `hub.web.problems` maps it to an HTTP status.
-Messages never repeat input, because input may be personal.
+A `Refusal` is an answer, not a fault: rules and services raise it, and only `hub.web.problems` maps it to an HTTP
+status. Texts never repeat input, because it may be personal data.
 """
 
 import re
 from dataclasses import dataclass
 
-# Names that cannot be personal: short, ASCII, without a digit sequence long enough to be an identity number.
+# Member names without personal data: ASCII, short, without digit runs that could be an identity number.
 _WORD = re.compile(r"(?!.*[0-9]{6})[A-Za-z_$@][A-Za-z0-9_$@.:/~-]{0,63}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One invalid place in a request body: JSON pointer (RFC 6901), stable code, and what to do."""
+    """One problem in a request body: JSON pointer (RFC 6901), stable code, and what to do."""
 
     pointer: str
     code: str
@@ -22,9 +22,9 @@ class FieldError:
 
 
 def pointer(location: tuple[int | str, ...]) -> str:
-    """A JSON pointer (RFC 6901), cut off before the first name that is not a plain word.
+    """A JSON pointer (RFC 6901), as long as all its names are plain words.
 
-    The name of an unknown field may be personal; the pointer then leads to the object that contains it.
+    An unknown member's name may contain personal data: then the pointer ends at the object that contains it.
     """
     found = ""
     for part in location:
@@ -35,9 +35,9 @@ def pointer(location: tuple[int | str, ...]) -> str:
 
 
 class Refusal(Exception):  # noqa: N818 (a refusal is not an error of the program)
-    """The request was understood but is refused; `code` is one of `TITLES`.
+    """The request was understood and is refused; `code` is one of `TITLES`.
 
-    detail: an extra sentence without personal data. errors: the invalid places in the body. retry_after: seconds.
+    detail: an extra sentence without personal data. errors: the places in the body. retry_after: seconds.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Prints once what a newcomer needs, as soon as the service is ready: addresses, a token line and a QR code."""
+"""Print what a newcomer needs once the service is ready: addresses, a command that gets a token, and a QR code."""
 
 import argparse
 import json
@@ -19,7 +19,9 @@ POLL_S = 0.05
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--pid", type=int, required=True, help="the service; when it is gone there is nothing to say")
+    parser.add_argument(
+        "--pid", type=int, required=True, help="process id of the service; nothing is printed after its end"
+    )
     options = parser.parse_args()
     here = f"http://127.0.0.1:{options.port}"
     data_dir = Path(os.environ["HUB_DATA_DIR"])
@@ -28,8 +30,8 @@ def main() -> None:
 
 
 def wait_until_ready(here: str, pid: int) -> bool:
-    """Whether /readyz said 200 within WAIT_S while the service was alive."""
-    # Only this machine is asked, whatever proxy the environment names.
+    """Whether /readyz returned 200 within WAIT_S while the service was alive."""
+    # Ignore proxies of the environment: the request stays on this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline and is_alive(pid):
@@ -52,10 +54,10 @@ def is_alive(pid: int) -> bool:
 def banner(here: str, data_dir: Path) -> list[str]:
     lines = [
         "",
-        "电子证照共享平台已启动，按 Ctrl-C 停止。 The certificate hub is running; press Ctrl-C to stop.",
+        "电子证照共享平台已启动，按 Ctrl-C 停止。 The certificate hub is running. Press Ctrl-C to stop it.",
         "",
         f"  接口文档  API documentation   {here}/docs",
-        f"  运行状态  health              {here}/readyz",
+        f"  运行状态  Health              {here}/readyz",
     ]
     index_file = data_dir / "sample" / "index.json"
     if not index_file.exists():
@@ -68,7 +70,7 @@ def banner(here: str, data_dir: Path) -> list[str]:
 
 
 def sample_lines(here: str, data_dir: Path, index: dict[str, Any], certificate: dict[str, str]) -> list[str]:
-    """A certificate of the sample city: how to fetch it as its issuer, and its public verification page."""
+    """A certificate of the sample city: how its issuer reads it, and the page that the public sees."""
     client_id = next(c["client_id"] for c in index["cases"] if c["case_number"] == certificate["case_number"])
     client = next(c for c in index["clients"] if c["client_id"] == client_id)
     key_file = data_dir / "sample" / client["key_file"]
@@ -76,22 +78,22 @@ def sample_lines(here: str, data_dir: Path, index: dict[str, Any], certificate: 
     token = f"{settings}.venv/bin/hub token --client {shlex.quote(client_id)} --key {shlex.quote(relative(key_file))}"
     verify_url = certificate["verify_url"]
     return [
-        f"  示例城市  sample city         {relative(data_dir / 'sample' / 'index.json')}",
-        f"  核验页面  a verification page {verify_url.partition('#')[0]}",
+        f"  示例城市  Sample city         {relative(data_dir / 'sample' / 'index.json')}",
+        f"  核验页面  Verification page   {verify_url.partition('#')[0]}",
         "",
-        "取得访问令牌，读取一张证照： Get an access token and read a certificate:",
+        "取得访问令牌，读取一份证照：  Get an access token and read a certificate:",
         "",
         f"  TOKEN=$({token})",
         f'  curl -H "Authorization: Bearer $TOKEN" {here}/api/v1/certificates/{certificate["identifier"]}',
         "",
-        "扫码核验这张证照： Scan to verify this certificate:",
+        "扫码核验这份证照：  Scan to verify this certificate:",
         "",
         barcode.terminal(verify_url, colours=sys.stdout.isatty()),
     ]
 
 
 def relative(path: Path) -> str:
-    """The path relative to the current folder, if it is inside."""
+    """A path relative to this folder, where the commands are typed, if the file is inside it."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 

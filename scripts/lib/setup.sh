@@ -1,10 +1,10 @@
-# Sourced by scripts/start and scripts/test: makes this folder ready to run, and does nothing when it is.
+# Sourced by scripts/start and scripts/test: prepares this folder for running, and does nothing if it is prepared.
 #
-#   set_up run   what the hub needs: .venv with the locked packages, the fonts and scripts that it draws and serves
-#   set_up dev   the same and what the tests need
+#   set_up run   what the hub needs: .venv with the locked packages, fonts to draw with, scripts to serve
+#   set_up dev   what the hub and the tests need
 #
-# Registries, proxies and certificates are the machine's own settings (pip, uv, npm, environment); none is named here.
-# Each stage leaves a stamp in .venv with the digest of the files that it depends on; equal digests mean nothing to do.
+# Registries, proxies and CA certificates come from the machine's settings (pip, uv, npm, environment), not from here.
+# Each stage leaves a stamp in .venv with the digest of the files that it depends on. Same digest: nothing to do.
 # shellcheck shell=bash
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
@@ -16,7 +16,7 @@ fail() {
   exit 1
 }
 
-# The digest of what one stage depends on; the folder counts because a virtual environment cannot be moved.
+# Digest of what a stage depends on, including the folder, because a virtual environment cannot be moved.
 digest_of() {
   local files=(pyproject.toml requirements.lock requirements-dev.lock requirements-setup.lock scripts/lib/setup.sh)
   [[ $1 == node ]] && files=(package.json package-lock.json scripts/lib/setup.sh)
@@ -25,7 +25,7 @@ digest_of() {
 
 stamp_of() { printf '%s/.venv/.set-up-%s' "$root" "$1"; }
 
-# Whether a stage is as wanted; what was set up for the tests is enough to run.
+# Whether a stage is up to date. A set-up for the tests is also enough to run the hub.
 is_current() {
   local stage=$1 wanted=$2 found='' digest=''
   [[ -r $(stamp_of "$stage") ]] || return 1
@@ -40,7 +40,7 @@ is_current() {
 
 stamp() { printf '%s %s\n' "$2" "$(digest_of "$1")" >"$(stamp_of "$1")"; }
 
-# Installs Debian packages: as root, through sudo, or not at all (status 1).
+# Install Debian packages as root or through sudo; status 1 if neither is possible.
 apt_install() {
   command -v apt-get >/dev/null || return 1
   local as_root=()
@@ -50,7 +50,7 @@ apt_install() {
     [[ -t 0 ]] || as_root=(sudo -n)
   fi
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null || return 1
-  # A server that a package brings is for the tests to start, not for the machine.
+  # The tests start the servers in these packages themselves; keep the machine from starting them.
   # shellcheck disable=SC2016
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c '
     policy=/usr/sbin/policy-rc.d
@@ -81,20 +81,20 @@ make_venv() {
     package="python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
     say "安装系统软件包 $package。 Installing the system package $package."
     apt_install "$package" ||
-      fail "缺少 $package，请先以管理员身份安装，然后重试。 $package is missing; install it as an administrator and try again."
+      fail "缺少 $package，请先以管理员身份安装。 $package is missing. Install it as an administrator and try again."
   fi
   say "建立 .venv。 Creating .venv."
   "$python" -m venv --clear .venv
 }
 
-# Prints the blocks of the set-up lock file for packages that match (or, with "not", do not match) a name.
+# Print the blocks of the set-up lock file for the package with this name (with "not": for all others).
 locked() {
   local wanted=$1 invert=${2:-}
   awk -v name="^$wanted==" -v invert="$invert" \
     '/^[^ #]/ { keep = ($0 ~ name); if (invert) keep = !keep } keep' requirements-setup.lock
 }
 
-# uv knows nothing of pip's own settings: hand it the index address that pip was given, if any.
+# uv does not read pip's settings: pass it the index address that pip uses, if any.
 share_index() {
   [[ -z ${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-} ]] || return 0
   local address
@@ -103,12 +103,12 @@ share_index() {
   [[ -n ${SSL_CERT_FILE:-} || -z ${PIP_CERT:-} ]] || export SSL_CERT_FILE=$PIP_CERT
 }
 
-# Installs with uv, and with pip where uv cannot (a setting that only pip understands).
+# Install with uv, or with pip if uv fails (for example because of a setting that only pip understands).
 install_packages() {
   local quiet=()
   [[ -t 2 ]] || quiet=(--quiet)
   .venv/bin/uv pip install --python .venv/bin/python "${quiet[@]}" "$@" && return
-  say "改用 pip 重试。 Trying again with pip."
+  say "改用 pip 重试。 Retrying with pip."
   .venv/bin/python -m pip install --disable-pip-version-check --no-input "${quiet[@]}" "$@"
 }
 
@@ -129,7 +129,7 @@ prepare_python() {
   stamp python "$mode"
 }
 
-# Puts a Node that is new enough on PATH: this machine's, otherwise the one that comes as a Python package.
+# Put a recent Node on PATH: the machine's own, or else the one that is a Python package.
 use_node() {
   local version=0 wheel
   if type -P node npm >/dev/null; then
@@ -154,7 +154,7 @@ prepare_node() {
   local mode=$1 omit=(--omit=dev) vendor=hub/static/vendor/swagger-ui name
   [[ $mode == dev ]] && omit=()
   rm -f "$(stamp_of node)"
-  say "取得字体和接口文档界面。 Fetching the font and the API documentation pages."
+  say "下载字体和接口文档界面。 Downloading the font and the API documentation pages."
   use_node
   npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error "${omit[@]}" >&2
   install -D -m 0644 node_modules/@expo-google-fonts/noto-sans-sc/400Regular/NotoSansSC_400Regular.ttf \
@@ -173,11 +173,11 @@ set_up() {
     return
   fi
   mkdir -p .cache
-  # Two first starts at once must not build the same folder; the lock ends with the block, not with the service.
+  # Two concurrent first starts must not build the same folder. The lock ends with this block, not with the service.
   {
     flock 9
     is_current python "$mode" || prepare_python "$mode"
     is_current node "$mode" || prepare_node "$mode"
   } 9>.cache/set-up.lock
-  say "准备就绪。 Set-up is complete."
+  say "准备就绪。 Set-up complete."
 }
