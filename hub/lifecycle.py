@@ -169,8 +169,8 @@ class Lifecycle:
         if wanted.effective_on is not None and wanted.effective_on < named.dates.issued_on:
             raise Refusal("date.order", "生效日期早于颁发日期", pointer="/effective_on")
         if named.state(today) is State.SUPERSEDED:
-            raise Refusal("certificate.move", "这个版本已被更正或换发，请改用现行版本操作")
-        # What was suspended when its renewal was made stays so until that begins, and may be restored before.
+            raise Refusal("certificate.move", "该版本已被更正或换发，请对现行版本操作")
+        # A version suspended before its renewal stays suspended until that takes effect; until then it may be restored.
         if not may_move(named.standing, _STANDINGS[wanted.kind], named.dates, today):
             raise Refusal("certificate.move")
         if wanted.kind is ActKind.RESTORED and wanted.subkind is not None:

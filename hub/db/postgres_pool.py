@@ -122,10 +122,10 @@ def _configure(connection: Connection) -> None:
 
 
 class _Watch:
-    """Cuts connections on which an answer is overdue: a network that swallows everything tells nobody.
+    """Shuts down connections whose reply is overdue: a network that drops packets reports no error.
 
-    A server that does not even say that statement timeout answers nobody else either: whoever has waited for a
-    while is told with the first one, and whoever comes next, at once.
+    A server that does not even report a statement timeout answers no other request either: callers that have waited for
+    a while fail together with the first one, and new callers fail immediately.
     """
 
     def __init__(self, limit_s: float) -> None:

@@ -101,7 +101,7 @@ def test_what_a_successor_has_ended_does_not_move(town, record, act, how):
     else:
         town.issue("C-2", grant("许-1" if how == "renewed" else "许-2", supersedes=names))
     problem = refusal(town.move, act, record)
-    assert (problem.code, problem.detail) == ("certificate.move", "这个版本已被更正或换发，请改用现行版本操作")
+    assert (problem.code, problem.detail) == ("certificate.move", "该版本已被更正或换发，请对现行版本操作")
     assert is_everywhere(town, record, "superseded")
     assert town.agrees()
 
