@@ -58,7 +58,7 @@ class Cases:
         before = received.before
         if before is not None and received.decision is Decision.CHANGE and self._issuance.is_pending(source, number):
             if not self._issuance.finish(source, number):
-                raise Refusal("sign.unavailable", "该办件上一次的证照尚未签发完成", retry_after=RETRY_S)
+                raise Refusal("sign.unavailable", "这个办件上一次的证照还没有签发完，请稍后重推", retry_after=RETRY_S)
             raise Conflict
         first = 201 if before is None else 200
         if not received.push.certificates:

@@ -176,7 +176,7 @@ class Lifecycle:
         if wanted.kind is ActKind.RESTORED and wanted.subkind is not None:
             suspended = next((a.subkind for a in reversed(history) if a.kind is ActKind.SUSPENDED), None)
             if wanted.subkind != suspended:
-                raise Refusal("certificate.move", "与暂停时的种类不符", pointer="/kind")
+                raise Refusal("certificate.move", "和暂停时的种类不一致", pointer="/kind")
 
     def _moved(self, named: Version, act: RecordedAct) -> Moved:
         today = self._clock.today()

@@ -37,7 +37,7 @@ _MESSAGES = {
     "model_type": ("应为对象", "must be an object"),
     "literal_error": ("不是允许的取值", "not one of the allowed values"),
     "enum": ("不是允许的取值", "not one of the allowed values"),
-    "string_pattern_mismatch": ("格式不符", "does not have the required format"),
+    "string_pattern_mismatch": ("格式不对", "does not have the required format"),
 }
 
 
@@ -115,6 +115,6 @@ def refusal_of(errors: list[Any] | list[Mapping[str, Any]]) -> Refusal:
     """pydantic's errors as one refusal, without the values."""
     found = []
     for item in errors[:MAX_ERRORS]:
-        message, message_en = _MESSAGES.get(item["type"], ("取值不符合要求", "invalid value"))
+        message, message_en = _MESSAGES.get(item["type"], ("取值不对", "invalid value"))
         found.append(FieldError(pointer(item["loc"]), "schema.invalid", message, message_en))
-    return Refusal("schema.invalid", f"{len(errors)} 个字段需要修改", errors=tuple(found))
+    return Refusal("schema.invalid", f"{len(errors)} 个字段要修改", errors=tuple(found))

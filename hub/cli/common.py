@@ -113,7 +113,7 @@ def settings() -> "Settings":
         ) from None
     except SettingsError:
         raise Stop(
-            Exit.CONFIGURATION, "环境变量 HUB_* 无法读取。", "Cannot read the HUB_* environment variables."
+            Exit.CONFIGURATION, "环境变量 HUB_* 读不出来，请检查。", "Cannot read the HUB_* environment variables."
         ) from None
     if found.data_dir.exists() and not found.data_dir.is_dir():
         raise Stop(
@@ -257,7 +257,7 @@ def _say_os_error(error: OSError) -> Exit:
         say("存储空间不足，操作没有完成；请清理后重试。", "Storage is full; nothing was changed.")
         return Exit.DEPENDENCY
     where = f"{error.filename}: " if error.filename else ""
-    say("文件或目录无法读写。", f"{where}{error.strerror or type(error).__name__}.")
+    say("文件或目录不能读写，请检查权限。", f"{where}{error.strerror or type(error).__name__}.")
     return Exit.CONFIGURATION if isinstance(error, PermissionError | NotADirectoryError) else Exit.FAILED
 
 

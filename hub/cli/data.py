@@ -100,7 +100,7 @@ def _move(url: str) -> None:
     except Differs as found:
         raise Stop(
             Exit.FAILED,
-            f"读回的数据与原数据不一致（{found.table}），没有迁移。",
+            f"读回的数据和原来的不一致（{found.table}），没有迁移。",
             "The data read back differs from the embedded database; nothing was moved.",
         ) from None
     if done.rows:

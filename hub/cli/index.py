@@ -130,7 +130,10 @@ def explain(identifier: _Identifier, as_json: _Json = False) -> None:
 
 
 def retry() -> None:
-    """Re-index rejected entries from the current records; exit 1 if some are rejected again."""
+    """Rejected documents are recorded, counted in metrics, still found by lookups, and re-indexed by `hub index retry`.
+
+    Exit 1 if some are rejected again.
+    """
     with common.opened() as parts:
         tried, left = _available(parts.directory.retry)
     common.say(f"重新写入了 {tried} 张证照的条目。", f"Re-indexed the entries of {tried} certificates.")

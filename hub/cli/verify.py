@@ -79,7 +79,7 @@ def _decoded(raw: bytes) -> str:
     except UnicodeDecodeError:
         raise Stop(
             Exit.FAILED,
-            "无法识别；请给出 PDF、照片、二维码全文、公开码或签名数据。",
+            "认不出来；请给出 PDF、照片、二维码全文、公开码或签名数据。",
             "Unknown content: provide a PDF, a photo, a QR text, a code or a credential.",
         ) from None
     if not text:

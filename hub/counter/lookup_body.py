@@ -1,4 +1,4 @@
-"""The body of `POST /lookups`."""
+"""The request body of `POST /lookups`."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from hub.wire import Body
 
 
 class HolderBody(Body):
-    """The person to look up, identified by number only, because names have many spellings."""
+    """The person to look up: by number alone, since spellings of names vary."""
 
     id_type: Annotated[
         str,
@@ -19,7 +19,7 @@ class HolderBody(Body):
 
 
 class LookupBody(CounterBody):
-    """Look up the certificates of a person named in an open case (检索)."""
+    """Which certificates a person named in an open case holds (检索)."""
 
     holder: HolderBody
     type_codes: (

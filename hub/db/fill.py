@@ -122,7 +122,7 @@ class BlankFile:
         finally:
             database.close()
         if made.with_name(f"{made.name}-wal").exists():
-            raise StorageFull("the database's log could not be moved into its file")
+            raise StorageFull("the write-ahead log could not be checkpointed")
         made.rename(self._path)
 
 

@@ -38,7 +38,7 @@ def find(database: Path) -> Mark | None:
         return None
     except (OSError, ValueError, KeyError, TypeError):
         name = path_of(database).name
-        raise WrongDatabase(f"{name} 无法读取。", f"{name} in the data directory cannot be read") from None
+        raise WrongDatabase(f"数据目录里的 {name} 读不出来。", f"{name} in the data directory cannot be read") from None
 
 
 def begin(database: Path, to: str) -> Mark:
@@ -76,7 +76,7 @@ def require_finished(database: Path) -> Mark | None:
     if found is None or found.done:
         return found
     raise WrongDatabase(
-        f"这个数据目录的数据库正在迁往 PostgreSQL（{found.to}），尚未完成：请再次运行 hub migrate --to。",
+        f"这个数据目录的数据库正在迁往 PostgreSQL（{found.to}），还没有完成：请再运行一次 hub migrate --to。",
         f"The database of this data directory is being moved to PostgreSQL at {found.to}; the move is not finished:"
         " run `hub migrate --to` again",
     )

@@ -251,7 +251,7 @@ class PostgresDatabase:
         """Says why if the server accepts no writes."""
         row = self.reader.one("SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') AS only")
         reads = row is not None and (row["standby"] or row["only"] == "on")
-        return "the server takes no writes: it is a standby, or was made read-only" if reads else None
+        return "the server is read-only: it is a standby, or set to read-only" if reads else None
 
     def close(self) -> None:
         """Close every connection; the object cannot be used afterwards."""

@@ -100,13 +100,13 @@ def in_our_words(error: psycopg.Error) -> Exception | None:
     if isinstance(error, errors.DeadlockDetected | errors.SerializationFailure):
         return LostTurn("two transactions waited for each other")
     if isinstance(error, _FULL):
-        return StorageFull("the database server has no room left")
+        return StorageFull("the database server is out of disk space")
     if isinstance(error, errors.ReadOnlySqlTransaction):
-        return DatabaseUnavailable("the server takes no writes: it is a standby, or was made read-only")
+        return DatabaseUnavailable("the server is read-only: it is a standby, or set to read-only")
     if isinstance(error, errors.LockNotAvailable):
-        return DatabaseUnavailable("another transaction held what was needed for too long")
+        return DatabaseUnavailable("timed out waiting for a lock")
     if isinstance(error, errors.QueryCanceled):
-        return DatabaseUnavailable("a statement took too long")
+        return DatabaseUnavailable("statement timeout")
     if isinstance(error, _OF_THE_PROGRAM):
         return None
     return DatabaseUnavailable("the database server did not answer")
@@ -209,14 +209,14 @@ class Connections:
 
     def _take(self) -> Connection:
         if time.monotonic() < self.watch.down_until:
-            raise DatabaseUnavailable("the database server was not there a moment ago")
+            raise DatabaseUnavailable("the database server was unreachable a moment ago")
         deadline = time.monotonic() + self._limits.wait_s
         while True:
             try:
                 connection = self._pool.getconn(deadline - time.monotonic())
             except PoolTimeout:
                 self.watch.down_until = time.monotonic() + _DOWN_S
-                raise DatabaseUnavailable("there is no connection to the database server") from None
+                raise DatabaseUnavailable("no connection to the database server") from None
             except PoolClosed:
                 raise DatabaseUnavailable("the database was closed") from None
             if not _is_lost(connection):

@@ -71,7 +71,7 @@ def address(url: str, password_file: Path | None, service_role: str, limits: Lim
     scheme = next((scheme for scheme in _SCHEMES if url.startswith(scheme)), None)
     if scheme is None:
         raise WrongDatabase(
-            "HUB_DATABASE_URL 须以 postgresql+psycopg:// 开头；不设则用数据目录里的 SQLite。",
+            "HUB_DATABASE_URL 要以 postgresql+psycopg:// 开头；不设就用数据目录里的 SQLite。",
             "HUB_DATABASE_URL must begin with postgresql+psycopg://; leave it unset for SQLite in the data directory",
         )
     more: dict[str, Any] = {"application_name": "hub"}
@@ -80,7 +80,7 @@ def address(url: str, password_file: Path | None, service_role: str, limits: Lim
             more["password"] = password_file.read_text(encoding="utf-8").strip()
         except (OSError, ValueError):
             raise WrongDatabase(
-                "HUB_DATABASE_PASSWORD_FILE 无法读取。", "HUB_DATABASE_PASSWORD_FILE cannot be read"
+                "HUB_DATABASE_PASSWORD_FILE 读不出来。", "HUB_DATABASE_PASSWORD_FILE cannot be read"
             ) from None
     try:
         found = make_conninfo("postgresql://" + url.removeprefix(scheme), **more)
@@ -158,7 +158,7 @@ def opened(place: Address) -> PostgresDatabase:
         missing = _named(connection, MISSING, fitting())
         if missing:
             raise WrongDatabase(
-                f"数据库用户权限不足（表 {missing[0]} 等）：请用表的所有者运行 hub init。",
+                f"数据库用户的权限不够（表 {missing[0]} 等）：请用表的所有者运行 hub init。",
                 f"The database user lacks privileges (on {missing[0]}): run `hub init` as the owner of the tables, "
                 f"and make this user a member of {place.service_role}",
             )
@@ -248,7 +248,7 @@ def tell(error: BaseException | None) -> None:
     """Raise the translated driver error, unless it is a programming error."""
     if isinstance(error, errors.InsufficientPrivilege):
         raise WrongDatabase(
-            "该数据库用户不能建表：请用数据库的所有者运行 hub init。",
+            "这个数据库用户不能建表：请用数据库的所有者运行 hub init。",
             "This user may not create tables: run `hub init` as the owner of the database",
         ) from None
     if isinstance(error, psycopg.Error) and (known := in_our_words(error)) is not None:
@@ -300,7 +300,7 @@ def require_empty(place: Address, head: str, tables: Sequence[str]) -> None:
         has = revision(connection)
         if has and has != head:
             raise WrongDatabase(
-                f"数据库的结构属于另一版本（{has}），只能用空的数据库。",
+                f"数据库的结构属于另一个版本（{has}），请换一个空的数据库。",
                 f"The database has the schema of another release ({has}): use an empty database",
             )
         if set(found) - {*tables, "alembic_version"} or not has:
@@ -325,7 +325,7 @@ def _any_row(table: str) -> bytes:
 
 def _occupied() -> WrongDatabase:
     return WrongDatabase(
-        "HUB_DATABASE_URL 或 --to 所指的数据库不是空的，不会覆盖：请新建一个。",
+        "HUB_DATABASE_URL 或 --to 指向的数据库不是空的，不会覆盖；请新建一个。",
         "The database is not empty and will not be overwritten: create a new one (HUB_DATABASE_URL or --to)",
     )
 

@@ -235,14 +235,14 @@ class SqliteDatabase:
         found = _inode(self._file_path)
         self._file = self._file or found
         if found is None or found != self._file:
-            raise DatabaseUnavailable("the database file was taken away or replaced while it was open: start again")
+            raise DatabaseUnavailable("the database file was removed or replaced while open: restart the process")
 
     def _require_logs(self) -> None:
         """Call inside a transaction, when the WAL files exist."""
         logs = tuple(map(_inode, self._log_paths))
         self._logs = self._logs or logs
         if self._logs != logs:
-            raise DatabaseUnavailable("the database's log was taken away while it was open: start again")
+            raise DatabaseUnavailable("the write-ahead log was removed while open: restart the process")
 
     def revision(self) -> str:
         """The file's schema revision, empty without tables or file; raises DatabaseUnavailable."""
@@ -260,7 +260,7 @@ class SqliteDatabase:
     def why_not_writable(self) -> str | None:
         """Says why if file permissions forbid writing the file or its folder."""
         may = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
-        return None if may else "the database may not be written"
+        return None if may else "the database is not writable"
 
     def close(self) -> None:
         """Close every connection; the object cannot be used afterwards."""

@@ -110,7 +110,7 @@ class Builder:
         """Walk on, or catch up, or swap; how many entries or changes, at least 1 while there is something to do."""
         walked = self._directory.mark(name, marks.WALKED)
         if not isinstance(walked, str):
-            raise DirectoryBroken("the generation does not say how far it was built")
+            raise DirectoryBroken("the generation has no build position")
         if walked != marks.DONE:
             return self._walk(name, (read or self._read)(marks.key_of(walked)))
         done = self._writing.feed(name)

@@ -80,5 +80,7 @@ def _secret(path: Path | None, name: str) -> str:
     with suppress(OSError, UnicodeDecodeError):
         found = path.read_text(encoding="utf-8").strip()
     if not found:
-        raise WrongServer(f"{name} 所指的文件无法读取或为空。", f"The file named by {name} cannot be read or is empty")
+        raise WrongServer(
+            f"{name} 指向的文件读不出来，或者是空的。", f"The file named by {name} cannot be read or is empty"
+        )
     return found

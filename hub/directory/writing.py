@@ -111,7 +111,7 @@ class Writing:
         """Up to where in the ledger a generation knows everything; raises DirectoryBroken where it does not say."""
         position = self.directory.mark(generation, marks.POSITION)
         if not isinstance(position, int):
-            raise DirectoryBroken("the generation does not say how far it has come")
+            raise DirectoryBroken("the generation has no position")
         return position
 
     def agrees(self, generation: str, picture: Catalogue) -> bool:

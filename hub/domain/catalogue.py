@@ -47,7 +47,7 @@ class Field:
         if self.type == "code" and value not in {code for code, _, _ in self.codes}:
             return "不在代码表中", "is not in the code table"
         if self.pattern is not None and isinstance(value, str) and not re.fullmatch(self.pattern, value):
-            return "不符合规定的格式", "does not have the required form"
+            return "格式不对", "does not have the required form"
         return None
 
 
@@ -69,7 +69,7 @@ class Edition:
             at = pointer + errors.pointer((name,))
             declared = known.get(name)
             if declared is None:
-                found.append(FieldError(at, "schema.invalid", "该类型没有此字段", "unknown field in this edition"))
+                found.append(FieldError(at, "schema.invalid", "这个类型没有这个字段", "unknown field in this edition"))
             else:
                 found += declared.problems(value, at)
         for declared in self.fields:

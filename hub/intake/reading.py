@@ -178,7 +178,7 @@ class Reading:
         older = None if before is None else kind.edition(before, self._today)
         if older is not None and not older.problems(fields, at):
             return older
-        raise Refusal("schema.invalid", f"{len(problems)} 个照面字段需要修改", errors=tuple(problems[:MAX_ERRORS]))
+        raise Refusal("schema.invalid", f"{len(problems)} 个照面字段要修改", errors=tuple(problems[:MAX_ERRORS]))
 
     def _holders(self, body: CertificateBody, at: str) -> tuple[Person, ...]:
         holders = tuple(self._person(h, f"{at}/holders/{n}") for n, h in enumerate(body.holders))
@@ -193,7 +193,7 @@ class Reading:
         if issued_on > self._today:
             raise Refusal("date.future", pointer=f"{at}/issued_on")
         if valid_until is not None and valid_until < max(valid_from, issued_on):
-            raise Refusal("date.order", "有效期截止日期早于起始日期", pointer=f"{at}/valid_until")
+            raise Refusal("date.order", "有效期的截止日期早于起始日期", pointer=f"{at}/valid_until")
         return issued_on, valid_from, valid_until
 
     @staticmethod

@@ -77,7 +77,7 @@ class Intake:
         reading = Reading(catalogue, now, self._missing_glyphs, self._settings.max_people_a_case, granted)
         push = reading.push(named, number, body)
         if push.status in _DECIDED and not caller.stands_for(authority):
-            raise Refusal("perm.not_issuer", "只有决定机构可以办结或不予许可", pointer="/status")
+            raise Refusal("perm.not_issuer", "只有决定机构才能办结或不予许可", pointer="/status")
         decision = Decision.CHANGE if before is None else judge(before.status, before.amendment, before.matter, push)
         if decision is Decision.CHANGE and before is not None:
             _require_say(caller, before, accepted_by)
@@ -158,7 +158,7 @@ def _entitled(
 def _require_say(caller: Caller, before: Case, accepted_by: str) -> None:
     """Who only took a case in neither undoes what was decided nor hands the case to a third authority."""
     if before.status in _DECIDED and not caller.stands_for(before.authority):
-        raise Refusal("perm.not_issuer", "只有决定机构可以更改其决定", pointer="/status")
+        raise Refusal("perm.not_issuer", "只有决定机构才能更改决定", pointer="/status")
     if accepted_by != before.accepted_by and not caller.stands_for(before.authority, accepted_by):
         raise Refusal("perm.case_required", pointer="/accepted_by")
 

@@ -85,7 +85,7 @@ class Drafting:
         try:
             return self.prepare(planned, at)
         except Malformed:
-            raise Refusal("schema.invalid", "证照内容过长，无法签入凭证或二维码，请缩短", pointer=pointer) from None
+            raise Refusal("schema.invalid", "证照内容太长，放不进签名数据或二维码，请缩短", pointer=pointer) from None
 
     def prepare(self, planned: Planned, at: datetime) -> Planned:
         """The same version with fresh bytes for the key that signs now; raises Malformed for a face too large."""

@@ -182,7 +182,7 @@ class Planner:
     def _require_replaceable(self, record: Version, pointer: str) -> None:
         final = record.dates.superseded_on is not None or not record.is_current
         if final or not may_move(record.standing, Standing.SUPERSEDED, record.dates, self._today):
-            raise Refusal("certificate.move", "该证照已终止或已有替代者", pointer=pointer)
+            raise Refusal("certificate.move", "这张证照已终止，或者已被替代", pointer=pointer)
 
     def _ending(self, record: Version, on: date, pointer: str, *, same: bool) -> Ending:
         push = self._received.push
@@ -212,7 +212,7 @@ class Planner:
             self._plan.planned.append(_unchanged(granted, endings))
             return
         if not granted.is_current:
-            raise Refusal("case.conflict", "该证照已由其他办件换发，请在那个办件中更正", pointer=item.at)
+            raise Refusal("case.conflict", "这张证照已由别的办件换发，请在那个办件里更正", pointer=item.at)
         if not may_move(granted.standing, Standing.SUPERSEDED, granted.dates, self._today):
             raise Refusal("certificate.move", "已终止的证照不能更正", pointer=item.at)
         own = self._ending(granted, self._today, item.at, same=True)

@@ -201,7 +201,7 @@ class Accounts:
             known = client_store.find_clerk(self._database.reader, self._vault, clerk.authority, clerk.staff_number)
             if known is None or known.name != clerk.name:
                 raise _refusal(
-                    "/id", "该机构已有别人使用这个工号", "another clerk already has this staff number"
+                    "/id", "这个机构已有别人使用这个工号", "another clerk already has this staff number"
                 ) from None
             return known
         return clerk
@@ -211,7 +211,7 @@ class Accounts:
         with self._database.write() as writer:
             found = client_store.set_clerk_disabled(writer, authority, staff_number, disabled)
         if not found:
-            raise _refusal("/id", "该机构没有这个工号", "the authority has no clerk with this staff number")
+            raise _refusal("/id", "这个机构没有这个工号", "the authority has no clerk with this staff number")
 
     def _clerk_problems(self, name: str, authority: str, staff_number: str) -> list[FieldError]:
         found = []

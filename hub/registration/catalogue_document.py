@@ -254,7 +254,7 @@ class _Checks:
         for i, entry in enumerate(body.codes or ()):
             yield from self._drawable(entry.label, f"{at}/codes/{i}/label")
         if body.max_length is not None and body.type not in _TEXTUAL:
-            yield _wrong(f"{at}/max_length", "只用于文本和代码字段", "only allowed for text and code fields")
+            yield _wrong(f"{at}/max_length", "只能用于文本和代码字段", "only allowed for text and code fields")
         if body.pattern is not None:
             yield from _pattern(body, at)
 
@@ -277,7 +277,7 @@ class _Checks:
         for i, column in enumerate(columns):
             yield from self._labelled(column, f"{at}/columns/{i}")
             if column.max_length is not None and column.type != "text":
-                yield _wrong(f"{at}/columns/{i}/max_length", "只用于文本列", "only allowed for text columns")
+                yield _wrong(f"{at}/columns/{i}/max_length", "只能用于文本列", "only allowed for text columns")
 
     def _matter(self, body: MatterBody, at: str) -> Iterator[FieldError]:
         if not _MATTER.fullmatch(body.code):
@@ -303,7 +303,7 @@ class _Checks:
             if types and name not in names:
                 yield _wrong(
                     f"{at}/fields/{i}",
-                    "该材料的证照类型都没有这个字段",
+                    "这项材料的证照类型都没有这个字段",
                     "none of the material's certificate types has this field",
                 )
 
@@ -322,7 +322,7 @@ class _Checks:
 
 def _pattern(body: FieldBody, at: str) -> Iterator[FieldError]:
     if body.type not in _TEXTUAL:
-        yield _wrong(f"{at}/pattern", "只用于文本和代码字段", "only allowed for text and code fields")
+        yield _wrong(f"{at}/pattern", "只能用于文本和代码字段", "only allowed for text and code fields")
     try:
         re.compile(body.pattern or "")
     except (re.error, RecursionError, OverflowError):

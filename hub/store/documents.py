@@ -167,7 +167,7 @@ class Files:
         try:
             return (self._folder / document.file).read_bytes()
         except FileNotFoundError:
-            raise DocumentDamaged("a document's file is gone") from None
+            raise DocumentDamaged("the file of a document is missing") from None
         except OSError as error:
             raise DatabaseUnavailable(f"a document cannot be read: {_name_of(error)}") from None
 
@@ -175,9 +175,9 @@ class Files:
         try:
             content = self._vault.open(LABEL, _bound_to(document.key), sealed)
         except VaultError:
-            raise DocumentDamaged("a document's file does not open") from None
+            raise DocumentDamaged("the file of a document cannot be decrypted") from None
         if len(content) != document.size or hashlib.sha256(content).digest() != document.sha256:
-            raise DocumentDamaged("a document's file holds something else than its row says")
+            raise DocumentDamaged("the file of a document does not match its row")
         return content
 
 
@@ -235,7 +235,7 @@ class Documents(Files):
             return content
         winner = find(self._database.reader, key)
         if winner is None:
-            raise DatabaseUnavailable("a document's row is gone")
+            raise DatabaseUnavailable("the row of a document is missing")
         return self.read(winner)
 
     def reseal(self, document: Document) -> bool:
@@ -302,7 +302,7 @@ class Documents(Files):
             self._write_durably(self._folder / file, sealed)
         except OSError as error:
             if error.errno in _NO_ROOM:
-                raise StorageFull("no room for a document") from None
+                raise StorageFull("no disk space for a document") from None
             raise DatabaseUnavailable(f"a document cannot be written: {_name_of(error)}") from None
         return file, self._vault.key_number(sealed)
 

@@ -117,4 +117,4 @@ def _claim(writer: Writer, pointer: str, row: dict[str, Any]) -> None:
     if not claimed:
         owner = writer.one("SELECT source, case_number FROM successions WHERE version_key = :version_key", row)
         if owner is None or (owner["source"], owner["case_number"]) != (row["source"], row["case_number"]):
-            raise Refusal("certificate.move", "该证照已有替代者", pointer=pointer)
+            raise Refusal("certificate.move", "这张证照已被替代", pointer=pointer)

@@ -25,4 +25,4 @@ def retry_on_conflict(vault: Vault, work: Callable[[], _T]) -> _T:
             continue
         except StaleKeys:
             vault.reload()
-    raise DatabaseUnavailable("too many changes at once")
+    raise DatabaseUnavailable("too many concurrent changes")

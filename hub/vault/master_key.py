@@ -101,7 +101,7 @@ class MasterKey:
     def _secret(cls, path: Path) -> bytes:
         secret = cls._secret_if_there(path)
         if secret is None:
-            raise VaultError("the master key file is missing: set HUB_MASTER_KEY_FILE or put the file back")
+            raise VaultError("the master key file is missing: set HUB_MASTER_KEY_FILE or restore the file")
         return secret
 
     @staticmethod
@@ -169,7 +169,7 @@ class MasterKey:
         """The inverse of `seal_keys`; raises OtherMasterKey, and VaultError for malformed or modified input."""
         header, nonce = sealed[:_KEYS_HEADER], sealed[_KEYS_HEADER : _KEYS_HEADER + _NONCE]
         if len(nonce) != _NONCE or not header.startswith(_KEYS_FORMAT):
-            raise VaultError("this is not the keys part of a backup")
+            raise VaultError("not the keys part of a backup")
         wanted = self.name_in(sealed)
         secret = self._secrets[0]
         if wanted != secret.name:
@@ -186,7 +186,7 @@ class MasterKey:
             self._look_again(self._path)
             secret = self._try(key)
         if secret is None:
-            raise VaultError("the master key does not open this database's keys: use the one it was made with")
+            raise VaultError("the master key does not match this database: use the one it was created with")
         return secret
 
     def opens(self, key: WrappedKey) -> bool:

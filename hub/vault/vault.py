@@ -155,7 +155,7 @@ class Vault:
         try:
             return cipher.decrypt(sealed[5:_HEADER], sealed[_HEADER:], f"{table}|{key}".encode())
         except InvalidTag:
-            raise VaultError(f"a sealed value in {table} does not open") from None
+            raise VaultError(f"a sealed value in {table} cannot be decrypted") from None
 
     @staticmethod
     def key_number(sealed: bytes) -> int:

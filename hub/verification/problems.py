@@ -27,11 +27,11 @@ MEANINGS: dict[str, tuple[str, str]] = {
     CODE_UNKNOWN: ("没有登记此公开码", "This code is not on record"),
     ISSUER_FOREIGN: ("签发平台不是本平台", "Not issued by this hub"),
     KEY_UNKNOWN: ("签名密钥不是本平台的", "The signing key is not ours"),
-    SIGNATURE_WRONG: ("签名与内容不符", "The signature does not match the content"),
+    SIGNATURE_WRONG: ("签名和内容对不上", "The signature does not match the content"),
     NOT_AS_ISSUED: ("和平台登记的签发内容不同", "Different from what was issued under this identifier"),
     RECORD_MISSING: ("签名是真的，但平台没有登记，无法知道是否有效", "Signed by us, but not on record"),
     RECORD_DAMAGED: ("平台登记和它的签名不符，平台要自查", "Our own record does not match its signature"),
-    RECORD_UNREADABLE: ("平台登记暂时无法读取", "Our record cannot be read at the moment"),
+    RECORD_UNREADABLE: ("平台登记暂时读不出来", "Our record cannot be read at the moment"),
     DATABASE_UNAVAILABLE: ("数据库暂时不可用", "The database is unavailable at the moment"),
     FILE_IMAGE: (
         "照片或扫描件：核验的是其中的二维码，请和纸面内容核对",
@@ -66,7 +66,7 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "The revocation status of the seal cannot be determined at the moment",
     ),
     "pdf.encrypted": ("文件已加密，无法检查签章", "The file is encrypted; its seal cannot be checked"),
-    "pdf.too_complex": ("文件过于复杂，未能检查", "The file is too complex to be checked"),
+    "pdf.too_complex": ("文件太复杂，没能检查", "The file is too complex to be checked"),
     "pdf.too_many_pages": ("文件页数太多，只看了前几页", "Too many pages; only the first ones were examined"),
     "pdf.damaged": ("文件结构损坏，无法检查签章", "The file is damaged; its seal cannot be checked"),
     "pdf.deadline": ("检查未在时限内完成", "Checking took too long"),
@@ -77,4 +77,4 @@ MEANINGS: dict[str, tuple[str, str]] = {
 
 def meaning(code: str) -> tuple[str, str]:
     """The meaning of a problem in Chinese and English; format errors share one sentence."""
-    return MEANINGS.get(code, ("内容不符合规定的格式", "The content does not have the prescribed format"))
+    return MEANINGS.get(code, ("内容的格式不对", "The content does not have the prescribed format"))

@@ -45,7 +45,7 @@ class Addresses:
         if not self._urls:
             self.refresh()
         if not self._urls:
-            raise DatabaseUnavailable("no public address is on record: run `hub init`")
+            raise DatabaseUnavailable("no public address is recorded: run `hub init`")
         return self._urls[0]
 
     def known(self) -> str | None:

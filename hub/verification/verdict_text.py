@@ -148,7 +148,7 @@ def _of_file(shown: PublicCertificate | None) -> Headline:
 
 
 def _of_old_copy(copy: PublicCopy) -> Headline:
-    line = f"此加注件的使用期限已于 {copy.expires_on} 结束；证照本身的状态见下。"
+    line = f"这份加注件的使用期限已在 {copy.expires_on} 结束；证照本身的状态见下面。"
     english = f"It could be used until {copy.expires_on}. See the state of the certificate below."
     return Headline(Tone.OVER, "⏱", "加注件已过期", "Copy expired", line, english)
 
@@ -184,7 +184,7 @@ def _of_certificate(shown: PublicCertificate, today: date) -> Headline:
         return _suspended(shown)
     until = shown.valid_until
     if shown.state is VerdictState.EXPIRED:
-        line = f"已于 {until} 到期。签名真实，但不能作为有效证照使用。"
+        line = f"已在 {until} 到期。签名真实，但不能作为有效证照使用。"
         return Headline(
             Tone.OVER, "⏱", "证照已过期", "Expired", line, f"It expired on {until}. It is genuine, but no longer valid."
         )
@@ -196,7 +196,7 @@ def _of_certificate(shown: PublicCertificate, today: date) -> Headline:
         line, english = f"从 {shown.since} 起，{fixed.line}", f"Replaced on {shown.since}. {fixed.line_en}"
         return Headline(fixed.tone, fixed.icon, fixed.title, fixed.title_en, line, english)
     if shown.state is VerdictState.VALID and until is not None and (left := (until - today).days) <= SOON_DAYS:
-        line = f"将于 {until} 到期，剩余 {left} 天。"
+        line = f"将在 {until} 到期，还剩 {left} 天。"
         english = f"It expires on {until}, in {left} days."
         return Headline(Tone.GOOD, "✓", "证照有效（即将到期）", "Valid, expires soon", line, english)
     return _FIXED[shown.state]

@@ -32,11 +32,11 @@ def file_in(content_type: str, body: bytes) -> bytes:
         raise Refusal("upload.unreadable", "Content-Type 缺少 boundary")
     delimiter = b"--" + (found[1] or found[2]).encode("ascii")
     if not body.startswith(delimiter + b"\r\n"):
-        raise Refusal("upload.unreadable", "表单内容无法读取")
+        raise Refusal("upload.unreadable", "表单内容读不出来")
     begin = len(delimiter) + 2
     head_end = body.find(b"\r\n\r\n", begin, begin + _MAX_HEAD)
     if head_end < 0:
-        raise Refusal("upload.unreadable", "表单内容无法读取")
+        raise Refusal("upload.unreadable", "表单内容读不出来")
     _require_file(body[begin:head_end])
     start = head_end + 4
     end = body.find(b"\r\n" + delimiter, start - 2)  # in an empty part, the line break may be the end of the head
@@ -56,7 +56,7 @@ def _require_file(head: bytes) -> None:
     for line in head.split(b"\r\n"):
         header = _HEADER.fullmatch(line)
         if header is None:
-            raise Refusal("upload.unreadable", "表单内容无法读取")
+            raise Refusal("upload.unreadable", "表单内容读不出来")
         name, value = header[1].lower(), header[2].strip()
         if name == b"content-disposition":
             dispositions.append(value)

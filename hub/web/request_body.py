@@ -68,20 +68,20 @@ def query_of(endpoint: Endpoint, query_string: bytes) -> Mapping[str, str]:
     if not query_string:
         return {}
     if len(query_string) > MAX_QUERY_BYTES:
-        raise Refusal("schema.invalid", "地址中的查询参数过长")
+        raise Refusal("schema.invalid", "地址里的查询参数太长")
     try:
         pairs = parse_qsl(
             query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_QUERY_FIELDS
         )
     except ValueError:
-        raise Refusal("schema.invalid", "地址中的查询参数无法读取") from None
+        raise Refusal("schema.invalid", "地址里的查询参数读不出来") from None
     if endpoint.stray_query:
         pairs = [pair for pair in pairs if pair[0] in endpoint.query]
     found = dict(pairs)
     if len(found) != len(pairs) or not found.keys() <= endpoint.query.keys():
-        raise Refusal("schema.invalid", "地址中有未知或重复的查询参数")
+        raise Refusal("schema.invalid", "地址里有未知或重复的查询参数")
     if not all(map(is_plain, found.values())):
-        raise Refusal("schema.invalid", "地址中的查询参数无法读取")
+        raise Refusal("schema.invalid", "地址里的查询参数读不出来")
     return found
 
 
@@ -98,7 +98,7 @@ def declared_length(exchange: Exchange) -> int | None:
     if not text:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise Refusal("upload.unreadable", "Content-Length 无法读取")
+        raise Refusal("upload.unreadable", "Content-Length 读不出来")
     return int(text)
 
 

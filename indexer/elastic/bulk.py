@@ -111,7 +111,7 @@ class Bulk:
         outcome, pause = Outcome(0, 0, []), _FIRST_PAUSE_S
         while batch and (batch := self._once(batch, outcome)):
             if time.monotonic() + pause > self._deadline:
-                raise DirectoryUnavailable("the server takes no writes")
+                raise DirectoryUnavailable("the server rejects writes")
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
         return outcome
@@ -151,7 +151,7 @@ class Bulk:
 def refresh(server: Elasticsearch, index: str) -> None:
     """Let everything that was written to an index be found, on every copy."""
     if server.indices.refresh(index=index).body["_shards"]["failed"]:
-        raise DirectoryUnavailable("a copy of the index could not be refreshed")
+        raise DirectoryUnavailable("a shard copy could not be refreshed")
 
 
 def _is_for_later(operation: Operation, status: int, kind: str, outcome: Outcome) -> bool:

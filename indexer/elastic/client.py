@@ -124,7 +124,7 @@ class Client:
                 f"The Elasticsearch at HUB_INDEX_URL is {', '.join(versions)}; use release {MAJOR}",
             )
         if status == "red":
-            raise DirectoryUnavailable("the cluster's state is red")
+            raise DirectoryUnavailable("the cluster is red")
 
     def _require_rights(self, server: Elasticsearch, indexes: str) -> None:
         """A server without users gives every right, and is not asked."""
@@ -163,7 +163,7 @@ def faults() -> Iterator[None]:
         yield
     except UnsupportedProductError:
         raise WrongServer(
-            "HUB_INDEX_URL 处的服务不是 Elasticsearch，请核对该地址。",
+            "HUB_INDEX_URL 处的服务不是 Elasticsearch，请检查这个地址。",
             "The service at HUB_INDEX_URL is not Elasticsearch: correct the address",
         ) from None
     except ApiError as error:
@@ -177,10 +177,10 @@ def faults() -> Iterator[None]:
 def fault_of(status: int, kind: str) -> DirectoryUnavailable:
     """The fault that an answer means; kind: the server's own code."""
     if kind == "index_not_found_exception":
-        return DirectoryBroken("the index is gone")
+        return DirectoryBroken("the index is missing")
     if status == 401:
         return WrongServer(
-            "Elasticsearch 不接受所给的身份，请核对 HUB_INDEX_USER 与密码或密钥文件。",
+            "Elasticsearch 不接受这个身份，请检查 HUB_INDEX_USER 和密码文件，或者 API 密钥文件。",
             "Elasticsearch rejected the credentials: check HUB_INDEX_USER and its password file, or the API key file",
         )
     if status == 403 and kind == "security_exception":
@@ -196,7 +196,7 @@ def fault_of(status: int, kind: str) -> DirectoryUnavailable:
 
 def _lacks_rights() -> WrongServer:
     return WrongServer(
-        "Elasticsearch 用户的权限不足，请按 docs/operations.md 授予。",
+        "Elasticsearch 用户的权限不够，请按 docs/operations.md 授予。",
         "The Elasticsearch user lacks privileges: grant those listed in docs/operations.md",
     )
 
@@ -221,7 +221,7 @@ def _tls_fault(error: TlsError) -> DirectoryUnavailable:
     """Whether the two sides will never agree, or only a connection has broken while it was made."""
     if "CERTIFICATE_VERIFY_FAILED" in error.message:
         return WrongServer(
-            "HUB_INDEX_URL 处的服务器证书不受信任，请核对 HUB_INDEX_CA_FILE。",
+            "HUB_INDEX_URL 处的服务器证书不受信任，请检查 HUB_INDEX_CA_FILE。",
             "The certificate of the server at HUB_INDEX_URL is not trusted: check HUB_INDEX_CA_FILE",
         )
     if any(sign in error.message for sign in _NO_TLS):
@@ -229,7 +229,7 @@ def _tls_fault(error: TlsError) -> DirectoryUnavailable:
             "HUB_INDEX_URL 处的服务器不使用 TLS，请改用 http:// 或在服务器上启用 TLS。",
             "The server at HUB_INDEX_URL does not use TLS: change the address to http://, or enable TLS on the server",
         )
-    return DirectoryUnavailable("the connection was cut while it was made")
+    return DirectoryUnavailable("the connection was interrupted")
 
 
 def is_overloaded(error: ApiError) -> bool:
@@ -241,7 +241,7 @@ def _require_whole(answer: dict[str, Any]) -> None:
     if "error" in answer:
         raise fault_of(answer.get("status", 0), str(answer["error"]["type"]))
     if answer["timed_out"] or answer["_shards"]["failed"]:
-        raise DirectoryUnavailable("only a part of the index has answered")
+        raise DirectoryUnavailable("only some shards have answered")
 
 
 class _Declined(DirectoryUnavailable):
@@ -266,7 +266,7 @@ class _Circuit:
             if self._pause_s:
                 now = time.monotonic()
                 if now < self._until:
-                    raise DirectoryUnavailable("it has failed a moment ago")
+                    raise DirectoryUnavailable("it failed a moment ago")
                 self._until = now + self._pause_s  # this one tries; the others wait for what becomes of it
             return self._failures
 
@@ -366,6 +366,6 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
     except OSError:  # ssl.SSLError is one
         raise WrongServer(
-            "HUB_INDEX_CA_FILE 无法读取或不是 PEM 证书，请核对。",
+            "HUB_INDEX_CA_FILE 读不出来，或者不是 PEM 证书，请检查。",
             "HUB_INDEX_CA_FILE cannot be read or contains no PEM certificate",
         ) from None

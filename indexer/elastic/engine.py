@@ -148,11 +148,11 @@ class ElasticDirectory:
             answering = [one for one in _versions(server, shape.prefix) if one != index]
         wanted = mapping.mappings(shape.shards)
         if any(found["mappings"].get(part) != wanted[part] for part in ("dynamic", "_meta", "_routing", "properties")):
-            raise DirectoryBroken("the index has another mapping")
+            raise DirectoryBroken("the index has a different mapping")
         if self._writable(name) not in found["aliases"]:
-            raise DirectoryBroken("the index cannot be written")
+            raise DirectoryBroken("the index is read-only")
         if answering:
-            raise DirectoryBroken("several indexes answer")
+            raise DirectoryBroken("the alias points to several indexes")
         self.require_whole(name)
         if int(found["settings"]["index"]["number_of_replicas"]) != shape.replicas:
             with self._client.writing() as server:
@@ -295,7 +295,7 @@ class ElasticDirectory:
         with self._client.asking() as server:
             version = _versions(server, self._index(name)).get(self._index(name))
         if version != VERSION:
-            raise DirectoryBroken("the index is gone or has another mapping")
+            raise DirectoryBroken("the index is missing or has a different mapping")
         self._fitting = self._fitting | {name}
 
     # --- names --------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def marks(server: Elasticsearch, index: str) -> Iterator[Operation]:
             return
         (copies,) = server.search_shards(index=index, routing=str(number)).body["shards"]
         if not copies:
-            raise DirectoryUnavailable("a shard of the new index is not there yet")
+            raise DirectoryUnavailable("a shard of the new index is not available yet")
         shard = copies[0]["shard"]
         if shard in left:
             left.remove(shard)
@@ -39,4 +39,4 @@ def body() -> dict[str, Any]:
 def require(answer: dict[str, Any]) -> None:
     """Raise DirectoryBroken unless every shard that was asked has its document; `answer` is that to `body`."""
     if answer["hits"]["total"]["value"] != answer["_shards"]["total"]:
-        raise DirectoryBroken("a part of the index has lost its entries")
+        raise DirectoryBroken("a shard has lost its entries")

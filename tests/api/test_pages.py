@@ -309,7 +309,7 @@ def test_a_certificate_that_ends_soon_says_when(city):
         )
         head = verdict_text.headline(moved)
         assert head.title == title
-        assert (f"剩余 {left} 天" in head.line) == (left <= 30)
+        assert (f"还剩 {left} 天" in head.line) == (left <= 30)
 
 
 def test_the_heaviest_page_stays_small(city):

@@ -139,12 +139,12 @@ def test_sweeps_go_round_all_the_folders(city: City) -> None:
 
 
 DAMAGES = {
-    "gone": (lambda path: path.unlink(), "file is gone"),
-    "cut": (lambda path: path.write_bytes(path.read_bytes()[:-1]), "does not open"),
-    "emptied": (lambda path: path.write_bytes(b""), "does not open"),
+    "gone": (lambda path: path.unlink(), "document is missing"),
+    "cut": (lambda path: path.write_bytes(path.read_bytes()[:-1]), "cannot be decrypted"),
+    "emptied": (lambda path: path.write_bytes(b""), "cannot be decrypted"),
     "a bit": (
         lambda path: path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1])),
-        "does not open",
+        "cannot be decrypted",
     ),
 }
 
@@ -186,7 +186,7 @@ def test_a_row_that_says_otherwise_is_found_out(city: City) -> None:
         writer.run("UPDATE documents SET sha256 = :other", {"other": b"\0" * 32})
     found = documents.find(city.parts.database.reader, key_of(city))
     assert found is not None
-    with pytest.raises(DocumentDamaged, match="something else"):
+    with pytest.raises(DocumentDamaged, match="does not match its row"):
         city.parts.documents.read(found)
 
 
