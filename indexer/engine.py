@@ -10,7 +10,7 @@ from indexer.query import Page, Search
 
 Mark = int | str
 """A value beside the entries; a number only ever grows."""
-Key = tuple[int, int, int]
+EntryKey = tuple[int, int, int]
 """(party, home, certificate)."""
 
 POSITION = "position"
@@ -116,10 +116,10 @@ class DirectoryEngine(Protocol):
     def search(self, name: str, search: Search) -> Page:
         """One page; facets on the first page only."""
 
-    def walk(self, name: str, after: Key, limit: int) -> list[Entry]:
+    def walk(self, name: str, after: EntryKey, limit: int) -> list[Entry]:
         """The next entries of a generation in the order of their keys, at most 10,000: how two are compared."""
 
-    def find(self, name: str, key: Key) -> Entry | None:
+    def find(self, name: str, key: EntryKey) -> Entry | None:
         """One entry of a generation."""
 
     def count(self, name: str) -> int:

@@ -18,7 +18,7 @@ import cbor2
 from hub import __version__
 from hub.backup import manifest
 from hub.backup.manifest import Manifest, TableFile
-from hub.backup.place import NotPossible, Place, Writing
+from hub.backup.place import BackupFolder, NotPossible, Writing
 from hub.backup.rows import RowsWriter, read_rows
 from hub.db import schema, table_copy
 from hub.db.database import Database, Reader
@@ -26,6 +26,7 @@ from hub.db.table_copy import Row, Shape
 from hub.keys.keyring import Keyring
 from hub.runtime.clock import Clock
 from hub.runtime.fsync import sync_folder
+from hub.runtime.progress import Progress, silent
 from hub.store import documents, ledger
 from hub.store import keys as key_store
 from hub.store.documents import DocumentDamaged, Documents
@@ -35,7 +36,6 @@ from signing.errors import KeyMissing
 
 KEPT_APART = "data_keys"
 """The table that is kept with the keys, not with the rows that they open."""
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ class Backup:
         self._data_dir = data_dir
         self._at_step = at_step
 
-    def run(self, place: Place, progress: Progress = lambda _done, _total: None) -> Manifest:
-        """A whole backup in an empty place; `progress` is told (rows and files so far, as many as are known of).
+    def run(self, place: BackupFolder, progress: Progress = silent) -> Manifest:
+        """A whole backup in an empty place; `progress` counts rows, then rows and files.
 
         Raises NotPossible, DocumentDamaged for a file that is missing or damaged, DatabaseUnavailable, OSError; then
         nothing is left of it.
@@ -87,14 +87,14 @@ class Backup:
             place.clear()
             raise
 
-    def _refuse_nearby(self, place: Place) -> None:
+    def _refuse_nearby(self, place: BackupFolder) -> None:
         folders = [folder.resolve() for folder in (place.folder, place.keys.parent)]
         if any(folder.is_relative_to(self._data_dir.resolve()) for folder in folders):
             raise NotPossible("备份不能放在数据目录之内。", "A backup must lie outside the data directory.")
         if any(self._master_key.resolve().is_relative_to(folder) for folder in folders):
             raise NotPossible("备份不能和主密钥放在一起。", "A backup must not lie beside the master key.")
 
-    def _make(self, place: Place, progress: Progress) -> Manifest:
+    def _make(self, place: BackupFolder, progress: Progress) -> Manifest:
         secret, name = secrets.token_bytes(32), secrets.token_hex(16)
         with self._documents.held():
             with self._database.snapshot() as reader:
@@ -131,7 +131,7 @@ class Backup:
     def _moment(self) -> str:
         return self._clock.now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-    def _finish(self, place: Place, made: Manifest) -> None:
+    def _finish(self, place: BackupFolder, made: Manifest) -> None:
         """The manifest under its name: from then on it is a backup."""
         for folder in (place.tables, place.documents, place.folder, place.keys.parent):
             sync_folder(folder)
@@ -146,7 +146,7 @@ class Backup:
 
     # --- the snapshot -------------------------------------------------------------------------------------------------
 
-    def _rows(self, reader: Reader, place: Place, secret: bytes, name: str, progress: Progress) -> _Rows:
+    def _rows(self, reader: Reader, place: BackupFolder, secret: bytes, name: str, progress: Progress) -> _Rows:
         taken_at = self._moment()  # before the first read, at which the snapshot begins
         data_keys = key_store.data_keys(reader)
         kept = {shape.name: shape for shape in table_copy.shapes()}[KEPT_APART]
@@ -189,7 +189,7 @@ class Backup:
 
     # --- documents ----------------------------------------------------------------------------------------------------
 
-    def _copy_documents(self, place: Place, secret: bytes, rows: _Rows, progress: Progress) -> int:
+    def _copy_documents(self, place: BackupFolder, secret: bytes, rows: _Rows, progress: Progress) -> int:
         """Every file that the rows of the backup name; how many bytes."""
         table = _table(rows, "documents")
         done = size = 0
@@ -203,7 +203,7 @@ class Backup:
                 self._at_step("some documents")
         return size
 
-    def _copy(self, place: Place, writing: Writing, table: TableFile, row: Row) -> int:
+    def _copy(self, place: BackupFolder, writing: Writing, table: TableFile, row: Row) -> int:
         document = documents.of_row(dict(zip(table.columns, row, strict=True)))
         try:
             sealed = self._documents.sealed(document)
@@ -214,14 +214,14 @@ class Backup:
 
 
 def _after(done: int, progress: Progress) -> Callable[[int], None]:
-    return lambda more: progress(done + more, done + more)
+    return lambda more: progress(done + more, 0)
 
 
 def _table(rows: _Rows, name: str) -> TableFile:
     return next(table for table in rows.tables if table.name == name)
 
 
-def _write(reader: Reader, shape: Shape, place: Place, secret: bytes, told: Callable[[int], None]) -> TableFile:
+def _write(reader: Reader, shape: Shape, place: BackupFolder, secret: bytes, told: Callable[[int], None]) -> TableFile:
     writer = RowsWriter(place.tables / f"{shape.name}.rows", secret, shape.name, packed=not shape.sealed)
     try:
         for batch in table_copy.batches(reader, shape):

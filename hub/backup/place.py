@@ -96,7 +96,7 @@ class Writing:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BackupFolder:
     """A backup's folder; its keys part may lie elsewhere."""
 
     folder: Path

@@ -11,18 +11,17 @@ from pathlib import Path
 
 from hub.backup import NotPossible
 from hub.backup.place import alone
-from hub.db import engines, moved_marker, schema, table_copy
+from hub.db import engines, migrated_marker, schema, table_copy
 from hub.db.database import Database, DatabaseUnavailable, Reader
 from hub.db.fill import BlankServer, Filling
-from hub.db.moved_marker import Mark
+from hub.db.migrated_marker import Mark
 from hub.db.sqlite import SqliteDatabase
+from hub.runtime.progress import Progress, silent
 from hub.settings import Settings
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class Migration:
     """to: host, port and database. rows: of every table, as compared; empty where all had been done before."""
 
     to: str
@@ -37,12 +36,12 @@ class Differs(Exception):  # noqa: N818 (what was found)
         self.table = table
 
 
-def move(
+def migrate(
     settings: Settings,
     url: str,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = silent,
     at_step: Callable[[str], None] = lambda _: None,
-) -> Moved:
+) -> Migration:
     """Move the embedded hub of these settings to an empty database, whose owner the URL names.
 
     `progress` is told rows copied and compared so far, and twice all of them. at_step: for crash tests. The caller sees
@@ -62,20 +61,20 @@ def move(
     with alone(settings.data_dir):
         mark = _begun(settings, path, blank)
         if mark is not None and mark.done:
-            return Moved(mark.to, {})
-        with closing(SqliteDatabase(path, being_moved=True)) as source:
+            return Migration(mark.to, {})
+        with closing(SqliteDatabase(path, migrating=True)) as source:
             schema.require(source)
             if mark is None:
                 blank.require_empty()
-                mark = moved_marker.begin(path, blank.name)
+                mark = migrated_marker.begin(path, blank.name)
             at_step("begun")
             rows = {} if blank.is_filled(mark.mark) else _copy(source, path, blank, mark, _Watching(progress, at_step))
-        moved_marker.finish(path, mark)
-    return Moved(mark.to, rows)
+        migrated_marker.finish(path, mark)
+    return Migration(mark.to, rows)
 
 
 def _begun(settings: Settings, path: Path, blank: BlankServer) -> Mark | None:
-    mark = moved_marker.find(path)
+    mark = migrated_marker.find(path)
     if not path.exists():
         raise NotPossible(
             f"数据目录 {settings.data_dir} 里没有可以迁移的内嵌数据库。",
@@ -85,9 +84,9 @@ def _begun(settings: Settings, path: Path, blank: BlankServer) -> Mark | None:
     if mark is not None and mark.to != blank.name:
         raise NotPossible(
             f"迁移的目标是 {mark.to}:请用同一目标再次运行;若要放弃,请确认那个数据库没有启用,"
-            f"再删除 {moved_marker.path_of(path).name}。",
+            f"再删除 {migrated_marker.path_of(path).name}。",
             f"It was moved to {mark.to}, or that was begun: name the same one again. To give that up, make sure that"
-            f" nobody uses that database, and remove {moved_marker.path_of(path).name}.",
+            f" nobody uses that database, and remove {migrated_marker.path_of(path).name}.",
             is_setting=True,
         )
     return mark
@@ -105,7 +104,7 @@ class _Watching:
     def told(self, rows: int) -> None:
         """So many rows more."""
         self._done += rows
-        self._progress(self._done, self.total or self._done)
+        self._progress(self._done, self.total)
         self.at_step("some rows")
 
 
@@ -123,7 +122,7 @@ def _copy(source: Database, path: Path, blank: BlankServer, mark: Mark, watching
     except BaseException:
         with suppress(DatabaseUnavailable, OSError):
             if not blank.is_filled(mark.mark):
-                moved_marker.give_up(path)
+                migrated_marker.give_up(path)
         raise
     watching.at_step("kept")
     return {name: rows for name, (rows, _) in found.items()}

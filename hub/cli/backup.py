@@ -30,9 +30,9 @@ def register(app: typer.Typer) -> None:
 
 def backup(folder: _Folder, keys: _Keys = None, as_json: _Json = False) -> None:
     """Rows in one snapshot, then the files that they name; unfinished without its manifest."""
-    from hub.backup import Place
+    from hub.backup import BackupFolder
 
-    place = Place(folder, keys)
+    place = BackupFolder(folder, keys)
     with common.opened() as parts, common.progress("备份 backing up") as progress:
         made = parts.backup.run(place, progress)
     _show(made, as_json)
@@ -47,7 +47,7 @@ def backup(folder: _Folder, keys: _Keys = None, as_json: _Json = False) -> None:
 
 def restore(folder: _Folder, keys: _Keys = None, as_json: _Json = False) -> None:
     """Everything, or nothing; then what was decided is signed, and the directory is built anew."""
-    from hub.backup import Place
+    from hub.backup import BackupFolder
     from hub.parts import restore_into
 
     settings = common.settings()
@@ -58,7 +58,7 @@ def restore(folder: _Folder, keys: _Keys = None, as_json: _Json = False) -> None
             "The master key file is missing: set HUB_MASTER_KEY_FILE to the one that the backup was made under.",
         )
     with common.progress("恢复 restoring") as progress:
-        found = restore_into(settings).run(Place(folder, keys), progress)
+        found = restore_into(settings).run(BackupFolder(folder, keys), progress)
     common.say("数据已恢复。", "The data is back.")
     with common.opened() as parts:
         left = _finish(parts)
@@ -89,7 +89,7 @@ def _rebuild(parts: "Parts") -> None:
 
     try:
         with common.progress("目录 directory") as progress:
-            parts.directory.rebuild(lambda done: progress(done, done))
+            parts.directory.rebuild(progress)
     except (Busy, DirectoryUnavailable):
         common.say("目录暂不能重建,由后台进程接着做。", "The directory cannot be built now: the worker will do it.")
 

@@ -63,7 +63,7 @@ def rebuild() -> None:
 
     with common.opened() as parts, common.progress("重建 rebuilding") as progress:
         try:
-            name = _available(lambda: parts.directory.rebuild(lambda done: progress(done, done)))
+            name = _available(lambda: parts.directory.rebuild(progress))
         except Busy:
             raise Stop(Exit.FAILED, "已有重建在进行。", "Somebody else is rebuilding.") from None
     common.emit(name)
@@ -73,7 +73,7 @@ def rebuild() -> None:
 def compare(repair: _Repair = False, as_json: _Json = False) -> None:
     """Every difference, one a line; exit 1 when any is left."""
     with common.opened() as parts, common.progress("核对 comparing") as progress:
-        report = _available(lambda: parts.directory.compare(repair=repair, progress=lambda done: progress(done, done)))
+        report = _available(lambda: parts.directory.compare(repair=repair, progress=progress))
     if report is None:
         raise _none()
     if as_json:

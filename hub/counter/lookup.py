@@ -23,7 +23,7 @@ _ID_CHARACTERS = 13
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LookupResult:
     """What a lookup answers. `lookup_id` finds its row in the record; `complete`: nothing newer may be missing."""
 
     lookup_id: str
@@ -52,7 +52,7 @@ class Lookup:
         self._audit = audit
         self._gate = CounterGate(database=database, vault=vault, clock=clock, catalogue=catalogue, settings=settings)
 
-    def look_up(self, caller: Caller, body: LookupBody) -> Found:
+    def look_up(self, caller: Caller, body: LookupBody) -> LookupResult:
         """What the person holds of the types that the case's matter needs, in every state, masked.
 
         On record, and counted for clerk and client, before it is returned. Raises Refusal in this order:
@@ -69,7 +69,9 @@ class Lookup:
         with self._audit.of(record):
             return retry_on_conflict(self._vault, lambda: self._answer(caller, body, key, person, record))
 
-    def _answer(self, caller: Caller, body: LookupBody, key: CaseKey, person: Person, record: AuditEntry) -> Found:
+    def _answer(
+        self, caller: Caller, body: LookupBody, key: CaseKey, person: Person, record: AuditEntry
+    ) -> LookupResult:
         party = record.party = self._party(person)
         passed = self._gate.enter(caller, key, body.clerk, record)
         roles = frozenset[str]() if party is None else passed.case.roles_of(party)
@@ -84,7 +86,7 @@ class Lookup:
         for version in self._holdings.of_party(party, types, passed.today):
             state = version.state(passed.today)
             held.append(Candidate(version, state, acts.why(reader, version, state)))
-        found = Found(
+        found = LookupResult(
             lookup_id=reference(record.id),
             entries=entries(held, passed.catalogue),
             unavailable=unavailable(types, materials, held),

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 
 from hub.domain import numbers
 from hub.domain.catalogue import Catalogue
-from hub.store.index_source import Held, Holder, Listed
+from hub.domain.certificate import CertificateKey
+from hub.store.directory_source import Held, Holder, Listed
 from indexer.entry import FOREVER, NO_DAY, Entry
 
 FORMAT = 2
@@ -40,6 +41,11 @@ def entries_of(listed: Listed, catalogue: Catalogue) -> list[Entry]:
     for party, held in left.items():
         found[party] = _entry(listed, held, party, catalogue, ended=True)
     return list(found.values())
+
+
+def certificate_of(entry: Entry) -> CertificateKey:
+    """The certificate that an entry is about."""
+    return CertificateKey(entry.home, entry.certificate)
 
 
 def bodies(holders: Iterable[Holder]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 Reads only, so it may run beside the service. Findings name identifiers and case sources, never people or numbers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -14,6 +14,7 @@ from hub.domain.dates import from_micros, to_int, to_micros
 from hub.domain.version import Version
 from hub.ops import check_documents
 from hub.parts import Parts
+from hub.runtime.progress import Progress, silent
 from hub.store import acts, cases, certificates, check_rows, intents, parties
 from hub.store import keys as key_store
 from hub.store.acts import RecordedAct
@@ -31,11 +32,10 @@ _IN_DIRECTORY = {
     Kind.STALE: "stands otherwise in the directory",
     Kind.EXTRA: "stands in the directory with nothing behind it",
 }
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class IntegrityFinding:
     """One thing that does not agree: where (an identifier or a case's source) and what."""
 
     where: str
@@ -51,7 +51,7 @@ class Report:
     documents: int = 0
     acts: int = 0
     waiting: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[IntegrityFinding] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
@@ -59,7 +59,7 @@ class Report:
         return not self.findings
 
 
-def check(parts: Parts, progress: Progress = lambda _done, _total: None) -> Report:
+def check(parts: Parts, progress: Progress = silent) -> Report:
     """Walk everything; `progress(done, total)` after each batch."""
     report = Report()
     reader = parts.database.reader
@@ -73,23 +73,25 @@ def check(parts: Parts, progress: Progress = lambda _done, _total: None) -> Repo
         progress(report.certificates, max(total, report.certificates))
     with parts.database.snapshot():
         report.findings += _registries(parts, report)
-    report.findings += [Finding(file, "a file of no document") for file in check_documents.strays(parts)]
+    report.findings += [IntegrityFinding(file, "a file of no document") for file in check_documents.strays(parts)]
     report.findings += _directory(parts)
     return report
 
 
-def _directory(parts: Parts) -> Iterator[Finding]:
+def _directory(parts: Parts) -> Iterator[IntegrityFinding]:
     """Entries that differ, but for changes on their way; a directory that is not there is no fault of the data."""
     try:
         compared = parts.directory.compare()
     except DirectoryUnavailable:
-        yield Finding("directory", "cannot be read: the worker makes another one, or run `hub index rebuild`")
+        yield IntegrityFinding("directory", "cannot be read: the worker makes another one, or run `hub index rebuild`")
         return
     for difference in () if compared is None else compared.differences:
-        yield Finding(difference.identifier, f"{_IN_DIRECTORY[difference.kind]}: run `hub index compare --repair`")
+        yield IntegrityFinding(
+            difference.identifier, f"{_IN_DIRECTORY[difference.kind]}: run `hub index compare --repair`"
+        )
 
 
-def _registries(parts: Parts, report: Report) -> Iterator[Finding]:
+def _registries(parts: Parts, report: Report) -> Iterator[IntegrityFinding]:
     reader = parts.database.reader
     reserved = set()
     for source, number, reserved_at in check_rows.open_intents(reader):
@@ -97,15 +99,15 @@ def _registries(parts: Parts, report: Report) -> Iterator[Finding]:
         intent = intents.open_intent(reader, parts.vault, source, number)
         reserved |= {value for p in (intent.planned if intent else ()) for value in (p.identifier, p.code)}
         if parts.clock.now() - from_micros(reserved_at) > STUCK_AFTER:
-            yield Finding(source, "a decided case has waited for its signatures for more than ten minutes")
+            yield IntegrityFinding(source, "a decided case has waited for its signatures for more than ten minutes")
     for _, value in check_rows.handles_without_version(reader):
         if value not in reserved:
-            yield Finding(value, "reserved, and neither issued nor waiting")
+            yield IntegrityFinding(value, "reserved, and neither issued nor waiting")
     for source, _ in check_rows.unanswered_pushes(reader):
-        yield Finding(source, "a push has no reply and nothing that would bring one")
+        yield IntegrityFinding(source, "a push has no reply and nothing that would bring one")
     lost = check_rows.parties_without_hash(reader)
     if lost:
-        yield Finding("parties", f"{lost} parties cannot be found by their number")
+        yield IntegrityFinding("parties", f"{lost} parties cannot be found by their number")
 
 
 class _Certificate:
@@ -116,7 +118,7 @@ class _Certificate:
         self._report = report
         self._key = (home, certificate)
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[IntegrityFinding]:
         with self._parts.database.snapshot() as reader:
             try:
                 versions = certificates.versions_of(reader, self._parts.vault, *self._key)
@@ -125,7 +127,7 @@ class _Certificate:
                 rows = check_rows.certificate_rows(reader, *self._key, people)
                 found = [] if rows is None else list(self._all(rows, versions, history))
             except (VaultError, Malformed) as error:
-                return [Finding(f"certificate {self._key[1]}", f"cannot be read: {error}")]
+                return [IntegrityFinding(f"certificate {self._key[1]}", f"cannot be read: {error}")]
         if versions:  # files move when keys rotate, so they are read as they are now, not as of the snapshot
             walked, wrong = check_documents.findings(self._parts, versions)
             found += wrong
@@ -133,7 +135,7 @@ class _Certificate:
         self._report.versions += len(versions)
         self._report.acts += len(history)
         where = versions[-1].identifier if versions else f"certificate {self._key[1]}"
-        return [Finding(where, what) for what in found]
+        return [IntegrityFinding(where, what) for what in found]
 
     def _all(self, rows: CertificateRows, versions: list[Version], history: list[RecordedAct]) -> Iterator[str]:
         if not versions:

@@ -52,7 +52,7 @@ class Records:
         record = found.record
         if record is None:
             return False
-        key = documents.Key(record.home, record.certificate, record.version)
+        key = documents.DocumentKey(record.home, record.certificate, record.version)
         if found.receipt is not None:
             key = replace(key, kind=documents.Kind.COPY, receipt=found.receipt.number)
         try:

@@ -18,7 +18,7 @@ from indexer.elastic import mapping, queries, servers, shards
 from indexer.elastic.bulk import Bulk, Outcome, put_entries, put_marks, refresh, take_out
 from indexer.elastic.client import Access, Client
 from indexer.elastic.mapping import MARKS, VERSION, entry_id, entry_of, mark_id, mark_of
-from indexer.engine import Aside, Key, Mark, ServerState, refuse
+from indexer.engine import Aside, EntryKey, Mark, ServerState, refuse
 from indexer.entry import Entry
 from indexer.errors import DirectoryBroken
 from indexer.query import Page, Search
@@ -190,7 +190,7 @@ class ElasticDirectory:
                 bulk.send(put_marks(marks))
         return outcome.taken
 
-    def _exchange(self, name: str, gone: Sequence[Entry], wanted: Mapping[Key, Entry]) -> Outcome:
+    def _exchange(self, name: str, gone: Sequence[Entry], wanted: Mapping[EntryKey, Entry]) -> Outcome:
         """Take entries out and put others in their places, whose revisions may be lower."""
         instead = [wanted[entry.key] for entry in gone if entry.key in wanted]
         with self._writing(name) as bulk:
@@ -209,7 +209,7 @@ class ElasticDirectory:
             deadline = time.monotonic() + self._client.write_timeout_s
             yield Bulk(server, self._index(name), self._writable(name), deadline)
 
-    def _as_seen(self, name: str, wanted: Mapping[Key, Entry], instead_of: Iterable[Entry]) -> list[Entry]:
+    def _as_seen(self, name: str, wanted: Mapping[EntryKey, Entry], instead_of: Iterable[Entry]) -> list[Entry]:
         """Those of `instead_of` that are still there exactly, and that no higher revision will cover."""
         covered = {key: entry.revision for key, entry in wanted.items()}
         seen = [entry for entry in instead_of if covered.get(entry.key, -1) < entry.revision]
@@ -259,12 +259,12 @@ class ElasticDirectory:
         facets = queries.facets_of(counted["aggregations"])
         return replace(page, facets=facets, sampled=len(edge[0]) > 1)
 
-    def walk(self, name: str, after: Key, limit: int) -> list[Entry]:
+    def walk(self, name: str, after: EntryKey, limit: int) -> list[Entry]:
         """The next entries of a generation in the order of their keys."""
         (answer,) = self._search(name, [queries.walk_body(after, limit)])
         return queries.entries_of(answer["hits"]["hits"])
 
-    def find(self, name: str, key: Key) -> Entry | None:
+    def find(self, name: str, key: EntryKey) -> Entry | None:
         """One entry of a generation."""
         (found,) = self._documents(name, [(entry_id(key), str(key[0]))])
         return None if found is None else entry_of(found)

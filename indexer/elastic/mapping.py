@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any
 
 from indexer import tokens
-from indexer.engine import Key, Mark
+from indexer.engine import EntryKey, Mark
 from indexer.entry import Entry
 
 VERSION = 3
@@ -83,7 +83,7 @@ def settings(shards: int, replicas: int) -> dict[str, Any]:
     }
 
 
-def entry_id(key: Key) -> str:
+def entry_id(key: EntryKey) -> str:
     """The document of an entry; its routing is its party."""
     return "-".join(map(str, key))
 

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from indexer import tokens
-from indexer.engine import Key, Mark
+from indexer.engine import EntryKey, Mark
 from indexer.entry import Entry
 
 _COLUMNS = tuple(f.name for f in fields(Entry))
@@ -55,7 +55,7 @@ def entry_of(row: Sequence[Any]) -> Entry:
     return Entry(**{**values, **{name: bool(values[name]) for name in _FLAGS}})
 
 
-def find(connection: sqlite3.Connection, keys: Collection[Key]) -> dict[Key, Entry]:
+def find(connection: sqlite3.Connection, keys: Collection[EntryKey]) -> dict[EntryKey, Entry]:
     """Those of some entries that there are."""
     wanted, found = list(keys), {}
     for start in range(0, len(wanted), _KEYS_AT_ONCE):

@@ -12,7 +12,7 @@ import pytest
 
 from hub.access.assertion import sign_assertion
 from hub.app import create_app
-from hub.directory import Found, Kind, Wanted, search
+from hub.directory import DirectoryQuery, Kind, SearchResult, search
 from hub.directory.engines import index_folder
 from hub.domain import numbers
 from hub.ops.check import check
@@ -68,8 +68,8 @@ def all_entries(city: City) -> list[Entry]:
     return directory.walk(name, (-1, -1, -1), 10_000)
 
 
-def found(city: City, caller: str = SEARCHER, **wanted: Any) -> Found:
-    return city.parts.directory.search(c.caller(caller), Wanted(**wanted))
+def found(city: City, caller: str = SEARCHER, **wanted: Any) -> SearchResult:
+    return city.parts.directory.search(c.caller(caller), DirectoryQuery(**wanted))
 
 
 def push(city: City, number: str, holders: list[c.Person], **more: Any) -> str:

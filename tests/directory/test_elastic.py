@@ -14,7 +14,7 @@ import pytest
 from hub.directory import marks
 from hub.directory.entries import FORMAT
 from hub.domain import numbers
-from hub.store import index_rejects, ledger
+from hub.store import directory_rejects, ledger
 from indexer.elastic import mapping, shards
 from indexer.elastic.engine import Access, ElasticDirectory, Shape
 from indexer.errors import DirectoryBroken, DirectoryUnavailable
@@ -144,7 +144,7 @@ def test_an_entry_that_was_refused_is_found_all_the_same_and_written_later(fed: 
     assert fed.parts.directory.retry() == (1, 1)
     lay_in_its_place(fed)
     assert fed.parts.directory.retry() == (1, 0)
-    assert not index_rejects.is_any(reader)
+    assert not directory_rejects.is_any(reader)
     assert {e.identifier for e in all_entries(fed)} == {new}
 
 

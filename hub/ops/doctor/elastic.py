@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from hub.domain.dates import to_micros
 from hub.ops.doctor.engines import CLOCKS_DIFFER_S
-from hub.ops.doctor.report import Finding, down, note, ok, problem
+from hub.ops.doctor.report import DoctorFinding, down, note, ok, problem
 from hub.parts import Parts
 from indexer.engine import ServerState
 from indexer.errors import DirectoryUnavailable
@@ -13,7 +13,7 @@ NEWEST_SERIES = (8, 19)
 """The release that the hub is tried with; others of 8 stay compatible, others than 8 stop the start."""
 
 
-def look(parts: Parts) -> Iterator[Finding]:
+def look(parts: Parts) -> Iterator[DoctorFinding]:
     """Every server of the cluster at HUB_INDEX_URL."""
     try:
         found = parts.directory.server()
@@ -32,7 +32,7 @@ def look(parts: Parts) -> Iterator[Finding]:
         yield _time(found, to_micros(parts.clock.now()) / 1000)
 
 
-def _server(found: ServerState) -> Finding:
+def _server(found: ServerState) -> DoctorFinding:
     versions = ", ".join(found.versions)
     if any(_series(version) < NEWEST_SERIES for version in found.versions):
         return problem(
@@ -61,7 +61,7 @@ def _server(found: ServerState) -> Finding:
     return ok("elasticsearch", f"Elasticsearch {versions},状态正常。", f"Elasticsearch {versions} is green.")
 
 
-def _disk(found: ServerState) -> Finding:
+def _disk(found: ServerState) -> DoctorFinding:
     room = (
         "清理或扩充这些盘;空出来以后它自己解除只读,目录自动补齐。",
         "Make room there: then it takes writes again by itself and the directory catches up.",
@@ -83,7 +83,7 @@ def _disk(found: ServerState) -> Finding:
     return ok("elasticsearch disk", "Elasticsearch 的盘有余量。", "There is room on the disks of Elasticsearch.")
 
 
-def _time(found: ServerState, now_ms: float) -> Finding:
+def _time(found: ServerState, now_ms: float) -> DoctorFinding:
     apart = {name: abs(clock - now_ms) / 1000 for name, clock in found.clocks.items()}
     wrong = sorted(name for name, seconds in apart.items() if seconds > CLOCKS_DIFFER_S)
     if wrong:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.db.database import Reader, Row
+from hub.domain.certificate import CertificateKey
 from hub.store.sealing import unseal
 from hub.vault import Vault, VaultError
 
-Key = tuple[int, int]
 _KEYS_AT_ONCE = 300
+BEFORE_ALL = CertificateKey(-1, -1)
+"""The cursor that every certificate comes after."""
 _COLUMNS = (
     "SELECT c.home, c.certificate, c.type, c.authority, c.revision,"
     " v.version, v.identifier, v.standing, v.issued_on, v.valid_from, v.valid_until, v.superseded_on, v.sealed "
@@ -59,12 +61,12 @@ class Listed:
     versions: tuple[Held, ...]
 
     @property
-    def key(self) -> Key:
+    def key(self) -> CertificateKey:
         """(home, certificate)."""
-        return self.home, self.certificate
+        return CertificateKey(self.home, self.certificate)
 
 
-def between(reader: Reader, vault: Vault, after: Key, limit: int) -> list[Listed]:
+def between(reader: Reader, vault: Vault, after: CertificateKey, limit: int) -> list[Listed]:
     """The next `limit` certificates in the order of their keys; fewer at the end."""
     last = reader.one(
         "SELECT home, certificate FROM (SELECT home, certificate FROM certificates"
@@ -87,7 +89,7 @@ def between(reader: Reader, vault: Vault, after: Key, limit: int) -> list[Listed
     return _gathered(vault, rows)
 
 
-def of_keys(reader: Reader, vault: Vault, keys: Iterable[Key]) -> list[Listed]:
+def of_keys(reader: Reader, vault: Vault, keys: Iterable[CertificateKey]) -> list[Listed]:
     """These certificates in the order of their keys; those that do not exist are left out."""
     wanted = sorted(set(keys))
     found: list[Listed] = []
@@ -97,7 +99,7 @@ def of_keys(reader: Reader, vault: Vault, keys: Iterable[Key]) -> list[Listed]:
     return found
 
 
-def _rows_of(reader: Reader, keys: Sequence[Key]) -> Sequence[Row]:
+def _rows_of(reader: Reader, keys: Sequence[CertificateKey]) -> Sequence[Row]:
     marks = ", ".join(f"(:h{n}, :c{n})" for n in range(len(keys)))
     values: dict[str, Any] = {}
     for n, (home, certificate) in enumerate(keys):
