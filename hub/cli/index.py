@@ -1,6 +1,5 @@
 """`hub index`: the directory, how far it has come, made anew, compared, explained."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -126,7 +125,7 @@ def retry() -> None:
 
 def _shown(entry: "Entry") -> dict[str, Any]:
     """An entry without the keys that only the repository understands."""
-    return {k: v for k, v in asdict(entry).items() if k not in {"party", "home", "certificate"}}
+    return {k: v for k, v in entry._asdict().items() if k not in {"party", "home", "certificate"}}
 
 
 def _available(work: Any) -> Any:

@@ -14,8 +14,7 @@ from hub.domain.certificate import CertificateKey
 from hub.runtime.progress import Progress
 from hub.store import directory_source, ledger
 from hub.store.directory_source import BEFORE_ALL, Listed
-from indexer.engine import EntryKey
-from indexer.entry import Entry
+from indexer.entry import Entry, EntryKey
 
 _BATCH = 500
 

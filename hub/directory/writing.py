@@ -13,7 +13,7 @@ from hub.store import directory_rejects, directory_source, ledger
 from hub.store.catalogue import CatalogueCache
 from hub.store.directory_source import Listed
 from hub.vault import Vault
-from indexer.engine import DirectoryEngine, Mark, SetAside
+from indexer.engine import DirectoryEngine, Mark, RejectedEntry
 from indexer.entry import Entry
 from indexer.errors import DirectoryBroken
 
@@ -76,9 +76,9 @@ class Writing:
         entries: list[Entry] = []
         for one in listed:
             entries += entries_of(one, picture)
-        refused: list[SetAside] = []
+        refused: list[RejectedEntry] = []
 
-        def aside(found: Sequence[SetAside]) -> None:
+        def aside(found: Sequence[RejectedEntry]) -> None:
             refused.extend(found)
             self._put_on_record(found)
 
@@ -86,7 +86,7 @@ class Writing:
         self._settle(generation, listed, refused)
         return count
 
-    def _put_on_record(self, refused: Sequence[SetAside]) -> None:
+    def _put_on_record(self, refused: Sequence[RejectedEntry]) -> None:
         _log.error("set aside", count=len(refused), reasons=sorted({one.reason for one in refused}))
         now = to_micros(self.clock.now())
         with self.database.write() as writer:
@@ -95,7 +95,7 @@ class Writing:
                 key = certificate_of(entry)
                 directory_rejects.put(writer, entry.party, key, entry.revision, one.reason, now)
 
-    def _settle(self, generation: str, listed: Sequence[Listed], refused: Sequence[SetAside]) -> None:
+    def _settle(self, generation: str, listed: Sequence[Listed], refused: Sequence[RejectedEntry]) -> None:
         """What was refused before and has been taken now is no longer set aside; one in the making answers nobody."""
         if not listed or not directory_rejects.is_any(self.database.reader) or generation != self.directory.current():
             return

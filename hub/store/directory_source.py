@@ -1,11 +1,10 @@
-"""What the directory must know of certificates, read by ranges or sets of keys: numbers and codes as they are stored.
+"""Certificates as the source of directory entries, read by key range or by keys, with values as they are stored.
 
-Of what is sealed only the holders leave this module. Whoever asks for a certificate twice gets what it is now.
+Of the sealed columns only the holders leave this module.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hub.db.database import Reader, Row
 from hub.domain.certificate import CertificateKey
@@ -23,18 +22,16 @@ _JOIN = "JOIN versions v ON v.home = c.home AND v.certificate = c.certificate "
 _ORDER = "ORDER BY c.home, c.certificate, v.version"
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """One holder of one version; `name` of a natural person goes no further than to whoever may see it."""
+class Holder(NamedTuple):
+    """One holder of one version; the name of a natural person is shown only to callers who may see it."""
 
     name: str
     id_type: str
     party: int
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """One version: who held it, and until when. Days are yyyymmdd, None is none."""
+class Held(NamedTuple):
+    """One version with its holders. Days are yyyymmdd."""
 
     version: int
     identifier: str
@@ -46,11 +43,11 @@ class Held:
     holders: tuple[Holder, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """One certificate with all its versions, oldest first; the last one is current.
 
-    Without versions: a row of it cannot be opened, which `hub check` reports and which holds up no other certificate.
+    It has no versions where one of its rows cannot be unsealed: `hub check` reports that, and other certificates are
+    not held up.
     """
 
     home: int
@@ -62,12 +59,12 @@ class Listed:
 
     @property
     def key(self) -> CertificateKey:
-        """(home, certificate)."""
+        """The certificate's key."""
         return CertificateKey(self.home, self.certificate)
 
 
 def between(reader: Reader, vault: Vault, after: CertificateKey, limit: int) -> list[Listed]:
-    """The next `limit` certificates in the order of their keys; fewer at the end."""
+    """The next `limit` certificates in key order; fewer at the end."""
     last = reader.one(
         "SELECT home, certificate FROM (SELECT home, certificate FROM certificates"
         " WHERE (home, certificate) > (:home, :certificate) ORDER BY home, certificate LIMIT :limit) AS few"
@@ -90,7 +87,7 @@ def between(reader: Reader, vault: Vault, after: CertificateKey, limit: int) -> 
 
 
 def of_keys(reader: Reader, vault: Vault, keys: Iterable[CertificateKey]) -> list[Listed]:
-    """These certificates in the order of their keys; those that do not exist are left out."""
+    """These certificates in key order, without those that do not exist."""
     wanted = sorted(set(keys))
     found: list[Listed] = []
     for start in range(0, len(wanted), _KEYS_AT_ONCE):
@@ -116,7 +113,7 @@ def _rows_of(reader: Reader, keys: Sequence[CertificateKey]) -> Sequence[Row]:
 
 
 def _gathered(vault: Vault, rows: Iterable[Row]) -> list[Listed]:
-    """One Listed a certificate, from rows in the order of their keys."""
+    """Group rows, which are in key order, by certificate."""
     found: list[Listed] = []
     versions: list[Held] = []
     before: Row | None = None
@@ -136,11 +133,12 @@ def _gathered(vault: Vault, rows: Iterable[Row]) -> list[Listed]:
 
 
 def _listed(row: Row, versions: Sequence[Held]) -> Listed:
-    return Listed(row["home"], row["certificate"], row["type"], row["authority"], row["revision"], tuple(versions))
+    home, certificate, type_code, authority, revision, *_ = row
+    return Listed(home, certificate, type_code, authority, revision, tuple(versions))
 
 
 def _held(vault: Vault, row: Row) -> Held:
     home, certificate, _, _, _, version, identifier, standing, issued_on, begins, ends, superseded_on, sealed = row
     inside: Mapping[str, Any] = unseal(vault, "versions", (home, certificate, version), sealed)
-    holders = tuple(Holder(item[0], item[1], item[3]) for item in inside["holders"])
+    holders = tuple([Holder(name, id_type, party) for name, id_type, _, party, *_ in inside["holders"]])
     return Held(version, identifier, standing, issued_on, begins, ends, superseded_on, holders)

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from indexer.elastic.mapping import entry_of, phrase
-from indexer.engine import EntryKey
-from indexer.entry import Entry
+from indexer.entry import Entry, EntryKey
 from indexer.query import FACET_SAMPLE, MAX_LIMIT, STATES, Page, Search, region_prefix
 
 Body = dict[str, Any]
