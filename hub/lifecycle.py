@@ -38,7 +38,7 @@ _KINDS = {ActKind.SUSPENDED: SUSPENSION_KINDS, ActKind.REVOKED: REVOCATION_KINDS
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class Transition:
     """The result of an act: the state of the version that the caller named, and the act as recorded."""
 
     identifier: str
@@ -49,7 +49,7 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Request:
     kind: ActKind
     subkind: str | None
     effective_on: date | None
@@ -81,10 +81,10 @@ class Lifecycle:
         legal_basis: str,
         document_number: str | None = None,
         effective_on: date | None = None,
-    ) -> Moved:
+    ) -> Transition:
         """Suspend temporarily: `withheld` 暂扣, `lost` 挂失, `under_change`, `other`."""
         grounds = _grounds(reason, legal_basis, document_number)
-        return self._do(caller, identifier, _Wanted(ActKind.SUSPENDED, kind, effective_on, grounds))
+        return self._do(caller, identifier, _Request(ActKind.SUSPENDED, kind, effective_on, grounds))
 
     def restore(
         self,
@@ -96,10 +96,10 @@ class Lifecycle:
         legal_basis: str,
         document_number: str | None = None,
         effective_on: date | None = None,
-    ) -> Moved:
+    ) -> Transition:
         """End a suspension; `kind`, if given, must be that of the suspension."""
         grounds = _grounds(reason, legal_basis, document_number)
-        return self._do(caller, identifier, _Wanted(ActKind.RESTORED, kind, effective_on, grounds))
+        return self._do(caller, identifier, _Request(ActKind.RESTORED, kind, effective_on, grounds))
 
     def revoke(
         self,
@@ -111,37 +111,37 @@ class Lifecycle:
         legal_basis: str,
         document_number: str | None = None,
         effective_on: date | None = None,
-    ) -> Moved:
+    ) -> Transition:
         """End permanently: `penalty` 吊销, `rescinded` 撤销, `cancelled` 注销, `withdrawn` 撤回."""
         grounds = _grounds(reason, legal_basis, document_number)
-        return self._do(caller, identifier, _Wanted(ActKind.REVOKED, kind, effective_on, grounds))
+        return self._do(caller, identifier, _Request(ActKind.REVOKED, kind, effective_on, grounds))
 
-    def _do(self, caller: Caller, identifier: str, wanted: _Wanted) -> Moved:
-        record = AuditEntry(f"certificate.{wanted.kind.name.lower()}", caller.client_id, request=caller.request)
+    def _do(self, caller: Caller, identifier: str, requested: _Request) -> Transition:
+        record = AuditEntry(f"certificate.{requested.kind.name.lower()}", caller.client_id, request=caller.request)
         with self._audit.of(record):
-            if wanted.kind in _KINDS and wanted.subkind not in _KINDS[wanted.kind]:
+            if requested.kind in _KINDS and requested.subkind not in _KINDS[requested.kind]:
                 raise Refusal("schema.invalid", "不是允许的取值", pointer="/kind")
-            return retry_on_conflict(self._vault, lambda: self._try(caller, identifier, wanted, record))
+            return retry_on_conflict(self._vault, lambda: self._try(caller, identifier, requested, record))
 
-    def _try(self, caller: Caller, identifier: str, wanted: _Wanted, record: AuditEntry) -> Moved:
+    def _try(self, caller: Caller, identifier: str, requested: _Request, record: AuditEntry) -> Transition:
         with self._database.snapshot() as reader:
             named, current = self._find(reader, identifier, record)
             history = acts.acts_of(reader, self._vault, named.home, named.certificate)
         if not caller.stands_for(named.authority):
             raise Refusal("perm.not_issuer")
-        if history and _is_same(history[-1], wanted):
-            return self._moved(named, history[-1])
+        if history and _is_same(history[-1], requested):
+            return self._transition(named, history[-1])
         today = self._clock.today()
-        self._require(named, wanted, history, today)
-        effective_on = wanted.effective_on or today
+        self._require(named, requested, history, today)
+        effective_on = requested.effective_on or today
         act = Act(
-            kind=wanted.kind,
-            standing=_STANDINGS[wanted.kind],
+            kind=requested.kind,
+            standing=_STANDINGS[requested.kind],
             effective_on=effective_on,
             recorded_at=self._clock.now(),
             client=caller.client_id,
-            subkind=wanted.subkind,
-            grounds=dict(wanted.grounds),
+            subkind=requested.subkind,
+            grounds=dict(requested.grounds),
         )
         change = changes.move(self._vault, self._ids, current, act)
         with self._database.write() as writer:
@@ -149,7 +149,7 @@ class Lifecycle:
             changes.apply(writer, change)
             self._audit.write(writer, record, "ok")
         after = state(act.standing, named.dates, today)
-        return Moved(named.identifier, after, act.subkind, effective_on, act.recorded_at)
+        return Transition(named.identifier, after, act.subkind, effective_on, act.recorded_at)
 
     def _find(self, reader: Reader, identifier: str, record: AuditEntry) -> tuple[Version, Version]:
         """(the version that the caller named, the certificate's current version)."""
@@ -163,24 +163,24 @@ class Lifecycle:
         record.home, record.certificate = named.home, named.certificate
         return named, certificates.versions_of(reader, self._vault, named.home, named.certificate)[-1]
 
-    def _require(self, named: Version, wanted: _Wanted, history: list[RecordedAct], today: date) -> None:
-        if wanted.effective_on is not None and wanted.effective_on > today:
+    def _require(self, named: Version, requested: _Request, history: list[RecordedAct], today: date) -> None:
+        if requested.effective_on is not None and requested.effective_on > today:
             raise Refusal("date.future", pointer="/effective_on")
-        if wanted.effective_on is not None and wanted.effective_on < named.dates.issued_on:
+        if requested.effective_on is not None and requested.effective_on < named.dates.issued_on:
             raise Refusal("date.order", "生效日期早于颁发日期", pointer="/effective_on")
         if named.state(today) is State.SUPERSEDED:
             raise Refusal("certificate.move", "该版本已被更正或换发，请对现行版本操作")
         # A version suspended before its renewal stays suspended until that takes effect; until then it may be restored.
-        if not may_move(named.standing, _STANDINGS[wanted.kind], named.dates, today):
+        if not may_move(named.standing, _STANDINGS[requested.kind], named.dates, today):
             raise Refusal("certificate.move")
-        if wanted.kind is ActKind.RESTORED and wanted.subkind is not None:
+        if requested.kind is ActKind.RESTORED and requested.subkind is not None:
             suspended = next((a.subkind for a in reversed(history) if a.kind is ActKind.SUSPENDED), None)
-            if wanted.subkind != suspended:
+            if requested.subkind != suspended:
                 raise Refusal("certificate.move", "和暂停时的种类不一致", pointer="/kind")
 
-    def _moved(self, named: Version, act: RecordedAct) -> Moved:
+    def _transition(self, named: Version, act: RecordedAct) -> Transition:
         today = self._clock.today()
-        return Moved(named.identifier, named.state(today), act.subkind, act.effective_on, act.recorded_at)
+        return Transition(named.identifier, named.state(today), act.subkind, act.effective_on, act.recorded_at)
 
 
 def _grounds(reason: str, legal_basis: str, document_number: str | None) -> dict[str, str]:
@@ -188,7 +188,7 @@ def _grounds(reason: str, legal_basis: str, document_number: str | None) -> dict
     return found if document_number is None else found | {"document_number": document_number}
 
 
-def _is_same(act: RecordedAct, wanted: _Wanted) -> bool:
-    wanted_day = wanted.effective_on or day_of(act.recorded_at)  # no day means that day, even in a later retry
-    said = (wanted.kind, wanted.subkind, wanted.grounds, wanted_day)
+def _is_same(act: RecordedAct, requested: _Request) -> bool:
+    wanted_day = requested.effective_on or day_of(act.recorded_at)  # no day means that day, even in a later retry
+    said = (requested.kind, requested.subkind, requested.grounds, wanted_day)
     return (act.kind, act.subkind, dict(act.grounds), act.effective_on) == said

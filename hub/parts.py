@@ -11,7 +11,7 @@ from hub.backup.place import RESTORING, is_unfinished
 from hub.cases import Cases
 from hub.counter import Lookup, Retrieval
 from hub.counter.holdings import Holdings
-from hub.db import engines, moved_marker, schema
+from hub.db import engines, migrated_marker, schema
 from hub.db.database import Database, WrongDatabase
 from hub.db.fill import blank
 from hub.directory import Directory
@@ -102,7 +102,7 @@ def restore_into(settings: Settings, at_step: Callable[[str], None] = lambda _: 
 def require_whole(settings: Settings) -> None:
     """Raise WrongDatabase if a restore, or a move to a server, was begun but not completed."""
     embedded = engines.embedded_path(settings)
-    moved_marker.require_finished(embedded)
+    migrated_marker.require_finished(embedded)
     if is_unfinished(settings.data_dir, embedded if engines.is_embedded(settings) else None):
         raise WrongDatabase(
             "这里有一次没有做完的恢复：请再运行一次 hub restore，或者清空数据目录。",

@@ -1,25 +1,25 @@
-"""What the directory asks of an engine; two keep it: `indexer.embedded` and `indexer.elastic`."""
+"""What the directory asks of an engine. Two implement it: `indexer.embedded` and `indexer.elastic`."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from indexer.entry import Entry
+from indexer.entry import Entry, EntryKey
 from indexer.query import Page, Search
 
+__all__ = ["POSITION", "DirectoryEngine", "EntryKey", "Mark", "OnRejected", "RejectedEntry", "ServerState", "reject"]
+
 Mark = int | str
-"""A value beside the entries; a number only ever grows."""
-Key = tuple[int, int, int]
-"""(party, home, certificate)."""
+"""A named value that a generation stores next to its entries; a number only ever grows."""
 
 POSITION = "position"
-"""The mark that says up to which ledger position a generation knows every change."""
+"""The mark with the ledger position up to which a generation has every change."""
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
-    """An entry that the engine will never take as it is. reason: a code of the engine's, never a value."""
+class RejectedEntry:
+    """An entry that the engine will never accept as it is. reason: the engine's own code, never a value."""
 
     entry: Entry
     reason: str
@@ -27,10 +27,10 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """The servers behind an engine.
+    """The state of the servers behind an engine.
 
-    versions: of all nodes. status: green, yellow, red; unassigned: copies of shards that no node has. clocks: ms UTC by
-    node. full: nodes whose disk gets no more shards. is_closed: an index of ours takes no writes.
+    versions: of all nodes. status: green, yellow, red; unassigned: shard copies without a node. clocks: ms UTC by node.
+    full: nodes whose disk receives no more shards. is_closed: one of our indexes is blocked for writes.
     """
 
     versions: tuple[str, ...]
@@ -41,54 +41,54 @@ class ServerState:
     is_closed: bool
 
 
-Aside = Callable[[Sequence[SetAside]], None]
-"""Puts entries on record that were set aside; called before any mark that counts them as written."""
+OnRejected = Callable[[Sequence[RejectedEntry]], None]
+"""Records rejected entries; called before any mark that counts them as written."""
 
 
-def refuse(entries: Sequence[SetAside]) -> None:
-    """For who expects every entry to be taken."""
+def reject(entries: Sequence[RejectedEntry]) -> None:
+    """For callers that expect every entry to be accepted."""
     raise ValueError(f"{len(entries)} entries were refused: {entries[0].reason}")
 
 
 class DirectoryEngine(Protocol):
-    """Generations of entries, of which one answers. Safe to share between threads; open it again after a fork.
+    """Generations of entries, one of which answers. Safe to share between threads; open a new one after a fork.
 
-    Every fault is DirectoryUnavailable; DirectoryBroken where a generation is gone, or not of this release, for good.
-    A generation is named g1, g2, … in the order in which they were made.
+    Every fault is DirectoryUnavailable; DirectoryBroken where a generation is gone for good or was made by another
+    release. Generations are named g1, g2, … in the order in which they were created.
     """
 
     folder: Path
-    """Where the processes of one machine agree on who builds a generation."""
+    """Where the processes of one machine keep the lock of the rebuild."""
 
     def current(self) -> str | None:
         """The generation that answers, None before the first."""
 
     def answering(self, mark: str) -> tuple[str, Mark] | None:
-        """The generation that answers and one of its marks, perhaps as they were a second ago; None without either.
+        """The generation that answers and one of its marks, possibly a second old; None without either.
 
-        For who looks beside it at everything past that mark: what is older than this moment costs him no completeness,
-        for a generation only learns, and the former one stays after a swap.
+        For callers that also look at every change past that mark. An older answer loses nothing: a generation only
+        gains entries, and the previous generation stays after a swap.
         """
 
     def names(self) -> list[str]:
         """Every generation, oldest first."""
 
     def create(self, marks: Mapping[str, Mark] | None = None) -> str:
-        """A new, empty generation with these marks; its name. It answers nothing until `swap`."""
+        """Create an empty generation with these marks and return its name. It answers nothing until `swap`."""
 
     def swap(self, name: str) -> None:
-        """Let a generation answer from now on, at once and for every process."""
+        """Let a generation answer from now on, atomically and for every process."""
 
     def drop(self, name: str) -> None:
         """Delete a generation; ValueError for the one that answers."""
 
     def examine(self, name: str) -> None:
-        """Look closely at a generation; raises DirectoryBroken when it is not sound."""
+        """Check a generation thoroughly; raises DirectoryBroken when it is not sound."""
 
     def require_whole(self, name: str) -> None:
-        """Raise DirectoryBroken where a generation has lost a part and answers all the same; costs one question.
+        """Raise DirectoryBroken where a generation has lost a part and still answers; costs one query.
 
-        `of_party` and `search` do so by themselves.
+        `of_party` and `search` do so themselves.
         """
 
     def write(
@@ -97,33 +97,33 @@ class DirectoryEngine(Protocol):
         entries: Iterable[Entry],
         marks: Mapping[str, Mark] | None = None,
         instead_of: Iterable[Entry] = (),
-        aside: Aside = refuse,
+        on_rejected: OnRejected = reject,
     ) -> int:
-        """Write whole entries, then marks; how many entries were written.
+        """Upsert entries, then marks; the number of entries written.
 
-        A lower revision than what is there is left out, and so is a lower number for a mark. Entries of `instead_of`
-        are taken out first, where they are still exactly this. Whatever moment it is cut short in, no mark speaks of
-        an entry that is not there. When it returns, the entries can be found if the generation answers, otherwise once
-        it does.
+        An entry with a lower revision than the stored one is skipped, and so is a lower number for a mark. Entries of
+        `instead_of` are deleted first, where they are still stored exactly like this. Interrupted at any moment, no
+        mark counts an entry that is not there. On return the entries can be found if the generation answers, otherwise
+        as soon as it does.
         """
 
     def mark(self, name: str, mark: str) -> Mark | None:
         """One of a generation's marks, None where it was never set."""
 
     def of_party(self, name: str, party: int, type_codes: Sequence[str], today: int) -> list[Entry]:
-        """What a party holds of some types on a day (yyyymmdd), in no order that counts."""
+        """What a party holds of some types on a day (yyyymmdd), in no particular order."""
 
     def search(self, name: str, search: Search) -> Page:
         """One page; facets on the first page only."""
 
-    def walk(self, name: str, after: Key, limit: int) -> list[Entry]:
-        """The next entries of a generation in the order of their keys, at most 10,000: how two are compared."""
+    def walk(self, name: str, after: EntryKey, limit: int) -> list[Entry]:
+        """The next entries of a generation in key order, at most 10,000; for comparisons."""
 
-    def find(self, name: str, key: Key) -> Entry | None:
+    def find(self, name: str, key: EntryKey) -> Entry | None:
         """One entry of a generation."""
 
     def count(self, name: str) -> int:
-        """How many entries a generation has, ended ones too."""
+        """The number of entries in a generation, including ended ones."""
 
     def server(self) -> ServerState | None:
-        """How the servers behind the engine are; None where there are none."""
+        """The state of the servers behind the engine; None where there are none."""

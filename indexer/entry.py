@@ -1,25 +1,31 @@
-"""What an entry is: one holding of one certificate, as the directory sees it.
+"""An entry of the directory: one holding of one certificate.
 
-Written whole, never in part; `revision` is its version: a writer with a lower one changes nothing, the same one may
-write again. Never deleted: a holding that ended stays as `ended`. Days are integers yyyymmdd; 0 is no day.
+An entry is always written whole. Its `revision` is its version: a lower one changes nothing, the same one may be
+written again. Entries are never deleted: a holding that has ended stays, marked `ended`. Days are integers yyyymmdd.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 NO_DAY = 0
 FOREVER = 99991231
-"""`valid_until` of 长期 and `superseded_on` of what has no successor: a day range without nulls."""
+"""`valid_until` of a certificate without expiry (长期) and `superseded_on` of one without successor, so that ranges of
+days need no nulls."""
+
+EntryKey = tuple[int, int, int]
+"""(party, home, certificate)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One holding. `party` routes it; `primary` is the holding that directory search shows.
+class Entry(NamedTuple):
+    """One holding. Documents and rows are made of the fields in this order.
 
-    What it says is what the certificate's current version says. `ended`: the current version names other holders; then
-    it says what the party's last version says, and the party holds that until `superseded_on`.
+    party: the holder, whose entries are kept in one shard. primary: the holding that directory search shows.
 
-    standing: 1 active, 2 suspended, 3 revoked, 4 superseded. organisation: the names of the holders that are bodies,
-    empty when people hold it. title: the type's name. personal: a natural person holds it.
+    An entry describes the certificate's current version. `ended`: the current version names other holders; then the
+    entry describes the party's last version, which the party holds until `superseded_on`.
+
+    standing: 1 active, 2 suspended, 3 revoked, 4 superseded. organisation: the names of the holders that are
+    organisations, empty for natural persons. title: the name of the certificate type. personal: whether a natural
+    person holds it.
     """
 
     party: int
@@ -42,16 +48,16 @@ class Entry:
     personal: bool
 
     @property
-    def key(self) -> tuple[int, int, int]:
+    def key(self) -> EntryKey:
         """What identifies an entry in every engine."""
-        return self.party, self.home, self.certificate
+        return self[:3]
 
     @property
     def text(self) -> str:
-        """What free search searches."""
+        """The text that free search covers."""
         return f"{self.organisation} {self.title}".strip()
 
     @property
     def order(self) -> int:
-        """The place in a listing, newest first: unique for every certificate, and 63 bits wide."""
+        """The sort key of listings, newest first: unique for every certificate, and 63 bits wide."""
         return self.issued_on << 37 | self.certificate & (1 << 37) - 1

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from hub.api.certificate_reply import PDF, FaceReply, StateWord, day, explained, face, pdf
-from hub.counter import Entry, Found, LookupBody, RetrievalBody, Taken
+from hub.counter import Entry, LookupBody, LookupResult, RetrievalBody, Taken
 from hub.web.endpoint import Answer, Call, Lane, Routes
 from hub.wire import parse
 
@@ -122,7 +122,7 @@ def get_copy(call: Call) -> Answer:
     return pdf(call.parts.retrieval.copy(call.client, number), f"copy-{number}.pdf")
 
 
-def _found(found: Found) -> dict[str, Any]:
+def _found(found: LookupResult) -> dict[str, Any]:
     return {
         "lookup_id": found.lookup_id,
         "entries": [_entry(entry) for entry in found.entries],

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from hub.api.certificate_reply import StateWord
-from hub.directory import Found, Hit, Wanted
+from hub.directory import DirectoryQuery, Hit, SearchResult
 from hub.domain.dates import from_int, read_day, to_int
 from hub.domain.errors import FieldError, Refusal
 from hub.web.endpoint import Answer, Call, Lane, Routes
@@ -87,7 +87,7 @@ def get_directory(call: Call) -> Answer:
     return Answer(_page(call.parts.directory.search(call.client, _wanted(call))))
 
 
-def _wanted(call: Call) -> Wanted:
+def _wanted(call: Call) -> DirectoryQuery:
     query = call.query
     for name, longest in _LENGTHS.items():
         if len(query.get(name, "")) > longest:
@@ -98,7 +98,7 @@ def _wanted(call: Call) -> Wanted:
     region = query.get("region", "")
     if region and not (region.isascii() and region.isdigit() and len(region) in {2, 4, 6}):
         raise _invalid("region", "应为 2、4 或 6 位行政区划代码")
-    return Wanted(
+    return DirectoryQuery(
         text=query.get("q", ""),
         type_code=query.get("type_code", ""),
         authority_code=query.get("authority_code", ""),
@@ -135,7 +135,7 @@ def _invalid(name: str, message: str) -> Refusal:
     return Refusal("schema.invalid", message, errors=(error,))
 
 
-def _page(found: Found) -> dict[str, Any]:
+def _page(found: SearchResult) -> dict[str, Any]:
     page: dict[str, Any] = {"entries": [_entry(hit, found.today) for hit in found.hits], "facets": found.facets}
     if found.next is not None:
         page["next"] = found.next

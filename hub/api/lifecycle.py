@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from hub.domain.dates import read_day, show_moment
 from hub.domain.errors import Refusal
-from hub.lifecycle import Moved
+from hub.lifecycle import Transition
 from hub.web.endpoint import Answer, Call, Lane, Routes
 from hub.wire import Body, parse
 
@@ -71,18 +71,18 @@ _REFUSALS = (
 )
 
 
-def _do(call: Call, model: type[_ActBody], act: Callable[..., Moved]) -> Answer:
+def _do(call: Call, model: type[_ActBody], act: Callable[..., Transition]) -> Answer:
     body = parse(model, call.body)
     values: dict[str, Any] = body.model_dump()
     values["effective_on"] = _day(body.effective_on)
-    moved = act(call.client, call.path["identifier"], **values)
+    transition = act(call.client, call.path["identifier"], **values)
     return Answer(
         {
-            "identifier": moved.identifier,
-            "state": moved.state.value,
-            "kind": moved.kind,
-            "effective_on": moved.effective_on.isoformat(),
-            "recorded_at": show_moment(moved.recorded_at),
+            "identifier": transition.identifier,
+            "state": transition.state.value,
+            "kind": transition.kind,
+            "effective_on": transition.effective_on.isoformat(),
+            "recorded_at": show_moment(transition.recorded_at),
         }
     )
 

@@ -2,8 +2,8 @@
 
 from hub.backup.making import Backup
 from hub.backup.manifest import Manifest
-from hub.backup.place import NotPossible, Place, Target
+from hub.backup.place import BackupFolder, NotPossible, Target
 from hub.backup.restoring import Restore
 from hub.backup.rows import Damaged
 
-__all__ = ["Backup", "Damaged", "Manifest", "NotPossible", "Place", "Restore", "Target"]
+__all__ = ["Backup", "BackupFolder", "Damaged", "Manifest", "NotPossible", "Restore", "Target"]

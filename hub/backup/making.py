@@ -18,7 +18,7 @@ import cbor2
 from hub import __version__
 from hub.backup import manifest
 from hub.backup.manifest import Manifest, TableFile
-from hub.backup.place import NotPossible, Place, Writing
+from hub.backup.place import BackupFolder, NotPossible, Writing
 from hub.backup.rows import RowsWriter, read_rows
 from hub.db import schema, table_copy
 from hub.db.database import Database, Reader
@@ -26,6 +26,7 @@ from hub.db.table_copy import Row, Shape
 from hub.keys.keyring import Keyring
 from hub.runtime.clock import Clock
 from hub.runtime.fsync import sync_folder
+from hub.runtime.progress import Progress, silent
 from hub.store import documents, ledger
 from hub.store import keys as key_store
 from hub.store.documents import DocumentDamaged, Documents
@@ -35,7 +36,6 @@ from signing.errors import KeyMissing
 
 KEPT_APART = "data_keys"
 """The table stored with the keys, apart from the rows that these keys decrypt."""
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ class Backup:
         self._data_dir = data_dir
         self._at_step = at_step
 
-    def run(self, place: Place, progress: Progress = lambda _done, _total: None) -> Manifest:
-        """Make a complete backup in an empty place; calls `progress` with (rows and files done, total known so far).
+    def run(self, place: BackupFolder, progress: Progress = silent) -> Manifest:
+        """Make a complete backup in an empty place; calls `progress` with (rows and files done, total so far).
 
         Raises NotPossible, DocumentDamaged for a missing or damaged file, DatabaseUnavailable and OSError; then the
         place is cleared.
@@ -87,7 +87,7 @@ class Backup:
             place.clear()
             raise
 
-    def _refuse_nearby(self, place: Place) -> None:
+    def _refuse_nearby(self, place: BackupFolder) -> None:
         folders = [folder.resolve() for folder in (place.folder, place.keys.parent)]
         if any(folder.is_relative_to(self._data_dir.resolve()) for folder in folders):
             raise NotPossible("备份不能放在数据目录里，请另选目录。", "A backup must be outside the data directory.")
@@ -96,7 +96,7 @@ class Backup:
                 "备份不能和主密钥放在一起，请另选目录。", "A backup must not be stored with the master key."
             )
 
-    def _make(self, place: Place, progress: Progress) -> Manifest:
+    def _make(self, place: BackupFolder, progress: Progress) -> Manifest:
         secret, name = secrets.token_bytes(32), secrets.token_hex(16)
         with self._documents.held():
             with self._database.snapshot() as reader:
@@ -133,7 +133,7 @@ class Backup:
     def _moment(self) -> str:
         return self._clock.now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-    def _finish(self, place: Place, made: Manifest) -> None:
+    def _finish(self, place: BackupFolder, made: Manifest) -> None:
         """Rename the manifest into place, which completes the backup."""
         for folder in (place.tables, place.documents, place.folder, place.keys.parent):
             sync_folder(folder)
@@ -148,7 +148,7 @@ class Backup:
 
     # --- the snapshot -------------------------------------------------------------------------------------------------
 
-    def _rows(self, reader: Reader, place: Place, secret: bytes, name: str, progress: Progress) -> _Rows:
+    def _rows(self, reader: Reader, place: BackupFolder, secret: bytes, name: str, progress: Progress) -> _Rows:
         taken_at = self._moment()  # before the first read, which starts the snapshot
         data_keys = key_store.data_keys(reader)
         kept = {shape.name: shape for shape in table_copy.shapes()}[KEPT_APART]
@@ -191,7 +191,7 @@ class Backup:
 
     # --- documents ----------------------------------------------------------------------------------------------------
 
-    def _copy_documents(self, place: Place, secret: bytes, rows: _Rows, progress: Progress) -> int:
+    def _copy_documents(self, place: BackupFolder, secret: bytes, rows: _Rows, progress: Progress) -> int:
         """Copy every file that the rows of the backup reference; returns the number of bytes."""
         table = _table(rows, "documents")
         done = size = 0
@@ -205,7 +205,7 @@ class Backup:
                 self._at_step("some documents")
         return size
 
-    def _copy(self, place: Place, writing: Writing, table: TableFile, row: Row) -> int:
+    def _copy(self, place: BackupFolder, writing: Writing, table: TableFile, row: Row) -> int:
         document = documents.of_row(dict(zip(table.columns, row, strict=True)))
         try:
             sealed = self._documents.sealed(document)
@@ -216,14 +216,14 @@ class Backup:
 
 
 def _after(done: int, progress: Progress) -> Callable[[int], None]:
-    return lambda more: progress(done + more, done + more)
+    return lambda more: progress(done + more, 0)
 
 
 def _table(rows: _Rows, name: str) -> TableFile:
     return next(table for table in rows.tables if table.name == name)
 
 
-def _write(reader: Reader, shape: Shape, place: Place, secret: bytes, told: Callable[[int], None]) -> TableFile:
+def _write(reader: Reader, shape: Shape, place: BackupFolder, secret: bytes, told: Callable[[int], None]) -> TableFile:
     writer = RowsWriter(place.tables / f"{shape.name}.rows", secret, shape.name, packed=not shape.sealed)
     try:
         for batch in table_copy.batches(reader, shape):

@@ -96,7 +96,7 @@ class Writing:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BackupFolder:
     """The folder of a backup; its keys part may be in a different folder."""
 
     folder: Path

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 import cbor2
 
 from hub.backup import manifest
-from hub.backup.making import KEPT_APART, Progress
+from hub.backup.making import KEPT_APART
 from hub.backup.manifest import Manifest, TableFile
-from hub.backup.place import NotPossible, Place, Target, Writing
+from hub.backup.place import BackupFolder, NotPossible, Target, Writing
 from hub.backup.rows import Damaged, read_rows
 from hub.db import schema, table_copy
 from hub.db.database import Reader
 from hub.db.fill import Filling, load
 from hub.db.table_copy import Row, Shape
+from hub.runtime.progress import Progress, silent
 from hub.store import documents, ids, ledger
 from hub.store import keys as key_store
 from hub.store.documents import DocumentDamaged, Files
@@ -32,7 +33,7 @@ from signing.keys import KeyFolder, Purpose
 class _Opened:
     """An opened backup that matches this release and this master key."""
 
-    place: Place
+    place: BackupFolder
     manifest: Manifest
     master: MasterKey
     secret: bytes
@@ -48,7 +49,7 @@ class Restore:
         self._target = target
         self._at_step = at_step
 
-    def run(self, place: Place, progress: Progress = lambda _done, _total: None) -> Manifest:
+    def run(self, place: BackupFolder, progress: Progress = silent) -> Manifest:
         """Restore a backup; returns its manifest. Calls `progress` with (rows and files done, total).
 
         Raises NotPossible, VaultError for a different master key, Damaged, WrongDatabase, DatabaseUnavailable and
@@ -77,7 +78,7 @@ class Restore:
 
     # --- before anything is written -----------------------------------------------------------------------------------
 
-    def _open(self, place: Place) -> _Opened:
+    def _open(self, place: BackupFolder) -> _Opened:
         found = _manifest_of(place)
         master = MasterKey.read(self._target.master_key)
         try:
@@ -119,13 +120,13 @@ class Restore:
         total = _total(opened)
         done = 0
 
-        def told(rows: int) -> None:
+        def count(rows: int) -> None:
             nonlocal done
             done += rows
             progress(done, total)
             self._at_step("some rows")
 
-        load(filling, self._tables(opened), told)
+        load(filling, self._tables(opened), count)
         with filling.write() as writer:
             ids.skip_ahead(writer)
             for generation in ledger.consumers(writer, ledger.OF_DIRECTORY):
@@ -180,7 +181,7 @@ def _total(opened: _Opened) -> int:
     return len(opened.kept_rows) + opened.manifest.rows + opened.manifest.documents
 
 
-def _manifest_of(place: Place) -> Manifest:
+def _manifest_of(place: BackupFolder) -> Manifest:
     """The manifest; raises NotPossible for a backup that this release cannot restore."""
     try:
         text = place.manifest.read_text(encoding="utf-8")

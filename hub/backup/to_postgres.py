@@ -11,18 +11,17 @@ from pathlib import Path
 
 from hub.backup import NotPossible
 from hub.backup.place import alone
-from hub.db import engines, moved_marker, schema, table_copy
+from hub.db import engines, migrated_marker, schema, table_copy
 from hub.db.database import Database, DatabaseUnavailable, Reader
 from hub.db.fill import BlankServer, Filling
-from hub.db.moved_marker import Mark
+from hub.db.migrated_marker import Mark
 from hub.db.sqlite import SqliteDatabase
+from hub.runtime.progress import Progress, silent
 from hub.settings import Settings
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class Migration:
     """to: host, port and database. rows: verified rows of each table; empty if the move was complete before."""
 
     to: str
@@ -37,12 +36,12 @@ class Differs(Exception):  # noqa: N818 (names the finding)
         self.table = table
 
 
-def move(
+def migrate(
     settings: Settings,
     url: str,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = silent,
     at_step: Callable[[str], None] = lambda _: None,
-) -> Moved:
+) -> Migration:
     """Move the embedded database to an empty one on a server; the URL names its owner.
 
     Calls `progress` with (rows copied and compared so far, twice the number of rows). at_step: for crash tests. The
@@ -63,20 +62,20 @@ def move(
     with alone(settings.data_dir):
         mark = _begun(settings, path, blank)
         if mark is not None and mark.done:
-            return Moved(mark.to, {})
-        with closing(SqliteDatabase(path, being_moved=True)) as source:
+            return Migration(mark.to, {})
+        with closing(SqliteDatabase(path, migrating=True)) as source:
             schema.require(source)
             if mark is None:
                 blank.require_empty()
-                mark = moved_marker.begin(path, blank.name)
+                mark = migrated_marker.begin(path, blank.name)
             at_step("begun")
             rows = {} if blank.is_filled(mark.mark) else _copy(source, path, blank, mark, _Watching(progress, at_step))
-        moved_marker.finish(path, mark)
-    return Moved(mark.to, rows)
+        migrated_marker.finish(path, mark)
+    return Migration(mark.to, rows)
 
 
 def _begun(settings: Settings, path: Path, blank: BlankServer) -> Mark | None:
-    mark = moved_marker.find(path)
+    mark = migrated_marker.find(path)
     if not path.exists():
         raise NotPossible(
             f"数据目录 {settings.data_dir} 里没有可以迁移的内嵌数据库。",
@@ -86,9 +85,9 @@ def _begun(settings: Settings, path: Path, blank: BlankServer) -> Mark | None:
     if mark is not None and mark.to != blank.name:
         raise NotPossible(
             f"迁移的目标是 {mark.to}：请用同一个目标再运行一次；要放弃，请先确认那个数据库没有启用，"
-            f"再删除 {moved_marker.path_of(path).name}。",
+            f"再删除 {migrated_marker.path_of(path).name}。",
             f"A move to {mark.to} was started or is complete: use the same target again. To cancel it, make sure that"
-            f" the target database is not in use, and delete {moved_marker.path_of(path).name}.",
+            f" the target database is not in use, and delete {migrated_marker.path_of(path).name}.",
             is_setting=True,
         )
     return mark
@@ -106,7 +105,7 @@ class _Watching:
     def told(self, rows: int) -> None:
         """Count more rows."""
         self._done += rows
-        self._progress(self._done, self.total or self._done)
+        self._progress(self._done, self.total)
         self.at_step("some rows")
 
 
@@ -124,7 +123,7 @@ def _copy(source: Database, path: Path, blank: BlankServer, mark: Mark, watching
     except BaseException:
         with suppress(DatabaseUnavailable, OSError):
             if not blank.is_filled(mark.mark):
-                moved_marker.give_up(path)
+                migrated_marker.give_up(path)
         raise
     watching.at_step("kept")
     return {name: rows for name, (rows, _) in found.items()}

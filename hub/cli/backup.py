@@ -30,9 +30,9 @@ def register(app: typer.Typer) -> None:
 
 def backup(folder: _Folder, keys: _Keys = None, as_json: _Json = False) -> None:
     """Copy all rows from one snapshot, then the files they reference; the manifest is written last."""
-    from hub.backup import Place
+    from hub.backup import BackupFolder
 
-    place = Place(folder, keys)
+    place = BackupFolder(folder, keys)
     with common.opened() as parts, common.progress("备份 backing up") as progress:
         made = parts.backup.run(place, progress)
     _show(made, as_json)
@@ -47,7 +47,7 @@ def backup(folder: _Folder, keys: _Keys = None, as_json: _Json = False) -> None:
 
 def restore(folder: _Folder, keys: _Keys = None, as_json: _Json = False) -> None:
     """Restore everything or nothing, then sign open intents and rebuild the directory."""
-    from hub.backup import Place
+    from hub.backup import BackupFolder
     from hub.parts import restore_into
 
     settings = common.settings()
@@ -58,7 +58,7 @@ def restore(folder: _Folder, keys: _Keys = None, as_json: _Json = False) -> None
             "Master key file not found: set HUB_MASTER_KEY_FILE to the key that was in use when the backup was made.",
         )
     with common.progress("恢复 restoring") as progress:
-        found = restore_into(settings).run(Place(folder, keys), progress)
+        found = restore_into(settings).run(BackupFolder(folder, keys), progress)
     common.say("数据已恢复。", "Data restored.")
     with common.opened() as parts:
         left = _finish(parts)
@@ -89,7 +89,7 @@ def _rebuild(parts: "Parts") -> None:
 
     try:
         with common.progress("目录 directory") as progress:
-            parts.directory.rebuild(lambda done: progress(done, done))
+            parts.directory.rebuild(progress)
     except (Busy, DirectoryUnavailable):
         common.say(
             "目录暂时不能重建，后台进程会接着做。", "The directory cannot be rebuilt now; the worker will do it."

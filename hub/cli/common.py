@@ -4,7 +4,7 @@ import errno
 import gc
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from hub.backup import Damaged, NotPossible
     from hub.db.schema import TablesInUse, WrongSchema
     from hub.parts import Parts
+    from hub.runtime.progress import Progress
     from hub.settings import Settings
     from hub.store.documents import DocumentDamaged
 
-Progress = Callable[[int, int], None]
 _PIPE_WIDTH = 400
 
 
@@ -70,7 +70,7 @@ def emit_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Progress]:
+def progress(label: str) -> Iterator["Progress"]:
     """A progress bar on stderr, updated with `(done, total)`; a single line at the end if stderr is not a terminal."""
     from rich.console import Console
     from rich.progress import Progress as Bar
@@ -84,13 +84,13 @@ def progress(label: str) -> Iterator[Progress]:
 
     if not console.is_terminal:
         yield silently
-        say(f"{label} {seen[0]}/{seen[1]}")
+        say(f"{label} {seen[0]}/{seen[1] or seen[0]}")
         return
     with Bar(console=console) as bar:
         task = bar.add_task(label, total=None)
 
         def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+            bar.update(task, completed=done, total=total or None)
 
         yield show
 

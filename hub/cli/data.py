@@ -90,13 +90,13 @@ def migrate(
 
 
 def _move(url: str) -> None:
-    from hub.backup.to_postgres import Differs, move
+    from hub.backup.to_postgres import Differs, migrate
     from hub.cli.serve import alone
 
     settings = common.settings()
     try:
         with alone(settings), common.progress("迁移 moving") as progress:
-            done = move(settings, url, progress)
+            done = migrate(settings, url, progress)
     except Differs as found:
         raise Stop(
             Exit.FAILED,

@@ -1,6 +1,5 @@
 """`hub index`: the status of the directory, and commands to rebuild, compare, explain and retry."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -72,7 +71,7 @@ def rebuild() -> None:
 
     with common.opened() as parts, common.progress("重建 rebuilding") as progress:
         try:
-            name = _available(lambda: parts.directory.rebuild(lambda done: progress(done, done)))
+            name = _available(lambda: parts.directory.rebuild(progress))
         except Busy:
             raise Stop(Exit.FAILED, "已有重建在进行。", "Another rebuild is in progress.") from None
     common.emit(name)
@@ -82,7 +81,7 @@ def rebuild() -> None:
 def compare(repair: _Repair = False, as_json: _Json = False) -> None:
     """Print every difference, one per line; exit 1 if any remains."""
     with common.opened() as parts, common.progress("核对 comparing") as progress:
-        report = _available(lambda: parts.directory.compare(repair=repair, progress=lambda done: progress(done, done)))
+        report = _available(lambda: parts.directory.compare(repair=repair, progress=progress))
     if report is None:
         raise _none()
     if as_json:
@@ -145,7 +144,7 @@ def retry() -> None:
 
 def _shown(entry: "Entry") -> dict[str, Any]:
     """An entry without the internal keys."""
-    return {k: v for k, v in asdict(entry).items() if k not in {"party", "home", "certificate"}}
+    return {k: v for k, v in entry._asdict().items() if k not in {"party", "home", "certificate"}}
 
 
 def _available(work: Any) -> Any:

@@ -4,8 +4,8 @@ Gate, lookup (检索) and retrieval (调取、用证): every answer and refusal 
 """
 
 from hub.counter.entries import Entry, Unavailable
-from hub.counter.lookup import Found, Lookup
+from hub.counter.lookup import Lookup, LookupResult
 from hub.counter.lookup_body import LookupBody
 from hub.counter.retrieval import Retrieval, RetrievalBody, Taken
 
-__all__ = ["Entry", "Found", "Lookup", "LookupBody", "Retrieval", "RetrievalBody", "Taken", "Unavailable"]
+__all__ = ["Entry", "Lookup", "LookupBody", "LookupResult", "Retrieval", "RetrievalBody", "Taken", "Unavailable"]

@@ -23,7 +23,7 @@ _ID_CHARACTERS = 13
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LookupResult:
     """The answer to a lookup. `lookup_id` identifies its audit entry; `complete`: nothing newer can be missing."""
 
     lookup_id: str
@@ -52,7 +52,7 @@ class Lookup:
         self._audit = audit
         self._gate = CounterGate(database=database, vault=vault, clock=clock, catalogue=catalogue, settings=settings)
 
-    def look_up(self, caller: Caller, body: LookupBody) -> Found:
+    def look_up(self, caller: Caller, body: LookupBody) -> LookupResult:
         """The person's certificates of the types that the case's matter requires, in every state, masked.
 
         Recorded, and counted for clerk and client, before it returns. Raises Refusal in this order: `schema.invalid`,
@@ -68,7 +68,9 @@ class Lookup:
         with self._audit.of(record):
             return retry_on_conflict(self._vault, lambda: self._answer(caller, body, key, person, record))
 
-    def _answer(self, caller: Caller, body: LookupBody, key: CaseKey, person: Person, record: AuditEntry) -> Found:
+    def _answer(
+        self, caller: Caller, body: LookupBody, key: CaseKey, person: Person, record: AuditEntry
+    ) -> LookupResult:
         party = record.party = self._party(person)
         passed = self._gate.enter(caller, key, body.clerk, record)
         roles = frozenset[str]() if party is None else passed.case.roles_of(party)
@@ -83,7 +85,7 @@ class Lookup:
         for version in self._holdings.of_party(party, types, passed.today):
             state = version.state(passed.today)
             held.append(Candidate(version, state, acts.why(reader, version, state)))
-        found = Found(
+        found = LookupResult(
             lookup_id=reference(record.id),
             entries=entries(held, passed.catalogue),
             unavailable=unavailable(types, materials, held),

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hub.db import moved_marker
+from hub.db import migrated_marker
 from hub.db.database import Database
 from hub.db.sqlite import SqliteDatabase
 from hub.settings import Settings
@@ -32,7 +32,7 @@ def place_of(settings: Settings, *, patient: bool = True) -> "Path | Address":
     Raises WrongDatabase for settings that name no valid place, and for a file that was moved to a server.
     """
     if settings.database_url is None:
-        moved_marker.require_not(embedded_path(settings))
+        migrated_marker.require_not(embedded_path(settings))
         return embedded_path(settings)
     from hub.db import postgres_server
     from hub.db.postgres_pool import Limits

@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from hub.db import moved_marker
+from hub.db import migrated_marker
 from hub.db.database import DatabaseUnavailable, Duplicate, StorageFull, Values, insertion
 
 _BUSY_S = 5.0
@@ -134,10 +134,10 @@ class SqliteDatabase:
     second on reads. Otherwise the engine would keep acknowledging writes that are lost with the process.
     """
 
-    def __init__(self, path: Path, *, being_moved: bool = False) -> None:
-        """being_moved: only for the command that moves the database to a server."""
+    def __init__(self, path: Path, *, migrating: bool = False) -> None:
+        """migrating: only for the command that moves the database to a server."""
         self.path = path
-        self._moved = None if being_moved else str(moved_marker.path_of(path))
+        self._moved = None if migrating else str(migrated_marker.path_of(path))
         self._local = threading.local()
         self._writing = threading.Lock()
         self._writing_thread = 0
@@ -231,7 +231,7 @@ class SqliteDatabase:
 
     def _require_file(self) -> None:
         if self._moved is not None and os.path.exists(self._moved):  # noqa: PTH110 (at every write)
-            moved_marker.require_not(self.path)
+            migrated_marker.require_not(self.path)
         found = _inode(self._file_path)
         self._file = self._file or found
         if found is None or found != self._file:

@@ -3,6 +3,17 @@
 from hub.directory.building import Busy
 from hub.directory.comparison import Difference, Kind, Report
 from hub.directory.directory import Directory, Explained, Status
-from hub.directory.search import Found, Hit, Wanted
+from hub.directory.search import DirectoryQuery, Hit, SearchResult
 
-__all__ = ["Busy", "Difference", "Directory", "Explained", "Found", "Hit", "Kind", "Report", "Status", "Wanted"]
+__all__ = [
+    "Busy",
+    "Difference",
+    "Directory",
+    "DirectoryQuery",
+    "Explained",
+    "Hit",
+    "Kind",
+    "Report",
+    "SearchResult",
+    "Status",
+]

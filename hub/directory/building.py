@@ -16,13 +16,14 @@ from typing import Self
 from hub.directory import marks
 from hub.directory.entries import FORMAT, names_in, names_text
 from hub.directory.writing import BATCH, Writing
+from hub.domain.certificate import CertificateKey
 from hub.domain.dates import from_micros, to_micros
-from hub.store import index_source, ledger
-from hub.store.index_source import Key, Listed
+from hub.runtime.progress import Progress
+from hub.store import directory_source, ledger
+from hub.store.directory_source import Listed
 from indexer.errors import DirectoryBroken, DirectoryUnavailable
 
-Progress = Callable[[int], None]
-_Read = Callable[[Key], list[Listed]]
+_Read = Callable[[CertificateKey], list[Listed]]
 _WALK_BATCH = 5000
 _KEPT = timedelta(days=1)
 
@@ -63,7 +64,7 @@ class Builder:
                 self._drop_all_but(self._directory.current(), kept)
 
     def rebuild(self, progress: Progress) -> str:
-        """A new generation from the beginning; its name. `progress` is told how many entries it has so far.
+        """A new generation from the beginning; its name. `progress` counts entries.
 
         Raises Busy, and DirectoryUnavailable when it cannot be written.
         """
@@ -76,7 +77,7 @@ class Builder:
             with _Ahead(self._read) as ahead:
                 while self._directory.current() != name:
                     written += self._advance(name, ahead)
-                    progress(written)
+                    progress(written, 0)
             return name
 
     def _begin(self) -> str:
@@ -118,8 +119,8 @@ class Builder:
             self._swap(name)
         return max(done, 1)
 
-    def _read(self, after: Key) -> list[Listed]:
-        return index_source.between(self._writing.database.reader, self._writing.vault, after, _WALK_BATCH)
+    def _read(self, after: CertificateKey) -> list[Listed]:
+        return directory_source.between(self._writing.database.reader, self._writing.vault, after, _WALK_BATCH)
 
     def _walk(self, name: str, listed: list[Listed]) -> int:
         walked = marks.key_text(listed[-1].key) if listed else marks.DONE
@@ -199,7 +200,7 @@ class _Ahead:
     def __init__(self, read: _Read) -> None:
         self._read = read
         self._reader = ThreadPoolExecutor(1, "read-ahead")
-        self._next: tuple[Key, Future[list[Listed]]] | None = None
+        self._next: tuple[CertificateKey, Future[list[Listed]]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -207,7 +208,7 @@ class _Ahead:
     def __exit__(self, *_: object) -> None:
         self._reader.shutdown(cancel_futures=True)
 
-    def __call__(self, after: Key) -> list[Listed]:
+    def __call__(self, after: CertificateKey) -> list[Listed]:
         """The certificates after a key."""
         ready = self._next
         listed = ready[1].result() if ready is not None and ready[0] == after else self._read(after)

@@ -4,19 +4,19 @@ Reads only, unless it is asked to repair. Writes may go on: a certificate whose 
 and what differs is looked at once more before it is said.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from hub.directory.entries import entries_of
+from hub.directory.entries import certificate_of, entries_of
 from hub.directory.writing import Writing
-from hub.store import index_source, ledger
-from hub.store.index_source import Listed
-from indexer.entry import Entry
+from hub.domain.certificate import CertificateKey
+from hub.runtime.progress import Progress
+from hub.store import directory_source, ledger
+from hub.store.directory_source import BEFORE_ALL, Listed
+from indexer.entry import Entry, EntryKey
 
 _BATCH = 500
-Key = tuple[int, int, int]
-Progress = Callable[[int], None]
 
 
 class Kind(StrEnum):
@@ -33,7 +33,7 @@ class Difference:
 
     kind: Kind
     identifier: str
-    key: Key
+    key: EntryKey
     found: Entry | None
 
 
@@ -65,14 +65,14 @@ class Comparison:
 
     def run(self, *, repair: bool, progress: Progress) -> Report:
         """Walk both sides; raises DirectoryUnavailable."""
-        after = (-1, -1)
-        while listed := index_source.between(self._reader, self._writing.vault, after, _BATCH):
+        after = BEFORE_ALL
+        while listed := directory_source.between(self._reader, self._writing.vault, after, _BATCH):
             for one in listed:
                 if any(True for _ in self._differences(one)):
                     self._settle(one.key, repair=repair)
             self._report.certificates += len(listed)
             after = listed[-1].key
-            progress(self._report.certificates)
+            progress(self._report.certificates, 0)
         place = (-1, -1, -1)
         while entries := self._directory.walk(self._generation, place, _BATCH):
             self._look_for_extras(entries, repair=repair)
@@ -80,7 +80,7 @@ class Comparison:
             place = entries[-1].key
         return self._report
 
-    def _settle(self, key: tuple[int, int], *, repair: bool) -> None:
+    def _settle(self, key: CertificateKey, *, repair: bool) -> None:
         """Say what differs for good: position, pending and rows first, the directory last.
 
         So the directory can only be newer than the rows, and then the rows have moved.
@@ -89,7 +89,7 @@ class Comparison:
             position = self._writing.position(self._generation)
             with self._writing.database.snapshot() as reader:
                 pending = ledger.pending_among(reader, position, [key])
-                listed = index_source.of_keys(reader, self._writing.vault, [key])
+                listed = directory_source.of_keys(reader, self._writing.vault, [key])
             if pending:
                 self._report.pending += 1
                 return
@@ -101,7 +101,7 @@ class Comparison:
             self._repair(listed, found)
 
     def _has_moved(self, listed: Listed) -> bool:
-        now = index_source.of_keys(self._reader, self._writing.vault, [listed.key])
+        now = directory_source.of_keys(self._reader, self._writing.vault, [listed.key])
         return not now or now[0].revision != listed.revision
 
     def _differences(self, listed: Listed) -> Iterator[Difference]:
@@ -122,12 +122,13 @@ class Comparison:
                 if repair:
                     self._repair((), [extra])
 
-    def _standing(self, entries: Sequence[Entry]) -> set[Key]:
+    def _standing(self, entries: Sequence[Entry]) -> set[EntryKey]:
         """The keys of those entries that have a holding behind them; who can tell of what cannot be read?"""
-        listed = index_source.of_keys(self._reader, self._writing.vault, {entry.key[1:] for entry in entries})
+        keys = set(map(certificate_of, entries))
+        listed = directory_source.of_keys(self._reader, self._writing.vault, keys)
         held = {(holder.party, *one.key) for one in listed for held in one.versions for holder in held.holders}
         unreadable = {one.key for one in listed if not one.versions}
-        return {entry.key for entry in entries if entry.key in held or entry.key[1:] in unreadable}
+        return {entry.key for entry in entries if entry.key in held or certificate_of(entry) in unreadable}
 
     def _repair(self, listed: Sequence[Listed], differences: list[Difference]) -> None:
         """Put what is into the place of what was found, unless the feeder was there meanwhile."""

@@ -10,13 +10,16 @@ from hub.directory import marks
 from hub.directory.building import Builder
 from hub.directory.comparison import Comparison, Report
 from hub.directory.entries import FORMAT, entries_of
-from hub.directory.search import Found, Searching, Wanted
+from hub.directory.search import DirectoryQuery, Searching, SearchResult
 from hub.directory.writing import BATCH, Writing
 from hub.domain.caller import Caller
+from hub.domain.certificate import CertificateKey
 from hub.domain.errors import Refusal
 from hub.runtime.clock import Clock
-from hub.store import certificates, index_rejects, index_source, ledger
+from hub.runtime.progress import Progress, silent
+from hub.store import certificates, directory_rejects, directory_source, ledger
 from hub.store.catalogue import CatalogueCache
+from hub.store.directory_source import BEFORE_ALL
 from hub.store.ledger import Lag
 from hub.vault import Vault
 from indexer.engine import DirectoryEngine, ServerState
@@ -27,7 +30,6 @@ SEQUENCED_AT_ONCE = 500
 CLEANED_EVERY = timedelta(hours=1)
 WHOLE_EVERY_S = 5.0
 """How often the feeder asks whether the generation still has all of its parts."""
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ class Directory:
         same_format = self._directory.mark(generation, marks.FORMAT_OF) == FORMAT
         return same_format and self._writing.agrees(generation, self._writing.catalogue())
 
-    def rebuild(self, progress: Progress = lambda _: None) -> str:
+    def rebuild(self, progress: Progress = silent) -> str:
         """A new generation from all that is in the repository, swapped in while everything runs; its name.
 
         Raises Busy while another is being built, and DirectoryUnavailable.
@@ -149,11 +151,11 @@ class Directory:
 
     # --- looking at it ------------------------------------------------------------------------------------------------
 
-    def search(self, caller: Caller, wanted: Wanted) -> Found:
+    def search(self, caller: Caller, wanted: DirectoryQuery) -> SearchResult:
         """Free search; see `Searching.search`."""
         return self._searching.search(caller, wanted)
 
-    def compare(self, *, repair: bool = False, progress: Progress = lambda _: None) -> Report | None:
+    def compare(self, *, repair: bool = False, progress: Progress = silent) -> Report | None:
         """The generation that answers beside the repository; None where none does. Raises DirectoryUnavailable."""
         generation = self._directory.current()
         return (
@@ -178,7 +180,7 @@ class Directory:
 
     def set_aside(self) -> int:
         """How many entries the engine has refused; what they stand for is found in the repository alone."""
-        return index_rejects.count(self._database.reader)
+        return directory_rejects.count(self._database.reader)
 
     def retry(self) -> tuple[int, int]:
         """Write anew every certificate with an entry that was refused; (tried, entries that are refused again).
@@ -188,9 +190,9 @@ class Directory:
         generation = self._directory.current()
         if generation is None:
             raise DirectoryUnavailable("there is no generation yet")
-        tried, after = 0, (-1, -1)
-        while keys := index_rejects.certificates(self._database.reader, after, BATCH):
-            self._writing.write(generation, index_source.of_keys(self._database.reader, self._vault, keys), {})
+        tried, after = 0, BEFORE_ALL
+        while keys := directory_rejects.certificates(self._database.reader, after, BATCH):
+            self._writing.write(generation, directory_source.of_keys(self._database.reader, self._vault, keys), {})
             tried, after = tried + len(keys), keys[-1]
         return tried, self.set_aside()
 
@@ -208,11 +210,11 @@ class Directory:
         version = certificates.by_identifier(self._database.reader, self._vault, identifier)
         if version is None:
             raise Refusal("certificate.not_found")
-        key = (version.home, version.certificate)
+        key = CertificateKey(version.home, version.certificate)
         generation = self._directory.current()
         position = 0 if generation is None else self._writing.position(generation)
         with self._database.snapshot() as reader:
-            listed = index_source.of_keys(reader, self._vault, [key])[0]
+            listed = directory_source.of_keys(reader, self._vault, [key])[0]
             pending = bool(ledger.pending_among(reader, position, [key]))
             head = ledger.head(reader)
         picture = self._writing.catalogue(listed.type_code, listed.authority)

@@ -3,6 +3,7 @@
 import json
 
 from hub.directory.entries import FORMAT
+from hub.domain.certificate import CertificateKey
 from hub.store.ledger import OF_DIRECTORY
 from indexer.engine import POSITION, Mark
 
@@ -42,15 +43,15 @@ def first(position: int, names: str) -> dict[str, Mark]:
     return {FORMAT_OF: FORMAT, POSITION: position, NAMES: names, WALKED: _FIRST}
 
 
-def key_text(key: tuple[int, int]) -> str:
-    """A (home, certificate) as a mark."""
+def key_text(key: CertificateKey) -> str:
+    """A certificate's key as the value of a mark."""
     return f"{key[0]} {key[1]}"
 
 
-def key_of(text: str) -> tuple[int, int]:
+def key_of(text: str) -> CertificateKey:
     """The inverse of `key_text`."""
     home, _, certificate = text.partition(" ")
-    return int(home), int(certificate)
+    return CertificateKey(int(home), int(certificate))
 
 
 def names_of(mark: Mark | None) -> dict[str, str]:

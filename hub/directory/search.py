@@ -9,17 +9,18 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from hub.directory.entries import bodies, entries_of, is_personal
+from hub.directory.entries import bodies, certificate_of, entries_of, is_personal
 from hub.directory.writing import Writing
 from hub.domain import numbers
 from hub.domain.caller import Caller
 from hub.domain.case import Person
 from hub.domain.catalogue import Catalogue
+from hub.domain.certificate import CertificateKey
 from hub.domain.dates import to_int
 from hub.domain.errors import Refusal
 from hub.runtime.clock import Clock
-from hub.store import index_source, keys, ledger, parties
-from hub.store.index_source import Listed
+from hub.store import directory_source, keys, ledger, parties
+from hub.store.directory_source import Listed
 from hub.store.retry import retry_on_conflict
 from indexer import tokens
 from indexer.entry import Entry
@@ -31,11 +32,11 @@ OVERLAY = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DirectoryQuery:
     """What is searched for; empty texts and None do not restrict. Days are yyyymmdd.
 
-    text: in the names of bodies and of certificate types. uscc: held by this body. cursor: `Found.next` of the page
-    before, with everything else the same.
+    text: words in the names of organisations and certificate types. uscc: the organisation that holds it. cursor:
+    `SearchResult.next` of the previous page, everything else being the same.
     """
 
     text: str = ""
@@ -60,7 +61,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """One page. facets: field to value to count over the newest matches, on the first page. next: None at the end."""
 
     hits: tuple[Hit, ...]
@@ -77,7 +78,7 @@ class Searching:
         self._writing = writing
         self._clock = clock
 
-    def search(self, caller: Caller, wanted: Wanted) -> Found:
+    def search(self, caller: Caller, wanted: DirectoryQuery) -> SearchResult:
         """One page of what matches; certificates of persons appear to their issuing authority only.
 
         Raises Refusal `schema.invalid`, `uscc.checksum`, `id.length`; `index.unavailable` when there is no directory.
@@ -85,26 +86,26 @@ class Searching:
         _require(wanted)
         return retry_on_conflict(self._writing.vault, lambda: self._answer(caller, wanted))
 
-    def _answer(self, caller: Caller, wanted: Wanted) -> Found:
+    def _answer(self, caller: Caller, wanted: DirectoryQuery) -> SearchResult:
         search = self._search_of(caller, wanted)
         if search is None:
-            return Found((), {}, None, complete=True, today=to_int(self._clock.today()))
+            return SearchResult((), {}, None, complete=True, today=to_int(self._clock.today()))
         try:
             changed, page = self._read(search)
         except DirectoryUnavailable:
             raise Refusal("index.unavailable", retry_after=5) from None
-        fresh = self._fresh(search, {(e.home, e.certificate) for e in page.entries} | set(changed[:OVERLAY]))
+        fresh = self._fresh(search, {certificate_of(e) for e in page.entries} | set(changed[:OVERLAY]))
         hits, following = _merged(search, page, set(changed), fresh)
         picture = self._writing.catalogue()
-        return Found(
-            hits=tuple(_hit(entry, fresh[entry.home, entry.certificate][0], picture) for entry in hits),
+        return SearchResult(
+            hits=tuple(_hit(entry, fresh[certificate_of(entry)][0], picture) for entry in hits),
             facets=page.facets,
             next=None if following is None else _cursor_text(wanted, following),
             complete=len(changed) <= OVERLAY,
             today=search.today,
         )
 
-    def _read(self, search: Search) -> tuple[list[tuple[int, int]], Page]:
+    def _read(self, search: Search) -> tuple[list[CertificateKey], Page]:
         """What has changed past the generation's position and what it has refused, then its page: in this order
         nothing falls between them."""
         directory = self._writing.directory
@@ -115,17 +116,17 @@ class Searching:
         changed = ledger.pending(self._writing.database.reader, position, OVERLAY + 1)
         return changed, directory.search(generation, search)
 
-    def _fresh(self, search: Search, keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], tuple[Listed, Entry]]:
+    def _fresh(self, search: Search, keys: Iterable[CertificateKey]) -> dict[CertificateKey, tuple[Listed, Entry]]:
         """Those certificates that match now, with the entry that does."""
         found = {}
-        for one in index_source.of_keys(self._writing.database.reader, self._writing.vault, keys):
+        for one in directory_source.of_keys(self._writing.database.reader, self._writing.vault, keys):
             picture = self._writing.catalogue(one.type_code, one.authority)
             entry = next((entry for entry in entries_of(one, picture) if matches(search, entry)), None)
             if entry is not None:
                 found[one.key] = (one, entry)
         return found
 
-    def _search_of(self, caller: Caller, wanted: Wanted) -> Search | None:
+    def _search_of(self, caller: Caller, wanted: DirectoryQuery) -> Search | None:
         """The question to the directory; None for a body that nobody knows."""
         party = None
         if wanted.uscc:
@@ -151,7 +152,7 @@ class Searching:
         )
 
 
-def _require(wanted: Wanted) -> None:
+def _require(wanted: DirectoryQuery) -> None:
     if wanted.text:
         if numbers.contains_citizen_number(wanted.text):
             raise Refusal("schema.invalid", "不能用公民身份号码查询目录；请用 POST /lookups", pointer="/q")
@@ -165,15 +166,15 @@ def _require(wanted: Wanted) -> None:
 def _merged(
     search: Search,
     page: Page,
-    changed: set[tuple[int, int]],
-    fresh: Mapping[tuple[int, int], tuple[Listed, Entry]],
+    changed: set[CertificateKey],
+    fresh: Mapping[CertificateKey, tuple[Listed, Entry]],
 ) -> tuple[list[Entry], int | None]:
     """The page with what has changed put in its place, and where the next one begins.
 
     What has changed stands where it belongs now, so that it is neither shown twice nor left out when it arrives in the
     directory between two pages; everything else stands where the directory has it.
     """
-    placed = {(e.home, e.certificate): e.order for e in page.entries if (e.home, e.certificate) not in changed}
+    placed = {certificate_of(e): e.order for e in page.entries if certificate_of(e) not in changed}
     for key in changed & fresh.keys():
         order = fresh[key][1].order
         if (search.before is None or order < search.before) and (page.next is None or order >= page.next):
@@ -194,12 +195,12 @@ def _hit(entry: Entry, listed: Listed, picture: Catalogue) -> Hit:
 # --- cursors: where the page before ended, bound to the question ------------------------------------------------------
 
 
-def _cursor_text(wanted: Wanted, order: int) -> str:
+def _cursor_text(wanted: DirectoryQuery, order: int) -> str:
     raw = order.to_bytes(8, "big") + _digest(wanted)
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def _order_of(wanted: Wanted) -> int | None:
+def _order_of(wanted: DirectoryQuery) -> int | None:
     if not wanted.cursor:
         return None
     try:
@@ -211,6 +212,6 @@ def _order_of(wanted: Wanted) -> int | None:
     return int.from_bytes(raw[:8], "big") & (1 << 63) - 1
 
 
-def _digest(wanted: Wanted) -> bytes:
+def _digest(wanted: DirectoryQuery) -> bytes:
     question = replace(wanted, cursor="", limit=0)
     return hashlib.sha256(repr(question).encode()).digest()[:8]

@@ -4,16 +4,16 @@ from collections.abc import Callable, Sequence
 
 from hub.db.database import Database
 from hub.directory import marks
-from hub.directory.entries import entries_of, names_in, names_text
+from hub.directory.entries import certificate_of, entries_of, names_in, names_text
 from hub.domain.catalogue import Catalogue
 from hub.domain.dates import to_micros
 from hub.runtime import logs
 from hub.runtime.clock import Clock
-from hub.store import index_rejects, index_source, ledger
+from hub.store import directory_rejects, directory_source, ledger
 from hub.store.catalogue import CatalogueCache
-from hub.store.index_source import Listed
+from hub.store.directory_source import Listed
 from hub.vault import Vault
-from indexer.engine import DirectoryEngine, Mark, SetAside
+from indexer.engine import DirectoryEngine, Mark, RejectedEntry
 from indexer.entry import Entry
 from indexer.errors import DirectoryBroken
 
@@ -56,7 +56,7 @@ class Writing:
                 raise DirectoryBroken("the generation is ahead of the ledger")
             return 0
         self._at_step("changes read")
-        listed = index_source.of_keys(reader, self.vault, {(change.home, change.certificate) for change in changes})
+        listed = directory_source.of_keys(reader, self.vault, {change.key for change in changes})
         self._at_step("rows read")
         self.write(generation, listed, {marks.POSITION: changes[-1].position})
         self._at_step("written")
@@ -76,9 +76,9 @@ class Writing:
         entries: list[Entry] = []
         for one in listed:
             entries += entries_of(one, picture)
-        refused: list[SetAside] = []
+        refused: list[RejectedEntry] = []
 
-        def aside(found: Sequence[SetAside]) -> None:
+        def aside(found: Sequence[RejectedEntry]) -> None:
             refused.extend(found)
             self._put_on_record(found)
 
@@ -86,21 +86,23 @@ class Writing:
         self._settle(generation, listed, refused)
         return count
 
-    def _put_on_record(self, refused: Sequence[SetAside]) -> None:
+    def _put_on_record(self, refused: Sequence[RejectedEntry]) -> None:
         _log.error("set aside", count=len(refused), reasons=sorted({one.reason for one in refused}))
         now = to_micros(self.clock.now())
         with self.database.write() as writer:
             for one in refused:
                 entry = one.entry
-                index_rejects.put(writer, entry.party, (entry.home, entry.certificate), entry.revision, one.reason, now)
+                key = certificate_of(entry)
+                directory_rejects.put(writer, entry.party, key, entry.revision, one.reason, now)
 
-    def _settle(self, generation: str, listed: Sequence[Listed], refused: Sequence[SetAside]) -> None:
+    def _settle(self, generation: str, listed: Sequence[Listed], refused: Sequence[RejectedEntry]) -> None:
         """What was refused before and has been taken now is no longer set aside; one in the making answers nobody."""
-        if not listed or not index_rejects.is_any(self.database.reader) or generation != self.directory.current():
+        if not listed or not directory_rejects.is_any(self.database.reader) or generation != self.directory.current():
             return
         with self.database.write() as writer:
             for one in listed:
-                index_rejects.settle(writer, one.key, [r.entry.party for r in refused if r.entry.key[1:] == one.key])
+                parties = [r.entry.party for r in refused if certificate_of(r.entry) == one.key]
+                directory_rejects.settle(writer, one.key, parties)
 
     def advance(self, generation: str, position: int) -> None:
         """Note in the repository how far the generation has come; what it knows can be found already."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from hub.db.database import Database
 from hub.documents.rendition import Rendition
+from hub.domain.certificate import CertificateKey
 from hub.runtime import logs
 from hub.store import certificates, documents, ledger
 from hub.vault import Vault, VaultError
@@ -46,7 +47,7 @@ class Rendering:
         self._read_to: int | None = None
         self._noted = 0
         self._ready_at: float | None = None
-        self._waiting: dict[ledger.Key, _Waiting] = {}
+        self._waiting: dict[CertificateKey, _Waiting] = {}
 
     def step(self) -> int:
         """Render a few versions; returns how much was done, 0 if nothing is due. Raises DatabaseUnavailable."""
@@ -62,7 +63,7 @@ class Rendering:
         for entry in entries:
             if done >= VERSIONS_AT_ONCE:
                 break
-            done += self._render((entry.home, entry.certificate), entry.position)
+            done += self._render(entry.key, entry.position)
             self._read_to = entry.position
         moved = self._note(self._read_to)
         return done + moved
@@ -85,7 +86,7 @@ class Rendering:
                 return self._render(key, waiting.position)
         return 0
 
-    def _render(self, key: ledger.Key, position: int) -> int:
+    def _render(self, key: CertificateKey, position: int) -> int:
         """Render every version of a certificate that has no PDF; returns how many."""
         done = 0
         for number in documents.without_rendition(self._database.reader, *key):
@@ -97,7 +98,7 @@ class Rendering:
         self._waiting.pop(key, None)
         return done
 
-    def _render_version(self, key: ledger.Key, number: int) -> int:
+    def _render_version(self, key: CertificateKey, number: int) -> int:
         try:
             version = certificates.by_key(self._database.reader, self._vault, *key, number)
             if version is None:
@@ -109,7 +110,7 @@ class Rendering:
             return 0
         return 1
 
-    def _wait(self, key: ledger.Key, position: int) -> None:
+    def _wait(self, key: CertificateKey, position: int) -> None:
         before = self._waiting.pop(key, None)  # to the end of the queue
         failed = 0 if before is None else before.failed + 1
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failed, 10))

@@ -22,7 +22,7 @@ from hub.runtime.clock import Clock
 from hub.store import certificates, documents
 from hub.store import keys as key_store
 from hub.store.catalogue import CatalogueCache
-from hub.store.documents import Documents, Key, Kind
+from hub.store.documents import DocumentKey, Documents, Kind
 from hub.store.retrievals import Receipt
 from hub.store.retry import retry_on_conflict
 from hub.vault import Vault
@@ -68,7 +68,7 @@ class Rendition:
         self._catalogue = catalogue
         self._documents = documents
         self._chains: dict[str, _Chain] = {}
-        self._making: dict[Key, threading.Lock] = {}
+        self._making: dict[DocumentKey, threading.Lock] = {}
         self._lock = threading.Lock()
 
     @staticmethod
@@ -82,16 +82,16 @@ class Rendition:
 
     def of_version(self, version: Version) -> bytes:
         """The PDF of a version."""
-        key = Key(version.home, version.certificate, version.version)
+        key = DocumentKey(version.home, version.certificate, version.version)
         return self._stored(key, lambda: self._render(version))
 
     def of_copy(self, receipt: Receipt) -> bytes:
         """The annotated copy (加注件) for a receipt: it contains only what the matter may see."""
         taking = receipt.taking
-        key = Key(taking.home, taking.certificate, taking.version, Kind.COPY, receipt.number)
+        key = DocumentKey(taking.home, taking.certificate, taking.version, Kind.COPY, receipt.number)
         return self._stored(key, lambda: self._render_copy(receipt))
 
-    def _stored(self, key: Key, make: Callable[[], bytes]) -> bytes:
+    def _stored(self, key: DocumentKey, make: Callable[[], bytes]) -> bytes:
         known = documents.find(self._database.reader, key)
         if known is not None:
             return self._documents.read(known)

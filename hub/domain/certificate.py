@@ -7,6 +7,14 @@ becomes stale at midnight. Only `state()` computes a state.
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+
+class CertificateKey(NamedTuple):
+    """The primary key of a certificate."""
+
+    home: int
+    certificate: int
 
 
 class Standing(IntEnum):

@@ -29,7 +29,7 @@ _MARKER = ".making"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class KeyRequest:
     """A key that must exist: its purpose and, for a document key, the code and name of its authority."""
 
     purpose: Purpose
@@ -52,7 +52,7 @@ class SigningKeys:
         self._path = path
         self._clock = clock
 
-    def ensure(self, wanted: Iterable[Wanted]) -> int:
+    def ensure(self, wanted: Iterable[KeyRequest]) -> int:
         """Generate all keys of which none is active, in one commit; returns how many. Idempotent and safe to kill."""
         missing = self._missing(wanted)
         if not missing:
@@ -68,7 +68,7 @@ class SigningKeys:
                         key_store.add_x509_certificate(writer, key.x509)
         return len(fresh)
 
-    def replace(self, wanted: Wanted, *, publish_only: bool = False) -> PublicKey:
+    def replace(self, wanted: KeyRequest, *, publish_only: bool = False) -> PublicKey:
         """Generate a successor of the active key and, unless `publish_only`, make it the active one.
 
         The former key no longer signs, but its signatures stay valid; its private file is kept until `hub keys retire`.
@@ -87,11 +87,11 @@ class SigningKeys:
                     key_store.add_x509_certificate(writer, made.x509)
         return made.public
 
-    def _missing(self, wanted: Iterable[Wanted]) -> list[Wanted]:
+    def _missing(self, wanted: Iterable[KeyRequest]) -> list[KeyRequest]:
         reader = self._database.reader
         return [w for w in wanted if key_store.active_kid(reader, w.purpose, w.authority) is None]
 
-    def _make(self, wanted: Wanted) -> _Made:
+    def _make(self, wanted: KeyRequest) -> _Made:
         public = self._folder.generate(wanted.purpose, wanted.authority or None)
         role = _ROLES.get(wanted.purpose)
         if role is None:
@@ -109,7 +109,7 @@ class SigningKeys:
         )
         return _Made(public, record)
 
-    def _certify(self, public: PublicKey, wanted: Wanted) -> bytes:
+    def _certify(self, public: PublicKey, wanted: KeyRequest) -> bytes:
         now = self._clock.now()
         if wanted.purpose is Purpose.ROOT:
             return x509.build_root(self._folder, public, HUB_NAME, _validity(now, _LIFE[Purpose.ROOT]))
@@ -189,7 +189,7 @@ def _validity(now: datetime, life: timedelta, *, until: datetime | None = None) 
     return x509.Validity(now, end if until is None else min(end, until))
 
 
-def base_keys() -> Sequence[Sequence[Wanted]]:
+def base_keys() -> Sequence[Sequence[KeyRequest]]:
     """The keys that every hub has, in the order in which to generate them."""
     plain = (Purpose.CREDENTIAL, Purpose.ACCESS_TOKEN, Purpose.STATUS, Purpose.LEDGER)
-    return [[Wanted(Purpose.ROOT)], [Wanted(Purpose.ISSUING)], [Wanted(purpose) for purpose in plain]]
+    return [[KeyRequest(Purpose.ROOT)], [KeyRequest(Purpose.ISSUING)], [KeyRequest(purpose) for purpose in plain]]

@@ -4,7 +4,7 @@ Read-only, so it can run while the service is running. Findings name identifiers
 numbers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -15,6 +15,7 @@ from hub.domain.dates import from_micros, to_int, to_micros
 from hub.domain.version import Version
 from hub.ops import check_documents
 from hub.parts import Parts
+from hub.runtime.progress import Progress, silent
 from hub.store import acts, cases, certificates, check_rows, intents, parties
 from hub.store import keys as key_store
 from hub.store.acts import RecordedAct
@@ -32,11 +33,10 @@ _IN_DIRECTORY = {
     Kind.STALE: "differs in the directory",
     Kind.EXTRA: "is in the directory but not in the database",
 }
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class IntegrityFinding:
     """One inconsistency: where (an identifier or the source of a case) and what."""
 
     where: str
@@ -52,7 +52,7 @@ class Report:
     documents: int = 0
     acts: int = 0
     waiting: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[IntegrityFinding] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
@@ -60,7 +60,7 @@ class Report:
         return not self.findings
 
 
-def check(parts: Parts, progress: Progress = lambda _done, _total: None) -> Report:
+def check(parts: Parts, progress: Progress = silent) -> Report:
     """Check everything; calls `progress(done, total)` after each batch."""
     report = Report()
     reader = parts.database.reader
@@ -74,23 +74,27 @@ def check(parts: Parts, progress: Progress = lambda _done, _total: None) -> Repo
         progress(report.certificates, max(total, report.certificates))
     with parts.database.snapshot():
         report.findings += _registries(parts, report)
-    report.findings += [Finding(file, "file without a document record") for file in check_documents.strays(parts)]
+    strays = check_documents.strays(parts)
+    report.findings += [IntegrityFinding(file, "file without a document record") for file in strays]
     report.findings += _directory(parts)
     return report
 
 
-def _directory(parts: Parts) -> Iterator[Finding]:
+def _directory(parts: Parts) -> Iterator[IntegrityFinding]:
     """Entries that differ, apart from pending changes. A missing directory is not an inconsistency of the data."""
     try:
         compared = parts.directory.compare()
     except DirectoryUnavailable:
-        yield Finding("directory", "cannot be read: the worker will build a new one, or run `hub index rebuild`")
+        advice = "cannot be read: the worker will build a new one, or run `hub index rebuild`"
+        yield IntegrityFinding("directory", advice)
         return
     for difference in () if compared is None else compared.differences:
-        yield Finding(difference.identifier, f"{_IN_DIRECTORY[difference.kind]}: run `hub index compare --repair`")
+        yield IntegrityFinding(
+            difference.identifier, f"{_IN_DIRECTORY[difference.kind]}: run `hub index compare --repair`"
+        )
 
 
-def _registries(parts: Parts, report: Report) -> Iterator[Finding]:
+def _registries(parts: Parts, report: Report) -> Iterator[IntegrityFinding]:
     reader = parts.database.reader
     reserved = set()
     for source, number, reserved_at in check_rows.open_intents(reader):
@@ -98,15 +102,15 @@ def _registries(parts: Parts, report: Report) -> Iterator[Finding]:
         intent = intents.open_intent(reader, parts.vault, source, number)
         reserved |= {value for p in (intent.planned if intent else ()) for value in (p.identifier, p.code)}
         if parts.clock.now() - from_micros(reserved_at) > STUCK_AFTER:
-            yield Finding(source, "a decided case has been waiting to be signed for more than ten minutes")
+            yield IntegrityFinding(source, "a decided case has been waiting to be signed for more than ten minutes")
     for _, value in check_rows.handles_without_version(reader):
         if value not in reserved:
-            yield Finding(value, "reserved, but neither issued nor waiting")
+            yield IntegrityFinding(value, "reserved, but neither issued nor waiting")
     for source, _ in check_rows.unanswered_pushes(reader):
-        yield Finding(source, "a push has neither a reply nor an open intent")
+        yield IntegrityFinding(source, "a push has neither a reply nor an open intent")
     lost = check_rows.parties_without_hash(reader)
     if lost:
-        yield Finding("parties", f"{lost} parties cannot be found by their number")
+        yield IntegrityFinding("parties", f"{lost} parties cannot be found by their number")
 
 
 class _Certificate:
@@ -117,7 +121,7 @@ class _Certificate:
         self._report = report
         self._key = (home, certificate)
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[IntegrityFinding]:
         with self._parts.database.snapshot() as reader:
             try:
                 versions = certificates.versions_of(reader, self._parts.vault, *self._key)
@@ -126,7 +130,7 @@ class _Certificate:
                 rows = check_rows.certificate_rows(reader, *self._key, people)
                 found = [] if rows is None else list(self._all(rows, versions, history))
             except (VaultError, Malformed) as error:
-                return [Finding(f"certificate {self._key[1]}", f"cannot be read: {error}")]
+                return [IntegrityFinding(f"certificate {self._key[1]}", f"cannot be read: {error}")]
         if versions:  # key rotation replaces files, so read them as of now, not as of the snapshot
             walked, wrong = check_documents.findings(self._parts, versions)
             found += wrong
@@ -134,7 +138,7 @@ class _Certificate:
         self._report.versions += len(versions)
         self._report.acts += len(history)
         where = versions[-1].identifier if versions else f"certificate {self._key[1]}"
-        return [Finding(where, what) for what in found]
+        return [IntegrityFinding(where, what) for what in found]
 
     def _all(self, rows: CertificateRows, versions: list[Version], history: list[RecordedAct]) -> Iterator[str]:
         if not versions:

@@ -16,7 +16,7 @@ from hub.db.database import Conflict, Database
 from hub.directory import Busy, Directory
 from hub.directory import engines as directory_engines
 from hub.domain.dates import to_micros
-from hub.keys.generate import SigningKeys, Wanted, base_keys
+from hub.keys.generate import KeyRequest, SigningKeys, base_keys
 from hub.parts import keys_folder, require_whole
 from hub.runtime.clock import Clock
 from hub.settings import Settings
@@ -84,10 +84,10 @@ def keep_public_url(database: Database, settings: Settings, clock: Clock) -> str
     return wanted
 
 
-def document_keys(database: Database) -> list[Wanted]:
+def document_keys(database: Database) -> list[KeyRequest]:
     """The document key of every authority in the catalogue."""
     found = catalogue_store.read(database.reader).authorities.values()
-    return [Wanted(Purpose.DOCUMENT, authority.code, authority.name) for authority in found]
+    return [KeyRequest(Purpose.DOCUMENT, authority.code, authority.name) for authority in found]
 
 
 def _master_key(database: Database, path: Path) -> tuple[MasterKey, bool]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hub.db.database import Database
 from hub.domain.errors import FieldError
-from hub.keys.generate import SigningKeys, Wanted
+from hub.keys.generate import KeyRequest, SigningKeys
 from hub.registration import catalogue_document
 from hub.registration.catalogue_document import MissingGlyphs
 from hub.runtime.clock import Clock
@@ -58,7 +58,7 @@ class Loading:
             raise catalogue_document.refusal(found.problems)
         authorities = found.content.authorities.values()
         # Keys first, so that a visible authority can issue. A key without the row of its authority does no harm.
-        made = self._signing_keys.ensure(Wanted(Purpose.DOCUMENT, a.code, a.name) for a in authorities)
+        made = self._signing_keys.ensure(KeyRequest(Purpose.DOCUMENT, a.code, a.name) for a in authorities)
         with self._database.write(exclusive=True) as writer:
             written = catalogue_store.write(writer, found.content, self._clock.today())
         self._catalogue.refresh()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hub.db.database import Conflict, Database
 from hub.domain.dates import from_micros, month_of, to_micros
-from hub.keys.generate import SigningKeys, Wanted
+from hub.keys.generate import KeyRequest, SigningKeys
 from hub.keys.keyring import Keyring
 from hub.rotation.walks import Walks
 from hub.runtime.clock import Clock
@@ -131,7 +131,7 @@ class Rotation:
             if state is KeyState.ACTIVE:
                 for key in known:
                     if key.purpose is purpose:
-                        store.move_on(writer, key.number, KeyState.ACTIVE, KeyState.RETIRED)
+                        store.change_state(writer, key.number, KeyState.ACTIVE, KeyState.RETIRED)
             key_store.add_data_key(writer, fresh, to_micros(self._clock.now()))
         return number
 
@@ -281,12 +281,12 @@ class Rotation:
             raise CannotRotate(
                 "这类签名密钥不能用这个命令更换。", "Signing keys of this purpose cannot be rotated with this command."
             )
-        wanted = Wanted(purpose)
+        wanted = KeyRequest(purpose)
         if purpose is Purpose.DOCUMENT:
             known = catalogue_store.read(self._database.reader).authorities.get(authority)
             if known is None:
                 raise CannotRotate("没有这个机构。", "Unknown authority.")
-            wanted = Wanted(purpose, known.code, known.name)
+            wanted = KeyRequest(purpose, known.code, known.name)
         made = self._signing_keys.replace(wanted)
         self._keyring.refresh()
         return made

@@ -10,15 +10,15 @@ from hub.store import documents as document_store
 from hub.store import keys as key_store
 from hub.store import reseal as store
 from hub.store.documents import Document, Documents
-from hub.store.reseal import Place, Source, Texts
+from hub.store.reseal import SealedColumn, Source, Texts
 from hub.store.retry import retry_on_conflict
-from hub.store.sealing import Key
+from hub.store.sealing import RowKey
 from hub.vault import KeyState, Vault
 
 BATCH = 200
 FILES_BATCH = 20
 DROP_BATCH = 2_000
-Found = list[tuple[Key, bytes]]
+SealedRows = list[tuple[RowKey, bytes]]
 
 
 class Walks:
@@ -38,10 +38,10 @@ class Walks:
         left, damaged = 1, 0
         while left > damaged:
             damaged = 0
-            for place in store.PLACES:
-                after: Key | None = None
-                while found := store.sealed_otherwise(self._database.reader, place, number, after, BATCH):
-                    damaged += self._reseal(place, found)
+            for column in store.COLUMNS:
+                after: RowKey | None = None
+                while found := store.sealed_otherwise(self._database.reader, column, number, after, BATCH):
+                    damaged += self._reseal(column, found)
                     after = found[-1][0]
                     yield len(found)
             file = ""
@@ -54,17 +54,17 @@ class Walks:
         with self._database.write(exclusive=True) as writer:
             for old in retired:
                 if not rows.get(old):
-                    store.move_on(writer, old, KeyState.RETIRED, KeyState.SPENT)
+                    store.change_state(writer, old, KeyState.RETIRED, KeyState.SPENT)
         yield 0
 
-    def _reseal(self, place: Place, found: Found) -> int:
+    def _reseal(self, column: SealedColumn, found: SealedRows) -> int:
         def once() -> int:
-            fresh = [(key, sealed, store.reseal(self._vault, place, key, sealed)) for key, sealed in found]
+            fresh = [(key, sealed, store.reseal(self._vault, column, key, sealed)) for key, sealed in found]
             with self._database.write() as writer:
                 key_store.require_current(writer, self._vault)
                 for key, before, after in fresh:
                     if after is not None:
-                        store.swap(writer, place, key, before, after)
+                        store.swap(writer, column, key, before, after)
             return sum(after is None for _, _, after in fresh)
 
         return retry_on_conflict(self._vault, once)
@@ -78,7 +78,7 @@ class Walks:
         `new` becomes active only if both keys have equally many rows of each kind, so a rotation never loses a party.
         """
         for source in store.TEXT_SOURCES:
-            after: Key | None = ()
+            after: RowKey | None = ()
             while after is not None:
                 after, rows = self._copy(source, after, old, new)
                 yield rows
@@ -86,11 +86,11 @@ class Walks:
         kinds = {kind for kind, _ in counts}
         if all(counts.get((kind, old), 0) == counts.get((kind, new), 0) for kind in kinds):
             with self._database.write(exclusive=True) as writer:
-                if store.move_on(writer, new, KeyState.NEXT, KeyState.ACTIVE):
-                    store.move_on(writer, old, KeyState.ACTIVE, KeyState.RETIRED)
+                if store.change_state(writer, new, KeyState.NEXT, KeyState.ACTIVE):
+                    store.change_state(writer, old, KeyState.ACTIVE, KeyState.RETIRED)
         yield 0
 
-    def _copy(self, source: Source, after: Key, old: int, new: int) -> tuple[Key | None, int]:
+    def _copy(self, source: Source, after: RowKey, old: int, new: int) -> tuple[RowKey | None, int]:
         last, damaged, texts = source(self._database.reader, self._vault, after, BATCH)
         hashes = [(kind, self._vault.blind(old, text), self._vault.blind(new, text)) for kind, text in _once(texts)]
         if hashes:
@@ -108,7 +108,7 @@ class Walks:
                     gone = store.drop_blind(writer, kind, old, DROP_BATCH)
                 yield gone
         with self._database.write(exclusive=True) as writer:
-            store.move_on(writer, old, KeyState.RETIRED, KeyState.SPENT)
+            store.change_state(writer, old, KeyState.RETIRED, KeyState.SPENT)
         yield 0
 
 

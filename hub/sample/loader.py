@@ -7,7 +7,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,11 +19,11 @@ from hub.access.assertion import read_key
 from hub.domain.caller import Caller
 from hub.domain.dates import show_moment
 from hub.parts import Parts
+from hub.runtime.progress import Progress
 from signing import identifier as identifiers
 from signing.keys import kid_of
 
 DATA = Path(__file__).parent
-Progress = Callable[[int, int], None]
 _NOW = re.compile(r'"@now-([0-9]+)([dh])"')
 _REFERENCE = re.compile(r'"@([^"/]+)/([0-9]+)"')
 

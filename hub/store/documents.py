@@ -42,7 +42,7 @@ class Kind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class DocumentKey:
     """Which document. receipt: of the retrieval that a copy was made for, empty for a rendition."""
 
     home: int
@@ -66,7 +66,7 @@ class Key:
 class Document:
     """A document on record. sha256 and size: of the plain bytes; file: within the folder; key_number: its data key."""
 
-    key: Key
+    key: DocumentKey
     sha256: bytes
     file: str
     size: int
@@ -83,7 +83,7 @@ _WHERE = (
 )
 
 
-def find(reader: Reader, key: Key) -> Document | None:
+def find(reader: Reader, key: DocumentKey) -> Document | None:
     """What is on record of a document, or None."""
     row = reader.one("SELECT * FROM documents" + _WHERE, key.values())  # noqa: S608 (a constant)
     return None if row is None else _document(row)
@@ -136,7 +136,7 @@ def of_row(row: Row | Mapping[str, Any]) -> Document:
 
 
 def _document(row: Row | Mapping[str, Any]) -> Document:
-    key = Key(row["home"], row["certificate"], row["version"], Kind(row["kind"]), row["receipt"])
+    key = DocumentKey(row["home"], row["certificate"], row["version"], Kind(row["kind"]), row["receipt"])
     return Document(
         key, bytes(row["sha256"]), row["file"], row["size"], row["key_number"], from_micros(row["recorded_at"])
     )
@@ -206,7 +206,7 @@ class Documents(Files):
                 raise
             return self.opened(now)
 
-    def keep(self, key: Key, content: bytes, at: datetime) -> bytes:
+    def keep(self, key: DocumentKey, content: bytes, at: datetime) -> bytes:
         """Store a document, unless somebody was faster; the bytes that are stored, which are the only ones to give out.
 
         When it raises, nothing was given out, and nothing is on record but where a commit was not answered: then a row
@@ -293,7 +293,7 @@ class Documents(Files):
 
     # --- files -------------------------------------------------------------------------------------------------------
 
-    def _write(self, key: Key, content: bytes) -> tuple[str, int]:
+    def _write(self, key: DocumentKey, content: bytes) -> tuple[str, int]:
         """A whole file on the disk, sealed for this document; its name and its data key."""
         sealed = self._vault.seal(LABEL, _bound_to(key), content)
         name = secrets.token_hex(16)
@@ -373,5 +373,5 @@ def _name_of(error: OSError) -> str:
     return errno.errorcode.get(error.errno or 0, "unknown")
 
 
-def _bound_to(key: Key) -> str:
+def _bound_to(key: DocumentKey) -> str:
     return key_text(tuple(key.values().values()))

@@ -9,23 +9,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hub.db.database import Reader, Writer
+from hub.domain.certificate import CertificateKey
 from hub.store import postgres_guards
-
-Key = tuple[int, int]
-"""(home, certificate)."""
 
 OF_DIRECTORY = "directory:"
 """How the names of consumers begin that are generations of the directory: they are gone when it is thrown away."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """One change in the ledger: which certificate, and which of its revisions."""
 
     position: int
     home: int
     certificate: int
     revision: int
+
+    @property
+    def key(self) -> CertificateKey:
+        """The certificate that changed."""
+        return CertificateKey(self.home, self.certificate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +79,14 @@ def head(reader: Reader) -> int:
     return int(row["head"] or 0) if row else 0
 
 
-def after(reader: Reader, position: int, limit: int) -> list[Entry]:
+def after(reader: Reader, position: int, limit: int) -> list[LedgerEntry]:
     """The next changes past a position, in order."""
     rows = reader.all(
         "SELECT position, home, certificate, revision FROM ledger WHERE position > :position"
         " ORDER BY position LIMIT :limit",
         {"position": position, "limit": limit},
     )
-    return [Entry(row["position"], row["home"], row["certificate"], row["revision"]) for row in rows]
+    return [LedgerEntry(row["position"], row["home"], row["certificate"], row["revision"]) for row in rows]
 
 
 def cursor(reader: Reader, consumer: str) -> int:
@@ -115,7 +118,7 @@ def forget(writer: Writer, consumer: str) -> None:
     writer.run("DELETE FROM cursors WHERE consumer = :consumer", {"consumer": consumer})
 
 
-def pending(reader: Reader, position: int, limit: int) -> list[Key]:
+def pending(reader: Reader, position: int, limit: int) -> list[CertificateKey]:
     """Up to `limit` certificates that a directory may not have as they are now; one snapshot.
 
     Those with a change that has no position yet or one past `position`, and those of which the engine has refused an
@@ -126,10 +129,10 @@ def pending(reader: Reader, position: int, limit: int) -> list[Key]:
         " UNION SELECT home, certificate FROM index_dead LIMIT :limit",
         {"position": position, "limit": limit},
     )
-    return [(row["home"], row["certificate"]) for row in rows]
+    return [CertificateKey(row["home"], row["certificate"]) for row in rows]
 
 
-def pending_of_party(reader: Reader, position: int, party: int, type_codes: Sequence[str]) -> list[Key]:
+def pending_of_party(reader: Reader, position: int, party: int, type_codes: Sequence[str]) -> list[CertificateKey]:
     """Those of a party's certificates of some types that `pending` would name.
 
     One statement, hence one moment: a row that moves from the outbox to the ledger meanwhile is seen in one of them.
@@ -144,20 +147,20 @@ def pending_of_party(reader: Reader, position: int, party: int, type_codes: Sequ
         " AND d.party = h.party))",
         {"party": party, "position": position, **{f"type{n}": code for n, code in enumerate(type_codes)}},
     )
-    return [(row["home"], row["certificate"]) for row in rows]
+    return [CertificateKey(row["home"], row["certificate"]) for row in rows]
 
 
-def pending_among(reader: Reader, position: int, keys: Sequence[Key]) -> set[Key]:
+def pending_among(reader: Reader, position: int, keys: Sequence[CertificateKey]) -> set[CertificateKey]:
     """Those of some certificates whose change is still on its way."""
-    found = set()
-    for home, certificate in keys:
+    found: set[CertificateKey] = set()
+    for key in keys:
         row = reader.one(
             "SELECT 1 FROM outbox WHERE home = :home AND certificate = :certificate UNION ALL"
             " SELECT 1 FROM ledger WHERE home = :home AND certificate = :certificate AND position > :position LIMIT 1",
-            {"home": home, "certificate": certificate, "position": position},
+            {"home": key.home, "certificate": key.certificate, "position": position},
         )
         if row is not None:
-            found.add((home, certificate))
+            found.add(key)
     return found
 
 

@@ -8,7 +8,7 @@ from hub.db.sealed_columns import SEALED
 from hub.domain.numbers import number_text, party_text
 from hub.store import documents, intents, postgres_guards
 from hub.store.parties import NUMBER, PARTY
-from hub.store.sealing import Key, key_text, unseal
+from hub.store.sealing import RowKey, key_text, unseal
 from hub.vault import KeyPurpose, KeyState, Vault, VaultError, WrappedKey
 
 BLIND_KINDS = (PARTY, NUMBER)
@@ -30,7 +30,7 @@ def data_keys(reader: Reader) -> list[DataKey]:
     return [DataKey(r["number"], KeyPurpose(r["purpose"]), KeyState(r["state"]), r["created_at"]) for r in rows]
 
 
-def move_on(writer: Writer, number: int, before: KeyState, after: KeyState) -> bool:
+def change_state(writer: Writer, number: int, before: KeyState, after: KeyState) -> bool:
     """Change a data key's state; False when it was not in the state before."""
     values = {"number": number, "before": int(before), "after": int(after)}
     return writer.run("UPDATE data_keys SET state = :after WHERE number = :number AND state = :before", values) == 1
@@ -67,11 +67,11 @@ def has_actions_after(reader: Reader, month: int, count: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SealedColumn:
     """One sealed column."""
 
     label: str
-    column: str
+    name: str
     key: tuple[str, ...]
 
     @property
@@ -80,42 +80,42 @@ class Place:
         return self.label.partition(".")[0]
 
 
-PLACES = tuple(Place(*item) for item in SEALED)
+COLUMNS = tuple(SealedColumn(*item) for item in SEALED)
 
 
 def sealed_otherwise(
-    reader: Reader, place: Place, number: int, after: Key | None, limit: int
-) -> list[tuple[Key, bytes]]:
+    reader: Reader, column: SealedColumn, number: int, after: RowKey | None, limit: int
+) -> list[tuple[RowKey, bytes]]:
     """(primary key, sealed value) of the next rows after a key that another key than `number` has sealed."""
-    columns = ", ".join(place.key)
-    beyond = "" if after is None else f"AND ({columns}) > ({_marks(place)})"
+    columns = ", ".join(column.key)
+    beyond = "" if after is None else f"AND ({columns}) > ({_marks(column)})"
     rows = reader.all(
-        f"SELECT {columns}, {place.column} AS sealed FROM {place.table}"  # noqa: S608 (names from SEALED)
-        f" WHERE substr({place.column}, 2, 4) <> :number {beyond} ORDER BY {columns} LIMIT :limit",
+        f"SELECT {columns}, {column.name} AS sealed FROM {column.table}"  # noqa: S608 (names from SEALED)
+        f" WHERE substr({column.name}, 2, 4) <> :number {beyond} ORDER BY {columns} LIMIT :limit",
         {"number": number.to_bytes(4, "big"), "limit": limit, **_values(after or ())},
     )
-    return [(tuple(row[name] for name in place.key), row["sealed"]) for row in rows]
+    return [(tuple(row[name] for name in column.key), row["sealed"]) for row in rows]
 
 
-def reseal(vault: Vault, place: Place, key: Key, sealed: bytes) -> bytes | None:
+def reseal(vault: Vault, column: SealedColumn, key: RowKey, sealed: bytes) -> bytes | None:
     """The same content under the key that seals now; None when it does not open."""
     text = key_text(key)
     try:
-        return vault.seal(place.label, text, vault.open(place.label, text, sealed))
+        return vault.seal(column.label, text, vault.open(column.label, text, sealed))
     except VaultError:
         return None
 
 
-def swap(writer: Writer, place: Place, key: Key, before: bytes, after: bytes) -> bool:
+def swap(writer: Writer, column: SealedColumn, key: RowKey, before: bytes, after: bytes) -> bool:
     """Replace a sealed value if it is still the one that was read; False when a writer was faster."""
-    if place.table == "acts" and writer.engine == "postgresql":  # which the service may not update
+    if column.table == "acts" and writer.engine == "postgresql":  # which the service may not update
         row = writer.one(postgres_guards.RESEAL_ACT, {"before": before, "after": after, **_values(key)})
         return row is not None and row["changed"] == 1
-    where = " AND ".join(f"{name} = :k{i}" for i, name in enumerate(place.key))
+    where = " AND ".join(f"{name} = :k{i}" for i, name in enumerate(column.key))
     return (
         writer.run(
-            f"UPDATE {place.table} SET {place.column} = :after"  # noqa: S608 (names from SEALED)
-            f" WHERE {where} AND {place.column} = :before",
+            f"UPDATE {column.table} SET {column.name} = :after"  # noqa: S608 (names from SEALED)
+            f" WHERE {where} AND {column.name} = :before",
             {"before": before, "after": after, **_values(key)},
         )
         == 1
@@ -125,10 +125,10 @@ def swap(writer: Writer, place: Place, key: Key, before: bytes, after: bytes) ->
 def sealed_rows(reader: Reader) -> dict[int, int]:
     """How many sealed values and files there are by key number; reads every table through."""
     found = documents.count_by_key(reader)
-    for place in PLACES:
+    for column in COLUMNS:
         rows = reader.all(
-            f"SELECT substr({place.column}, 2, 4) AS number, COUNT(*) AS n FROM {place.table}"  # noqa: S608
-            f" WHERE {place.column} IS NOT NULL GROUP BY substr({place.column}, 2, 4)"
+            f"SELECT substr({column.name}, 2, 4) AS number, COUNT(*) AS n FROM {column.table}"  # noqa: S608
+            f" WHERE {column.name} IS NOT NULL GROUP BY substr({column.name}, 2, 4)"
         )
         for row in rows:
             number = int.from_bytes(row["number"], "big")
@@ -136,11 +136,11 @@ def sealed_rows(reader: Reader) -> dict[int, int]:
     return found
 
 
-def _marks(place: Place) -> str:
-    return ", ".join(f":k{i}" for i in range(len(place.key)))
+def _marks(column: SealedColumn) -> str:
+    return ", ".join(f":k{i}" for i in range(len(column.key)))
 
 
-def _values(key: Key) -> dict[str, object]:
+def _values(key: RowKey) -> dict[str, object]:
     return {f"k{i}": value for i, value in enumerate(key)}
 
 
@@ -148,11 +148,11 @@ def _values(key: Key) -> dict[str, object]:
 
 Texts = list[tuple[int, str]]
 """(kind, hashed text) of rows of `blind_index`."""
-Source = Callable[[Reader, Vault, Key, int], tuple[Key | None, int, Texts]]
+Source = Callable[[Reader, Vault, RowKey, int], tuple[RowKey | None, int, Texts]]
 """After a key, at most so many rows: (the last key or None at the end, rows that do not open, texts)."""
 
 
-def party_texts(reader: Reader, vault: Vault, after: Key, limit: int) -> tuple[Key | None, int, Texts]:
+def party_texts(reader: Reader, vault: Vault, after: RowKey, limit: int) -> tuple[RowKey | None, int, Texts]:
     """Everybody's identity number."""
     rows = reader.all(
         "SELECT party, sealed FROM parties WHERE party > :party ORDER BY party LIMIT :limit",
@@ -168,7 +168,7 @@ def party_texts(reader: Reader, vault: Vault, after: Key, limit: int) -> tuple[K
     return ((rows[-1]["party"],) if rows else None), damaged, texts
 
 
-def reserved_texts(reader: Reader, vault: Vault, after: Key, limit: int) -> tuple[Key | None, int, Texts]:
+def reserved_texts(reader: Reader, vault: Vault, after: RowKey, limit: int) -> tuple[RowKey | None, int, Texts]:
     """The printed numbers of what is reserved and not yet, or never, published."""
     rows = reader.all(
         "SELECT * FROM intents WHERE (source, case_number, intent) > (:k0, :k1, :k2)"
@@ -186,7 +186,7 @@ def reserved_texts(reader: Reader, vault: Vault, after: Key, limit: int) -> tupl
     return last, damaged, texts
 
 
-def number_texts(reader: Reader, vault: Vault, after: Key, limit: int) -> tuple[Key | None, int, Texts]:
+def number_texts(reader: Reader, vault: Vault, after: RowKey, limit: int) -> tuple[RowKey | None, int, Texts]:
     """The printed numbers of every version."""
     rows = reader.all(
         "SELECT v.home, v.certificate, v.version, v.sealed, c.authority, c.type FROM versions v"

@@ -6,19 +6,19 @@ import cbor2
 
 from hub.vault import Vault
 
-Key = tuple[object, ...]
+RowKey = tuple[object, ...]
 
 
-def key_text(key: Key) -> str:
+def key_text(key: RowKey) -> str:
     """A primary key as the text that a sealed value is bound to."""
     return "|".join([part.hex() if isinstance(part, bytes) else str(part) for part in key])
 
 
-def seal(vault: Vault, table: str, key: Key, value: Any) -> bytes:
+def seal(vault: Vault, table: str, key: RowKey, value: Any) -> bytes:
     """Seal a CBOR-able value for the column `sealed` of one row."""
     return vault.seal(table, key_text(key), cbor2.dumps(value))
 
 
-def unseal(vault: Vault, table: str, key: Key, sealed: bytes) -> Any:
+def unseal(vault: Vault, table: str, key: RowKey, sealed: bytes) -> Any:
     """The inverse of `seal`; raises VaultError."""
     return cbor2.loads(vault.open(table, key_text(key), sealed))

@@ -201,7 +201,7 @@ def _file_on_record(reader: Reader, presented: Presentation, found: Issued) -> b
     file, version = presented.file, found.version
     if file is None or version is None or file.intact is not VerdictAnswer.YES or file.trusted is VerdictAnswer.NO:
         return None
-    key = documents.Key(version.home, version.certificate, version.version)
+    key = documents.DocumentKey(version.home, version.certificate, version.version)
     if found.receipt is not None:
         key = replace(key, kind=documents.Kind.COPY, receipt=found.receipt.number)
     document = documents.find(reader, key)

@@ -19,7 +19,7 @@ from hub.web import request_body as bodies
 from hub.web.endpoint import ANY_TOKEN, Call, Endpoint, Lane, Later
 from hub.web.exchange import KEY, Exchange
 from hub.web.lanes import Lanes
-from hub.web.request_body import Gone, Place, Receive, Room
+from hub.web.request_body import BodyBuffer, Gone, Receive, Room
 from hub.web.response import Reply, render
 
 Scope = MutableMapping[str, Any]
@@ -74,8 +74,8 @@ class Served:
         exchange: Exchange = scope[KEY]
         exchange.route = self.endpoint.path
         try:
-            with Place(self._rooms.small) as place:
-                reply = await self._run(await self._read(scope, receive, exchange, place))
+            with BodyBuffer(self._rooms.small) as buffer:
+                reply = await self._run(await self._read(scope, receive, exchange, buffer))
         except Refusal as refusal:
             reply = problems.reply(refusal, exchange, self.endpoint)
             reply.close = refusal.code.startswith("upload.")
@@ -86,7 +86,7 @@ class Served:
             return
         await send_reply(reply, exchange, receive, send)
 
-    async def _read(self, scope: Scope, receive: Receive, exchange: Exchange, place: Place) -> _Request:
+    async def _read(self, scope: Scope, receive: Receive, exchange: Exchange, buffer: BodyBuffer) -> _Request:
         endpoint = self.endpoint
         token = "" if endpoint.is_public else bearer(exchange)
         path: dict[str, str] = scope["path_params"]
@@ -102,14 +102,14 @@ class Served:
         content_type = bodies.media_type_of(endpoint, exchange)
         limit = self._limit
         if content_type == multipart.MEDIA_TYPE:
-            limit, place.room = self._file_limit, self._rooms.files
+            limit, buffer.room = self._file_limit, self._rooms.files
         bodies.refuse_too_large(length, limit)
         self._lanes[endpoint.lane].check()
         if token and (length is None or length > self._small):
             # Accept megabytes only with a valid token. Small bodies avoid this additional trip to a thread.
             request = replace(request, caller=await self._lanes[Lane.READ].run(self._caller, token, exchange))
-            place.room = self._rooms.large
-        raw = await bodies.read_body(receive, place, limit, self._parts.settings.body_timeout_s)
+            buffer.room = self._rooms.large
+        raw = await bodies.read_body(receive, buffer, limit, self._parts.settings.body_timeout_s)
         return replace(request, body=raw, content_type=content_type)
 
     async def _run(self, request: _Request) -> Reply:

@@ -40,7 +40,7 @@ class Room:
         self._held -= count
 
 
-class Place:
+class BodyBuffer:
     """The bytes that one request has reserved; released at the end of the block."""
 
     def __init__(self, room: Room) -> None:
@@ -124,7 +124,7 @@ def refuse_too_large(length: int | None, limit: int) -> None:
         raise Refusal("upload.too_large", f"请求内容不得超过 {limit} 字节")
 
 
-async def read_body(receive: Receive, place: Place, limit: int, timeout_s: float) -> bytes:
+async def read_body(receive: Receive, buffer: BodyBuffer, limit: int, timeout_s: float) -> bytes:
     """Read the body; raises Gone or Refusal `upload.too_large`, `upload.timeout`, `database.unavailable` (no room)."""
     chunks: list[bytes] = []
     size = 0
@@ -137,7 +137,7 @@ async def read_body(receive: Receive, place: Place, limit: int, timeout_s: float
                 chunk: bytes = message.get("body", b"")
                 size += len(chunk)
                 refuse_too_large(size, limit)
-                place.take(len(chunk))
+                buffer.take(len(chunk))
                 chunks.append(chunk)
                 if not message.get("more_body", False):
                     return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -1,84 +1,80 @@
-"""Writing to Elasticsearch in bulk, every item looked at: taken, older than what is there, set aside, or again.
+"""Bulk writes to Elasticsearch. Every item of a response is checked: accepted, version conflict, rejected, or retried.
 
-An item carries its revision as external version, so it may be sent any number of times and in any order. What the
-server is too busy for is sent again, after pauses that grow, until the time is up; what it will never take is handed
-back; a request that is too large goes in halves.
+An item carries its revision as external version, so it may be sent any number of times and in any order. Items that the
+server is too busy for are retried with exponential back-off until the deadline; documents that it will never accept are
+returned as rejected; a request that is too large is split in halves.
 """
 
-import json
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from elasticsearch import ApiError, Elasticsearch
 
 from indexer.elastic.client import fault_of, is_overloaded
 from indexer.elastic.mapping import MARKS, document, entry_id, mark_document, mark_id
-from indexer.engine import Mark, SetAside
+from indexer.engine import Mark, RejectedEntry
 from indexer.entry import Entry
 from indexer.errors import DirectoryUnavailable
 
 AT_ONCE = 1_000
 IN_FLIGHT = 3
-"""Requests of one load that are on their way at the same time, while the next one is made."""
+"""Requests of one load that are under way at the same time, while the next one is prepared."""
 TOO_LARGE = "too_large"
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _ANSWER = "items.*.status,items.*.error.type"
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One item: its two lines, and the entry that it is about. action: of letters, digits and hyphens alone."""
+class Operation(NamedTuple):
+    """One item of a bulk request: its action line with the document's line, if any, and the entry it is about."""
 
-    action: str
-    source: dict[str, Any] | None = None
+    lines: bytes
     entry: Entry | None = None
-
-    def lines(self) -> Iterator[bytes]:
-        """As they are sent."""
-        yield self.action.encode()
-        if self.source is not None:
-            yield _encode(self.source).encode()
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of some items. older: there was a higher revision already."""
+    """The results of some items. older: version conflicts, because a higher revision was stored already."""
 
     taken: int
     older: int
-    refused: list[SetAside]
+    rejected: list[RejectedEntry]
 
     def and_also(self, other: "Outcome") -> "Outcome":
-        """Both together."""
-        return Outcome(self.taken + other.taken, self.older + other.older, self.refused + other.refused)
+        """The sum of both."""
+        return Outcome(self.taken + other.taken, self.older + other.older, self.rejected + other.rejected)
 
 
 def put_entries(entries: Iterable[Entry]) -> Iterator[Operation]:
-    """Each whole entry, unless a newer one is there."""
+    """Upsert each entry, unless a newer one is stored."""
     for entry in entries:
-        yield Operation(action("index", entry_id(entry.key), entry.party, entry.revision), document(entry), entry)
+        action = _action("index", entry_id(entry.key), entry.party, entry.revision)
+        yield Operation(f"{action}\n{document(entry)}".encode(), entry)
 
 
 def take_out(entry: Entry) -> Operation:
-    """The removal of an entry that is there in exactly this revision; a newer one stays."""
-    return Operation(action("delete", entry_id(entry.key), entry.party, entry.revision))
+    """Delete an entry that is stored in exactly this revision; a newer one stays."""
+    return Operation(_action("delete", entry_id(entry.key), entry.party, entry.revision).encode())
 
 
 def put_marks(marks: Mapping[str, Mark]) -> Iterator[Operation]:
-    """Each mark; the number is its own version, so it only grows."""
+    """Set each mark; a number is its own version, so it only grows."""
     for name, value in marks.items():
         version = value if isinstance(value, int) else None
-        yield Operation(action("index", mark_id(name), MARKS, version), mark_document(value))
+        yield put_document(mark_id(name), MARKS, mark_document(value), version)
+
+
+def put_document(name: str, routing: int | str, source: str, version: int | None = None) -> Operation:
+    """Store a document that is no entry. name: letters, digits and hyphens only."""
+    return Operation(f"{_action('index', name, routing, version)}\n{source}".encode())
 
 
 class Bulk:
-    """Sends operations to one index, until a deadline by the monotonic clock."""
+    """Sends operations to one index until a deadline on the monotonic clock."""
 
     def __init__(self, server: Elasticsearch, index: str, alias: str, deadline: float) -> None:
         self._server = server
@@ -87,8 +83,8 @@ class Bulk:
         self._deadline = deadline
 
     def send(self, operations: Iterable[Operation]) -> Outcome:
-        """All of them, in no certain order beyond `AT_ONCE`; raises DirectoryUnavailable when the time is up, and what
-        the client raises."""
+        """Send all of them; only operations of the same batch keep their order. Raises DirectoryUnavailable at the
+        deadline, and what the client raises."""
         remaining = iter(operations)
         batch = list(islice(remaining, AT_ONCE))
         following = list(islice(remaining, AT_ONCE))
@@ -107,7 +103,7 @@ class Bulk:
         return outcome
 
     def _whole(self, batch: Sequence[Operation]) -> Outcome:
-        """Send a batch until nothing of it has to be sent again."""
+        """Send a batch and retry until every item has a final result."""
         outcome, pause = Outcome(0, 0, []), _FIRST_PAUSE_S
         while batch and (batch := self._once(batch, outcome)):
             if time.monotonic() + pause > self._deadline:
@@ -117,12 +113,12 @@ class Bulk:
         return outcome
 
     def refresh(self) -> None:
-        """Let everything that was written be found."""
+        """Make everything that was written searchable."""
         refresh(self._server, self._index)
 
     def _once(self, batch: Sequence[Operation], outcome: Outcome) -> list[Operation]:
-        """Send a batch; what has to be sent again."""
-        lines: list[Any] = [line for operation in batch for line in operation.lines()]
+        """Send a batch; the operations to retry."""
+        lines: list[Any] = [operation.lines for operation in batch]
         try:
             answer = self._server.bulk(
                 index=self._alias, require_alias=True, operations=lines, filter_path=_ANSWER
@@ -136,32 +132,32 @@ class Bulk:
         again = []
         for operation, item in zip(batch, answer["items"], strict=True):
             (result,) = item.values()
-            if _is_for_later(operation, int(result["status"]), result.get("error", {}).get("type", ""), outcome):
+            if _must_retry(operation, int(result["status"]), result.get("error", {}).get("type", ""), outcome):
                 again.append(operation)
         return again
 
     def _in_halves(self, batch: Sequence[Operation], outcome: Outcome) -> list[Operation]:
         if len(batch) == 1:
-            _refuse(batch[0], TOO_LARGE, outcome)
+            _reject(batch[0], TOO_LARGE, outcome)
             return []
         middle = len(batch) // 2
         return self._once(batch[:middle], outcome) + self._once(batch[middle:], outcome)
 
 
 def refresh(server: Elasticsearch, index: str) -> None:
-    """Let everything that was written to an index be found, on every copy."""
+    """Make everything that was written to an index searchable, on every copy."""
     if server.indices.refresh(index=index).body["_shards"]["failed"]:
         raise DirectoryUnavailable("a shard copy could not be refreshed")
 
 
-def _is_for_later(operation: Operation, status: int, kind: str, outcome: Outcome) -> bool:
-    """Note what became of an item, unless it has to be sent again."""
+def _must_retry(operation: Operation, status: int, kind: str, outcome: Outcome) -> bool:
+    """Record the result of an item; True for one to retry."""
     if status in {200, 201}:
         outcome.taken += 1
     elif status == 409 or (status == 404 and not kind):
         outcome.older += 1
     elif status == 400:
-        _refuse(operation, kind, outcome)
+        _reject(operation, kind, outcome)
     elif status == 429 or status >= 500 or kind == "cluster_block_exception":
         return True
     else:
@@ -169,13 +165,13 @@ def _is_for_later(operation: Operation, status: int, kind: str, outcome: Outcome
     return False
 
 
-def _refuse(operation: Operation, reason: str, outcome: Outcome) -> None:
+def _reject(operation: Operation, reason: str, outcome: Outcome) -> None:
     if operation.entry is None:
         raise DirectoryUnavailable(reason)
-    outcome.refused.append(SetAside(operation.entry, reason))
+    outcome.rejected.append(RejectedEntry(operation.entry, reason))
 
 
-def action(verb: str, name: str, routing: int | str, version: int | None = None) -> str:
-    """Put together by hand, for there is one for every document."""
+def _action(verb: str, name: str, routing: int | str, version: int | None = None) -> str:
+    """The action line, built by hand because every document has one."""
     versioned = "" if version is None else f',"version":{version},"version_type":"external_gte"'
     return f'{{"{verb}":{{"_id":"{name}","routing":"{routing}"{versioned}}}}}'

@@ -18,8 +18,8 @@ from indexer.elastic import mapping, queries, servers, shards
 from indexer.elastic.bulk import Bulk, Outcome, put_entries, put_marks, refresh, take_out
 from indexer.elastic.client import Access, Client
 from indexer.elastic.mapping import MARKS, VERSION, entry_id, entry_of, mark_id, mark_of
-from indexer.engine import Aside, Key, Mark, ServerState, refuse
-from indexer.entry import Entry
+from indexer.engine import Mark, OnRejected, ServerState, reject
+from indexer.entry import Entry, EntryKey
 from indexer.errors import DirectoryBroken
 from indexer.query import Page, Search
 
@@ -170,18 +170,18 @@ class ElasticDirectory:
         entries: Iterable[Entry],
         marks: Mapping[str, Mark] | None = None,
         instead_of: Iterable[Entry] = (),
-        aside: Aside = refuse,
+        on_rejected: OnRejected = reject,
     ) -> int:
         """Entries, until they can be found; then marks. See `DirectoryEngine.write`."""
         wanted = {entry.key: entry for entry in entries}
-        gone = self._as_seen(name, wanted, instead_of)
+        outdated = self._as_seen(name, wanted, instead_of)
         with self._writing(name) as bulk:
-            places = {entry.key for entry in gone}
-            outcome = bulk.send(put_entries(entry for key, entry in wanted.items() if key not in places))
-        if gone:
-            outcome = outcome.and_also(self._exchange(name, gone, wanted))
-        if outcome.refused:
-            aside(outcome.refused)
+            replaced = {entry.key for entry in outdated}
+            outcome = bulk.send(put_entries(entry for key, entry in wanted.items() if key not in replaced))
+        if outdated:
+            outcome = outcome.and_also(self._exchange(name, outdated, wanted))
+        if outcome.rejected:
+            on_rejected(outcome.rejected)
         if wanted and self._answers(name):
             with self._writing(name) as bulk:
                 bulk.refresh()
@@ -190,11 +190,11 @@ class ElasticDirectory:
                 bulk.send(put_marks(marks))
         return outcome.taken
 
-    def _exchange(self, name: str, gone: Sequence[Entry], wanted: Mapping[Key, Entry]) -> Outcome:
+    def _exchange(self, name: str, outdated: Sequence[Entry], wanted: Mapping[EntryKey, Entry]) -> Outcome:
         """Take entries out and put others in their places, whose revisions may be lower."""
-        instead = [wanted[entry.key] for entry in gone if entry.key in wanted]
+        instead = [wanted[entry.key] for entry in outdated if entry.key in wanted]
         with self._writing(name) as bulk:
-            bulk.send(map(take_out, gone))
+            bulk.send(map(take_out, outdated))
             for _ in range(_FORGETTING):
                 bulk.refresh()  # with a refresh, and by a coarse clock, the server forgets which revisions there were
                 outcome = bulk.send(put_entries(instead))
@@ -209,10 +209,9 @@ class ElasticDirectory:
             deadline = time.monotonic() + self._client.write_timeout_s
             yield Bulk(server, self._index(name), self._writable(name), deadline)
 
-    def _as_seen(self, name: str, wanted: Mapping[Key, Entry], instead_of: Iterable[Entry]) -> list[Entry]:
+    def _as_seen(self, name: str, wanted: Mapping[EntryKey, Entry], instead_of: Iterable[Entry]) -> list[Entry]:
         """Those of `instead_of` that are still there exactly, and that no higher revision will cover."""
-        covered = {key: entry.revision for key, entry in wanted.items()}
-        seen = [entry for entry in instead_of if covered.get(entry.key, -1) < entry.revision]
+        seen = [e for e in instead_of if e.key not in wanted or wanted[e.key].revision < e.revision]
         if not seen:
             return []
         found = self._documents(name, [(entry_id(entry.key), str(entry.party)) for entry in seen])
@@ -259,12 +258,12 @@ class ElasticDirectory:
         facets = queries.facets_of(counted["aggregations"])
         return replace(page, facets=facets, sampled=len(edge[0]) > 1)
 
-    def walk(self, name: str, after: Key, limit: int) -> list[Entry]:
+    def walk(self, name: str, after: EntryKey, limit: int) -> list[Entry]:
         """The next entries of a generation in the order of their keys."""
         (answer,) = self._search(name, [queries.walk_body(after, limit)])
         return queries.entries_of(answer["hits"]["hits"])
 
-    def find(self, name: str, key: Key) -> Entry | None:
+    def find(self, name: str, key: EntryKey) -> Entry | None:
         """One entry of a generation."""
         (found,) = self._documents(name, [(entry_id(key), str(key[0]))])
         return None if found is None else entry_of(found)

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from indexer.elastic.mapping import entry_of, phrase
-from indexer.engine import Key
-from indexer.entry import Entry
+from indexer.entry import Entry, EntryKey
 from indexer.query import FACET_SAMPLE, MAX_LIMIT, STATES, Page, Search, region_prefix
 
 Body = dict[str, Any]
@@ -69,7 +68,7 @@ def party_body(party: int, type_codes: Sequence[str], today: int, before: int | 
     return _newest(query, AT_ONCE) | ({} if before is None else {"search_after": [before]})
 
 
-def walk_body(after: Key, limit: int) -> Body:
+def walk_body(after: EntryKey, limit: int) -> Body:
     """The next entries in the order of their keys, which never change."""
     sort = [{"party": "asc"}, {"home": "asc"}, {"certificate": "asc"}]
     return {"query": _ENTRIES, "sort": sort, "search_after": list(after), "size": limit, "track_total_hits": False}

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from indexer.embedded import queries, tables
 from indexer.embedded.tables import FOR_ANSWERS, NAMES, TABLES, entry_of, find, put_marks
-from indexer.engine import Aside, Mark, refuse
+from indexer.engine import Mark, OnRejected, reject
 from indexer.entry import Entry
 from indexer.errors import DirectoryBroken, DirectoryUnavailable
 from indexer.query import Page, Search
@@ -122,7 +122,7 @@ class EmbeddedDirectory:
         entries: Iterable[Entry],
         marks: Mapping[str, Mark] | None = None,
         instead_of: Iterable[Entry] = (),
-        aside: Aside = refuse,  # noqa: ARG002 (a file takes every entry)
+        on_rejected: OnRejected = reject,  # noqa: ARG002 (a file accepts every entry)
     ) -> int:
         """Write whole entries and marks in one commit; how many entries. A lower revision than what is there is left
         out, and so is a lower number for a mark. Entries of `instead_of` are taken out first, where they are still

@@ -15,7 +15,7 @@ import pytest
 from hub.access.assertion import read_key, sign_assertion
 from hub.access.caches import FAILURES_A_MINUTE, FailedLogins, Verified, VerifiedTokens
 from hub.domain.errors import Refusal
-from hub.keys.generate import Wanted
+from hub.keys.generate import KeyRequest
 from hub.parts import keys_folder, open_parts
 from hub.store import clients as client_store
 from hub.store import keys as key_store
@@ -335,7 +335,7 @@ def test_noise_is_no_token(door: Door) -> None:
 def test_a_retired_key_verifies_what_it_signed_and_nothing_that_is_younger(door: Door) -> None:
     old = door.parts.keyring.active(Purpose.ACCESS_TOKEN).kid
     token = door.token()
-    door.parts.signing_keys.replace(Wanted(Purpose.ACCESS_TOKEN))
+    door.parts.signing_keys.replace(KeyRequest(Purpose.ACCESS_TOKEN))
     with open_parts(door.settings, clock=door.clock) as fresh:
         assert fresh.access.caller(token).client_id == "a-client"
         assert pyjwt.get_unverified_header(fresh.access.issue_token(door.assertion())[0])["kid"] != old

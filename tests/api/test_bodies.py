@@ -125,13 +125,13 @@ def test_what_bodies_take_is_given_back(hub):
 
 def test_room_for_bodies_is_limited():
     room = request_body.Room(10)
-    with request_body.Place(room) as place:
+    with request_body.BodyBuffer(room) as place:
         place.take(10)
         with pytest.raises(Refusal):
             place.take(1)
-        with pytest.raises(Refusal), request_body.Place(room) as other:
+        with pytest.raises(Refusal), request_body.BodyBuffer(room) as other:
             other.take(1)
-    with request_body.Place(room) as other:
+    with request_body.BodyBuffer(room) as other:
         other.take(10)
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hub.directory import Wanted
+from hub.directory import DirectoryQuery
 from hub.directory.engines import index_folder
 from hub.domain.caller import Caller
 from hub.parts import Parts, open_parts
@@ -34,7 +34,7 @@ def search_and_rebuild(count: int) -> Figure:
             while parts.directory.sequence() + parts.directory.feed():
                 pass
             texts = iter(QUERIES * 60)
-            search = _median(lambda: parts.directory.search(CALLER, Wanted(text=next(texts), limit=20)), 250)
+            search = _median(lambda: parts.directory.search(CALLER, DirectoryQuery(text=next(texts), limit=20)), 250)
             parties = iter(random.Random(3).choices(holders, k=600))
             today, types = parts.clock.today(), TYPES[:2]
             held = _median(lambda: parts.lookup._holdings.of_party(next(parties), types, today), 500)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hub.store import documents
-from hub.store.documents import Key
+from hub.store.documents import DocumentKey
 from tests.documents.test_rendition import ENROLMENT, all_versions, finished
 from tests.support import city as c
 from tests.support.city import City, open_copy
@@ -64,7 +64,7 @@ def visible(city: City) -> list[float]:
             reply = city.push("fz-public-security", f"FZGA-2026-B-{number:04}", finished(number))
             began = time.monotonic()
             version = city.version(reply["certificates"][0]["identifier"])
-            while documents.find(reader, Key(version.home, version.certificate, 1)) is None:
+            while documents.find(reader, DocumentKey(version.home, version.certificate, 1)) is None:
                 time.sleep(0.002)
             took.append((time.monotonic() - began) * 1000)
     finally:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hub.counter import Found
+from hub.counter import LookupResult
 from hub.db.database import DatabaseUnavailable
 from hub.domain.errors import Refusal
 from tests.support import city as c
@@ -22,11 +22,11 @@ XIE = ("111", "990112197804234737", "谢望潮")
 ESTATE = ("001", "91990112MA9P3C6891", "福州海湾里置业有限公司")
 
 
-def shown(found: Found) -> list[tuple[str, str]]:
+def shown(found: LookupResult) -> list[tuple[str, str]]:
     return [(entry.type_name, entry.state.value) for entry in found.entries]
 
 
-def why_not(found: Found) -> dict[str, str]:
+def why_not(found: LookupResult) -> dict[str, str]:
     return {item.type_code: item.reason for item in found.unavailable}
 
 

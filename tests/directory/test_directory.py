@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 
 from hub.access.assertion import sign_assertion
 from hub.app import create_app
-from hub.directory import Found, Kind, Wanted, search
+from hub.directory import DirectoryQuery, Kind, SearchResult, search
 from hub.directory.engines import index_folder
 from hub.domain import numbers
 from hub.ops.check import check
@@ -61,8 +60,8 @@ def all_entries(city: City) -> list[Entry]:
     return directory.walk(name, (-1, -1, -1), 10_000)
 
 
-def found(city: City, caller: str = SEARCHER, **wanted: Any) -> Found:
-    return city.parts.directory.search(c.caller(caller), Wanted(**wanted))
+def found(city: City, caller: str = SEARCHER, **wanted: Any) -> SearchResult:
+    return city.parts.directory.search(c.caller(caller), DirectoryQuery(**wanted))
 
 
 def push(city: City, number: str, holders: list[c.Person], **more: Any) -> str:
@@ -150,10 +149,10 @@ def test_no_entry_holds_anything_personal(fed: City) -> None:
     entries = all_entries(fed)
     assert len(entries) == 92
     for entry in entries:
-        for field in fields(entry):
-            text = str(getattr(entry, field.name))
-            assert not any(one in text for one in secret - bodies), (entry.identifier, field.name)
-            assert not numbers.contains_citizen_number(text) or field.name in {"party", "home"}
+        for field in entry._fields:
+            text = str(getattr(entry, field))
+            assert not any(one in text for one in secret - bodies), (entry.identifier, field)
+            assert not numbers.contains_citizen_number(text) or field in {"party", "home"}
         assert bool(entry.organisation) <= any(name in entry.organisation for name in bodies)
     if fed.parts.settings.index_url is not None:
         return
@@ -264,7 +263,7 @@ def test_what_the_directory_says_is_never_believed(fed: City) -> None:
     directory = engine(fed)
     name = directory.current()
     assert name
-    entries = [replace(e, organisation="星海王朝", personal=False, primary=True, revision=99) for e in all_entries(fed)]
+    entries = [e._replace(organisation="星海王朝", personal=False, primary=True, revision=99) for e in all_entries(fed)]
     directory.write(name, [e for e in entries if e.key[0] == e.key[1]])
     assert found(fed, text="星海王朝").hits == ()
     assert all(not hit.entry.personal for hit in found(fed, limit=200).hits)
@@ -323,8 +322,8 @@ def plant(city: City) -> dict[Kind, Entry]:
     assert name
     missing, stale, ahead = [entry for entry in all_entries(city) if entry.standing == 1][:3]
     directory.write(name, [], instead_of=[missing])
-    directory.write(name, [replace(stale, standing=3), replace(ahead, revision=ahead.revision + 4)])
-    extra = replace(stale, certificate=987_654_321)
+    directory.write(name, [stale._replace(standing=3), ahead._replace(revision=ahead.revision + 4)])
+    extra = stale._replace(certificate=987_654_321)
     directory.write(name, [extra])
     return {Kind.MISSING: missing, Kind.STALE: stale, Kind.EXTRA: extra}
 

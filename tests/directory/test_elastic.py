@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -14,7 +13,7 @@ import pytest
 from hub.directory import marks
 from hub.directory.entries import FORMAT
 from hub.domain import numbers
-from hub.store import index_rejects, ledger
+from hub.store import directory_rejects, ledger
 from indexer.elastic import mapping, shards
 from indexer.elastic.engine import Access, ElasticDirectory, Shape
 from indexer.errors import DirectoryBroken, DirectoryUnavailable
@@ -88,7 +87,7 @@ def test_a_write_to_an_index_that_is_gone_makes_none(fed: City) -> None:
 def test_what_the_server_refuses_is_set_aside_and_the_rest_is_written(tmp_path: Path) -> None:
     rng = Random(3)
     good = [indexing.entry(n, rng) for n in range(1, 4)]
-    bad = replace(indexing.entry(9, rng), type_code="T" * 40_000)
+    bad = indexing.entry(9, rng)._replace(type_code="T" * 40_000)
     with directories.elastic_directory(tmp_path) as directory:
         name = directory.create()
         directory.swap(name)
@@ -114,7 +113,7 @@ def test_a_request_that_is_too_large_goes_in_halves(tmp_path: Path) -> None:
         directory.swap(name)
         rng = Random(3)
         entries = [indexing.entry(n, rng) for n in range(1, 400)]
-        huge = replace(indexing.entry(999, rng), title="大" * 30_000)
+        huge = indexing.entry(999, rng)._replace(title="大" * 30_000)
         aside: list[Any] = []
         assert directory.write(name, [*entries, huge], {}, (), aside.extend) == 399
         assert [(one.entry, one.reason) for one in aside] == [(huge, "too_large")]
@@ -139,7 +138,7 @@ def test_an_entry_that_was_refused_is_found_all_the_same_and_written_later(fed: 
     assert fed.parts.directory.retry() == (1, 1)
     lay_in_its_place(fed)
     assert fed.parts.directory.retry() == (1, 0)
-    assert not index_rejects.is_any(reader)
+    assert not directory_rejects.is_any(reader)
     assert {e.identifier for e in all_entries(fed)} == {new}
 
 

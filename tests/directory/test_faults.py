@@ -8,8 +8,9 @@ import pytest
 
 from hub.directory.directory import Directory
 from hub.directory.engines import index_folder
+from hub.directory.entries import certificate_of
 from hub.ops.check import check
-from hub.store import index_rejects, ledger
+from hub.store import directory_rejects, ledger
 from indexer.embedded.engine import EmbeddedDirectory
 from indexer.errors import DirectoryUnavailable
 from tests.directory.test_directory import CASE, all_entries, engine, found, push, settle
@@ -173,10 +174,10 @@ def test_an_entry_that_the_engine_has_refused_hides_nothing(fed: City) -> None:
     assert held(fed) == []
     with fed.parts.database.write() as writer:
         for entry in refused:
-            index_rejects.put(writer, entry.party, entry.key[1:], entry.revision, "refused", 1)
+            directory_rejects.put(writer, entry.party, certificate_of(entry), entry.revision, "refused", 1)
     assert held(fed) == expected
     fed.parts.directory.compare(repair=True)
-    assert not index_rejects.is_any(fed.parts.database.reader)
+    assert not directory_rejects.is_any(fed.parts.database.reader)
     assert held(fed) == expected
 
 
@@ -189,7 +190,7 @@ def test_what_was_refused_stays_on_record_until_what_has_taken_it_answers(fed: C
     engine(fed).write(name, [], instead_of=refused)
     with fed.parts.database.write() as writer:
         for entry in refused:
-            index_rejects.put(writer, entry.party, entry.key[1:], entry.revision, "refused", 1)
+            directory_rejects.put(writer, entry.party, certificate_of(entry), entry.revision, "refused", 1)
     steps = 0
     while engine(fed).current() == name:
         assert held(fed) == expected
@@ -197,7 +198,7 @@ def test_what_was_refused_stays_on_record_until_what_has_taken_it_answers(fed: C
     assert steps > len(refused)
     assert held(fed) == expected
     settle(fed.parts)
-    assert not index_rejects.is_any(fed.parts.database.reader)
+    assert not directory_rejects.is_any(fed.parts.database.reader)
     assert held(fed) == expected
 
 
@@ -211,5 +212,5 @@ def test_what_bodies_hold_is_found_though_the_engine_has_refused_it(fed: City) -
     assert found(fed, text="闽屿").hits == ()
     with fed.parts.database.write() as writer:
         for entry in refused:
-            index_rejects.put(writer, entry.party, entry.key[1:], entry.revision, "refused", 1)
+            directory_rejects.put(writer, entry.party, certificate_of(entry), entry.revision, "refused", 1)
     assert [hit.entry.identifier for hit in found(fed, text="闽屿").hits] == expected

@@ -16,7 +16,7 @@ from hub.directory.entries import entries_of
 from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
-from hub.store import certificates, changes, index_source, ledger
+from hub.store import certificates, changes, directory_source, ledger
 from indexer.embedded.engine import EmbeddedDirectory
 from indexer.errors import DirectoryUnavailable
 from tests.support.histories import TYPES, Life, Someone, people
@@ -124,7 +124,7 @@ class World:
         settle(self.parts)
         name, picture = self.directory.current(), self.parts.catalogue()
         assert name is not None
-        for one in index_source.of_keys(
+        for one in directory_source.of_keys(
             self.parts.database.reader, self.parts.vault, [life.key for life in self.lives]
         ):
             for entry in entries_of(one, picture):

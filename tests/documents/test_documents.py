@@ -20,7 +20,7 @@ from hub.domain.certificate import State
 from hub.ops.check import check
 from hub.parts import documents_folder, open_parts
 from hub.store import certificates, documents
-from hub.store.documents import DocumentDamaged, Documents, Key, Kind
+from hub.store.documents import DocumentDamaged, DocumentKey, Documents, Kind
 from hub.vault import KeyPurpose, KeyState
 from tests.support import engines
 from tests.support.city import City, sealing_key
@@ -29,11 +29,11 @@ CONTENT = b"%PDF-1.7 " + os.urandom(60_000)
 WHOLE_DAY = timedelta(days=1)
 
 
-def key_of(city: City, number: int = 0) -> Key:
+def key_of(city: City, number: int = 0) -> DocumentKey:
     """Of a certificate by its place in the order of issue: the first ones have never been corrected."""
     order = "SELECT home, certificate FROM certificates ORDER BY certificate"
     home, certificate = city.parts.database.reader.all(order)[number]
-    return Key(home, certificate, 1)
+    return DocumentKey(home, certificate, 1)
 
 
 def files(city: City) -> list[Path]:
@@ -266,22 +266,22 @@ def test_a_database_that_refuses_leaves_no_file(city: City) -> None:
     assert files(city) == []
 
 
-def key_of_missing() -> Key:
-    return Key(1, 1, 1)
+def key_of_missing() -> DocumentKey:
+    return DocumentKey(1, 1, 1)
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 
-def kept(city: City, count: int) -> dict[Key, bytes]:
+def kept(city: City, count: int) -> dict[DocumentKey, bytes]:
     made = {key_of(city, number): os.urandom(5_000) for number in range(count)}
-    made[Key(1, 1, 1, Kind.COPY, "202611-X")] = b"copy"
+    made[DocumentKey(1, 1, 1, Kind.COPY, "202611-X")] = b"copy"
     for key, content in made.items():
         city.parts.documents.keep(key, content, city.clock.now())
     return made
 
 
-def all_read(city: City, made: dict[Key, bytes]) -> bool:
+def all_read(city: City, made: dict[DocumentKey, bytes]) -> bool:
     reader = city.parts.database.reader
     found = {key: documents.find(reader, key) for key in made}
     return all(row is not None and city.parts.documents.read(row) == made[key] for key, row in found.items())
@@ -329,7 +329,7 @@ def test_readers_and_makers_go_on_while_files_are_sealed_anew(city: City) -> Non
                 faults.append(fault)
                 return
 
-    def make() -> dict[Key, bytes]:
+    def make() -> dict[DocumentKey, bytes]:
         more = {}
         for number in range(40, 70):
             more[key_of(city, number)] = city.parts.documents.keep(key_of(city, number), CONTENT, city.clock.now())

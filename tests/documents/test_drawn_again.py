@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pyhanko.pdf_utils.reader import PdfFileReader
 
-from hub.backup import Place
+from hub.backup import BackupFolder
 from hub.domain.dates import from_micros
 from hub.ops.init import initialise
 from hub.parts import open_parts
@@ -81,7 +81,9 @@ def test_the_moment_and_the_address_are_those_of_the_credential(city: City) -> N
     assert said_moment(pdf) == datetime.fromtimestamp(said.iat, UTC)
     verdict = city.parts.verification.verify_unknown_file(pdf)
     assert (verdict.state.value, verdict.problems) == (version.state(city.clock.today()).value, ())
-    kept = documents.find(city.parts.database.reader, documents.Key(version.home, version.certificate, version.version))
+    kept = documents.find(
+        city.parts.database.reader, documents.DocumentKey(version.home, version.certificate, version.version)
+    )
     assert kept is not None
     assert kept.recorded_at > said_moment(pdf) + timedelta(hours=4), "when it was made is on record all the same"
 
@@ -101,7 +103,7 @@ def test_a_seal_never_says_a_moment_before_its_own_certificate(city: City) -> No
 def test_a_file_from_after_the_backup_stays_what_it_is(city: City, tmp_path: Path) -> None:
     """Drawn and handed out by the former hub, then drawn again by the one that was restored, three hours later."""
     receipt, _ = taken(city)
-    city.parts.backup.run(Place(tmp_path / "copy"))
+    city.parts.backup.run(BackupFolder(tmp_path / "copy"))
     assert render_all(city) > 80
     lost = {version.identifier: city.parts.rendition.of_version(version) for version in all_versions(city)}
     lost["copy"] = city.parts.rendition.of_copy(receipt)

@@ -322,7 +322,7 @@ def test_it_is_there_within_a_second_of_its_issuance(city: City) -> None:
             issued = city.push("fz-public-security", f"FZGA-2026-R-{number:04}", finished(number))
             began = time.monotonic()
             version = city.version(issued["certificates"][0]["identifier"])
-            key = documents.Key(version.home, version.certificate, 1)
+            key = documents.DocumentKey(version.home, version.certificate, 1)
             while documents.find(reader, key) is None:
                 assert time.monotonic() < began + 10
                 time.sleep(0.005)

@@ -11,13 +11,13 @@ from typing import Any
 
 import yaml
 
-from hub.backup import Place
+from hub.backup import BackupFolder
 from hub.counter import LookupBody, RetrievalBody
 from hub.db.database import DatabaseUnavailable
 from hub.directory import Busy
 from hub.domain.errors import Refusal
 from hub.domain.numbers import citizen_check_character, uscc_check_character
-from hub.keys.generate import Wanted
+from hub.keys.generate import KeyRequest
 from hub.parts import Parts
 from hub.vault import KeyPurpose
 from signing.keys import Purpose
@@ -172,7 +172,7 @@ def render(parts: Parts) -> None:
 
 
 def replace_key(parts: Parts, purpose: str, authority: str = "", name: str = "") -> str:
-    return parts.signing_keys.replace(Wanted(Purpose(purpose), authority, name)).kid
+    return parts.signing_keys.replace(KeyRequest(Purpose(purpose), authority, name)).kid
 
 
 def changed_catalogue() -> Body:
@@ -193,7 +193,7 @@ def load_catalogue(parts: Parts) -> str:
 
 
 def backup(parts: Parts, folder: str) -> str:
-    return parts.backup.run(Place(Path(folder))).backup
+    return parts.backup.run(BackupFolder(Path(folder))).backup
 
 
 def rebuild(parts: Parts) -> str:

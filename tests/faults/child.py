@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from hub.backup import Place
-from hub.backup.to_postgres import move
+from hub.backup import BackupFolder
+from hub.backup.to_postgres import migrate
 from hub.db.database import DatabaseUnavailable
 from hub.db.schema import WrongSchema
 from hub.domain.errors import Refusal
@@ -98,10 +98,10 @@ def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
             into = Settings(
                 data_dir=settings.data_dir, master_key_file=Path(order["master"]), database_url=order.get("url")
             )
-            made = restore_into(into, _step(points, order.get("hold"))).run(Place(Path(order["with"]["folder"])))
+            made = restore_into(into, _step(points, order.get("hold"))).run(BackupFolder(Path(order["with"]["folder"])))
             return {"value": made.backup, "points": points.seen}
         if order["act"] == "move":
-            done = move(settings, order["url"], at_step=_step(points, order.get("hold")))
+            done = migrate(settings, order["url"], at_step=_step(points, order.get("hold")))
             return {"value": done.rows, "points": points.seen}
         with _opened(settings, _step(points, order.get("hold")), order) as parts:
             points.begin()

@@ -345,7 +345,7 @@ class Render(Story):
         """The digest of the recorded file, which must be readable and valid."""
         version, parts = self.hub.version(self.identifier), self.hub.parts
         self.is_whole(version, "valid")
-        key = documents.Key(version.home, version.certificate, version.version)
+        key = documents.DocumentKey(version.home, version.certificate, version.version)
         found = documents.find(parts.database.reader, key)
         return None if found is None else hashlib.sha256(parts.documents.read(found)).hexdigest()
 

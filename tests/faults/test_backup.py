@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hub.backup import NotPossible, Place
+from hub.backup import BackupFolder, NotPossible
 from hub.db.database import WrongDatabase
 from hub.domain.version import Version
 from hub.ops.check import check
@@ -143,7 +143,9 @@ def verified(parts: Parts, version: Version) -> VerdictState:
     assert verification.verify_code(version.code).state is state
     assert verification.verify_qr(qr.text(c.URL, version.code, version.digits)).state is state
     assert verification.verify_credential(version.credential).state is state
-    found = documents.find(parts.database.reader, documents.Key(version.home, version.certificate, version.version))
+    found = documents.find(
+        parts.database.reader, documents.DocumentKey(version.home, version.certificate, version.version)
+    )
     if found is not None:
         known = verification.verify_known_file(parts.documents.read(found))
         assert known is not None
@@ -159,7 +161,7 @@ def assert_printed_copies_hold(former: Parts, parts: Parts) -> None:
     here = {version.identifier: version for version in s.versions(parts)}
     drawn = 0
     for version in reversed(s.versions(former)):
-        key = documents.Key(version.home, version.certificate, version.version)
+        key = documents.DocumentKey(version.home, version.certificate, version.version)
         there = documents.find(former.database.reader, key)
         if there is None or version.identifier not in here:
             continue
@@ -213,7 +215,7 @@ def test_a_backup_killed_at_any_step_is_reported_as_unfinished(
         restored(tmp_path / "copy", tmp_path / "new", copied.master)
     with open_parts(Settings(data_dir=copied.city, public_url=c.URL)) as parts:
         with pytest.raises(NotPossible, match="unfinished"):
-            parts.backup.run(Place(tmp_path / "copy"))
+            parts.backup.run(BackupFolder(tmp_path / "copy"))
         assert parts.documents.sweep(parts.clock.now()) == 0
 
 
@@ -267,10 +269,10 @@ def test_a_restore_killed_after_its_last_step_only_needs_cleanup(copied: Copied,
     (settings.data_dir / ".restoring" / "hub.db.lock").touch()
     with open_parts(settings) as parts:
         finish_due(parts)
-    restore_into(settings).run(Place(copied.folder))
+    restore_into(settings).run(BackupFolder(copied.folder))
     assert not (settings.data_dir / ".restoring").exists()
     with pytest.raises(NotPossible, match="not empty"):
-        restore_into(settings).run(Place(copied.folder))
+        restore_into(settings).run(BackupFolder(copied.folder))
     assert is_whole(copied, settings.data_dir)
 
 

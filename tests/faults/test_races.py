@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hub.domain.certificate import State
-from hub.keys.generate import Wanted
+from hub.keys.generate import KeyRequest
 from hub.parts import Parts, open_parts
 from hub.store import cases as case_store
 from hub.store import certificates
@@ -412,7 +412,7 @@ def test_a_key_replaced_between_reservation_and_publication(ring: Ring, step: st
         with ring.open() as parts:
             former = parts.keyring.active(Purpose.CREDENTIAL).kid
             promised = s.reserved(parts, "R-KEY")
-            fresh = parts.signing_keys.replace(Wanted(Purpose.CREDENTIAL)).kid
+            fresh = parts.signing_keys.replace(KeyRequest(Purpose.CREDENTIAL)).kid
             if gone:
                 for path in (ring.folder / "keys").glob(f"*{former}*"):
                     path.unlink()
@@ -437,7 +437,7 @@ def test_a_process_that_cached_a_retired_key_finishes_its_intents(ring: Ring) ->
         )
         with ring.open() as parts:
             former = parts.keyring.active(Purpose.CREDENTIAL).kid
-            parts.signing_keys.replace(Wanted(Purpose.CREDENTIAL))
+            parts.signing_keys.replace(KeyRequest(Purpose.CREDENTIAL))
         for path in (ring.folder / "keys").glob(f"*{former}*"):
             path.unlink()
         assert worker.issuance.finish(s.SOURCE, "R-OLD")

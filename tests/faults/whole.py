@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hub.backup import Place
+from hub.backup import BackupFolder
 from hub.db import engines as store_engines
 from hub.ops.check import check
 from hub.parts import Parts, open_parts
@@ -136,7 +136,7 @@ def beginnings(trial: Trial) -> None:
         embedded = settings_of(s.make(trial.folder / "embedded").folder)
         with open_parts(embedded) as parts:
             _filled(parts)
-            parts.backup.run(Place(trial.folder / "copy"))
+            parts.backup.run(BackupFolder(trial.folder / "copy"))
         for name in BEGINNINGS:
             with _beginning(trial, servers, embedded, name) as found:
                 ended = found.run()

@@ -1,7 +1,6 @@
 """What the embedded engine promises beyond what all engines do: little is read, and a broken file says so."""
 
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,7 @@ def test_what_is_passed_over_is_not_read(directory: EmbeddedDirectory) -> None:
     rng = random.Random(5)
     name = directory.create()
     listed = {"primary": True, "ended": False, "personal": False, "organisation": NAMES[0], "type_code": "T1"}
-    directory.write(name, [replace(entry(n, rng), **listed) for n in range(3000)])
+    directory.write(name, [entry(n, rng)._replace(**listed) for n in range(3000)])
     directory.swap(name)
     reader = directory._reader(name)
     asked: list[str] = []

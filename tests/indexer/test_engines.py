@@ -28,7 +28,7 @@ def test_it_agrees_with_the_rule_page_by_page(directory: DirectoryEngine) -> Non
     for start in range(0, 1200, 100):
         batch = [entry(n, rng) for n in range(start, start + 100)]
         batch += [
-            replace(e, revision=e.revision + 1, standing=3) for e in rng.sample(list(live.values()), min(len(live), 20))
+            e._replace(revision=e.revision + 1, standing=3) for e in rng.sample(list(live.values()), min(len(live), 20))
         ]
         directory.write(name, batch)
         live |= {e.key: e for e in batch}
@@ -55,13 +55,13 @@ def test_a_lower_revision_changes_nothing_and_the_same_may_be_written_again(dire
     rng = random.Random(1)
     name = directory.create()
     directory.swap(name)
-    new = replace(entry(1, rng), revision=5, primary=True, ended=False, personal=False, organisation=NAMES[0])
+    new = entry(1, rng)._replace(revision=5, primary=True, ended=False, personal=False, organisation=NAMES[0])
     assert directory.write(name, [new]) == 1
-    assert directory.write(name, [replace(new, revision=4, organisation=NAMES[2])]) == 0
+    assert directory.write(name, [new._replace(revision=4, organisation=NAMES[2])]) == 0
     assert directory.write(name, [new, new]) == 1
     assert directory.find(name, new.key) == new
     assert [e.key for e in directory.search(name, Search(TODAY, text="海湾里置业")).entries] == [new.key]
-    renamed = replace(new, revision=6, organisation=NAMES[1])
+    renamed = new._replace(revision=6, organisation=NAMES[1])
     directory.write(name, [renamed])
     assert directory.search(name, Search(TODAY, text="海湾里置业")).entries == ()
     assert directory.search(name, Search(TODAY, text="闽屿")).entries == (renamed,)
@@ -81,7 +81,7 @@ def test_a_party_finds_its_own(directory: DirectoryEngine) -> None:
 def test_generations_are_swapped_under_a_reader(directory: DirectoryEngine) -> None:
     rng = random.Random(3)
     first, second = directory.create(), directory.create()
-    one, two = (replace(entry(n, rng), party=1, ended=False, type_code="T0") for n in (1, 2))
+    one, two = (entry(n, rng)._replace(party=1, ended=False, type_code="T0") for n in (1, 2))
     directory.write(first, [one])
     directory.write(second, [one, two])
     for name, held in ((first, 1), (second, 2)):
@@ -111,7 +111,7 @@ def test_marks_only_grow_and_are_kept_apart(directory: DirectoryEngine) -> None:
 def test_a_walk_gives_every_entry_in_the_order_of_keys(directory: DirectoryEngine) -> None:
     rng = random.Random(6)
     name = directory.create()
-    entries = [replace(entry(n, rng), home=rng.choice((1, 2**62 + n))) for n in range(250)]
+    entries = [entry(n, rng)._replace(home=rng.choice((1, 2**62 + n))) for n in range(250)]
     directory.write(name, entries)
     directory.swap(name)
     found: list[Entry] = []
@@ -126,13 +126,13 @@ def test_a_walk_gives_every_entry_in_the_order_of_keys(directory: DirectoryEngin
 def test_what_is_not_as_it_was_seen_stays(directory: DirectoryEngine) -> None:
     rng = random.Random(7)
     name = directory.create()
-    stray, ahead, moved = (replace(entry(n, rng), revision=7) for n in (1, 2, 3))
+    stray, ahead, moved = (entry(n, rng)._replace(revision=7) for n in (1, 2, 3))
     directory.write(name, [stray, ahead, moved])
     directory.swap(name)
-    right = replace(ahead, revision=2, title=NAMES[3])
-    newer = replace(moved, revision=8)
+    right = ahead._replace(revision=2, title=NAMES[3])
+    newer = moved._replace(revision=8)
     directory.write(name, [newer])
-    assert directory.write(name, [right, replace(moved, revision=6)], {}, [stray, ahead, moved]) == 1
+    assert directory.write(name, [right, moved._replace(revision=6)], {}, [stray, ahead, moved]) == 1
     assert directory.find(name, stray.key) is None
     assert directory.find(name, ahead.key) == right
     assert directory.find(name, moved.key) == newer
@@ -144,7 +144,7 @@ def test_long_words_and_whole_words(directory: DirectoryEngine) -> None:
     word = "a" * 255 + "b" * 45
     listed = {"primary": True, "ended": False, "personal": False}
     entries = [
-        replace(entry(n, random.Random(n)), **listed, organisation=text)
+        entry(n, random.Random(n))._replace(**listed, organisation=text)
         for n, text in enumerate((word, "b" * 45, "第十二 a", "(有限)公司 Ⅻ", "𠮷野家𤩽"))
     ]
     directory.write(name, entries)
@@ -159,7 +159,7 @@ def test_pages_stay_where_they_are_while_others_are_written(directory: Directory
     rng = random.Random(8)
     name = directory.create()
     listed = {"primary": True, "ended": False, "personal": False}
-    entries = [replace(entry(n, rng), **listed) for n in range(120)]
+    entries = [entry(n, rng)._replace(**listed) for n in range(120)]
     directory.write(name, entries)
     directory.swap(name)
     search, found = Search(TODAY, limit=10), []
@@ -169,8 +169,8 @@ def test_pages_stay_where_they_are_while_others_are_written(directory: Directory
         if page.next is None:
             break
         search = replace(search, before=page.next)
-        newest = replace(entry(n, rng), **listed, issued_on=20261124)
-        changed = [replace(e, revision=n, standing=3) for e in rng.sample(entries, 20)]
+        newest = entry(n, rng)._replace(**listed, issued_on=20261124)
+        changed = [e._replace(revision=n, standing=3) for e in rng.sample(entries, 20)]
         directory.write(name, [newest, *changed])
     assert [e.key for e in found] == [e.key for e in sorted(entries, key=lambda e: -e.order)]
 

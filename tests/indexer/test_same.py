@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 
@@ -137,7 +136,7 @@ def asked(rng: random.Random, entries: list[Entry]) -> Search:
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[Entry], list[tuple[DirectoryEngine, str]]]]:
     rng = random.Random(20261124)
     entries = [made(n, rng) for n in range(ENTRIES)]
-    stale = [replace(e, revision=e.revision - 1, standing=3, title="旧") for e in rng.sample(entries, 500)]
+    stale = [e._replace(revision=e.revision - 1, standing=3, title="旧") for e in rng.sample(entries, 500)]
     folder = tmp_path_factory.mktemp("same")
     with (
         directories.opened(directories.EMBEDDED, folder / "a") as embedded,

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 from hub.domain.certificate import ActKind
 from hub.domain.dates import to_micros
-from hub.keys.generate import Wanted
+from hub.keys.generate import KeyRequest
 from hub.store import certificates, intents
 from hub.verification import VerdictState
 from hub.worker import finish_due
@@ -127,7 +127,7 @@ def test_what_waits_for_a_lost_key_is_finished_with_the_next_one(town):
     pending(town, "C-1", grant("许-1"))
     pending(town, "C-2", grant("许-2"))
     former = town.parts.keyring.active(Purpose.CREDENTIAL).kid
-    fresh = town.parts.signing_keys.replace(Wanted(Purpose.CREDENTIAL)).kid
+    fresh = town.parts.signing_keys.replace(KeyRequest(Purpose.CREDENTIAL)).kid
     for path in (town.folder / "keys").glob(f"*{former}*"):
         path.unlink()
     [third] = town.issue("C-3", grant("许-3"))
@@ -143,7 +143,7 @@ def test_what_waits_for_a_lost_key_is_finished_with_the_next_one(town):
 def test_a_key_retired_meanwhile_voids_the_intent_on_record_and_keeps_the_numbers(town):
     content = pending(town)
     before = reserved(town)
-    fresh = town.parts.signing_keys.replace(Wanted(Purpose.CREDENTIAL))
+    fresh = town.parts.signing_keys.replace(KeyRequest(Purpose.CREDENTIAL))
     town.clock.at += timedelta(minutes=1)
     found = town.push("C-1", content)
     assert found.status == 200
@@ -161,7 +161,7 @@ def test_a_key_retired_meanwhile_voids_the_intent_on_record_and_keeps_the_number
 
 def test_a_retired_key_whose_successor_is_away_still_waits(town):
     content = pending(town)
-    town.parts.signing_keys.replace(Wanted(Purpose.CREDENTIAL))
+    town.parts.signing_keys.replace(KeyRequest(Purpose.CREDENTIAL))
     with town.without_signer():
         assert town.push("C-1", content).status == 202
     found = town.push("C-1", content)
@@ -172,7 +172,7 @@ def test_a_retired_key_whose_successor_is_away_still_waits(town):
 
 def test_what_stays_as_it_is_may_have_been_signed_with_a_retired_key(town):
     first, second = town.issue("C-1", grant("许-1"), grant("许-2"))
-    fresh = town.parts.signing_keys.replace(Wanted(Purpose.CREDENTIAL)).kid
+    fresh = town.parts.signing_keys.replace(KeyRequest(Purpose.CREDENTIAL)).kid
     town.parts.keyring.refresh()
     for path in (town.folder / "keys").glob(f"*{first.kid}*"):
         path.unlink()
@@ -221,7 +221,7 @@ def test_no_signer_at_all_keeps_nothing(town):
     assert (problem.code, problem.retry_after) == ("sign.unavailable", 10)
     assert {**town.counts(), "audit": 0} == {**before, "audit": 0}
     assert refused(town.live, "C-1") == "case.not_found"
-    town.parts.signing_keys.ensure([Wanted(Purpose.CREDENTIAL)])
+    town.parts.signing_keys.ensure([KeyRequest(Purpose.CREDENTIAL)])
     town.parts.keyring.refresh()
     assert town.push("C-1", body(grant("许-1"))).status == 201
     assert town.agrees()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.backup import Damaged, NotPossible, Place
+from hub.backup import BackupFolder, Damaged, NotPossible
 from hub.db import table_copy
 from hub.ops.check import check
 from hub.ops.init import initialise
@@ -129,7 +129,7 @@ def test_neither_part_is_of_use_without_the_other(copied: Copied, tmp_path: Path
     with pytest.raises(NotPossible, match="keys part"):
         restored(alone, tmp_path / "new", copied.master)
     with open_parts(settings_of(copied.city, copied.master)) as parts:
-        parts.backup.run(Place(tmp_path / "other"))
+        parts.backup.run(BackupFolder(tmp_path / "other"))
     with pytest.raises(NotPossible, match="another backup"):
         restored(copied.folder, tmp_path / "new", copied.master, tmp_path / "other" / "keys")
     mixed = copied.copy(tmp_path / "mixed")
@@ -155,7 +155,7 @@ def test_a_backup_from_before_a_new_master_key_wants_the_former_one(copied: Copi
     shutil.copytree(copied.city, tmp_path / "city")
     with open_parts(Settings(data_dir=tmp_path / "city", public_url=c.URL)) as parts:
         former = parts.rotation.rotate_master()
-        parts.backup.run(Place(tmp_path / "later"))
+        parts.backup.run(BackupFolder(tmp_path / "later"))
     assert former.name.endswith(copied.manifest.master_key)
     with pytest.raises(VaultError, match=copied.manifest.master_key):
         restored(copied.folder, tmp_path / "new", tmp_path / "city" / "master.key")
@@ -172,7 +172,7 @@ def test_it_does_not_lie_beside_what_it_must_be_kept_from(copied: Copied, tmp_pa
     MasterKey.create(key)
     shutil.copy(copied.master, key)
     with open_parts(settings_of(tmp_path / "city", key)) as parts, pytest.raises(NotPossible):
-        parts.backup.run(Place(tmp_path / "city" / "backup" if where == "data" else tmp_path / "safe"))
+        parts.backup.run(BackupFolder(tmp_path / "city" / "backup" if where == "data" else tmp_path / "safe"))
 
 
 # --- what must never come again --------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def test_it_does_not_lie_beside_what_it_must_be_kept_from(copied: Copied, tmp_pa
 def test_numbers_given_out_after_the_backup_are_not_given_again(town: Town, tmp_path: Path) -> None:
     town.issue("C-1", grant("许-1"))
     made = tmp_path / "copy"
-    town.parts.backup.run(Place(made))
+    town.parts.backup.run(BackupFolder(made))
     lost = [town.issue(f"C-{n}", grant(f"许-{n}"))[0] for n in range(2, 9)]
     with open_parts(town.parts.settings) as other:
         assert all(other.ids.take(name) for name in ids.NAMES)
@@ -215,7 +215,7 @@ def test_a_gap_in_the_numbers_is_no_use_of_the_seal_key(town: Town, tmp_path: Pa
 
 
 def restored_of(town: Town, tmp_path: Path) -> Settings:
-    town.parts.backup.run(Place(tmp_path / "copy"))
+    town.parts.backup.run(BackupFolder(tmp_path / "copy"))
     return restored(tmp_path / "copy", tmp_path / "new", town.folder / "master.key")
 
 
@@ -249,7 +249,7 @@ def test_former_addresses_and_used_assertions_are_remembered(copied: Copied, tmp
     with open_parts(settings_of(city, copied.master)) as parts:
         with parts.database.write() as writer:
             writer.insert("jtis", {"client": "somebody", "jti": "once", "expires_at": 2**60})
-        parts.backup.run(Place(tmp_path / "copy"))
+        parts.backup.run(BackupFolder(tmp_path / "copy"))
     done = hub("restore", tmp_path / "copy", data=tmp_path / "new", master=copied.master)
     assert done.returncode == 0
     with open_parts(settings_of(tmp_path / "new", copied.master)) as parts:
@@ -282,7 +282,7 @@ def test_files_may_be_sealed_anew_meanwhile(copied: Copied, tmp_path: Path) -> N
             rotated.append(len(was))
 
     with open_parts(settings, at_step=rotate) as parts:
-        parts.backup.run(Place(tmp_path / "copy"))
+        parts.backup.run(BackupFolder(tmp_path / "copy"))
         assert rotated
         assert parts.documents.sweep(parts.clock.now() + timedelta(days=1), everything=True) == len(was)
         assert check(parts).findings == []
@@ -306,7 +306,7 @@ def retire_after_snapshot(city: City, tmp_path: Path) -> None:
             city.parts.rotation.retire(former)
 
     with open_parts(city.parts.settings, at_step=retire) as parts:
-        parts.backup.run(Place(tmp_path / "copy"))
+        parts.backup.run(BackupFolder(tmp_path / "copy"))
 
 
 def test_what_comes_after_the_snapshot_is_not_in_it(town: Town, tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_what_comes_after_the_snapshot_is_not_in_it(town: Town, tmp_path: Path) 
             town.issue("C-2", grant("许-2"))
 
     with open_parts(town.parts.settings, clock=town.clock, at_step=go_on) as parts:
-        parts.backup.run(Place(tmp_path / "copy"))
+        parts.backup.run(BackupFolder(tmp_path / "copy"))
     assert town.state(first) == "revoked"
     settings = restored(tmp_path / "copy", tmp_path / "new", town.folder / "master.key")
     with open_parts(settings, clock=town.clock) as parts:

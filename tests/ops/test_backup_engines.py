@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hub.backup import Manifest, NotPossible, Place
+from hub.backup import BackupFolder, Manifest, NotPossible
 from hub.db.database import DatabaseUnavailable, WrongDatabase
 from hub.ops.check import check
 from hub.ops.init import initialise
@@ -76,7 +76,7 @@ def test_a_backup_of_a_server_is_put_back_into_either(tmp_path: Path, url: str) 
             while parts.directory.sequence():
                 pass
             parts.rendering.step()
-            made: Manifest = parts.backup.run(Place(tmp_path / "copy"))
+            made: Manifest = parts.backup.run(BackupFolder(tmp_path / "copy"))
         assert made.engine == "postgresql"
         assert made.documents > 0
         master = settings.data_dir / "master.key"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hub.backup import Damaged, NotPossible, Place
+from hub.backup import BackupFolder, Damaged, NotPossible
 from hub.backup import manifest as manifests
 from hub.parts import open_parts
 from hub.store.documents import DocumentDamaged
@@ -109,7 +109,7 @@ def test_no_backup_is_made_of_a_damaged_document(copied: Copied, tmp_path: Path,
         open_parts(settings_of(city, copied.master)) as parts,
         pytest.raises(DocumentDamaged, match=r"[0-9a-f]{2}/[0-9a-f]{32}"),
     ):
-        parts.backup.run(Place(tmp_path / "copy"))
+        parts.backup.run(BackupFolder(tmp_path / "copy"))
     assert names(tmp_path / "copy") == []
 
 
@@ -120,7 +120,7 @@ def test_no_backup_is_made_without_a_key_that_signs(copied: Copied, tmp_path: Pa
     [path] = (city / "keys").glob("status-*.pem")
     path.write_text("nothing") if kind == "flip" else path.unlink()
     with open_parts(settings_of(city, copied.master)) as parts, pytest.raises(NotPossible, match="signing key"):
-        parts.backup.run(Place(tmp_path / "copy"))
+        parts.backup.run(BackupFolder(tmp_path / "copy"))
     assert names(tmp_path / "copy") == []
 
 
@@ -165,7 +165,11 @@ def test_only_an_empty_place_is_filled(copied: Copied, tmp_path: Path) -> None:
 
 def test_a_backup_is_made_in_an_empty_place(copied: Copied, tmp_path: Path) -> None:
     with open_parts(settings_of(copied.city, copied.master)) as parts:
-        for place in (Place(copied.folder), Place(tmp_path / "a", copied.folder / "keys"), Place(copied.master)):
+        for place in (
+            BackupFolder(copied.folder),
+            BackupFolder(tmp_path / "a", copied.folder / "keys"),
+            BackupFolder(copied.master),
+        ):
             with pytest.raises((NotPossible, NotADirectoryError)):
                 parts.backup.run(place)
     assert files(copied.folder)

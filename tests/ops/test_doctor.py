@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hub.domain.dates import to_micros
-from hub.ops.doctor import Finding, State, examine, verdict
+from hub.ops.doctor import DoctorFinding, State, examine, verdict
 from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
 from hub.runtime import heartbeat
@@ -74,7 +74,7 @@ def settings(folder: Path, tmp_path: Path) -> Settings:
     return Settings(data_dir=folder, public_url=t.URL, master_key_file=key)
 
 
-def look(settings: Settings, ahead: timedelta = timedelta(), **more: object) -> dict[str, Finding]:
+def look(settings: Settings, ahead: timedelta = timedelta(), **more: object) -> dict[str, DoctorFinding]:
     """What is wrong, by name, each with a way out in both languages."""
     found = examine(settings, clock=Later(ahead), **more)  # type: ignore[arg-type]
     for finding in found:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from hub.ops.doctor import Finding, State, elastic, examine
+from hub.domain.certificate import CertificateKey
+from hub.ops.doctor import DoctorFinding, State, elastic, examine
 from hub.parts import open_parts
 from hub.settings import Settings
-from hub.store import index_rejects
+from hub.store import directory_rejects
 from indexer.engine import ServerState
 from tests.ops.test_doctor import folder, hub_template, look, settings
 from tests.support import directories
@@ -81,7 +82,7 @@ def test_clocks_that_differ(indexed: Settings) -> None:
 
 def test_what_the_directory_has_refused(indexed: Settings) -> None:
     with open_parts(indexed) as parts, parts.database.write() as writer:
-        index_rejects.put(writer, 1, (1, 1), 1, "refused", 1)
+        directory_rejects.put(writer, 1, CertificateKey(1, 1), 1, "refused", 1)
     assert "hub index retry" in look(indexed)["set aside"].fix
 
 
@@ -106,6 +107,6 @@ def test_a_server_that_is_away_and_one_that_is_wrong(indexed: Settings, tmp_path
     ],
 )
 def test_what_is_said_of_releases_and_health(state: ServerState, expected: State) -> None:
-    found: Finding = elastic._server(state)
+    found: DoctorFinding = elastic._server(state)
     assert found.state is expected
     assert bool(found.fix and found.fix_en) is (expected is not State.OK)

@@ -14,7 +14,7 @@ from hub.db.database import Database, DatabaseUnavailable
 from hub.db.sqlite import SqliteDatabase
 from hub.domain.certificate import State
 from hub.domain.errors import Refusal
-from hub.keys.generate import SigningKeys, Wanted, base_keys
+from hub.keys.generate import KeyRequest, SigningKeys, base_keys
 from hub.registration.loading import Loading
 from hub.runtime.clock import Clock
 from hub.store import keys as key_store
@@ -124,7 +124,7 @@ def pems(world: World) -> set[str]:
 
 def test_every_key_is_made_once_with_its_x509_certificate(world: World) -> None:
     assert [world.keys.ensure(group) for group in base_keys()] == [0, 0, 0]
-    world.keys.ensure([Wanted(Purpose.DOCUMENT, AUTHORITY, "局")])
+    world.keys.ensure([KeyRequest(Purpose.DOCUMENT, AUTHORITY, "局")])
     on_record = key_store.signing_keys(world.database.reader)
     assert sorted(k.public.purpose.value for k in on_record) == sorted(p.value for p in Purpose)
     assert pems(world) == {f"{k.public.purpose.value}-{k.public.kid}.pem" for k in on_record}
@@ -135,7 +135,7 @@ def test_every_key_is_made_once_with_its_x509_certificate(world: World) -> None:
 
 
 def test_makers_at_once_make_one_key(world: World) -> None:
-    wanted = [Wanted(Purpose.DOCUMENT, AUTHORITY, "局")]
+    wanted = [KeyRequest(Purpose.DOCUMENT, AUTHORITY, "局")]
     makers = [SigningKeys(world.database, world.key_folder, world.folder / "keys", world.clock) for _ in range(4)]
     threads = [threading.Thread(target=maker.ensure, args=(wanted,)) for maker in makers]
     for thread in threads:
@@ -164,9 +164,9 @@ def test_a_file_whose_row_was_never_written_is_removed_by_the_next_maker(
         patch.setattr(key_store, "add_signing_key", die)
         patch.setattr(SigningKeys, "_clear_up", lambda self: None)  # killed: nothing after the fault runs
         with pytest.raises(Killed):
-            world.keys.ensure([Wanted(Purpose.DOCUMENT, AUTHORITY, "局")])
+            world.keys.ensure([KeyRequest(Purpose.DOCUMENT, AUTHORITY, "局")])
     assert len(pems(world)) == len(before) + 1
-    assert world.keys.ensure([Wanted(Purpose.DOCUMENT, AUTHORITY, "局")]) == 1
+    assert world.keys.ensure([KeyRequest(Purpose.DOCUMENT, AUTHORITY, "局")]) == 1
     assert len(pems(world)) == len(before) + 1
     assert foreign.exists()
 
@@ -178,13 +178,13 @@ def test_a_database_that_fails_leaves_no_key_file(world: World, monkeypatch: pyt
     before = pems(world)
     monkeypatch.setattr(key_store, "add_signing_key", fail)
     with pytest.raises(DatabaseUnavailable):
-        world.keys.ensure([Wanted(Purpose.DOCUMENT, AUTHORITY, "局")])
+        world.keys.ensure([KeyRequest(Purpose.DOCUMENT, AUTHORITY, "局")])
     assert pems(world) == before
 
 
 def test_a_replaced_key_stops_signing_and_stays_on_record(world: World) -> None:
     old = key_store.active_kid(world.database.reader, Purpose.CREDENTIAL)
-    new = world.keys.replace(Wanted(Purpose.CREDENTIAL))
+    new = world.keys.replace(KeyRequest(Purpose.CREDENTIAL))
     states = {k.public.kid: k.state for k in key_store.signing_keys(world.database.reader)}
     assert key_store.active_kid(world.database.reader, Purpose.CREDENTIAL) == new.kid
     assert states[str(old)] is SigningState.RETIRED

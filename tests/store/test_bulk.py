@@ -13,7 +13,7 @@ import pytest
 
 from hub.db.database import Conflict
 from hub.db.tables import metadata
-from hub.directory import Wanted
+from hub.directory import DirectoryQuery
 from hub.domain.caller import Caller
 from hub.domain.certificate import State
 from hub.ops.check import check
@@ -113,7 +113,7 @@ def test_the_directory_finds_it(parts: Parts):
     found, cursor = 0, ""
     caller = Caller("scale", city.PLATFORM, city.PLATFORM, scopes=frozenset({"directory:search"}))
     while True:
-        page = parts.directory.search(caller, Wanted(limit=200, cursor=cursor))
+        page = parts.directory.search(caller, DirectoryQuery(limit=200, cursor=cursor))
         found += len(page.hits)
         if not page.next:
             break

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from hub.backup import Place
+from hub.backup import BackupFolder
 from hub.db import engines as store_engines
 from hub.db import schema
 from hub.db.database import DatabaseUnavailable
@@ -141,7 +141,7 @@ def test_the_former_release_serves_and_leaves_to_the_new_one_what_it_cannot_know
     with open_parts(settings) as parts:
         assert check(parts).findings == []
         with pytest.raises(NewerSchema):
-            parts.backup.run(Place(tmp_path / "copy"))
+            parts.backup.run(BackupFolder(tmp_path / "copy"))
     found = next(finding for finding in examine(settings) if finding.name == "database")
     assert (found.state, "newer release" in found.message_en) == (State.NOTE, True)
     code, said = now(settings, "backup", str(tmp_path / "copy"))

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from hub.backup import NotPossible, Place
-from hub.backup.to_postgres import Differs, move
+from hub.backup import BackupFolder, NotPossible
+from hub.backup.to_postgres import Differs, migrate
 from hub.cli.serve import alone
 from hub.db import engines as store_engines
-from hub.db import moved_marker, schema, sqlite, table_copy
+from hub.db import migrated_marker, schema, sqlite, table_copy
 from hub.db.database import WrongDatabase
 from hub.ops.check import check
 from hub.ops.init import initialise
@@ -49,7 +49,7 @@ def on_server(settings: Settings, url: str) -> Settings:
 
 def rows_in_file(settings: Settings) -> dict[str, list[table_copy.Row]]:
     """What the embedded database has, moved or not."""
-    source = sqlite.SqliteDatabase(settings.data_dir / "hub.db", being_moved=True)
+    source = sqlite.SqliteDatabase(settings.data_dir / "hub.db", migrating=True)
     try:
         reader = source.reader
         return {s.name: [row for some in table_copy.batches(reader, s) for row in some] for s in table_copy.shapes()}
@@ -84,7 +84,7 @@ def test_the_command_moves_everything_and_says_what_to_set(settings: Settings, u
     done = hub("migrate", "--to", secret, data=data)
     assert done.returncode == 0, done.stderr
     assert "HUB_DATABASE_URL" in done.stderr
-    assert "not-to-be-shown" not in done.stdout + done.stderr + moved_marker.path_of(data / "hub.db").read_text()
+    assert "not-to-be-shown" not in done.stdout + done.stderr + migrated_marker.path_of(data / "hub.db").read_text()
     assert hub("check", data=data, url=url).returncode == 0
     assert is_there(settings, url)
     again = hub("migrate", "--to", url, data=data)
@@ -104,7 +104,7 @@ def test_the_command_moves_everything_and_says_what_to_set(settings: Settings, u
             pass
         parts.rendering.step()
         assert check(parts).findings == []
-        made = parts.backup.run(Place(data.parent / "copy"))
+        made = parts.backup.run(BackupFolder(data.parent / "copy"))
         assert made.engine == "postgresql"
 
 
@@ -127,7 +127,7 @@ def test_whoever_has_it_open_is_stopped_and_what_was_acknowledged_is_there(setti
         thread.start()
         while len(acknowledged) < 5:
             time.sleep(0.01)
-        move(settings, url)
+        migrate(settings, url)
         thread.join(30)
         assert "moved" in ended[0]
         time.sleep(1.1)
@@ -161,7 +161,7 @@ def test_killed_anywhere_it_is_begun_again_or_found_done(
         initialise(on_server(settings, url))
     other = postgres.shared().url("other")
     with pytest.raises(NotPossible, match="use the same target"):
-        move(settings, other)
+        migrate(settings, other)
     ended = theatre.one(**order)
     assert "value" in ended.value, ended
     assert bool(ended.value["value"]) is (step != "kept")
@@ -180,7 +180,7 @@ def test_a_server_that_ends_the_connection_leaves_all_as_it_was(
     while not reached.exists():
         time.sleep(0.01)
     with pytest.raises(NotPossible, match="Another command"):
-        move(settings, url)
+        migrate(settings, url)
     with postgres.shared().connect() as connection:
         name = engines.name_of(on_server(settings, url))
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
@@ -189,7 +189,7 @@ def test_a_server_that_ends_the_connection_leaves_all_as_it_was(
     assert ended.value.get("fault") == "DatabaseUnavailable", ended
     with open_parts(settings) as parts:
         assert push(parts, 1)["status"] == 201
-    move(settings, url)
+    migrate(settings, url)
     assert is_there(settings, url)
 
 
@@ -203,7 +203,7 @@ def test_what_differs_is_not_kept(settings: Settings, url: str) -> None:
             " CREATE TRIGGER meddling BEFORE INSERT ON clerks FOR EACH ROW EXECUTE FUNCTION meddle()"
         )
         with pytest.raises(Differs, match="clerks"):
-            move(settings, url)
+            migrate(settings, url)
         assert connection.execute("SELECT 1 FROM certificates LIMIT 1").fetchone() is None
         done = hub("migrate", "--to", url, data=settings.data_dir)
         assert done.returncode == 1
@@ -223,14 +223,14 @@ def test_it_is_refused_while_the_hub_is_served_and_into_what_is_not_empty(settin
     with postgres.shared().connect(engines.name_of(on_server(settings, url))) as connection:
         connection.execute("CREATE TABLE mine (a int)")
     with pytest.raises(WrongDatabase, match="not empty"):
-        move(settings, url)
-    assert not moved_marker.path_of(settings.data_dir / "hub.db").exists()
+        migrate(settings, url)
+    assert not migrated_marker.path_of(settings.data_dir / "hub.db").exists()
 
 
 def test_only_an_embedded_hub_is_moved(settings: Settings, tmp_path: Path, url: str) -> None:
     with pytest.raises(NotPossible, match="unset that variable"):
-        move(on_server(settings, url), url)
+        migrate(on_server(settings, url), url)
     with pytest.raises(NotPossible, match="no embedded database"):
-        move(Settings(data_dir=tmp_path / "none"), url)
+        migrate(Settings(data_dir=tmp_path / "none"), url)
     with pytest.raises(WrongDatabase, match="begin with"):
-        move(settings, "sqlite:///somewhere")
+        migrate(settings, "sqlite:///somewhere")

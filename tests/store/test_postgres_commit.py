@@ -9,10 +9,10 @@ import pytest
 from hub.db import postgres_pool
 from hub.db.database import DatabaseUnavailable
 from hub.db.postgres import PostgresDatabase
-from hub.keys.generate import Wanted
+from hub.keys.generate import KeyRequest
 from hub.store import certificates, documents
 from hub.store import keys as key_store
-from hub.store.documents import Key
+from hub.store.documents import DocumentKey
 from signing.keys import Purpose
 from tests.ops.test_serve import wait_for
 from tests.support import city as c
@@ -56,7 +56,7 @@ def test_a_document_whose_commit_is_not_answered_keeps_its_file(city: City) -> N
     """Who looks at once whether a row came of it sees none yet."""
     parts, reader = city.parts, city.parts.database.reader
     home, certificate = certificates.walk(reader, (-1, -1), 1)[0]
-    key = Key(home, certificate, 1)
+    key = DocumentKey(home, certificate, 1)
     cut_in_commit(city, "documents", 1.5, lambda: parts.documents.keep(key, CONTENT, city.clock.now()))
     assert documents.find(reader, key) is None
     wait_for(lambda: documents.find(reader, key) is not None)
@@ -70,12 +70,12 @@ def test_a_key_whose_commit_is_not_answered_keeps_its_file(city: City, seconds: 
     """Without it nothing could be signed any more; the commit ends before or after one waits for it no longer."""
     parts = city.parts
     before = parts.keyring.active(Purpose.CREDENTIAL).kid
-    cut_in_commit(city, "signing_keys", seconds, lambda: parts.signing_keys.replace(Wanted(Purpose.CREDENTIAL)))
+    cut_in_commit(city, "signing_keys", seconds, lambda: parts.signing_keys.replace(KeyRequest(Purpose.CREDENTIAL)))
     wait_for(lambda: key_store.active_kid(parts.database.reader, Purpose.CREDENTIAL) != before)
     parts.keyring.refresh()
     made = parts.keyring.active(Purpose.CREDENTIAL).kid
     assert parts.keyring.sign(made, Purpose.CREDENTIAL, b"something")
     with postgres.shared().connect(engines.name_of(parts.settings)) as owner:
         owner.execute("DROP FUNCTION linger CASCADE")
-    parts.signing_keys.replace(Wanted(Purpose.STATUS))  # clears up what its predecessor may have left
+    parts.signing_keys.replace(KeyRequest(Purpose.STATUS))  # clears up what its predecessor may have left
     assert parts.keyring.sign(made, Purpose.CREDENTIAL, b"something")

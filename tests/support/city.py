@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hub.counter import Found, LookupBody, RetrievalBody, Taken
+from hub.counter import LookupBody, LookupResult, RetrievalBody, Taken
 from hub.domain.caller import Caller
 from hub.domain.errors import Refusal
 from hub.ops.init import initialise
@@ -79,7 +79,7 @@ class City:
 
     def look_up(
         self, client: str | Caller, case: str, clerk: str, who: Person, types: list[str] | None = None, **more: Any
-    ) -> Found:
+    ) -> LookupResult:
         body = self.body(case, clerk, holder={"id_type": who[0], "id_number": who[1]}, **more)
         if types is not None:
             body["type_codes"] = types

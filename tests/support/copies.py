@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hub.backup import Manifest, Place
+from hub.backup import BackupFolder, Manifest
 from hub.db import table_copy
 from hub.parts import Parts, open_parts, restore_into
 from hub.settings import Settings
@@ -38,7 +38,7 @@ def settings_of(data: Path, master: Path, **more: Any) -> Settings:
 
 def restored(folder: Path, data: Path, master: Path, keys: Path | None = None, **more: Any) -> Settings:
     settings = settings_of(data, master, **more)
-    restore_into(settings).run(Place(folder, keys))
+    restore_into(settings).run(BackupFolder(folder, keys))
     return settings
 
 
@@ -74,7 +74,7 @@ def make(root: Path) -> Copied:
         while parts.directory.sequence():
             pass
         parts.rendering.step()
-        made = parts.backup.run(Place(root / "copy"))
+        made = parts.backup.run(BackupFolder(root / "copy"))
     master = root / "elsewhere" / "master.key"
     master.parent.mkdir()
     shutil.copy(city / "master.key", master)

@@ -20,7 +20,7 @@ from hub.domain.dates import SHANGHAI
 from hub.domain.errors import Refusal
 from hub.domain.numbers import citizen_check_character, uscc_check_character
 from hub.domain.version import Version
-from hub.lifecycle import Moved
+from hub.lifecycle import Transition
 from hub.ops.check import check
 from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
@@ -217,12 +217,12 @@ class Town:
         """The state of a version on the clock's date, read again."""
         return self.version(record.identifier).state(self.clock.today()).value
 
-    def move(self, act: str, record: Version | str, by: Caller = TRADER, **more: Any) -> Moved:
+    def move(self, act: str, record: Version | str, by: Caller = TRADER, **more: Any) -> Transition:
         """Suspend, restore or revoke, with a kind if the act needs one."""
         kind = {"suspend": {"kind": "withheld"}, "revoke": {"kind": "cancelled"}}.get(act, {})
         identifier = record if isinstance(record, str) else record.identifier
         grounds = {"reason": "试验", "legal_basis": "《试验办法》第一条", **kind, **more}
-        found: Moved = getattr(self.parts.lifecycle, act)(by, identifier, **grounds)
+        found: Transition = getattr(self.parts.lifecycle, act)(by, identifier, **grounds)
         return found
 
     def rows(self, table: str) -> list[Body]:

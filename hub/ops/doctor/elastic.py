@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from hub.domain.dates import to_micros
 from hub.ops.doctor.engines import CLOCKS_DIFFER_S
-from hub.ops.doctor.report import Finding, down, note, ok, problem
+from hub.ops.doctor.report import DoctorFinding, down, note, ok, problem
 from hub.parts import Parts
 from indexer.engine import ServerState
 from indexer.errors import DirectoryUnavailable
@@ -13,7 +13,7 @@ NEWEST_SERIES = (8, 19)
 """The release the hub is tested with. Other 8.x releases are compatible; the hub does not start with other majors."""
 
 
-def look(parts: Parts) -> Iterator[Finding]:
+def look(parts: Parts) -> Iterator[DoctorFinding]:
     """Check every server of the cluster at HUB_INDEX_URL."""
     try:
         found = parts.directory.server()
@@ -32,7 +32,7 @@ def look(parts: Parts) -> Iterator[Finding]:
         yield _time(found, to_micros(parts.clock.now()) / 1000)
 
 
-def _server(found: ServerState) -> Finding:
+def _server(found: ServerState) -> DoctorFinding:
     versions = ", ".join(found.versions)
     if any(_series(version) < NEWEST_SERIES for version in found.versions):
         return problem(
@@ -61,7 +61,7 @@ def _server(found: ServerState) -> Finding:
     return ok("elasticsearch", f"Elasticsearch {versions}，状态正常。", f"Elasticsearch {versions} is green.")
 
 
-def _disk(found: ServerState) -> Finding:
+def _disk(found: ServerState) -> DoctorFinding:
     room = (
         "清理或扩充这些磁盘；有了空间就会自动解除只读，目录也会自动补齐。",
         "Free some space; the index then accepts writes again and the directory catches up automatically.",
@@ -83,7 +83,7 @@ def _disk(found: ServerState) -> Finding:
     return ok("elasticsearch disk", "Elasticsearch 的磁盘有余量。", "The Elasticsearch disks have free space.")
 
 
-def _time(found: ServerState, now_ms: float) -> Finding:
+def _time(found: ServerState, now_ms: float) -> DoctorFinding:
     apart = {name: abs(clock - now_ms) / 1000 for name, clock in found.clocks.items()}
     wrong = sorted(name for name, seconds in apart.items() if seconds > CLOCKS_DIFFER_S)
     if wrong:

@@ -6,7 +6,7 @@ from datetime import datetime
 from hub.db import health, schema
 from hub.db.engines import beyond_need, is_embedded, place_of
 from hub.domain.dates import from_micros, to_micros
-from hub.ops.doctor.report import Finding, down, note, ok, problem
+from hub.ops.doctor.report import DoctorFinding, down, note, ok, problem
 from hub.parts import Parts
 from hub.runtime import heartbeat, serve_lock
 from hub.settings import Settings
@@ -23,7 +23,7 @@ RENDERING_LATE_S = 600.0
 MOST_WAITING = 10_000
 
 
-def database(parts: Parts) -> Iterator[Finding]:
+def database(parts: Parts) -> Iterator[DoctorFinding]:
     """Check version, writability, clocks and privileges."""
     embedded = is_embedded(parts.settings)
     name, oldest = ("SQLite", OLDEST_SQLITE) if embedded else ("PostgreSQL", OLDEST_POSTGRESQL)
@@ -61,7 +61,7 @@ def database(parts: Parts) -> Iterator[Finding]:
         yield _rights(parts.settings)
 
 
-def _rights(settings: Settings) -> Finding:
+def _rights(settings: Settings) -> DoctorFinding:
     role, beyond = settings.database_service_role, ", ".join(beyond_need(place_of(settings)))
     if not beyond:
         return ok(
@@ -77,7 +77,7 @@ def _rights(settings: Settings) -> Finding:
     )
 
 
-def _time(parts: Parts, *, embedded: bool) -> Finding:
+def _time(parts: Parts, *, embedded: bool) -> DoctorFinding:
     fix = (
         "校准时间：timedatectl set-ntp true（或 chronyc makestep）。",
         "Synchronise the clock (NTP): `timedatectl set-ntp true`, or `chronyc makestep`.",
@@ -104,7 +104,7 @@ def _time(parts: Parts, *, embedded: bool) -> Finding:
     return ok("time", "本机时间和记录一致。", "The clock is in sync with the records.")
 
 
-def worker(parts: Parts) -> Iterator[Finding]:
+def worker(parts: Parts) -> Iterator[DoctorFinding]:
     """Check that the worker is alive and that no case is overdue."""
     now = parts.clock.now()
     seen = heartbeat.last(parts.settings.data_dir)
@@ -123,7 +123,7 @@ def worker(parts: Parts) -> Iterator[Finding]:
         yield ok("cases", "没有积压的办件。", "No case is overdue.")
 
 
-def _alive(settings: Settings, silent_s: float | None) -> Finding:
+def _alive(settings: Settings, silent_s: float | None) -> DoctorFinding:
     if silent_s is not None and silent_s <= SILENT_S:
         return ok("worker", f"后台进程 {silent_s:.0f} 秒前有心跳。", "The worker is alive.")
     text = "后台进程没有心跳。" if silent_s is None else f"后台进程 {silent_s:.0f} 秒没有心跳。"
@@ -136,7 +136,7 @@ def _alive(settings: Settings, silent_s: float | None) -> Finding:
     return problem("worker", text, "The worker has no heartbeat.", *fix)
 
 
-def feed(parts: Parts) -> Iterator[Finding]:
+def feed(parts: Parts) -> Iterator[DoctorFinding]:
     """Check the directory and the backlog of everything derived from changes."""
     now = parts.clock.now()
     try:
@@ -160,7 +160,7 @@ def feed(parts: Parts) -> Iterator[Finding]:
     yield _late("documents", parts.rendering.lag(), now, RENDERING_LATE_S)
 
 
-def _set_aside(refused: int) -> Finding:
+def _set_aside(refused: int) -> DoctorFinding:
     if refused:
         return problem(
             "set aside",
@@ -172,7 +172,7 @@ def _set_aside(refused: int) -> Finding:
     return ok("set aside", "目录没有拒绝任何条目。", "No rejected entries.")
 
 
-def _no_directory(why: str) -> Finding:
+def _no_directory(why: str) -> DoctorFinding:
     return down(
         "index",
         "目录不可用，检索改由数据库回答。",
@@ -182,7 +182,7 @@ def _no_directory(why: str) -> Finding:
     )
 
 
-def _late(name: str, lag: Lag, now: datetime, limit_s: float) -> Finding:
+def _late(name: str, lag: Lag, now: datetime, limit_s: float) -> DoctorFinding:
     age = _age(lag.oldest_at, now)
     if age > limit_s:
         return problem(

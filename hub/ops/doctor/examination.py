@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable, Iterator
 from hub.db.database import DatabaseUnavailable, WrongDatabase
 from hub.db.schema import NewerSchema, WrongSchema
 from hub.ops.doctor import elastic, engines, keys, machine
-from hub.ops.doctor.report import Finding, down, problem
+from hub.ops.doctor.report import DoctorFinding, down, problem
 from hub.parts import Parts, open_parts
 from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.vault import VaultError
 from indexer.errors import WrongServer
 
-_Look = Callable[[Parts], Iterable[Finding]]
+_Look = Callable[[Parts], Iterable[DoctorFinding]]
 _LOOKS: tuple[tuple[str, _Look], ...] = (
     ("database", engines.database),
     ("keys", keys.look),
@@ -21,7 +21,7 @@ _LOOKS: tuple[tuple[str, _Look], ...] = (
 _OF_DIRECTORY: tuple[tuple[str, _Look], ...] = (("index", elastic.look), ("index", engines.feed))
 
 
-def examine(settings: Settings, *, clock: Clock | None = None, unknown: Iterable[str] = ()) -> list[Finding]:
+def examine(settings: Settings, *, clock: Clock | None = None, unknown: Iterable[str] = ()) -> list[DoctorFinding]:
     """Run all checks. Changes nothing; problems become findings, not exceptions.
 
     unknown: `HUB_*` names in the environment that are not settings.
@@ -34,7 +34,7 @@ def examine(settings: Settings, *, clock: Clock | None = None, unknown: Iterable
     return found
 
 
-def _inside(settings: Settings, clock: Clock) -> Iterator[Finding]:
+def _inside(settings: Settings, clock: Clock) -> Iterator[DoctorFinding]:
     try:
         try:
             yield from _looks(settings, clock, _LOOKS + _OF_DIRECTORY)
@@ -91,20 +91,20 @@ def _inside(settings: Settings, clock: Clock) -> Iterator[Finding]:
         )
 
 
-def _looks(settings: Settings, clock: Clock, looks: tuple[tuple[str, _Look], ...]) -> Iterator[Finding]:
+def _looks(settings: Settings, clock: Clock, looks: tuple[tuple[str, _Look], ...]) -> Iterator[DoctorFinding]:
     with open_parts(settings, clock=clock) as parts:
         for name, look in looks:
             yield from _guarded(name, look, parts)
 
 
-def _guarded(name: str, look: _Look, parts: Parts) -> Iterator[Finding]:
+def _guarded(name: str, look: _Look, parts: Parts) -> Iterator[DoctorFinding]:
     try:
         yield from look(parts)
     except DatabaseUnavailable as error:
         yield _away(name, error)
 
 
-def _away(name: str, error: DatabaseUnavailable) -> Finding:
+def _away(name: str, error: DatabaseUnavailable) -> DoctorFinding:
     return down(
         name,
         "数据库没有应答。",

@@ -8,7 +8,7 @@ from hub.backup import manifest
 from hub.db.engines import is_embedded
 from hub.domain.dates import from_micros
 from hub.keys.generate import base_keys
-from hub.ops.doctor.report import Finding, note, ok, problem
+from hub.ops.doctor.report import DoctorFinding, note, ok, problem
 from hub.ops.init import document_keys
 from hub.parts import Parts
 from hub.settings import Settings
@@ -28,7 +28,7 @@ _NAMED_AT_MOST = 3
 _BACKUP = Path("data", manifest.NAME)
 
 
-def master(settings: Settings, now: datetime) -> Iterator[Finding]:
+def master(settings: Settings, now: datetime) -> Iterator[DoctorFinding]:
     """The master key: stored apart from the data, and not too old."""
     path = settings.master_key_path
     if not path.is_file():
@@ -81,7 +81,7 @@ def _is_beside_a_backup(path: Path) -> bool:
         return False
 
 
-def look(parts: Parts) -> Iterator[Finding]:
+def look(parts: Parts) -> Iterator[DoctorFinding]:
     """Check every key in use and every X.509 certificate that still matters."""
     active = [key for key in parts.keyring.all() if key.state is SigningState.ACTIVE]
     yield _present(parts, active)
@@ -90,7 +90,7 @@ def look(parts: Parts) -> Iterator[Finding]:
     yield _lists(parts)
 
 
-def _present(parts: Parts, active: list[SigningKey]) -> Finding:
+def _present(parts: Parts, active: list[SigningKey]) -> DoctorFinding:
     wanted = [*(item for group in base_keys() for item in group), *document_keys(parts.database)]
     here = {(key.public.purpose, key.public.authority or "") for key in active}
     missing = sorted(item.purpose.value for item in wanted if (item.purpose, item.authority) not in here)
@@ -116,7 +116,7 @@ def _present(parts: Parts, active: list[SigningKey]) -> Finding:
     return ok("keys", f"现用签名密钥 {len(active)} 个，私钥都在。", f"{len(active)} signing keys in use, all present.")
 
 
-def _ages(parts: Parts, active: list[SigningKey]) -> Iterator[Finding]:
+def _ages(parts: Parts, active: list[SigningKey]) -> Iterator[DoctorFinding]:
     now = parts.clock.now()
     old = [
         f"{key.public.purpose.value} {key.public.authority or ''}".strip()
@@ -142,7 +142,7 @@ def _ages(parts: Parts, active: list[SigningKey]) -> Iterator[Finding]:
         yield ok("key ages", "没有用了两年以上的密钥。", "No key has been in use for more than two years.")
 
 
-def _x509(parts: Parts, active: list[SigningKey]) -> Finding:
+def _x509(parts: Parts, active: list[SigningKey]) -> DoctorFinding:
     """Certificates of keys in use; those of old keys only had to be valid at the time of sealing."""
     now = parts.clock.now()
     kids = {key.public.kid for key in active}
@@ -171,7 +171,7 @@ def _renewal(ending: list[X509Record]) -> str:
     return ";".join(f"hub keys rotate document --authority {code}" for code in authorities[:_NAMED_AT_MOST]) + more
 
 
-def _lists(parts: Parts) -> Finding:
+def _lists(parts: Parts) -> DoctorFinding:
     """Revocation lists are signed on request, so request every one of them."""
     soon = parts.clock.now() + LISTS_GOOD_FOR
     bad = 0
@@ -195,7 +195,7 @@ def _lists(parts: Parts) -> Finding:
     return ok("crl", f"吊销列表 {len(issuers)} 个，都是新的。", f"{len(issuers)} revocation lists, all fresh.")
 
 
-def trusted(settings: Settings, now: datetime) -> Iterator[Finding]:
+def trusted(settings: Settings, now: datetime) -> Iterator[DoctorFinding]:
     """CA files that are used to authenticate other services."""
     for field in type(settings).model_fields:
         path = getattr(settings, field)

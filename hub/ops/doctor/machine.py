@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from hub.ops.doctor.report import Finding, note, ok, problem
+from hub.ops.doctor.report import DoctorFinding, note, ok, problem
 from hub.parts import documents_folder, keys_folder
 from hub.settings import Settings
 from signing import glyphs
@@ -21,7 +21,7 @@ _DRAWN = "证照镕喆Aa0〔〕"
 _NAMED_AT_MOST = 3
 
 
-def look(settings: Settings, unknown: list[str]) -> Iterator[Finding]:
+def look(settings: Settings, unknown: list[str]) -> Iterator[DoctorFinding]:
     """Run the checks. unknown: `HUB_*` names in the environment that are not settings."""
     yield _names(unknown)
     yield _python()
@@ -40,7 +40,7 @@ def look(settings: Settings, unknown: list[str]) -> Iterator[Finding]:
     yield from _secrets(settings)
 
 
-def _names(unknown: list[str]) -> Finding:
+def _names(unknown: list[str]) -> DoctorFinding:
     if not unknown:
         return ok("settings", "设置的名字都没有写错。", "All HUB_* names are settings.")
     return problem(
@@ -52,7 +52,7 @@ def _names(unknown: list[str]) -> Finding:
     )
 
 
-def _python() -> Finding:
+def _python() -> DoctorFinding:
     version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info[:2] >= OLDEST_PYTHON:
         return ok("python", f"Python {version}，版本合适。", f"Python {version} is recent enough.")
@@ -66,7 +66,7 @@ def _python() -> Finding:
     )
 
 
-def _fonts() -> Finding:
+def _fonts() -> DoctorFinding:
     again = (
         "重新运行 scripts/start（或重建镜像），它会装上字体。",
         "Run scripts/start again (or rebuild the image) to install the font.",
@@ -80,7 +80,7 @@ def _fonts() -> Finding:
     return ok("fonts", "版式文件的字体可用。", "The document font is available.")
 
 
-def _disk(folder: Path) -> Finding:
+def _disk(folder: Path) -> DoctorFinding:
     free = shutil.disk_usage(folder).free
     found = os.statvfs(folder)
     if free < FREE_BYTES:
@@ -102,7 +102,7 @@ def _disk(folder: Path) -> Finding:
     return ok("disk", f"剩余 {free >> 30} GiB。", f"{free >> 30} GiB are free.")
 
 
-def _rights(settings: Settings) -> Finding:
+def _rights(settings: Settings) -> DoctorFinding:
     """The data directory must be accessible only to its owner, the user who runs the hub."""
     ours = [
         settings.data_dir,
@@ -141,7 +141,7 @@ def _rights(settings: Settings) -> Finding:
     return ok("rights", "只有服务的用户能读写数据。", "Only the hub's user has access to the data.")
 
 
-def _secrets(settings: Settings) -> Iterator[Finding]:
+def _secrets(settings: Settings) -> Iterator[DoctorFinding]:
     """Secret files named by settings must be readable, but not by users outside the group."""
     named = {
         f"HUB_{field.upper()}": value

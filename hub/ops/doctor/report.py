@@ -15,7 +15,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """One subject. Texts are Chinese and English, without personal data. fix: what to do, or empty."""
 
     name: str
@@ -26,27 +26,27 @@ class Finding:
     fix_en: str = ""
 
 
-def ok(name: str, message: str, message_en: str) -> Finding:
+def ok(name: str, message: str, message_en: str) -> DoctorFinding:
     """Everything is fine."""
-    return Finding(name, State.OK, message, message_en)
+    return DoctorFinding(name, State.OK, message, message_en)
 
 
-def note(name: str, message: str, message_en: str, fix: str = "", fix_en: str = "") -> Finding:
+def note(name: str, message: str, message_en: str, fix: str = "", fix_en: str = "") -> DoctorFinding:
     """Advice; nothing is wrong."""
-    return Finding(name, State.NOTE, message, message_en, fix, fix_en)
+    return DoctorFinding(name, State.NOTE, message, message_en, fix, fix_en)
 
 
-def problem(name: str, message: str, message_en: str, fix: str, fix_en: str) -> Finding:
+def problem(name: str, message: str, message_en: str, fix: str, fix_en: str) -> DoctorFinding:
     """Needs fixing."""
-    return Finding(name, State.PROBLEM, message, message_en, fix, fix_en)
+    return DoctorFinding(name, State.PROBLEM, message, message_en, fix, fix_en)
 
 
-def down(name: str, message: str, message_en: str, fix: str, fix_en: str) -> Finding:
+def down(name: str, message: str, message_en: str, fix: str, fix_en: str) -> DoctorFinding:
     """A dependency is unavailable."""
-    return Finding(name, State.DOWN, message, message_en, fix, fix_en)
+    return DoctorFinding(name, State.DOWN, message, message_en, fix, fix_en)
 
 
-def verdict(findings: Iterable[Finding]) -> State:
+def verdict(findings: Iterable[DoctorFinding]) -> State:
     """The worst state; a note counts as ok."""
     states = {finding.state for finding in findings}
     return next((state for state in (State.DOWN, State.PROBLEM) if state in states), State.OK)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hub.counter.lookup_body import LookupBody
-from hub.directory import Wanted
+from hub.directory import DirectoryQuery
 from hub.domain.caller import Caller
 from hub.domain.case import Person
 from hub.parts import Parts
@@ -92,23 +92,23 @@ def _lookups(parts: Parts, rng: random.Random, people: Sequence[Person]) -> Iter
     return (lambda one=one: parts.lookup.look_up(CALLER, one) for one in bodies)
 
 
-def _wanted(rng: random.Random, seed: int, stages: Sequence[Stage]) -> Wanted:
+def _wanted(rng: random.Random, seed: int, stages: Sequence[Stage]) -> DirectoryQuery:
     """Mostly words of a name, with a type, a region or a state; or the number of one organisation."""
     drawn = rng.random()
     text = rng.choice((names.brand(rng), names.brand(rng) + rng.choice(names.TRADES)[:2], rng.choice(names.TRADES)))
     kind = rng.choice([kind for kind in KINDS if kind.for_bodies])
     region = rng.choices(tuple(REGIONS), WEIGHTS)[0]
     if drawn < 0.5:
-        return Wanted(text=text, limit=20)
+        return DirectoryQuery(text=text, limit=20)
     if drawn < 0.65:
-        return Wanted(text=text, region=region, limit=20)
+        return DirectoryQuery(text=text, region=region, limit=20)
     if drawn < 0.8:
-        return Wanted(text=rng.choice(names.TRADES), type_code=kind.code, limit=20)
+        return DirectoryQuery(text=rng.choice(names.TRADES), type_code=kind.code, limit=20)
     if drawn < 0.9:
-        return Wanted(type_code=kind.code, region=region, state="valid", limit=20)
+        return DirectoryQuery(type_code=kind.code, region=region, state="valid", limit=20)
     stage = rng.choice(stages)
     bodies = _bodies(seed, stage)
-    return Wanted(uscc=rng.choice(bodies), limit=20)
+    return DirectoryQuery(uscc=rng.choice(bodies), limit=20)
 
 
 def _bodies(seed: int, stage: Stage) -> list[str]:

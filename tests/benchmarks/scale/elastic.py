@@ -1,5 +1,6 @@
 """Elasticsearch without the hub: the official client's bulk helper, and the sizes reported by the server."""
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -92,5 +93,5 @@ def _operations(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     for entry in entries:
         place = {"_id": mapping.entry_id(entry.key), "routing": str(entry.party)}
         lines += [{"index": place | {"version": entry.revision, "version_type": "external_gte"}}]
-        lines += [mapping.document(entry)]
+        lines += [json.loads(mapping.document(entry))]
     return lines

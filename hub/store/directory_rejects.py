@@ -6,12 +6,10 @@ They name a certificate and a party by their keys, and the engine's own code for
 from collections.abc import Sequence
 
 from hub.db.database import Reader, Writer
-
-Key = tuple[int, int]
-"""(home, certificate)."""
+from hub.domain.certificate import CertificateKey
 
 
-def put(writer: Writer, party: int, key: Key, revision: int, reason: str, at: int) -> None:
+def put(writer: Writer, party: int, key: CertificateKey, revision: int, reason: str, at: int) -> None:
     """Note that an entry was refused; `at`, µs UTC, stays that of the first time."""
     writer.run(
         "INSERT INTO index_dead (home, certificate, party, revision, reason, at)"
@@ -32,17 +30,17 @@ def is_any(reader: Reader) -> bool:
     return reader.one("SELECT 1 FROM index_dead LIMIT 1") is not None
 
 
-def certificates(reader: Reader, after: Key, limit: int) -> list[Key]:
+def certificates(reader: Reader, after: CertificateKey, limit: int) -> list[CertificateKey]:
     """The next certificates with such an entry, in the order of their keys."""
     rows = reader.all(
         "SELECT DISTINCT home, certificate FROM index_dead WHERE (home, certificate) > (:home, :certificate)"
         " ORDER BY home, certificate LIMIT :limit",
         {"home": after[0], "certificate": after[1], "limit": limit},
     )
-    return [(row["home"], row["certificate"]) for row in rows]
+    return [CertificateKey(row["home"], row["certificate"]) for row in rows]
 
 
-def settle(writer: Writer, key: Key, refused: Sequence[int]) -> None:
+def settle(writer: Writer, key: CertificateKey, refused: Sequence[int]) -> None:
     """Of a certificate that has just been written whole, only these parties' entries are still refused."""
     values = {"home": key[0], "certificate": key[1], **{f"party{n}": party for n, party in enumerate(refused)}}
     but = f" AND party NOT IN ({', '.join(f':party{n}' for n in range(len(refused)))})" if refused else ""

@@ -1,18 +1,19 @@
-"""What the directory must know of certificates, read by ranges or sets of keys: numbers and codes as they are stored.
+"""Certificates as the source of directory entries, read by key range or by keys, with values as they are stored.
 
-Of what is sealed only the holders leave this module. Whoever asks for a certificate twice gets what it is now.
+Of the sealed columns only the holders leave this module.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hub.db.database import Reader, Row
+from hub.domain.certificate import CertificateKey
 from hub.store.sealing import unseal
 from hub.vault import Vault, VaultError
 
-Key = tuple[int, int]
 _KEYS_AT_ONCE = 300
+BEFORE_ALL = CertificateKey(-1, -1)
+"""The cursor that every certificate comes after."""
 _COLUMNS = (
     "SELECT c.home, c.certificate, c.type, c.authority, c.revision,"
     " v.version, v.identifier, v.standing, v.issued_on, v.valid_from, v.valid_until, v.superseded_on, v.sealed "
@@ -21,18 +22,16 @@ _JOIN = "JOIN versions v ON v.home = c.home AND v.certificate = c.certificate "
 _ORDER = "ORDER BY c.home, c.certificate, v.version"
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """One holder of one version; `name` of a natural person goes no further than to whoever may see it."""
+class Holder(NamedTuple):
+    """One holder of one version; the name of a natural person is shown only to callers who may see it."""
 
     name: str
     id_type: str
     party: int
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """One version: who held it, and until when. Days are yyyymmdd, None is none."""
+class Held(NamedTuple):
+    """One version with its holders. Days are yyyymmdd."""
 
     version: int
     identifier: str
@@ -44,11 +43,11 @@ class Held:
     holders: tuple[Holder, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """One certificate with all its versions, oldest first; the last one is current.
 
-    Without versions: a row of it cannot be opened, which `hub check` reports and which holds up no other certificate.
+    It has no versions where one of its rows cannot be unsealed: `hub check` reports that, and other certificates are
+    not held up.
     """
 
     home: int
@@ -59,13 +58,13 @@ class Listed:
     versions: tuple[Held, ...]
 
     @property
-    def key(self) -> Key:
-        """(home, certificate)."""
-        return self.home, self.certificate
+    def key(self) -> CertificateKey:
+        """The certificate's key."""
+        return CertificateKey(self.home, self.certificate)
 
 
-def between(reader: Reader, vault: Vault, after: Key, limit: int) -> list[Listed]:
-    """The next `limit` certificates in the order of their keys; fewer at the end."""
+def between(reader: Reader, vault: Vault, after: CertificateKey, limit: int) -> list[Listed]:
+    """The next `limit` certificates in key order; fewer at the end."""
     last = reader.one(
         "SELECT home, certificate FROM (SELECT home, certificate FROM certificates"
         " WHERE (home, certificate) > (:home, :certificate) ORDER BY home, certificate LIMIT :limit) AS few"
@@ -87,8 +86,8 @@ def between(reader: Reader, vault: Vault, after: Key, limit: int) -> list[Listed
     return _gathered(vault, rows)
 
 
-def of_keys(reader: Reader, vault: Vault, keys: Iterable[Key]) -> list[Listed]:
-    """These certificates in the order of their keys; those that do not exist are left out."""
+def of_keys(reader: Reader, vault: Vault, keys: Iterable[CertificateKey]) -> list[Listed]:
+    """These certificates in key order, without those that do not exist."""
     wanted = sorted(set(keys))
     found: list[Listed] = []
     for start in range(0, len(wanted), _KEYS_AT_ONCE):
@@ -97,7 +96,7 @@ def of_keys(reader: Reader, vault: Vault, keys: Iterable[Key]) -> list[Listed]:
     return found
 
 
-def _rows_of(reader: Reader, keys: Sequence[Key]) -> Sequence[Row]:
+def _rows_of(reader: Reader, keys: Sequence[CertificateKey]) -> Sequence[Row]:
     marks = ", ".join(f"(:h{n}, :c{n})" for n in range(len(keys)))
     values: dict[str, Any] = {}
     for n, (home, certificate) in enumerate(keys):
@@ -114,7 +113,7 @@ def _rows_of(reader: Reader, keys: Sequence[Key]) -> Sequence[Row]:
 
 
 def _gathered(vault: Vault, rows: Iterable[Row]) -> list[Listed]:
-    """One Listed a certificate, from rows in the order of their keys."""
+    """Group rows, which are in key order, by certificate."""
     found: list[Listed] = []
     versions: list[Held] = []
     before: Row | None = None
@@ -134,11 +133,12 @@ def _gathered(vault: Vault, rows: Iterable[Row]) -> list[Listed]:
 
 
 def _listed(row: Row, versions: Sequence[Held]) -> Listed:
-    return Listed(row["home"], row["certificate"], row["type"], row["authority"], row["revision"], tuple(versions))
+    home, certificate, type_code, authority, revision, *_ = row
+    return Listed(home, certificate, type_code, authority, revision, tuple(versions))
 
 
 def _held(vault: Vault, row: Row) -> Held:
     home, certificate, _, _, _, version, identifier, standing, issued_on, begins, ends, superseded_on, sealed = row
     inside: Mapping[str, Any] = unseal(vault, "versions", (home, certificate, version), sealed)
-    holders = tuple(Holder(item[0], item[1], item[3]) for item in inside["holders"])
+    holders = tuple([Holder(name, id_type, party) for name, id_type, _, party, *_ in inside["holders"]])
     return Held(version, identifier, standing, issued_on, begins, ends, superseded_on, holders)
