@@ -8,6 +8,7 @@ before it has returned, the counts come back, and the first part that falls shor
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from hub.db.database import Values, Writer
 
@@ -39,20 +40,20 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Rows that share one set of columns; none is fine.
+    """Rows of one type, whose fields are the columns; none is fine.
 
     guards: rows that exist already are left out and not an error, and what follows is written only where none was.
     """
 
     table: str
-    rows: Sequence[Values]
+    rows: Sequence[NamedTuple]
     name: str = ""
     guards: bool = False
 
     @property
     def shape(self) -> "Shape":
         """What of it is seen in the text."""
-        return Shape(self.name or self.table, self.table, tuple(self.rows[0]), len(self.rows), self.guards)
+        return Shape(self.name or self.table, self.table, self.rows[0]._fields, len(self.rows), self.guards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def write(writer: Writer, parts: Sequence[Guard | Insert], values: Values) -> st
     for part, shape in zip(used, shapes, strict=True):
         if isinstance(part, Insert) and isinstance(shape, Shape):
             for names, row in zip(_names(shape), part.rows, strict=True):
-                given.update(zip(names, map(row.__getitem__, shape.columns), strict=True))
+                given.update(zip(names, row, strict=True))
     found = writer.one(text, given)
     if found is None:
         raise RuntimeError("a statement that counts has returned nothing")

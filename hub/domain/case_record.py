@@ -2,10 +2,19 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from hub.domain.case import CaseStatus, Decision, Person, Push
 from hub.domain.dates import month_of
+
+
+class PushKey(NamedTuple):
+    """Which push: the primary key of its row."""
+
+    month: int
+    source: str
+    case_number: str
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ class SeenPush:
 class Received:
     """A new push that was checked, with the case as it stood then; `before` is None for a new case.
 
-    `authority` decides the case, `accepted_by` took it in. Whoever writes it must find the case as in `before`.
+    `authority` decides the case, `accepted_by` took it in. The commit that writes it must find the case as in `before`.
     """
 
     push: Push
@@ -68,9 +77,9 @@ class Received:
     at: datetime
 
     @property
-    def key(self) -> tuple[int, str, str, bytes]:
+    def key(self) -> PushKey:
         """The primary key that the push gets."""
-        return month_of(self.at), self.push.source, self.push.case_number, self.digest
+        return PushKey(month_of(self.at), self.push.source, self.push.case_number, self.digest)
 
     def case(self, parties: tuple[int, ...]) -> Case:
         """The case as this push leaves it, but for new certificates; `parties` follow the push's people."""

@@ -7,6 +7,14 @@ goes stale at midnight. `state()` is the only function that answers what a state
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+
+class CertificateKey(NamedTuple):
+    """Which certificate: the primary key of its row; `home` is the party key of its first holder at first issue."""
+
+    home: int
+    certificate: int
 
 
 class Standing(IntEnum):

@@ -83,12 +83,15 @@ class Drafting:
             endings=draft.endings,
         )
         try:
-            return self.prepare(planned, at)
+            return self.for_active_key(planned, at)
         except Malformed:
             raise Refusal("schema.invalid", "证照内容过长,无法签入凭证或二维码,请缩短", pointer=pointer) from None
 
-    def prepare(self, planned: Planned, at: datetime) -> Planned:
-        """The same version with fresh bytes for the key that signs now; raises Malformed for a face too large."""
+    def for_active_key(self, planned: Planned, at: datetime) -> Planned:
+        """The same version with fresh bytes for the key that signs now.
+
+        Raises KeyMissing when no key signs now, Malformed for a face too large to sign.
+        """
         kid = self._keyring.active(Purpose.CREDENTIAL).kid
         status_list, status_index = status.index_of(planned.version_key, self._vault.status_key)
         claims = credential.Claims(

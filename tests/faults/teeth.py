@@ -125,8 +125,8 @@ BUGS = (
     Bug(
         "the record is written after the answer",
         "hub/store/audit.py",
-        "        now = self._clock.now()\n        writer.insert(",
-        "        now = self._clock.now()\n        import threading\n\n        def later(table: str, row: Any) -> None:\n"
+        '        writer.insert("audit", ',
+        "        import threading\n\n        def later(table: str, row: Any) -> None:\n"
         "            def insert() -> None:\n                with self._database.write() as late:\n"
         "                    late.insert(table, row)\n\n            threading.Timer(0.3, insert).start()\n\n"
         "        later(",

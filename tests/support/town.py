@@ -28,6 +28,7 @@ from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.store import acts, certificates
 from hub.store.acts import RecordedAct
+from hub.store.sealing import unseal
 from tests.support import engines
 
 Body = dict[str, Any]
@@ -226,6 +227,15 @@ class Town:
 
     def rows(self, table: str) -> list[Body]:
         return [dict(row) for row in self.parts.database.reader.all(f"SELECT * FROM {table}")]
+
+    def pushed_bytes(self, case: str, source: str = TRADE) -> list[tuple[str, bytes]]:
+        """(client, exact body) of every push of a case, oldest first."""
+        of_case = [r for r in self.rows("pushes") if (r["source"], r["case_number"]) == (source, case)]
+        found = []
+        for row in sorted(of_case, key=lambda r: r["at"]):
+            key = (row["month"], source, case, row["digest"])
+            found.append((row["client"], unseal(self.parts.vault, "pushes", key, row["sealed"])))
+        return found
 
     def counts(self) -> dict[str, int]:
         """How many rows every table has, but for blocks of numbers, which are taken and never given back."""
