@@ -1,4 +1,4 @@
-"""The exact bytes of a certificate before they are signed: credential and QR digits, with the key that signs now."""
+"""Step 3: the exact bytes of a version before they are signed, credential and QR digits, for the key that signs now."""
 
 import os
 from dataclasses import dataclass, replace
@@ -53,7 +53,10 @@ class Drafting:
         at: datetime,
         pointer: str,
     ) -> Planned:
-        """One version, ready to sign. Raises Refusal for a face too large to sign, KeyMissing when no key signs now."""
+        """One version, ready to sign.
+
+        Raises Refusal for a face too large to sign, KeyMissing when no key signs now.
+        """
         planned = Planned(
             kind=draft.kind,
             home=draft.home,
