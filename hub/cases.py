@@ -1,4 +1,8 @@
-"""A case, from push to reply: composes intake and issuance, and reads a case back."""
+"""A case, from push to reply: composes intake and issuance, and reads a case back.
+
+The nine steps of a push, which docs/issuance.md describes: receive, plan, draft, reserve, open, sign, prepare, publish,
+answer.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,11 +11,11 @@ from hub.db.database import Conflict, Database
 from hub.domain.caller import Caller
 from hub.domain.case import CaseStatus, Decision, reply
 from hub.domain.case import case_number as checked_case_number
-from hub.domain.case_record import Received, SeenPush
+from hub.domain.case_record import SeenPush
 from hub.domain.errors import Refusal
 from hub.intake import Intake
-from hub.issuance import Issuance, Reserved
-from hub.store import cases, pushes
+from hub.issuance import Issuance
+from hub.store import cases, intents, pushes
 from hub.store.audit import Audit, AuditEntry
 from hub.store.retry import retry_on_conflict
 from hub.vault import Vault
@@ -52,37 +56,37 @@ class Cases:
                 raise Refusal("sign.unavailable", retry_after=RETRY_S) from None
 
     def _push(self, caller: Caller, number: str, raw: bytes, source: str, record: AuditEntry) -> Pushed:
+        # 1. Receive.
         received = self._intake.receive(caller, number, raw, source)
         if isinstance(received, SeenPush):
             return self._seen(number, source, received)
-        before = received.before
-        if before is not None and received.decision is Decision.CHANGE and self._issuance.is_pending(source, number):
+        before, reader = received.before, self._database.reader
+        if before is not None and received.decision is Decision.CHANGE and intents.is_open(reader, source, number):
             if not self._issuance.finish(source, number):
                 raise Refusal("sign.unavailable", "这个办件上一次的证照还没有签发完，请稍后重推", retry_after=RETRY_S)
             raise Conflict
-        first = 201 if before is None else 200
+        status = 201 if before is None else 200
         if not received.push.certificates:
-            return Pushed(self._intake.settle(received, record), first)
-        reserved = self._issuance.reserve(received, record)
-        return self._finish(received, reserved, first)
+            return Pushed(self._intake.settle(received, record), status)
 
-    def _finish(self, received: Received, reserved: Reserved, first: int) -> Pushed:
-        push = received.push
-        done = self._issuance.finish(push.source, push.case_number, reserved)
+        # 2. Plan, 3. draft, 4. reserve; 5. open, 6. sign, 7. prepare, 8. publish.
+        reserved = self._issuance.reserve(received, record)
+        done = self._issuance.finish(source, number, reserved)
+
+        # 9. Answer.
         if done is not None and done.reply is not None and done.push_key == received.key:
-            return Pushed(done.reply, first)
+            return Pushed(done.reply, status)
         if done is not None:  # another call finished this intent first
-            reader = self._database.reader
-            found = pushes.find(reader, self._vault, push.source, push.case_number, received.digest)
+            found = pushes.find(reader, self._vault, source, number, received.digest)
             if found is not None and found.reply is not None:
-                return Pushed(found.reply, first)
-        return Pushed(reply(push.case_number, push.amendment, push.status, "pending", []), 202)
+                return Pushed(found.reply, status)
+        return Pushed(reply(number, received.push.amendment, received.push.status, "pending", []), 202)
 
     def _seen(self, number: str, source: str, found: SeenPush) -> Pushed:
         if found.reply is not None:
             return Pushed(found.reply, 200)
         if self._issuance.finish(source, number):
-            raise Conflict  # the reply is on record now: read it
+            raise Conflict  # the reply is on record now; receive the push again to read it
         return Pushed(reply(number, found.amendment, found.status, "pending", []), 202)
 
     def live(self, caller: Caller, case_number: str, source: str | None = None) -> dict[str, Any]:
@@ -97,7 +101,7 @@ class Cases:
             case = cases.find(reader, self._vault, source, number)
             if case is None or not (caller.stands_for(case.authority, case.accepted_by) or caller.source == source):
                 raise Refusal("case.not_found")
-            pending = self._issuance.is_pending(source, number)
+            pending = intents.is_open(reader, source, number)
             granted = self._issuance.certificates_of(case)
         issuance = "pending" if pending else "done" if granted else "none"
         return reply(number, case.amendment, CaseStatus(case.status), issuance, granted)

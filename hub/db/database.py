@@ -9,7 +9,7 @@ same SQL text, with parameters `:name`. SQLite has one writer at a time, Postgre
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 Values = Mapping[str, Any]
 
@@ -99,12 +99,12 @@ class Writer(Reader, Protocol):
         """Try to take the named lock until this transaction ends, without waiting; returns whether it succeeded."""
         ...
 
-    def insert(self, table: str, values: Values) -> None:
+    def insert(self, table: str, row: "Values | NamedTuple") -> None:
         """Insert one row; raises Duplicate if its unique key exists. Column names come from code, never from input."""
         ...
 
-    def insert_many(self, table: str, rows: Sequence[Values]) -> None:
-        """Insert rows that share one set of columns; raises as `insert`, having inserted none of them."""
+    def insert_many(self, table: str, rows: "Sequence[Values] | Sequence[NamedTuple]") -> None:
+        """Insert rows of one type or one set of columns; raises as `insert`, having inserted none of them."""
         ...
 
     def put_many(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -150,3 +150,14 @@ def insertion(table: str, columns: tuple[str, ...]) -> str:
     """The INSERT statement for one row; table and column names come from code."""
     marks = ", ".join(f":{name}" for name in columns)
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
+
+
+@lru_cache(maxsize=256)
+def positional_insertion(table: str, columns: tuple[str, ...]) -> str:
+    """The same for a row whose values come in the order of the columns."""
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+
+
+def columns_of(row: "Values | NamedTuple") -> tuple[str, ...]:
+    """The columns of a row: the fields of its type, or the keys of a mapping."""
+    return row._fields if isinstance(row, tuple) else tuple(row)

@@ -10,12 +10,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import Any, Literal
+from itertools import chain
+from typing import Any, Literal, NamedTuple
 
 import psycopg
 from psycopg.pq import ExecStatus, TransactionStatus
 
-from hub.db.database import DatabaseUnavailable, Values, insertion
+from hub.db.database import DatabaseUnavailable, Values, columns_of
 from hub.db.postgres_pool import Connection, Connections, Limits
 
 LOCKS = 0x68756200
@@ -140,20 +141,22 @@ class PostgresWriter(PostgresTransaction):
         row = self.one(f"SELECT pg_try_advisory_xact_lock({LOCKS}, {_JOBS[job]}) AS mine")
         return row is not None and bool(row["mine"])
 
-    def insert(self, table: str, values: Values) -> None:
+    def insert(self, table: str, row: "Values | NamedTuple") -> None:
         """Insert one row; raises Duplicate if its unique key exists."""
-        self.run(insertion(table, tuple(values)), values)
+        self.insert_many(table, [row])
 
-    def insert_many(self, table: str, rows: Sequence[Values]) -> None:
-        """Insert rows that share one set of columns, in one statement; large batches use COPY."""
+    def insert_many(self, table: str, rows: "Sequence[Values | NamedTuple]") -> None:
+        """Insert rows of one type or one set of columns, in one statement; large batches use COPY."""
         if not rows:
             return
-        columns = tuple(rows[0])
+        columns = columns_of(rows[0])
+        lists = (row if isinstance(row, tuple) else [row[name] for name in columns] for row in rows)
         if len(rows) >= _COPIED:
-            self.put_many(table, columns, ([row[name] for name in columns] for row in rows))
+            self.put_many(table, columns, lists)
             return
-        marks = ", ".join(f"({', '.join(f':{name}_{n}' for name in columns)})" for n in range(len(rows)))
-        values = {f"{name}_{n}": row[name] for n, row in enumerate(rows) for name in columns}
+        names = [[f"{name}_{n}" for name in columns] for n in range(len(rows))]
+        marks = ", ".join(f"(:{', :'.join(row)})" for row in names)
+        values = dict(zip(chain.from_iterable(names), chain.from_iterable(lists), strict=True))
         self.run(f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks}", values)  # noqa: S608
 
     def put_many(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

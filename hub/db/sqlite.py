@@ -14,10 +14,18 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from hub.db import migrated_marker
-from hub.db.database import DatabaseUnavailable, Duplicate, StorageFull, Values, insertion
+from hub.db.database import (
+    DatabaseUnavailable,
+    Duplicate,
+    StorageFull,
+    Values,
+    columns_of,
+    insertion,
+    positional_insertion,
+)
 
 _BUSY_S = 5.0
 _LOOK_S = 1.0
@@ -96,24 +104,21 @@ class SqliteWriter(SqliteReader):
         """True; there is no other writer."""
         return True
 
-    def insert(self, table: str, values: Values) -> None:
+    def insert(self, table: str, row: "Values | NamedTuple") -> None:
         """Insert one row; raises Duplicate if its unique key exists."""
-        self.run(insertion(table, tuple(values)), values)
+        self.insert_many(table, [row])
 
-    def insert_many(self, table: str, rows: Sequence[Values]) -> None:
-        """Insert rows that share one set of columns."""
+    def insert_many(self, table: str, rows: "Sequence[Values | NamedTuple]") -> None:
+        """Insert rows of one type or one set of columns."""
         if rows:
+            text = (positional_insertion if isinstance(rows[0], tuple) else insertion)(table, columns_of(rows[0]))
             with _FAULTS:
-                self._connection.executemany(insertion(table, tuple(rows[0])), rows)
+                self._connection.executemany(text, rows)
 
     def put_many(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Insert very many rows."""
-        marks = ", ".join("?" * len(columns))
         with _FAULTS:
-            self._connection.executemany(
-                f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608
-                rows,
-            )
+            self._connection.executemany(positional_insertion(table, tuple(columns)), rows)
 
 
 _Inode = tuple[int, int] | None

@@ -9,6 +9,7 @@ part that fell short.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from hub.db.database import Values, Writer
 
@@ -40,20 +41,20 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Rows that share one set of columns; may be empty.
+    """Rows of one type, whose fields are the columns; may be empty.
 
     guards: existing rows are skipped without an error, and the parts after it are written only if none existed.
     """
 
     table: str
-    rows: Sequence[Values]
+    rows: Sequence[NamedTuple]
     name: str = ""
     guards: bool = False
 
     @property
     def shape(self) -> "Shape":
         """What the statement's text depends on."""
-        return Shape(self.name or self.table, self.table, tuple(self.rows[0]), len(self.rows), self.guards)
+        return Shape(self.name or self.table, self.table, self.rows[0]._fields, len(self.rows), self.guards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def write(writer: Writer, parts: Sequence[Guard | Insert], values: Values) -> st
     for part, shape in zip(used, shapes, strict=True):
         if isinstance(part, Insert) and isinstance(shape, Shape):
             for names, row in zip(_names(shape), part.rows, strict=True):
-                given.update(zip(names, map(row.__getitem__, shape.columns), strict=True))
+                given.update(zip(names, row, strict=True))
     found = writer.one(text, given)
     if found is None:
         raise RuntimeError("a statement that counts has returned nothing")

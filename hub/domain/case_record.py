@@ -2,10 +2,19 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from hub.domain.case import CaseStatus, Decision, Person, Push
 from hub.domain.dates import month_of
+
+
+class PushKey(NamedTuple):
+    """Which push: the primary key of its row."""
+
+    month: int
+    source: str
+    case_number: str
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +77,9 @@ class Received:
     at: datetime
 
     @property
-    def key(self) -> tuple[int, str, str, bytes]:
+    def key(self) -> PushKey:
         """The primary key of the push."""
-        return month_of(self.at), self.push.source, self.push.case_number, self.digest
+        return PushKey(month_of(self.at), self.push.source, self.push.case_number, self.digest)
 
     def case(self, parties: tuple[int, ...]) -> Case:
         """The case after this push, without new certificates; `parties` are in the order of the push's people."""

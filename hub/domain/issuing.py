@@ -1,10 +1,14 @@
-"""Certificates that are decided and reserved, but not yet signed and published: the intent of a case."""
+"""Certificates that are decided and reserved, but not yet signed and published: the intent of a case.
+
+Intents are kept in a format of their own (`hub.store.intents`); a new field must be added there too.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
 from hub.domain.case import Person
+from hub.domain.case_record import PushKey
 from hub.domain.certificate import ActKind
 from hub.domain.values import Value
 
@@ -67,14 +71,22 @@ class Intent:
     case_number: str
     amendment: int
     client: str
-    push_key: tuple[int, str, str, bytes]
+    push_key: PushKey
     planned: tuple[Planned, ...]
     attempts: int = 0
+
+    @property
+    def kids(self) -> list[str]:
+        """The keys that sign it; none where every certificate stays as it is."""
+        return sorted({planned.kid for planned in self.planned if planned.kind is not None})
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A planned certificate with its two verified signatures; texts as they will be stored."""
+    """A planned certificate with its two verified signatures; texts as they will be stored.
+
+    One that stays as it is has no new credential, and the digits that it has already.
+    """
 
     planned: Planned
     credential: str

@@ -1,7 +1,7 @@
-"""Take a push in: who may say this, was it said before, is it sound, what does it do to the case.
+"""Receive a push: may this client send it, is it on record already, is it sound, what does it do to the case.
 
-`receive` only reads. What a push without certificates does is written by `settle`; one with certificates goes to
-issuance, which reserves push, case and intent in one commit (rule 2).
+`receive` only reads. A push without certificates is written by `settle`; one with certificates goes to issuance, which
+reserves push, case and intent in one commit (rule 2).
 """
 
 import json
@@ -21,10 +21,9 @@ from hub.intake.body import CertificateBody, PushBody
 from hub.intake.reading import MissingGlyphs, Reading
 from hub.runtime.clock import Clock
 from hub.settings import Settings
-from hub.store import cases, certificates, keys, parties, people_seen, pushes
+from hub.store import cases, certificates, parties, people_seen, pushes, reserve
 from hub.store.audit import Audit, AuditEntry
 from hub.store.catalogue import CatalogueCache
-from hub.store.reserve import Reservation, reserve
 from hub.vault import Vault
 from hub.wire import loads, validate
 
@@ -33,7 +32,7 @@ _DECIDED = frozenset({CaseStatus.COMPLETED, CaseStatus.REFUSED})
 
 
 class Intake:
-    """What approval systems say about cases."""
+    """What approval systems push about cases."""
 
     def __init__(
         self,
@@ -55,7 +54,7 @@ class Intake:
         self._missing_glyphs = missing_glyphs
 
     def receive(self, caller: Caller, case_number: str, raw: bytes, source: str | None = None) -> Received | SeenPush:
-        """Check a push against everything that is known, and write nothing; an equal one on record is returned.
+        """Step 1: check a push against everything that is known, and write nothing; an equal one on record is returned.
 
         Raises Refusal: `schema.invalid` and the other 422 codes, `perm.case_required` for a case that is not the
         caller's, `perm.not_issuer` for a decision by a client that only took in, `case.conflict`, `case.stale`.
@@ -95,52 +94,46 @@ class Intake:
         return found
 
     def settle(self, received: Received, record: AuditEntry) -> dict[str, Any]:
-        """Put a push without certificates on record, with the reply that it gets for ever.
+        """Record a push without certificates, with the reply that every equal push gets; `accepted` after the end is
+        kept and changes nothing.
 
         Raises `case.conflict` where certificates would be left out, `rate.limited` where the case names more people
         than the client may see today, Conflict and StaleKeys (receive it again).
         """
         push, before = received.push, received.before
-        if received.decision is Decision.NOTHING and before is not None:
-            return self._note(received, before, record)
-        if before is not None and before.certificates:
+        case: Case | None = None
+        people: tuple[parties.Resolved, ...] = ()
+        if before is not None and received.decision is Decision.NOTHING:
+            answer = reply(push.case_number, before.amendment, before.status, "none", [])
+        elif before is not None and before.certificates:
             raise Refusal(
                 "case.conflict", "更正时要列出该办件的全部证照；要终止证照请用撤销接口", pointer="/certificates"
             )
-        answer = reply(push.case_number, push.amendment, push.status, "none", [])
-        people = parties.resolve(self._database.reader, self._vault, push.people)
-        case = received.case(tuple(item.party for item in people))
-        reservation = Reservation(
-            case=cases.row_of(self._vault, case, received.at),
+        else:
+            answer = reply(push.case_number, push.amendment, push.status, "none", [])
+            people = parties.resolve(self._database.reader, self._vault, push.people)
+            case = received.case(tuple(item.party for item in people))
+        reservation = reserve.prepare(
+            self._vault,
+            received.at,
             push=pushes.row_of(self._vault, received, answer),
+            case=case,
             people=people,
-            intent=None,
             audit=self._audit.row(record, "ok"),
         )
         with self._database.write() as writer:
-            reserve(writer, self._vault, reservation)
-            if push.status is CaseStatus.ACCEPTED:
+            reserve.commit_rows(writer, self._vault, reservation)
+            if case is not None and push.status is CaseStatus.ACCEPTED:
                 # Naming people in an open case makes them visible, so it counts like looking them up.
                 people_seen.count_people(writer, received.at, received.client, None, case.parties, self._settings)
         record.written = True
-        return answer
-
-    def _note(self, received: Received, before: Case, record: AuditEntry) -> dict[str, Any]:
-        """`accepted` after the end: kept, and changes nothing."""
-        push = received.push
-        answer = reply(push.case_number, before.amendment, before.status, "none", [])
-        row = pushes.row_of(self._vault, received, answer)
-        with self._database.write() as writer:
-            keys.require_current(writer, self._vault)
-            pushes.add(writer, row)
-            self._audit.write(writer, record, "ok")
         return answer
 
 
 def _entitled(
     caller: Caller, source: str, before: Case | None, body: PushBody, matter: Matter | None
 ) -> tuple[str, str]:
-    """(deciding authority, authority that took in) of a case that the caller may tell about."""
+    """(deciding authority, authority that took it in) of a case that the caller may push."""
     if before is not None:
         if not caller.stands_for(before.authority, before.accepted_by):
             raise Refusal("perm.case_required")
@@ -156,7 +149,7 @@ def _entitled(
 
 
 def _require_say(caller: Caller, before: Case, accepted_by: str) -> None:
-    """Who only took a case in neither undoes what was decided nor hands the case to a third authority."""
+    """An authority that only took a case in neither undoes its decision nor hands the case to a third authority."""
     if before.status in _DECIDED and not caller.stands_for(before.authority):
         raise Refusal("perm.not_issuer", "只有决定机构才能更改决定", pointer="/status")
     if accepted_by != before.accepted_by and not caller.stands_for(before.authority, accepted_by):
@@ -166,7 +159,7 @@ def _require_say(caller: Caller, before: Case, accepted_by: str) -> None:
 def canonical(value: Any, body: PushBody) -> bytes:
     """The RFC 8785 form of a value that is a `PushBody`.
 
-    Bodies hold texts, exact integers and null alone. Where all their names are ASCII, which is nearly always, the
+    Bodies contain only texts, exact integers and null. Where all their names are ASCII, which is nearly always, the
     standard library's sorted compact JSON is the same text, ten times faster.
     """
     if all(_has_plain_names(certificate) for certificate in body.certificates):
@@ -175,7 +168,7 @@ def canonical(value: Any, body: PushBody) -> bytes:
 
 
 def _has_plain_names(certificate: CertificateBody) -> bool:
-    """Whether all names that the body's form leaves open, of fields and of columns, are ASCII."""
+    """Whether all names that `PushBody` leaves open, of fields and of columns, are ASCII."""
     tables = (value for value in certificate.fields.values() if isinstance(value, list))
     return all(name.isascii() for name in certificate.fields) and all(
         name.isascii() for rows in tables for row in rows for name in row

@@ -1,4 +1,4 @@
-"""The exact bytes of a certificate before they are signed: credential and QR digits, with the key that signs now."""
+"""Step 3: the exact bytes of a version before they are signed, credential and QR digits, for the key that signs now."""
 
 import os
 from dataclasses import dataclass, replace
@@ -53,7 +53,10 @@ class Drafting:
         at: datetime,
         pointer: str,
     ) -> Planned:
-        """One version, ready to sign. Raises Refusal for a face too large to sign, KeyMissing when no key signs now."""
+        """One version, ready to sign.
+
+        Raises Refusal for a face too large to sign, KeyMissing when no key signs now.
+        """
         planned = Planned(
             kind=draft.kind,
             home=draft.home,
@@ -83,12 +86,15 @@ class Drafting:
             endings=draft.endings,
         )
         try:
-            return self.prepare(planned, at)
+            return self.for_active_key(planned, at)
         except Malformed:
             raise Refusal("schema.invalid", "证照内容太长，放不进签名数据或二维码，请缩短", pointer=pointer) from None
 
-    def prepare(self, planned: Planned, at: datetime) -> Planned:
-        """The same version with fresh bytes for the key that signs now; raises Malformed for a face too large."""
+    def for_active_key(self, planned: Planned, at: datetime) -> Planned:
+        """The same version with fresh bytes for the key that signs now.
+
+        Raises KeyMissing when no key signs now, Malformed for a face too large to sign.
+        """
         kid = self._keyring.active(Purpose.CREDENTIAL).kid
         status_list, status_index = status.index_of(planned.version_key, self._vault.status_key)
         claims = credential.Claims(

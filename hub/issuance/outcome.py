@@ -1,4 +1,4 @@
-"""What an intent becomes when it is signed: changes of certificates, the case, and the reply that stands for ever."""
+"""Step 7: what a signed intent becomes: changes of certificates, the case, and the reply that every equal push gets."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -13,9 +13,10 @@ from hub.domain.issuing import Ending, Intent, Planned, Signed
 from hub.domain.version import Version
 from hub.keys.keyring import Keyring
 from hub.runtime.clock import Clock
-from hub.store import cases, certificates, changes
+from hub.store import cases, certificates, changes, publish
 from hub.store.changes import Act, Change
 from hub.store.ids import Ids
+from hub.store.publish import Publication
 from hub.vault import Vault
 from signing import qr
 
@@ -30,20 +31,34 @@ class Outcome:
         self._ids = ids
         self._keyring = keyring
 
-    def case(self, intent: Intent, before: Case | None) -> Case:
-        """The case with its certificates, from `before` or else from what is on record; Conflict where it is gone."""
-        found = before or cases.find(self._database.reader, self._vault, intent.source, intent.case_number)
-        if found is None:
-            raise Conflict
-        return with_certificates(found, tuple((p.home, p.certificate, p.version) for p in intent.planned))
+    def prepare(
+        self, intent: Intent, signed: Sequence[Signed], before: Case | None, now: datetime
+    ) -> tuple[Publication, dict[str, Any]]:
+        """The rows of the second commit, and the reply to the push. Raises Conflict where the case is gone.
 
-    def changes(self, intent: Intent, signed: Sequence[Signed], now: datetime) -> list[Change]:
+        before: the case as the first commit has left it, or None to read it.
+        """
+        case = before or cases.find(self._database.reader, self._vault, intent.source, intent.case_number)
+        if case is None:
+            raise Conflict
+        reply = self._reply(intent, signed, case.status)
+        publication = publish.prepare(
+            self._vault,
+            now,
+            intent=intent,
+            changes=self._changes(intent, signed, now),
+            case=with_certificates(case, tuple((p.home, p.certificate, p.version) for p in intent.planned)),
+            reply=reply,
+        )
+        return publication, reply
+
+    def _changes(self, intent: Intent, signed: Sequence[Signed], now: datetime) -> list[Change]:
         """Every change of the case's certificates and of those that they replace."""
-        done = {item.planned.version_key: item for item in signed}
         found = []
-        for planned in intent.planned:
-            if planned.version_key in done and planned.kind is not None:
-                found.append(self._granted(intent, done[planned.version_key], planned.kind, now))
+        for item in signed:
+            planned = item.planned
+            if planned.kind is not None:
+                found.append(self._granted(intent, item, planned.kind, now))
             found += [
                 change
                 for ending in planned.endings
@@ -53,16 +68,16 @@ class Outcome:
 
     def _granted(self, intent: Intent, signed: Signed, kind: ActKind, now: datetime) -> Change:
         planned = signed.planned
-        place = (intent.source, intent.case_number)
+        case = (intent.source, intent.case_number)
         if kind is ActKind.ISSUED:
             act = Act(kind, Standing.ACTIVE, planned.issued_on, now, intent.client)
-            return changes.first_version(self._vault, self._ids, signed, act, *place)
+            return changes.first_version(self._vault, self._ids, signed, act, *case)
         before = self._current(planned.home, planned.certificate)
         act = Act(kind, _standing_after(kind, before.standing), _begins(planned), now, intent.client)
-        return changes.next_version(self._vault, self._ids, before, signed, act, *place)
+        return changes.next_version(self._vault, self._ids, before, signed, act, *case)
 
     def _ended(self, intent: Intent, ending: Ending, now: datetime) -> Change | None:
-        """The end of a certificate that another one replaces; a revocation that came in between stands."""
+        """The end of a certificate that another one replaces; a revocation in between stands."""
         before = self._current(ending.home, ending.certificate)
         if before.standing is Standing.REVOKED:
             return None
@@ -77,18 +92,18 @@ class Outcome:
             raise Conflict
         return versions[-1]
 
-    def reply(self, intent: Intent, status: CaseStatus) -> dict[str, Any]:
+    def _reply(self, intent: Intent, signed: Sequence[Signed], status: CaseStatus) -> dict[str, Any]:
         """What the push caused, in pushed order."""
         url = self._keyring.public_url()
         granted = [
             {
-                "identifier": planned.identifier,
-                "number": planned.number,
-                "type_code": planned.type_code,
-                "version": planned.version,
-                "links": links(url, planned.identifier, planned.code, planned.digits),
+                "identifier": item.planned.identifier,
+                "number": item.planned.number,
+                "type_code": item.planned.type_code,
+                "version": item.planned.version,
+                "links": links(url, item.planned.identifier, item.planned.code, item.digits),
             }
-            for planned in intent.planned
+            for item in signed
         ]
         return reply(intent.case_number, intent.amendment, status, "done", granted)
 
@@ -114,7 +129,7 @@ class Outcome:
 
 
 def _standing_after(kind: ActKind, before: Standing) -> Standing:
-    """A revocation stands, also over a version on its way; a renewal ends a suspension, a correction does not."""
+    """A revocation also holds for a version on its way; a renewal ends a suspension, a correction does not."""
     if kind is ActKind.RENEWED and before is Standing.SUSPENDED:
         return Standing.ACTIVE
     return before

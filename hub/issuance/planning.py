@@ -1,18 +1,17 @@
-"""What a completed push means for each of its certificates: new, as it was, corrected, renewed, replacing others.
+"""Step 2: what a completed push means for each of its certificates: new, unchanged, corrected, renewed, superseding.
 
-Reads only. Everything that must be unique is prepared as rows, so that the reserve commit decides every race.
+Reads only. Everything that must be unique is collected as claims, so that the reserve commit decides every race.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 from hub.db.database import Conflict, Reader
 from hub.domain import numbers
 from hub.domain.case import PushedCertificate
 from hub.domain.case_record import Received
-from hub.domain.certificate import ActKind, Standing, may_move
+from hub.domain.certificate import ActKind, CertificateKey, Standing, may_move
 from hub.domain.dates import day_of
 from hub.domain.errors import Refusal
 from hub.domain.issuing import Ending, Planned
@@ -20,11 +19,12 @@ from hub.domain.version import Version
 from hub.issuance.drafting import Draft, Drafting
 from hub.store import certificates, parties
 from hub.store.ids import Ids
+from hub.store.reserve import Claims, NumberClaim, SuccessionClaim, Unchanged
+from hub.store.rows import SuccessionRow
 from hub.vault import Vault
 from signing import identifier, public_code
 
 _LAST_VERSION = 999
-Key = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Item:
 
     pushed: PushedCertificate
     at: str
-    owner: Key | None
+    owner: CertificateKey | None
     named: tuple[Named, ...]
 
     @property
@@ -56,16 +56,10 @@ class Item:
 
 @dataclass(slots=True)
 class Plan:
-    """The certificates of one push in its order, and the rows that make them unique, each with its JSON pointer.
-
-    `unchanged` are (home, certificate, revision) of what was judged to be replaceable as it stands.
-    """
+    """The certificates of one push in its order, and what must be theirs alone or unchanged when they are reserved."""
 
     planned: list[Planned] = field(default_factory=list)
-    handles: list[dict[str, Any]] = field(default_factory=list)
-    number_rows: list[tuple[str, tuple[dict[str, Any], ...]]] = field(default_factory=list)
-    successions: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    unchanged: list[tuple[int, int, int]] = field(default_factory=list)
+    claims: Claims = field(default_factory=Claims)
 
 
 def number_text(received: Received, pushed: PushedCertificate) -> str:
@@ -85,7 +79,7 @@ class Planner:
         drafting: Drafting,
         received: Received,
         resolved: Iterable[parties.Resolved],
-        owners: Mapping[str, Key],
+        owners: Mapping[str, CertificateKey],
     ) -> None:
         self._reader = reader
         self._vault = vault
@@ -122,7 +116,7 @@ class Planner:
             )
         return self._plan
 
-    def _item(self, pushed: PushedCertificate, mine: dict[Key, Version], at: str) -> Item:
+    def _item(self, pushed: PushedCertificate, mine: dict[CertificateKey, Version], at: str) -> Item:
         owner = self._owners.get(number_text(self._received, pushed))
         return Item(pushed, at, owner, self._named(pushed, mine, at))
 
@@ -135,7 +129,7 @@ class Planner:
             if item.renewed is not None:
                 self._ended.add(item.renewed.version_key)
 
-    def _certificates_of_case(self) -> dict[Key, Version]:
+    def _certificates_of_case(self) -> dict[CertificateKey, Version]:
         """The versions that the case has granted, by certificate."""
         before = self._received.before
         found = {}
@@ -143,12 +137,12 @@ class Planner:
             record = certificates.by_key(self._reader, self._vault, home, certificate, version)
             if record is None:
                 raise Conflict
-            found[home, certificate] = record
+            found[CertificateKey(home, certificate)] = record
         return found
 
     # --- what it replaces ---------------------------------------------------------------------------------------------
 
-    def _named(self, pushed: PushedCertificate, mine: dict[Key, Version], at: str) -> tuple[Named, ...]:
+    def _named(self, pushed: PushedCertificate, mine: dict[CertificateKey, Version], at: str) -> tuple[Named, ...]:
         """The versions that `supersedes` names and that have not ended already by this very case."""
         found = []
         for place, named in enumerate(pushed.supersedes):
@@ -160,7 +154,7 @@ class Planner:
                 raise Refusal("perm.not_issuer", pointer=pointer)
             case = (self._received.push.source, self._received.push.case_number)
             claimed = certificates.succession(self._reader, record.version_key) == case
-            held = (record.home, record.certificate) in mine
+            held = CertificateKey(record.home, record.certificate) in mine
             if (record.source, record.case_number) == case or (held and not claimed):
                 raise Refusal("case.conflict", "不能替代本办件自己的证照；请改用更正", pointer=pointer)
             if claimed:
@@ -186,13 +180,13 @@ class Planner:
 
     def _ending(self, record: Version, on: date, pointer: str, *, same: bool) -> Ending:
         push = self._received.push
-        claim = {"version_key": record.version_key, "source": push.source, "case_number": push.case_number}
-        self._plan.successions.append((pointer, claim))
-        self._plan.unchanged.append((record.home, record.certificate, record.revision))
+        claim = SuccessionRow(record.version_key, push.source, push.case_number)
+        self._plan.claims.successions.append(SuccessionClaim(pointer, claim))
+        self._plan.claims.unchanged.append(Unchanged(record.home, record.certificate, record.revision))
         return Ending(record.home, record.certificate, record.version, record.version_key, record.identifier, on, same)
 
     def _endings(self, item: Item) -> tuple[Ending, ...]:
-        """One ending a certificate, whichever of the case's new certificates replace it together."""
+        """One ending for each certificate, even where several of the case's new certificates replace it together."""
         endings = []
         for named in item.named:
             key = named.record.version_key
@@ -228,10 +222,10 @@ class Planner:
 
     def _new(self, item: Item) -> None:
         holders = self._parties_of(item.pushed)
-        key = (holders[0], self._ids.take("certificate"))
+        key = CertificateKey(holders[0], self._ids.take("certificate"))
         text = number_text(self._received, item.pushed)
-        rows = parties.blind_rows(self._vault, parties.NUMBER, text, key[1], key[0])
-        self._plan.number_rows.append((f"{item.at}/number", rows))
+        rows = parties.blind_rows(self._vault, parties.NUMBER, text, key.certificate, key.home)
+        self._plan.claims.numbers.append(NumberClaim(f"{item.at}/number", rows))
         self._add(Draft(ActKind.ISSUED, *key, 1, identifier.new_serial(), holders, self._endings(item)), item)
 
     def _next_version(self, kind: ActKind, item: Item, before: Version, endings: tuple[Ending, ...]) -> None:
@@ -255,7 +249,7 @@ class Planner:
         )
         self._plan.planned.append(planned)
         place = (planned.home, planned.certificate, planned.version)
-        self._plan.handles += certificates.handles(planned.identifier, planned.code, *place)
+        self._plan.claims.handles += certificates.handles(planned.identifier, planned.code, *place)
 
 
 def _as_pushed(record: Version) -> PushedCertificate:

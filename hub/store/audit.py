@@ -7,13 +7,13 @@ numbers, never names or identity numbers. The table may only grow (a trigger ref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from hub.db.database import Database, Writer
 from hub.domain.dates import month_of, to_micros
 from hub.domain.errors import Refusal
 from hub.runtime.clock import Clock
 from hub.store.ids import Ids
+from hub.store.rows import AuditRow
 
 _MALFORMED = frozenset({"schema.invalid", "upload.too_large", "upload.timeout", "upload.unreadable"})
 """Refusals of what could not even be read: they go to logs and metrics, so that strangers do not reach the writer."""
@@ -67,21 +67,21 @@ class Audit:
         writer.insert("audit", self.row(record, outcome))
         record.written = True
 
-    def row(self, record: AuditEntry, outcome: str) -> dict[str, Any]:
-        """The row alone, for whoever inserts it with others and then says that the record is written."""
+    def row(self, record: AuditEntry, outcome: str) -> AuditRow:
+        """The row alone, for a caller that inserts it with others and then sets `record.written`."""
         now = self._clock.now()
-        return {
-            "month": month_of(now),
-            "id": record.id,
-            "at": to_micros(now),
-            "client": record.client,
-            "clerk": record.clerk,
-            "action": record.action,
-            "outcome": outcome,
-            "source": record.source,
-            "case_number": record.case_number,
-            "party": record.party,
-            "home": record.home,
-            "certificate": record.certificate,
-            "request": record.request,
-        }
+        return AuditRow(
+            month=month_of(now),
+            id=record.id,
+            at=to_micros(now),
+            client=record.client,
+            clerk=record.clerk,
+            action=record.action,
+            outcome=outcome,
+            source=record.source,
+            case_number=record.case_number,
+            party=record.party,
+            home=record.home,
+            certificate=record.certificate,
+            request=record.request,
+        )

@@ -1,25 +1,24 @@
-"""Many new certificates in few statements: the path of collection, and of whoever fills a repository at once.
+"""Many new certificates in few statements, for collection and for filling a repository.
 
-Everything is prepared, signed, checked and sealed outside, as for a single one; a batch is one transaction, which keeps
-every rule that a push keeps: numbers, identifiers and codes are unique through their registries, every certificate has
-its act and its outbox row, nothing signed with a retired key and nothing hashed with a former one gets in, and of a
-batch all is there or nothing. What it spares are statements: one for each table, whatever the number of certificates.
+Everything is prepared, signed, checked and sealed outside the transaction, as for a single certificate. A batch is one
+transaction, all or nothing, and keeps every rule that a push keeps: numbers, identifiers and codes are unique through
+their registries, every certificate has its act and its outbox row, and nothing that was signed with a retired key or
+hashed with a former one gets in. It saves statements: one for each table, whatever the number of certificates.
 
-Whoever is interrupted begins again: `parties.holders_of_numbers` tells which numbers have arrived.
+An interrupted load starts over: `parties.holders_of_numbers` says which numbers are on record.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from hub.db.database import Conflict, Duplicate, Writer
 from hub.store import certificates, changes, keys, parties
 from hub.store.changes import Change
 from hub.store.parties import Resolved
 from hub.store.publish import require_in_use
+from hub.store.rows import BlindRow, CaseRow, HandleRow
 from hub.vault import Vault
-
-Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,32 +26,32 @@ class Arrival:
     """One new certificate: what `changes.first_version` made of it, and the rows that make its number unique."""
 
     change: Change
-    number: tuple[dict[str, Any], ...]
+    number: tuple[BlindRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """New certificates with everybody who holds them, and the rows of new cases that they belong to.
+    """New certificates with all their holders, and the rows of the new cases that they belong to.
 
-    people: as `parties.resolve` found them, each as often as it likes.
+    people: as `parties.resolve` found them; a person may be listed more than once.
     """
 
     people: tuple[Resolved, ...]
     arrivals: tuple[Arrival, ...]
-    cases: tuple[dict[str, Any], ...] = ()
+    cases: tuple[CaseRow, ...] = ()
 
 
 def insert(writer: Writer, vault: Vault, batch: Batch) -> None:
     """Insert a whole batch, prepared inside the same `retry_on_conflict`; when it raises, roll back.
 
-    Raises ValueError for a change of what exists already, StaleKeys and Conflict (resolve and prepare
-    again, which finds a number that was taken meanwhile), and KeyRetired (sign again).
+    Raises ValueError for a change of an existing certificate, StaleKeys and Conflict (resolve and prepare again, which
+    finds a number that was taken meanwhile), and KeyRetired (sign again).
     """
     if any(arrival.change.before is not None for arrival in batch.arrivals):
         raise ValueError("a batch has new certificates only")
     keys.require_current(writer, vault)
     versions = (arrival.change.version for arrival in batch.arrivals)
-    require_in_use(writer, (row["kid"] for row in versions if row is not None))
+    require_in_use(writer, (row.kid for row in versions if row is not None))
     try:
         for table, rows in tables(batch):
             writer.insert_many(table, rows)
@@ -60,22 +59,19 @@ def insert(writer: Writer, vault: Vault, batch: Batch) -> None:
         raise Conflict from None
 
 
-def tables(batch: Batch) -> Iterator[tuple[str, Rows]]:
-    """The rows of a batch by table; what two batches may both want comes first, in an order that all of them share."""
+def tables(batch: Batch) -> Iterator[tuple[str, Sequence[NamedTuple]]]:
+    """The rows of a batch by table; those that two batches may both contain come first, in an order that all share."""
     people = parties.rows_of_new(batch.people)
-    blind: Rows = [row for hashes, _ in people for row in hashes]
+    blind = [row for hashes, _ in people for row in hashes]
     blind += [row for arrival in batch.arrivals for row in arrival.number]
-    yield "blind_index", sorted(blind, key=lambda row: (row["kind"], row["key_number"], row["hash"]))
+    yield "blind_index", sorted(blind)
     yield "parties", [row for _, row in people]
-    yield "cases", sorted(batch.cases, key=lambda row: (row["source"], row["case_number"]))
-    handles = [handle for arrival in batch.arrivals for handle in handles_of(arrival.change)]
-    yield "handles", sorted(handles, key=lambda row: (row["kind"], row["value"]))
-    yield from changes.rows_of_new([arrival.change for arrival in batch.arrivals])
+    yield "cases", sorted(batch.cases, key=lambda row: row[:2])
+    yield "handles", sorted(handle for arrival in batch.arrivals for handle in handles_of(arrival.change))
+    yield from changes.rows_of_new(arrival.change for arrival in batch.arrivals)
 
 
-def handles_of(change: Change) -> Rows:
+def handles_of(change: Change) -> Sequence[HandleRow]:
     """What leads to a change's version, where it brings one."""
     row = change.version
-    if row is None:
-        return []
-    return certificates.handles(row["identifier"], row["code"], row["home"], row["certificate"], row["version"])
+    return () if row is None else certificates.handles(row.identifier, row.code, row.home, row.certificate, row.version)

@@ -1,12 +1,12 @@
 """Cases as they stand."""
 
 from datetime import datetime
-from typing import Any
 
 from hub.db.database import Reader, Writer
 from hub.domain.case import CaseStatus, Person
 from hub.domain.case_record import Case
 from hub.domain.dates import from_micros, to_micros
+from hub.store.rows import CaseRow
 from hub.store.sealing import seal, unseal
 from hub.vault import Vault
 
@@ -15,7 +15,7 @@ REPLACED = (
     " accepted_at = :accepted_at, completed_at = :completed_at, revision = :revision, sealed = :sealed"
     " WHERE source = :source AND case_number = :case_number AND revision = :revision - 1"
 )
-"""The next revision in place of the one before; it changes nothing where somebody else has changed the case."""
+"""The next revision in place of the one before; it changes nothing where the case has changed meanwhile."""
 
 
 def find(reader: Reader, vault: Vault, source: str, case_number: str) -> Case | None:
@@ -54,7 +54,7 @@ def revision(reader: Reader, source: str, case_number: str) -> int:
 
 
 def revision_for_update(writer: Writer, source: str, case_number: str, *, shared: bool) -> int:
-    """The same, and it stays so until the transaction ends; shared: for others who only want that too."""
+    """The same, locked until the transaction ends; shared: other transactions may take the same shared lock."""
     row = writer.select_for_update(
         "SELECT revision FROM cases WHERE source = :source AND case_number = :case_number",
         {"source": source, "case_number": case_number},
@@ -63,32 +63,32 @@ def revision_for_update(writer: Writer, source: str, case_number: str, *, shared
     return 0 if row is None else int(row["revision"])
 
 
-def row_of(vault: Vault, case: Case, at: datetime) -> dict[str, Any]:
+def row_of(vault: Vault, case: Case, at: datetime) -> CaseRow:
     """The sealed row of a case."""
     people = [
         [p.name, p.id_type, p.id_number, p.role, p.relation, party]
         for p, party in zip(case.people, case.parties, strict=True)
     ]
     inside = {"people": people, "certificates": [list(c) for c in case.certificates]}
-    return {
-        "source": case.source,
-        "case_number": case.case_number,
-        "authority": case.authority,
-        "accepted_by": case.accepted_by,
-        "status": int(case.status),
-        "amendment": case.amendment,
-        "matter": case.matter,
-        "accepted_at": to_micros(case.accepted_at),
-        "completed_at": None if case.completed_at is None else to_micros(case.completed_at),
-        "revision": case.revision,
-        "recorded_at": to_micros(at),
-        "sealed": seal(vault, "cases", (case.source, case.case_number), inside),
-    }
+    return CaseRow(
+        source=case.source,
+        case_number=case.case_number,
+        authority=case.authority,
+        accepted_by=case.accepted_by,
+        status=int(case.status),
+        amendment=case.amendment,
+        matter=case.matter,
+        accepted_at=to_micros(case.accepted_at),
+        completed_at=None if case.completed_at is None else to_micros(case.completed_at),
+        revision=case.revision,
+        recorded_at=to_micros(at),
+        sealed=seal(vault, "cases", (case.source, case.case_number), inside),
+    )
 
 
-def put(writer: Writer, row: dict[str, Any]) -> bool:
-    """Insert the first revision or replace the one before; False when somebody else changed the case meanwhile."""
-    if row["revision"] == 1:
+def put(writer: Writer, row: CaseRow) -> bool:
+    """Insert the first revision or replace the one before; False when the case has changed meanwhile."""
+    if row.revision == 1:
         return (
             writer.run(
                 "INSERT INTO cases (source, case_number, authority, accepted_by, status, amendment, matter,"
@@ -96,8 +96,8 @@ def put(writer: Writer, row: dict[str, Any]) -> bool:
                 " VALUES (:source, :case_number, :authority, :accepted_by, :status, :amendment, :matter,"
                 " :accepted_at, :completed_at, :revision, :recorded_at, :sealed)"
                 " ON CONFLICT (source, case_number) DO NOTHING",
-                row,
+                row._asdict(),
             )
             == 1
         )
-    return writer.run(REPLACED, row) == 1
+    return writer.run(REPLACED, row._asdict()) == 1

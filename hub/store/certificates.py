@@ -1,4 +1,4 @@
-"""Certificates and their versions, as read by every step; writing is in `reserve`, `publish` and `moves`."""
+"""Certificates and their versions, as every step reads them; they are written by `changes`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -6,9 +6,10 @@ from typing import Any
 
 from hub.db.database import Reader, Row, Writer
 from hub.domain.case import Person
-from hub.domain.certificate import Dates, Standing
+from hub.domain.certificate import CertificateKey, Dates, Standing
 from hub.domain.dates import from_int, to_int
 from hub.domain.version import Version
+from hub.store.rows import HandleRow
 from hub.store.sealing import unseal
 from hub.vault import Vault
 
@@ -17,10 +18,12 @@ CODE = 2
 COPY = 3
 
 
-def handles(name: str, code: str, home: int, certificate: int, version: int) -> list[dict[str, Any]]:
+def handles(identifier: str, code: str, home: int, certificate: int, version: int) -> tuple[HandleRow, HandleRow]:
     """What leads to a version: its identifier and its public code."""
-    place = {"home": home, "certificate": certificate, "version": version}
-    return [{"kind": IDENTIFIER, "value": name, **place}, {"kind": CODE, "value": code, **place}]
+    return (
+        HandleRow(IDENTIFIER, identifier, home, certificate, version),
+        HandleRow(CODE, code, home, certificate, version),
+    )
 
 
 _JOINED = (
@@ -31,11 +34,6 @@ _JOINED = (
 _HELD = _JOINED.replace(" FROM ", ", h.issued_on AS held_issued_on FROM ", 1)
 _OF_HOLDING = "JOIN holdings h ON h.home = v.home AND h.certificate = v.certificate "
 _KEYS_AT_ONCE = 300
-
-
-def sealed_version(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a version is sealed, as CBOR-able values; `holders` are (name, id_type, id_number, party)."""
-    return {name: record[name] for name in ("credential", "digits", "number", "holders", "fields", "salt")}
 
 
 def by_identifier(reader: Reader, vault: Vault, identifier: str) -> Version | None:
@@ -72,13 +70,13 @@ def of_party(
     party: int,
     type_codes: tuple[str, ...],
     today: date,
-    keys: Iterable[tuple[int, int]] | None = None,
+    keys: Iterable[CertificateKey | tuple[int, int]] | None = None,
 ) -> list[Version]:
     """What a party holds of some types: each certificate's versions that no successor has replaced by today.
 
     Where all are replaced, the newest one stands for the certificate. A version that names other holders only is not
     the party's, whatever its certificate's other versions say; one that drops the party may begin later than today.
-    keys: look at these (home, certificate) only.
+    keys: look at these certificates only.
     """
     marks = ", ".join(f":type{place}" for place in range(len(type_codes)))
     values = {"party": party, "today": to_int(today), **{f"type{n}": code for n, code in enumerate(type_codes)}}
@@ -152,20 +150,14 @@ def has_version_between(reader: Reader, first_key: int, last_key: int) -> bool:
     return reader.one("SELECT 1 FROM versions WHERE version_key BETWEEN :first AND :last LIMIT 1", values) is not None
 
 
-def newest_version_key(reader: Reader) -> int:
-    """The greatest version key in use, 0 when nothing is issued."""
-    row = reader.one("SELECT MAX(version_key) AS newest FROM versions")
-    return int(row["newest"] or 0) if row else 0
-
-
-def walk(reader: Reader, after: tuple[int, int], limit: int) -> list[tuple[int, int]]:
-    """The next (home, certificate) keys in order: how `hub check` visits everything without holding it."""
+def walk(reader: Reader, after: tuple[int, int], limit: int) -> list[CertificateKey]:
+    """The next certificates in the order of their keys: how `hub check` visits everything without holding it."""
     rows = reader.all(
         "SELECT home, certificate FROM certificates WHERE (home, certificate) > (:home, :certificate)"
         " ORDER BY home, certificate LIMIT :limit",
         {"home": after[0], "certificate": after[1], "limit": limit},
     )
-    return [(r["home"], r["certificate"]) for r in rows]
+    return [CertificateKey(r["home"], r["certificate"]) for r in rows]
 
 
 def _by_handle(reader: Reader, vault: Vault, kind: int, value: str) -> Version | None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from hub.db.database import Reader, Row, Writer
 from hub.domain import numbers
 from hub.domain.case import Person
+from hub.domain.certificate import CertificateKey
 from hub.store.ids import new_party
+from hub.store.rows import BlindRow, PartyRow
 from hub.store.sealing import seal
 from hub.vault import Vault, VaultError
 
@@ -19,12 +21,12 @@ Wanted = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A person with a party key; `rows` are what must be inserted where the party is new, already sealed."""
+    """A person with a party key; `row` and `blind` are what must be inserted where the party is new, already sealed."""
 
     person: Person
     party: int
-    row: dict[str, object] | None
-    blind: tuple[dict[str, object], ...]
+    row: PartyRow | None = None
+    blind: tuple[BlindRow, ...] = ()
 
 
 def text_of(person: Person) -> str:
@@ -46,7 +48,7 @@ def resolve(reader: Reader, vault: Vault, people: tuple[Person, ...]) -> tuple[R
 
 def resolve_with_numbers(
     reader: Reader, vault: Vault, people: tuple[Person, ...], texts: tuple[str, ...]
-) -> tuple[tuple[Resolved, ...], dict[str, tuple[int, int]]]:
+) -> tuple[tuple[Resolved, ...], dict[str, CertificateKey]]:
     """What `resolve` and `holders_of_numbers` answer, in one."""
     known = _rows_of(reader, vault, [*((PARTY, text_of(person)) for person in people), *((NUMBER, t) for t in texts)])
     return _resolved(vault, people, known), _owners(known)
@@ -59,53 +61,57 @@ def _resolved(vault: Vault, people: tuple[Person, ...], known: Mapping[Wanted, R
         text = text_of(person)
         if text not in made:
             row = known.get((PARTY, text))
-            made[text] = _new(vault, person, text) if row is None else Resolved(person, int(row["target"]), None, ())
+            made[text] = _new(vault, person, text) if row is None else Resolved(person, int(row["target"]))
         first = made[text]
         found.append(Resolved(person, first.party, first.row, first.blind))
     return tuple(found)
 
 
 def insert(writer: Writer, resolved: tuple[Resolved, ...]) -> None:
-    """Insert the new parties; raises Duplicate when somebody was faster (resolve again)."""
+    """Insert the new parties; raises Duplicate when another call has inserted one of them (resolve again)."""
     for blind, row in rows_of_new(resolved):
         writer.insert_many("blind_index", blind)
         writer.insert("parties", row)
 
 
-def rows_of_new(resolved: tuple[Resolved, ...]) -> list[tuple[tuple[dict[str, object], ...], dict[str, object]]]:
+def rows_of_new(resolved: tuple[Resolved, ...]) -> list[tuple[tuple[BlindRow, ...], PartyRow]]:
     """(rows of blind_index, row of parties) of each new party once, in the order in which they must be inserted."""
     fresh = {item.party: (item.blind, item.row) for item in resolved if item.row is not None}
-    # By their hashes: two pushes that bring the same people in another order would wait for each other.
-    return sorted(fresh.values(), key=lambda new: [str(row["hash"]) for row in new[0]])
+    # By their hashes: two pushes that bring the same people in a different order would wait for each other.
+    return sorted(fresh.values(), key=lambda new: [row.hash for row in new[0]])
 
 
-def blind_rows(vault: Vault, kind: int, text: str, target: int, home: int) -> tuple[dict[str, object], ...]:
+def blind_rows(vault: Vault, kind: int, text: str, target: int, home: int) -> tuple[BlindRow, ...]:
     """The rows of `blind_index` for one text: two while a rotation is under way."""
     return tuple(
-        {"kind": kind, "key_number": number, "hash": digest, "target": target, "home": home, "rules": numbers.VERSION}
+        BlindRow(kind, number, digest, target, home, numbers.VERSION)
         for number, digest in vault.blind_for_writing(text)
     )
 
 
-def holder_of_number(reader: Reader, vault: Vault, text: str) -> tuple[int, int] | None:
-    """(home, certificate) that has a printed number, or None."""
+def holder_of_number(reader: Reader, vault: Vault, text: str) -> CertificateKey | None:
+    """The certificate that has a printed number, or None."""
     return holders_of_numbers(reader, vault, [text]).get(text)
 
 
-def holders_of_numbers(reader: Reader, vault: Vault, texts: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """(home, certificate) by number, for those that a certificate has. Few statements for many."""
+def holders_of_numbers(reader: Reader, vault: Vault, texts: Iterable[str]) -> dict[str, CertificateKey]:
+    """Certificates by their printed number, for those numbers that a certificate has. Few statements for many."""
     return _owners(_rows_of(reader, vault, [(NUMBER, text) for text in texts]))
 
 
-def _owners(known: Mapping[Wanted, Row]) -> dict[str, tuple[int, int]]:
-    return {text: (int(row["home"]), int(row["target"])) for (kind, text), row in known.items() if kind == NUMBER}
+def _owners(known: Mapping[Wanted, Row]) -> dict[str, CertificateKey]:
+    return {
+        text: CertificateKey(int(row["home"]), int(row["target"]))
+        for (kind, text), row in known.items()
+        if kind == NUMBER
+    }
 
 
 def _rows_of(reader: Reader, vault: Vault, texts: Iterable[Wanted]) -> Mapping[Wanted, Row]:
-    """The rows of some texts under the key that is read now, which the same statement tells.
+    """The rows of some texts under the blind key that is read now; the same statement says which one that is.
 
-    A vault that has not heard of a rotation asks under the wrong key; it then learns the right one here and asks again,
-    so that nothing is missed between two readings of the keys.
+    A vault that has not yet seen a rotation asks with the former key; it learns the current one here and asks again, so
+    that nothing is missed between two reloads of the keys.
     """
     wanted = list(dict.fromkeys(texts))
     number, place = vault.reading_key, 0
@@ -133,5 +139,5 @@ def _rows_of(reader: Reader, vault: Vault, texts: Iterable[Wanted]) -> Mapping[W
 def _new(vault: Vault, person: Person, text: str) -> Resolved:
     party = new_party()
     sealed = seal(vault, "parties", (party,), [person.name, person.id_type, person.id_number])
-    row = {"party": party, "id_type": person.id_type, "sealed": sealed}
+    row = PartyRow(party, person.id_type, sealed)
     return Resolved(person, party, row, blind_rows(vault, PARTY, text, party, party))

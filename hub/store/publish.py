@@ -1,43 +1,65 @@
-"""The second commit of rule 2: the intent goes, everything appears: all certificates of the case, or none."""
+"""The second commit of rule 2: the intent goes, everything appears: all certificates of the case, or none.
+
+`prepare` builds and seals the rows outside the transaction, `commit_rows` only writes them.
+"""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from hub.db import writable_cte
 from hub.db.database import Conflict, Writer
 from hub.db.writable_cte import Insert
+from hub.domain.case_record import Case
 from hub.domain.issuing import Intent
 from hub.store import cases, changes, intents, keys, postgres_guards, pushes
 from hub.store.changes import Change
+from hub.store.rows import CaseRow
 from hub.vault import StaleKeys, Vault
 
 
 class KeyRetired(Exception):  # noqa: N818
-    """A key that signed was retired before the commit; the intent must be voided and prepared anew."""
+    """A key that signed was retired before the commit; the intent must be voided and drafted again."""
 
 
-def publish(
-    writer: Writer,
-    vault: Vault,
-    intent: Intent,
-    all_changes: Sequence[Change],
-    case_row: dict[str, Any],
-    sealed_reply: bytes,
-) -> bool:
-    """Write everything; False when somebody else has finished this intent. Raises Conflict, StaleKeys or KeyRetired."""
-    kids = sorted({planned.kid for planned in intent.planned if planned.kind is not None})
-    rows = sum(4 + len(change.holdings) for change in all_changes)
-    if kids and all(change.before is None for change in all_changes) and writable_cte.suits(writer, rows):
-        return _publish_new(writer, vault, intent, kids, all_changes, case_row, sealed_reply)
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """The rows of the second commit, sealed and ready; `kids` are the keys that have signed, and `intent` ends."""
+
+    intent: Intent
+    kids: Sequence[str]
+    changes: Sequence[Change]
+    case: CaseRow
+    reply: bytes
+
+
+def prepare(
+    vault: Vault, at: datetime, *, intent: Intent, changes: Sequence[Change], case: Case, reply: dict[str, Any]
+) -> Publication:
+    """Build and seal the rows; `commit_rows` must follow inside the same `retry_on_conflict`.
+
+    changes: as `hub.store.changes` has prepared them.
+    """
+    sealed_reply = pushes.sealed_reply(vault, intent.push_key, reply)
+    return Publication(intent, intent.kids, changes, cases.row_of(vault, case, at), sealed_reply)
+
+
+def commit_rows(writer: Writer, vault: Vault, publication: Publication) -> bool:
+    """Write everything; False when another call has finished this intent. Raises Conflict, StaleKeys or KeyRetired."""
+    new_only = all(change.before is None for change in publication.changes)
+    rows = sum(4 + len(change.holdings) for change in publication.changes)
+    if publication.kids and new_only and writable_cte.suits(writer, rows):
+        return _commit_as_one_statement(writer, vault, publication)
     keys.require_current(writer, vault)
-    if not intents.delete(writer, intent):
+    if not intents.delete(writer, publication.intent):
         return False
-    require_in_use(writer, kids)
-    for change in all_changes:
+    require_in_use(writer, publication.kids)
+    for change in publication.changes:
         changes.apply(writer, change)
-    if not cases.put(writer, case_row):
+    if not cases.put(writer, publication.case):
         raise Conflict
-    pushes.set_reply(writer, intent.push_key, sealed_reply)
+    pushes.set_reply(writer, publication.intent.push_key, publication.reply)
     return True
 
 
@@ -49,17 +71,9 @@ def require_in_use(writer: Writer, kids: Iterable[str]) -> None:
             raise KeyRetired
 
 
-def _publish_new(
-    writer: Writer,
-    vault: Vault,
-    intent: Intent,
-    kids: Sequence[str],
-    all_changes: Sequence[Change],
-    case_row: dict[str, Any],
-    sealed_reply: bytes,
-) -> bool:
-    """New certificates only, as one statement."""
-    month, _, _, digest = intent.push_key
+def _commit_as_one_statement(writer: Writer, vault: Vault, publication: Publication) -> bool:
+    """PostgreSQL, for new certificates only."""
+    intent, kids = publication.intent, publication.kids
     missing = writable_cte.write(
         writer,
         (
@@ -67,17 +81,17 @@ def _publish_new(
             postgres_guards.keys_sign(len(kids)),
             postgres_guards.INTENT_GONE,
             postgres_guards.CASE_REPLACED,
-            *(Insert(table, rows) for table, rows in changes.rows_of_new(all_changes)),
+            *(Insert(table, rows) for table, rows in changes.rows_of_new(publication.changes)),
             postgres_guards.PUSH_REPLIED,
         ),
         {
-            **case_row,
+            **publication.case._asdict(),
             **{f"kid_{n}": kid for n, kid in enumerate(kids)},
             "mark": keys.mark_text(vault),
             "intent": intent.intent,
-            "month": month,
-            "digest": digest,
-            "reply": sealed_reply,
+            "month": intent.push_key.month,
+            "digest": intent.push_key.digest,
+            "reply": publication.reply,
         },
     )
     if missing == postgres_guards.KEYS_CURRENT.name:

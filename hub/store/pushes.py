@@ -1,4 +1,4 @@
-"""Every push as it came: the exact bytes, who sent them, and the reply that an equal push gets for ever."""
+"""Every push as it came: the exact bytes, who sent them, and the reply that every equal push gets."""
 
 from typing import Any
 
@@ -6,9 +6,10 @@ import cbor2
 
 from hub.db.database import Conflict, Duplicate, Reader, Writer
 from hub.domain.case import CaseStatus
-from hub.domain.case_record import Received, SeenPush
+from hub.domain.case_record import PushKey, Received, SeenPush
 from hub.domain.dates import to_micros
-from hub.store.sealing import key_text, seal, unseal
+from hub.store.rows import PushRow
+from hub.store.sealing import key_text, seal
 from hub.vault import Vault
 
 REPLIED = (
@@ -39,54 +40,33 @@ def find(reader: Reader, vault: Vault, source: str, case_number: str, digest: by
     return SeenPush(row["month"], row["client"], row["amendment"], CaseStatus(row["status"]), reply)
 
 
-def row_of(vault: Vault, received: Received, reply: dict[str, Any] | None) -> dict[str, Any]:
-    """The row of a push; `reply` is None until its certificates are issued."""
-    month, source, case_number, digest = received.key
-    return {
-        "month": month,
-        "source": source,
-        "case_number": case_number,
-        "digest": digest,
-        "client": received.client,
-        "amendment": received.push.amendment,
-        "status": int(received.push.status),
-        "at": to_micros(received.at),
-        "sealed": seal(vault, "pushes", received.key, received.raw),
-        "reply": None if reply is None else sealed_reply(vault, received.key, reply),
-    }
+def row_of(vault: Vault, received: Received, reply: dict[str, Any] | None) -> PushRow:
+    """The sealed row of a push; `reply` is None until its certificates are issued."""
+    key = received.key
+    return PushRow(
+        *key,
+        client=received.client,
+        amendment=received.push.amendment,
+        status=int(received.push.status),
+        at=to_micros(received.at),
+        sealed=seal(vault, "pushes", key, received.raw),
+        reply=None if reply is None else sealed_reply(vault, key, reply),
+    )
 
 
-def add(writer: Writer, row: dict[str, Any]) -> None:
-    """Insert a push; raises Conflict when an equal one was faster."""
+def add(writer: Writer, row: PushRow) -> None:
+    """Insert a push; raises Conflict when an equal one is on record already."""
     try:
         writer.insert("pushes", row)
     except Duplicate:
         raise Conflict from None
 
 
-def sealed_reply(vault: Vault, key: tuple[object, ...], reply: dict[str, Any]) -> bytes:
+def sealed_reply(vault: Vault, key: PushKey, reply: dict[str, Any]) -> bytes:
     """A reply, sealed for the row of its push."""
     return vault.seal("pushes.reply", key_text(key), cbor2.dumps(reply))
 
 
-def set_reply(writer: Writer, key: tuple[int, str, str, bytes], sealed: bytes) -> None:
-    """Keep the reply that an equal push gets for ever."""
-    month, source, case_number, digest = key
-    writer.run(
-        REPLIED,
-        {"month": month, "source": source, "case_number": case_number, "digest": digest, "reply": sealed},
-    )
-
-
-def pushed_bytes(reader: Reader, vault: Vault, source: str, case_number: str) -> list[tuple[str, int, bytes]]:
-    """(client, µs, exact body) of every push of a case, oldest first."""
-    rows = reader.all(
-        "SELECT month, digest, client, at, sealed FROM pushes WHERE source = :source AND case_number = :case_number"
-        " ORDER BY at",
-        {"source": source, "case_number": case_number},
-    )
-    found = []
-    for row in rows:
-        key = (row["month"], source, case_number, row["digest"])
-        found.append((row["client"], row["at"], unseal(vault, "pushes", key, row["sealed"])))
-    return found
+def set_reply(writer: Writer, key: PushKey, sealed: bytes) -> None:
+    """Record the reply that every equal push gets from now on."""
+    writer.run(REPLIED, {**key._asdict(), "reply": sealed})

@@ -1,51 +1,109 @@
-"""The first commit of rule 2: the push, the case, the intent, and the rows that make numbers and codes unique."""
+"""The first commit of rule 2: the push, the case, the intent, and the rows that make numbers and codes unique.
 
-from dataclasses import dataclass
-from typing import Any
+`prepare` builds and seals the rows outside the transaction, `commit_rows` only writes them. Both take what has been
+decided, wherever it came from: a push without certificates uses the same path without an intent.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
 
 from hub.db import writable_cte
 from hub.db.database import Conflict, Duplicate, Writer
-from hub.db.writable_cte import Insert
+from hub.db.writable_cte import Guard, Insert
+from hub.domain.case_record import Case
 from hub.domain.errors import Refusal
-from hub.store import cases, certificates, keys, parties, postgres_guards, pushes
+from hub.domain.issuing import Intent
+from hub.store import cases, certificates, intents, keys, parties, postgres_guards, pushes
+from hub.store.rows import AuditRow, BlindRow, CaseRow, HandleRow, IntentRow, PushRow, SuccessionRow
 from hub.vault import StaleKeys, Vault
+
+
+class NumberClaim(NamedTuple):
+    """The rows that make a certificate's number unique, and the JSON pointer that a refusal names."""
+
+    pointer: str
+    rows: tuple[BlindRow, ...]
+
+
+class SuccessionClaim(NamedTuple):
+    """The claim to replace a version, and the JSON pointer that a refusal names."""
+
+    pointer: str
+    row: SuccessionRow
+
+
+class Unchanged(NamedTuple):
+    """A certificate that must still have this revision: what was decided depends on it."""
+
+    home: int
+    certificate: int
+    revision: int
+
+
+@dataclass(slots=True)
+class Claims:
+    """What a case must be the only one to have, and what must not have changed since it was read."""
+
+    handles: list[HandleRow] = field(default_factory=list)
+    numbers: list[NumberClaim] = field(default_factory=list)
+    successions: list[SuccessionClaim] = field(default_factory=list)
+    unchanged: list[Unchanged] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Rows, sealed and ready. `number_rows` and `successions` come with the JSON pointer that a refusal names.
+    """The rows of the first commit, sealed and ready; `case` is None where the push does not change it."""
 
-    `unchanged` are (home, certificate, revision) that must still be so: what was decided about them hangs on it.
-    """
-
-    case: dict[str, Any]
-    push: dict[str, Any]
+    push: PushRow
+    case: CaseRow | None
     people: tuple[parties.Resolved, ...]
-    intent: dict[str, Any] | None
-    audit: dict[str, Any]
-    handles: tuple[dict[str, Any], ...] = ()
-    number_rows: tuple[tuple[str, tuple[dict[str, Any], ...]], ...] = ()
-    successions: tuple[tuple[str, dict[str, Any]], ...] = ()
-    unchanged: tuple[tuple[int, int, int], ...] = ()
+    intent: IntentRow | None
+    audit: AuditRow
+    claims: Claims
 
 
-def reserve(writer: Writer, vault: Vault, reservation: Reservation) -> None:
+def prepare(
+    vault: Vault,
+    at: datetime,
+    *,
+    push: PushRow,
+    case: Case | None,
+    people: tuple[parties.Resolved, ...],
+    audit: AuditRow,
+    intent: Intent | None = None,
+    claims: Claims | None = None,
+) -> Reservation:
+    """Build and seal the rows; `commit_rows` must follow inside the same `retry_on_conflict`."""
+    return Reservation(
+        push=push,
+        case=None if case is None else cases.row_of(vault, case, at),
+        people=people,
+        intent=None if intent is None else intents.row_of(vault, intent, at),
+        audit=audit,
+        claims=claims or Claims(),
+    )
+
+
+def commit_rows(writer: Writer, vault: Vault, reservation: Reservation) -> None:
     """Write all of it. Raises Conflict or StaleKeys (retry), Refusal `number.taken` or `certificate.move`."""
-    rows = 10 + len(reservation.handles) + sum(2 + len(person.blind) for person in reservation.people)
-    if not reservation.successions and not reservation.unchanged and writable_cte.suits(writer, rows):
-        _reserve_new(writer, vault, reservation)
+    claims = reservation.claims
+    rows = 10 + len(claims.handles) + sum(2 + len(person.blind) for person in reservation.people)
+    if not claims.successions and not claims.unchanged and writable_cte.suits(writer, rows):
+        _commit_as_one_statement(writer, vault, reservation)
         return
     keys.require_current(writer, vault)
-    for home, certificate, revision in sorted(reservation.unchanged):
+    for home, certificate, revision in sorted(claims.unchanged):
         if certificates.revision_for_update(writer, home, certificate) != revision:
             raise Conflict
     try:
         pushes.add(writer, reservation.push)
-        if not cases.put(writer, reservation.case):
+        if reservation.case is not None and not cases.put(writer, reservation.case):
             raise Conflict
-        _take(writer, reservation)
+        _take(writer, claims)
         parties.insert(writer, reservation.people)
-        writer.insert_many("handles", reservation.handles)
+        writer.insert_many("handles", claims.handles)
         if reservation.intent is not None:
             writer.insert("intents", reservation.intent)
         writer.insert("audit", reservation.audit)
@@ -53,68 +111,75 @@ def reserve(writer: Writer, vault: Vault, reservation: Reservation) -> None:
         raise Conflict from None
 
 
-def _reserve_new(writer: Writer, vault: Vault, reservation: Reservation) -> None:
-    """What hangs on no other certificate, as one statement; who was faster is asked for only when somebody was."""
-    numbers = [row for _, rows in reservation.number_rows for row in rows]
+def _commit_as_one_statement(writer: Writer, vault: Vault, reservation: Reservation) -> None:
+    """PostgreSQL, where nothing depends on another certificate. Who has a number is only asked when it is taken."""
+    case, intent, claims = reservation.case, reservation.intent, reservation.claims
+    numbers = [row for claim in claims.numbers for row in claim.rows]
     people = parties.rows_of_new(reservation.people)
-    case = reservation.case
     try:
         missing = writable_cte.write(
             writer,
             (
                 postgres_guards.KEYS_CURRENT,
                 Insert("pushes", [reservation.push], guards=True),
-                Insert("cases", [case], guards=True) if case["revision"] == 1 else postgres_guards.CASE_REPLACED,
+                *_case_parts(case),
                 Insert("blind_index", numbers, "numbers", guards=True),
                 Insert("blind_index", [row for blind, _ in people for row in blind], "people"),
                 Insert("parties", [row for _, row in people]),
-                Insert("handles", reservation.handles),
-                Insert("intents", [] if reservation.intent is None else [reservation.intent]),
+                Insert("handles", claims.handles),
+                Insert("intents", [] if intent is None else [intent]),
                 Insert("audit", [reservation.audit]),
             ),
-            {**case, "mark": keys.mark_text(vault)},
+            {**({} if case is None else case._asdict()), "mark": keys.mark_text(vault)},
         )
     except Duplicate:
         raise Conflict from None
     if missing == postgres_guards.KEYS_CURRENT.name:
         raise StaleKeys
     if missing == "numbers":
-        _require_free(writer, reservation)
+        _require_free(writer, claims.numbers)
     if missing is not None:
         raise Conflict
 
 
-def _require_free(writer: Writer, reservation: Reservation) -> None:
-    """Raise the refusal of the first number that is not ours although we have just tried to take it."""
-    for pointer, rows in reservation.number_rows:
+def _case_parts(case: CaseRow | None) -> Sequence[Guard | Insert]:
+    if case is None:
+        return ()
+    return (Insert("cases", [case], guards=True) if case.revision == 1 else postgres_guards.CASE_REPLACED,)
+
+
+def _require_free(writer: Writer, claims: Sequence[NumberClaim]) -> None:
+    """Raise the refusal of the first number that another certificate has."""
+    for pointer, rows in claims:
         for row in rows:
             owner = writer.one(
                 "SELECT home, target FROM blind_index WHERE kind = :kind AND key_number = :key_number AND hash = :hash",
-                row,
+                row._asdict(),
             )
-            if owner is not None and (owner["home"], owner["target"]) != (row["home"], row["target"]):
+            if owner is not None and (owner["home"], owner["target"]) != (row.home, row.target):
                 raise Refusal("number.taken", pointer=pointer)
 
 
-def _take(writer: Writer, reservation: Reservation) -> None:
-    """What two cases may both want. It comes before their handles: those of one next version are equal too."""
-    for pointer, rows in reservation.number_rows:
+def _take(writer: Writer, claims: Claims) -> None:
+    """What two cases may compete for. It comes before their handles: those of one next version are equal too."""
+    for pointer, rows in claims.numbers:
         try:
             writer.insert_many("blind_index", rows)
         except Duplicate:
             raise Refusal("number.taken", pointer=pointer) from None
-    for pointer, row in reservation.successions:
-        _claim(writer, pointer, row)
+    for claim in claims.successions:
+        _claim(writer, claim)
 
 
-def _claim(writer: Writer, pointer: str, row: dict[str, Any]) -> None:
-    """A version has one successor for ever; the case that claimed it may say so again."""
+def _claim(writer: Writer, claim: SuccessionClaim) -> None:
+    """A version has one successor for ever; the case that claimed it may repeat the claim."""
+    values = claim.row._asdict()
     claimed = writer.run(
         "INSERT INTO successions (version_key, source, case_number) VALUES (:version_key, :source, :case_number)"
         " ON CONFLICT (version_key) DO NOTHING",
-        row,
+        values,
     )
     if not claimed:
-        owner = writer.one("SELECT source, case_number FROM successions WHERE version_key = :version_key", row)
-        if owner is None or (owner["source"], owner["case_number"]) != (row["source"], row["case_number"]):
-            raise Refusal("certificate.move", "这张证照已被替代", pointer=pointer)
+        owner = writer.one("SELECT source, case_number FROM successions WHERE version_key = :version_key", values)
+        if owner is None or (owner["source"], owner["case_number"]) != (claim.row.source, claim.row.case_number):
+            raise Refusal("certificate.move", "这张证照已被替代", pointer=claim.pointer)

@@ -51,7 +51,7 @@ def no_flush() -> None:
 
 def succession_unclaimed() -> None:
     """Do not record, when reserving, that a version has a successor."""
-    reserving._claim = lambda writer, pointer, row: None
+    reserving._claim = lambda writer, claim: None
 
 
 def last_writer_wins() -> None:
@@ -64,14 +64,12 @@ def last_writer_wins() -> None:
 
 def number_unregistered() -> None:
     """Reserve no number."""
-    reserve = reserving.reserve
+    commit = reserving.commit_rows
 
     def without(writer: Any, vault: Any, reservation: Any) -> None:
-        reserve(writer, vault, replace(reservation, number_rows=()))
+        commit(writer, vault, replace(reservation, claims=replace(reservation.claims, numbers=[])))
 
-    from hub.issuance import issue
-
-    issue.reserve = without  # type: ignore[attr-defined]
+    reserving.commit_rows = without
 
 
 def act_swallowed() -> None:
@@ -79,7 +77,7 @@ def act_swallowed() -> None:
     apply = changes.apply
 
     def selective(writer: Writer, change: Any) -> None:
-        if change.act["kind"] != ActKind.REVOKED:
+        if change.act.kind != ActKind.REVOKED:
             apply(writer, change)
 
     changes.apply = selective

@@ -54,8 +54,8 @@ BUGS = (
     Bug(
         "entries are written without their revisions",
         "indexer/elastic/bulk.py",
-        'return {"version": revision, "version_type": "external_gte"}',
-        "return {}",
+        """versioned = "" if version is None else f',"version":{version},"version_type":"external_gte"'""",
+        'versioned = ""',
         _SAME,
     ),
     Bug(
@@ -111,8 +111,8 @@ BUGS = (
     Bug(
         "published although somebody else has taken the intent away",
         "hub/store/publish.py",
-        "if not intents.delete(writer, intent):\n        return False",
-        "intents.delete(writer, intent)",
+        "if not intents.delete(writer, publication.intent):\n        return False",
+        "intents.delete(writer, publication.intent)",
         "tests/faults/test_races.py::test_an_amendment_meets_one_that_is_not_published_yet",
     ),
     Bug(
@@ -125,11 +125,11 @@ BUGS = (
     Bug(
         "the record is written after the answer",
         "hub/store/audit.py",
-        "        now = self._clock.now()\n        writer.insert(",
-        "        now = self._clock.now()\n        import threading\n\n        def later(table: str, row: Any) -> None:\n"
+        '        writer.insert("audit", ',
+        "        import threading\n\n        def later(table: str, row: object) -> None:\n"
         "            def insert() -> None:\n                with self._database.write() as late:\n"
         "                    late.insert(table, row)\n\n            threading.Timer(0.3, insert).start()\n\n"
-        "        later(",
+        '        later("audit", ',
         "tests/counter/test_lookup.py::test_what_cannot_be_put_on_record_is_not_answered",
     ),
     Bug(
@@ -142,7 +142,7 @@ BUGS = (
     Bug(
         "positions are given in one commit, and what waits is taken away in the next",
         "hub/directory/directory.py",
-        "            return feed.sequence(writer, SEQUENCED_AT_ONCE)\n",
+        "            return ledger.sequence(writer, SEQUENCED_AT_ONCE)\n",
         "            done = writer.run(\n                'INSERT INTO ledger (position, home, certificate, revision, kind, leaf)'\n"
         "                ' SELECT (SELECT COALESCE(MAX(position), 0) FROM ledger) + row_number() OVER (ORDER BY entry),'\n"
         "                ' home, certificate, revision, kind, leaf FROM outbox'\n            )\n"

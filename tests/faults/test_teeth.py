@@ -16,6 +16,8 @@ from tests.faults import test_races as races
 from tests.faults.orders import orders
 from tests.faults.scene import Scene
 from tests.faults.stage import Ended, Stage, stage
+from tests.faults.teeth import BUGS, Bug
+from tests.support.paths import ROOT
 
 RED = (AssertionError, KeyError)
 
@@ -80,6 +82,11 @@ FOUND_BY: dict[str, Test] = {
 
 def test_every_bug_has_a_test_that_finds_it() -> None:
     assert FOUND_BY.keys() == seeded.BUGS.keys()
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_every_bug_of_the_engines_can_be_planted(bug: Bug) -> None:
+    assert (ROOT / bug.file).read_text(encoding="utf-8").count(bug.old) == 1
 
 
 @pytest.mark.parametrize("bug", FOUND_BY)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from hub.domain.caller import Caller
-from hub.store import pushes
 from tests.support import town as t
 from tests.support.town import (
     ANNA,
@@ -172,8 +171,7 @@ def test_pushed_bytes_and_who_sent_them_are_kept(town: Town) -> None:
         town.push("T-1", content, by, t.STREET)
         town.push("T-1", spelt_otherwise(json.loads(content)), TRADER, t.STREET)
         town.clock.pass_days(at + 1)
-    found = pushes.pushed_bytes(town.parts.database.reader, town.parts.vault, t.STREET, "T-1")
-    assert [(client, content) for client, _, content in found] == [
+    assert town.pushed_bytes("T-1", t.STREET) == [
         ("town-street", kept[0]),
         ("town-trade", kept[1]),
         ("town-platform", kept[2]),

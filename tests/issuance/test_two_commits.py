@@ -8,6 +8,7 @@ transaction is looked at too, before it is undone.
 import threading
 import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from hub.db import writable_cte
 from hub.db.database import Conflict, Writer
 from hub.db.tables import metadata
 from hub.domain.errors import Refusal
-from hub.issuance import issue
+from hub.store import publish, reserve
 from hub.store.publish import KeyRetired
 from hub.store.reserve import Reservation
 from hub.vault import StaleKeys
@@ -44,9 +45,11 @@ def rows_of(writer: Writer) -> dict[str, list[Any]]:
     return {name: sorted(map(repr, map(tuple, writer.all(f"SELECT * FROM {name}")))) for name in WRITTEN}
 
 
-def left(town: Town, monkeypatch: pytest.MonkeyPatch, name: str, spoil: Callable[..., object], content: t.Body) -> Left:
+def left(
+    town: Town, monkeypatch: pytest.MonkeyPatch, module: ModuleType, spoil: Callable[..., object], content: t.Body
+) -> Left:
     """Push, and do something in the very transaction of `reserve` or `publish` before it; nothing of it stays."""
-    real = getattr(issue, name)
+    real = module.commit_rows
 
     def after(writer: Writer, *given: Any) -> object:
         spoil(writer, *given)
@@ -61,11 +64,11 @@ def left(town: Town, monkeypatch: pytest.MonkeyPatch, name: str, spoil: Callable
         raise Left(came, {table for table in WRITTEN if now[table] != rows[table]})
 
     with monkeypatch.context() as patched:
-        patched.setattr(issue, name, after)
+        patched.setattr(module, "commit_rows", after)
         counts = town.counts()
         with pytest.raises(Left) as found:
             town.push("T-1", content)
-        if name == "reserve":
+        if module is reserve:
             assert town.counts() == counts
     return found.value
 
@@ -105,7 +108,7 @@ def test_nothing_is_published_past_a_guard(
     town: Town, monkeypatch: pytest.MonkeyPatch, engine: str, guard: str
 ) -> None:
     spoil, came, changed = PUBLISH[guard]
-    found = left(town, monkeypatch, "publish", spoil, TWO)
+    found = left(town, monkeypatch, publish, spoil, TWO)
     assert found.came == came
     if engine == engines.POSTGRESQL or came is False:
         assert found.changed <= changed
@@ -119,8 +122,8 @@ def test_nothing_is_published_past_a_guard(
 
 
 def taken(writer: Writer, reservation: Reservation) -> None:
-    _, rows = reservation.number_rows[1]
-    writer.insert_many("blind_index", [{**row, "target": 1} for row in rows])
+    _, rows = reservation.claims.numbers[1]
+    writer.insert_many("blind_index", [row._replace(target=1) for row in rows])
 
 
 RESERVE: dict[str, tuple[Callable[..., object], object, set[str]]] = {
@@ -138,7 +141,7 @@ RESERVE: dict[str, tuple[Callable[..., object], object, set[str]]] = {
 @pytest.mark.parametrize("guard", RESERVE)
 def test_nothing_is_reserved_past_a_guard(town: Town, monkeypatch: pytest.MonkeyPatch, engine: str, guard: str) -> None:
     spoil, came, changed = RESERVE[guard]
-    found = left(town, monkeypatch, "reserve", spoil, TWO)
+    found = left(town, monkeypatch, reserve, spoil, TWO)
     assert found.came == came
     if engine == engines.POSTGRESQL:
         assert found.changed <= changed
@@ -148,7 +151,7 @@ def test_nothing_is_reserved_past_a_guard(town: Town, monkeypatch: pytest.Monkey
 
 def test_a_case_that_has_moved_on_keeps_all_else_away(town: Town, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
     town.push("T-1", body())
-    found = left(town, monkeypatch, "reserve", doing("UPDATE cases SET revision = revision + 1"), TWO)
+    found = left(town, monkeypatch, reserve, doing("UPDATE cases SET revision = revision + 1"), TWO)
     assert found.came is Conflict
     if engine == engines.POSTGRESQL:
         assert found.changed <= {"pushes"}
@@ -165,7 +168,7 @@ def test_a_case_that_somebody_holds_is_looked_at_again(
     town: Town, monkeypatch: pytest.MonkeyPatch, engine: str, change: str, came: object
 ) -> None:
     """The statement waits for the row, and judges it as it is then: PostgreSQL; on SQLite nobody writes beside it."""
-    real, seen = issue.publish, []
+    real, seen = publish.commit_rows, []
     held, go = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -191,7 +194,7 @@ def test_a_case_that_somebody_holds_is_looked_at_again(
             raise
 
     holder = threading.Thread(target=hold)
-    monkeypatch.setattr(issue, "publish", beside)
+    monkeypatch.setattr(publish, "commit_rows", beside)
     assert len(town.issue("T-1", *TWO["certificates"])) == 2
     if engine == engines.POSTGRESQL:
         holder.join()

@@ -23,8 +23,8 @@ from hub.parts import Parts, open_parts
 from hub.rotation import CannotRotate
 from hub.rotation import rotation as rotation_module
 from hub.rotation import walks as walks_module
+from hub.store import intents, parties
 from hub.store import keys as key_store
-from hub.store import parties
 from hub.store import reseal as store
 from hub.store.retry import retry_on_conflict
 from hub.vault import KeyPurpose, KeyState, MasterKey, StaleKeys, VaultError, next_master_key
@@ -115,7 +115,7 @@ def push(parts: Parts, case: str, body: dict[str, Any]) -> dict[str, Any]:
 def issue_open(parts: Parts) -> bool:
     """Sign and publish what `sealed_template` left decided; whether that was done now."""
     source = c.caller("fz-public-security").source
-    return parts.issuance.is_pending(source, "CS-1") and parts.issuance.finish(source, "CS-1") is not None
+    return intents.is_open(parts.database.reader, source, "CS-1") and parts.issuance.finish(source, "CS-1") is not None
 
 
 def find(parts: Parts, who: tuple[str, str, str]) -> int | None:

@@ -97,7 +97,7 @@ def test_what_arrives_in_bulk_is_as_good_as_what_was_pushed(parts: Parts):
     assert is_well(parts)
     states = Counter()
     for item, arrival in zip(items, batch.arrivals, strict=True):
-        version = certificates.by_identifier(parts.database.reader, parts.vault, arrival.change.version["identifier"])
+        version = certificates.by_identifier(parts.database.reader, parts.vault, arrival.change.version.identifier)
         assert version is not None
         assert (version.number, dict(version.fields)) == (item.pushed.number, dict(item.pushed.fields))
         assert version.holders == item.pushed.holders

@@ -28,6 +28,7 @@ from hub.runtime.clock import Clock
 from hub.settings import Settings
 from hub.store import acts, certificates
 from hub.store.acts import RecordedAct
+from hub.store.sealing import unseal
 from tests.support import engines
 from tests.support.city import PATIENT
 
@@ -229,6 +230,15 @@ class Town:
         """In the order of their keys: a server gives them in any."""
         keys = ", ".join(column.name for column in metadata.tables[table].primary_key)
         return [dict(row) for row in self.parts.database.reader.all(f"SELECT * FROM {table} ORDER BY {keys}")]
+
+    def pushed_bytes(self, case: str, source: str = TRADE) -> list[tuple[str, bytes]]:
+        """(client, exact body) of every push of a case, oldest first."""
+        of_case = [r for r in self.rows("pushes") if (r["source"], r["case_number"]) == (source, case)]
+        found = []
+        for row in sorted(of_case, key=lambda r: r["at"]):
+            key = (row["month"], source, case, row["digest"])
+            found.append((row["client"], unseal(self.parts.vault, "pushes", key, row["sealed"])))
+        return found
 
     def counts(self) -> dict[str, int]:
         """The number of rows in every table, except blocks of numbers, which are taken and never returned."""

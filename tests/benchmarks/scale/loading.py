@@ -19,6 +19,7 @@ from hub.settings import Settings
 from hub.store import bulk_insert, cases, certificates, changes, parties
 from hub.store.changes import Act, Change
 from hub.store.retry import retry_on_conflict
+from hub.store.rows import CaseRow
 from signing import identifier, public_code
 from tests.benchmarks.scale import plausible
 from tests.benchmarks.scale.city import GRANT
@@ -68,7 +69,7 @@ class Loader:
         with self._parts.database.write() as writer:
             bulk_insert.insert(writer, self._parts.vault, batch)
 
-    def _arrival(self, item: Plausible, by_text: dict[str, int]) -> tuple[bulk_insert.Arrival, dict[str, object]]:
+    def _arrival(self, item: Plausible, by_text: dict[str, int]) -> tuple[bulk_insert.Arrival, CaseRow]:
         holders = tuple(by_text[parties.text_of(holder)] for holder in item.pushed.holders)
         home, certificate = holders[0], self._parts.ids.take("certificate")
         now = self._parts.clock.now()
@@ -110,7 +111,7 @@ class Loader:
                 writer.insert_many("handles", bulk_insert.handles_of(change))
                 writer.insert_many("cases", case)
 
-    def _happens(self, item: Plausible, key: tuple[int, int]) -> tuple[Change, list[dict[str, object]]]:
+    def _happens(self, item: Plausible, key: tuple[int, int]) -> tuple[Change, list[CaseRow]]:
         """The change, and the new case that causes it, if there is one."""
         before = certificates.versions_of(self._parts.database.reader, self._parts.vault, *key)[-1]
         now, day = self._parts.clock.now(), self._parts.clock.today()
@@ -189,7 +190,7 @@ def _arrive(loader: Loader, before: Loaded, items: list[Plausible]) -> Loaded:
     batch = loader.prepared(loader.missing(items))
     prepared, between = time.process_time() - begun, time.perf_counter()
     loader.insert(batch)
-    made = [arrival.change.version["code"] for arrival in batch.arrivals if arrival.change.version]
+    made = [arrival.change.version.code for arrival in batch.arrivals if arrival.change.version]
     return Loaded(
         before.certificates + len(made),
         before.preparing_s + prepared,

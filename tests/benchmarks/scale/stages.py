@@ -149,7 +149,7 @@ def _bulk(parts: Parts, database: repository.Bare, plan: Plan, stage: Stage) -> 
             bare.append(database.insert(tables))
             database.delete(tables)
             loader.insert(batch)
-        codes += [arrival.change.version["code"] for arrival in batch.arrivals if arrival.change.version]
+        codes += [arrival.change.version.code for arrival in batch.arrivals if arrival.change.version]
     if not rows:
         return Rates(0, 0, 0), 0, []
     rates = Rates(
