@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from tests import postgres
-from tests.test_process_serve import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = ROOT / "docker-compose.yml"

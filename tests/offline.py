@@ -21,7 +21,8 @@ from urllib.parse import urljoin
 
 import httpx
 
-from tests.test_process_serve import free_port, wait_for
+from tests.ports import free_port
+from tests.test_process_serve import wait_for
 from tests.test_story import type_readme
 
 HUB = [sys.executable, "-m", "hub"]

@@ -25,8 +25,9 @@ from hub.parts import open_parts
 from hub.sample import loader
 from hub.settings import Settings
 from tests import city as c
+from tests.ports import free_port
 from tests.postgres import Cluster
-from tests.test_process_serve import children, free_port, is_ready, is_running, wait_for
+from tests.test_process_serve import children, is_ready, is_running, wait_for
 
 HUB = [sys.executable, "-m", "hub"]
 CLIENT = "fz-public-security"
