@@ -32,6 +32,8 @@ ACCOUNTS = yaml.safe_load((SAMPLE / "accounts.yaml").read_text(encoding="utf-8")
 STORY = yaml.safe_load((SAMPLE / "story.yaml").read_text(encoding="utf-8"))
 CLERKS = {clerk["id"]: clerk["name"] for clerk in ACCOUNTS["clerks"]}
 URL = "https://hub.example"
+FILE_DEADLINE_S = 30.0
+"""No good file comes near it, on a machine that is busy with the other tests too."""
 
 ID_CARD = "11100000000013127D001"
 HOUSEHOLD = "11350000MB9G00191W002"
@@ -173,7 +175,7 @@ def open_copy(template: Path, folder: Path, **settings: Any) -> Iterator[City]:
     """A city of one's own."""
     clock = SetClock()
     with (
-        engines.copied(template, folder, **{"public_url": URL, **settings}) as own,
+        engines.copied(template, folder, **{"public_url": URL, "file_deadline_s": FILE_DEADLINE_S, **settings}) as own,
         open_parts(own, clock=clock) as parts,
     ):
         city = City(folder, parts, clock)
