@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import pytest
 
 from hub.domain import numbers
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -55,9 +55,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("story")
     (folder / ".venv").symlink_to(Path(sys.executable).parent.parent)
     data = folder / "data"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     environment = {**os.environ, "HUB_DATA_DIR": str(data), "HUB_LOG_LEVEL": "debug"}
     init = {**environment, "HUB_PUBLIC_URL": f"http://127.0.0.1:{port}"}
     subprocess.run([sys.executable, "-m", "hub", "init"], cwd=ROOT, env=init, check=True, capture_output=True)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,16 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 
 TICKS = os.sysconf("SC_CLK_TCK")
 HUB = (sys.executable, "-m", "hub")
-
-
-def free_port() -> int:
-    """A port that is not in use."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def cpu_s(pid: int) -> float:

@@ -25,13 +25,14 @@ from tests.faults.child import settings_of
 from tests.faults.journal import SHARED, Journal, _choose, item
 from tests.faults.servers import Servers
 from tests.faults.test_journal import Told, certificate_of
-from tests.ops.test_serve import children, free_port
+from tests.ops.test_serve import children
+from tests.support.ports import free_port
 
 HUB = [sys.executable, "-m", "hub"]
 SCOPES = ("cases:write", "certificates:manage", "certificates:lookup", "certificates:retrieve")
 PATHS = {"suspend": "suspension", "restore": "restoration", "revoke": "revocation"}
 COUNTER_CASE = "FZJT-2026-F-WEB"
-READY_S = 60.0
+READY_S = 180.0
 PUSHERS = 2
 OFTEN = ("API process killed", "worker process killed", "API connection cut in an answer of the database")
 
@@ -119,7 +120,7 @@ class Web:
 
     def _end_in_order(self) -> None:
         self._service.send_signal(signal.SIGTERM)
-        assert self._service.wait(40) == 0
+        assert self._service.wait(READY_S) == 0
         self._service = self._start("serve", "--port", str(self._port), "--workers", "2")
         self._wait_until_ready()
 
@@ -158,13 +159,13 @@ class Web:
         """Stop clients and processes; returns what was acknowledged to the clients."""
         self._stop.set()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(READY_S)
             assert not thread.is_alive(), "a client is not answered"
         self._raise()
         running = [self._service, *self._workers]
         for process in running:
             process.send_signal(signal.SIGTERM)
-        assert [process.wait(40) for process in running] == [0] * len(running)
+        assert [process.wait(READY_S) for process in running] == [0] * len(running)
         return Told(self.books, self._acted)
 
     def close(self) -> None:

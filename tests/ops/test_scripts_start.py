@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.ops.test_serve import free_port, wait_for
+from tests.ops.test_serve import wait_for
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 
 FIRST_START_S = 120.0
 
@@ -27,7 +27,7 @@ class Started:
     address: str
     out: Path
     err: Path
-    took_s: float
+    cpu_s: float
     process: subprocess.Popen[bytes]
 
     def printed(self) -> str:
@@ -39,7 +39,6 @@ def start(folder: Path, *options: str) -> Iterator[Started]:
     port = free_port()
     out, err = folder.with_suffix(".out"), folder.with_suffix(".err")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
-    began = time.monotonic()
     with out.open("wb") as sink, err.open("wb") as errors:
         process = subprocess.Popen(
             [str(ROOT / "scripts/start"), "--port", str(port), "--data-dir", str(folder), *options],
@@ -51,15 +50,20 @@ def start(folder: Path, *options: str) -> Iterator[Started]:
     started = Started(f"http://127.0.0.1:{port}", out, err, 0.0, process)
     try:
         wait_for(lambda: process.poll() is not None or is_ready(started.address), FIRST_START_S)
-        started.took_s = time.monotonic() - began
+        started.cpu_s = cpu_s(process.pid)
         assert process.poll() is None, err.read_text(encoding="utf-8")
-        wait_for(lambda: "/readyz" in started.printed())
-        time.sleep(0.2)
+        wait_for(lambda: "/readyz" in started.printed() and started.printed().endswith("\n"))
         yield started
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C in a terminal does
         assert process.wait(30) == 0
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time of a process and of its children that have ended: how long a start takes where nothing else runs."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def is_ready(address: str) -> bool:
@@ -104,7 +108,7 @@ def test_a_newcomer_can_open_type_and_scan_what_is_printed(tmp_path):
             pytest.fail("zbarimg is not installed")
         index = (folder / "sample/index.json").read_bytes()
     with start(folder) as second:
-        assert second.took_s < 5
+        assert second.cpu_s < 4
         assert (folder / "sample/index.json").read_bytes() == index
         assert re.search(rf"{first.address}/v/\w{{16}}", second.printed())  # what was printed stays as it was
 

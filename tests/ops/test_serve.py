@@ -19,9 +19,10 @@ from hub.db import schema
 from hub.ops.init import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
+from tests.support.ports import free_port
 
 HUB = [sys.executable, "-m", "hub"]
-START_S = 30.0
+START_S = 120.0
 
 
 @dataclass
@@ -54,17 +55,11 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-def wait_for(happens, seconds: float = 20.0) -> None:
+def wait_for(happens, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not happens():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -77,7 +77,7 @@ def working(city: City) -> Iterator[threading.Thread]:
         assert not thread.is_alive()
 
 
-def wait_for(happens: Any, seconds: float = 20.0) -> None:
+def wait_for(happens: Any, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not happens():
         assert time.monotonic() < deadline

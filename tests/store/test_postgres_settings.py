@@ -1,7 +1,6 @@
 """Which servers and users will do: what is wrong stops the start with one sentence, and the service may do no more than it must."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from hub.settings import Settings
 from tests.ops.test_serve import wait_for
 from tests.support import postgres
 from tests.support import town as t
+from tests.support.ports import free_port
 from tests.support.postgres import Cluster
 
 DENIED = psycopg.errors.InsufficientPrivilege
@@ -66,12 +66,6 @@ def hub(folder: Path, url: str, *words: str, **more: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def nowhere() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 WRONG: dict[str, tuple[str, int, str]] = {
     "another scheme": ("mysql://hub@127.0.0.1/hub", 4, "postgresql+psycopg://"),
     "no URL": ("hub", 4, "postgresql+psycopg://"),
@@ -95,7 +89,7 @@ def test_a_wrong_place_stops_the_start_with_one_sentence(cluster: Cluster, tmp_p
     url, code, told = WRONG[name]
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "master.key").write_text("00" * 32)
-    found, said = hub(tmp_path / "data", url.format(port=cluster.port, nowhere=nowhere()), "serve", "--port", "0")
+    found, said = hub(tmp_path / "data", url.format(port=cluster.port, nowhere=free_port()), "serve", "--port", "0")
     assert (found, said.count("\n")) == (code, 1), said
     assert told in said
 

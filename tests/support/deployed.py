@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.ops.test_serve import free_port
 from tests.support import postgres
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 
 COMPOSE = ROOT / "docker-compose.yml"
 HOST = "hub.city.example"

@@ -15,7 +15,6 @@ import pwd
 import re
 import shutil
 import signal
-import socket
 import ssl
 import stat
 import subprocess
@@ -32,14 +31,14 @@ from typing import Any
 import httpx
 
 from tests.judges import ROOT, missing
-from tests.support import elastic_tls
+from tests.support import elastic_tls, ports
 
 VERSION = "8.19.16"
 _SHA256 = "c3d95992e27741b33a8057118379cda8b17cfda9e46ff4ec25e3f5b94fc22b52"
 _ARTIFACT = f"org.elasticsearch.distribution.integ-test-zip:elasticsearch:{VERSION}:zip"
 _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
 _FETCH_S = 600.0
-_START_S = 120.0
+_START_S = 240.0
 _STOP_S = 30.0
 _LEAST_JAVA = 17
 PREFIX = "hub-"
@@ -186,7 +185,7 @@ class Server:
         self._distribution = require()
         self.name = name
         self._heap_mb = heap_mb
-        self._holders = [_hold_port(), _hold_port()]
+        self._holders = [ports.hold(), ports.hold()]
         self.port, self.transport_port = (int(holder.getsockname()[1]) for holder in self._holders)
         self.home, self._temporary = _home(folder and folder / name)
         self.settings: dict[str, Any] = {
@@ -257,7 +256,7 @@ class Server:
     def wait(self, nodes: int = 1, status: str = "yellow") -> None:
         """Wait until it answers and sees a master, this many nodes and all primary shards ("green": replicas too).
 
-        Asks the node for its local view: the master may know more. Fails after two minutes.
+        Asks the node for its local view: the master may know more. Fails after four minutes.
         """
         deadline = time.monotonic() + _START_S
         path = f"/_cluster/health?local=true&wait_for_status={status}&wait_for_nodes=>={nodes}&timeout=10s"
@@ -362,14 +361,6 @@ def _home(wanted: Path | None) -> tuple[Path, bool]:
     if wanted is not None:
         wanted.symlink_to(home)
     return home, True
-
-
-def _hold_port() -> socket.socket:
-    """A free port, reserved for the server (Java also binds with SO_REUSEADDR), even while it is down."""
-    holder = socket.socket()
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    holder.bind(("127.0.0.1", 0))
-    return holder
 
 
 def _guard(group: int) -> subprocess.Popen[bytes]:

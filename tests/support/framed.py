@@ -39,7 +39,7 @@ routes = Routes(prefix="/t", tag="test")
 
 def _wait(call: Call) -> Answer:
     running.release()
-    gate.wait(20)
+    gate.wait(60)
     return Answer({"waited": True})
 
 

@@ -12,6 +12,8 @@ import time
 from contextlib import suppress
 from typing import Self
 
+from tests.support import ports
+
 _CHUNK = 65536
 _HELD = 256  # chunks buffered per direction before the sender blocks
 
@@ -34,9 +36,7 @@ class Proxy:
         """Connections accepted so far."""
         self._cut_after: int | None = None
         self._cut_every = False
-        self._holder = socket.socket()  # bound but never listening: reserves the port while the listener is closed
-        self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._holder.bind(("127.0.0.1", 0))
+        self._holder = ports.hold()  # bound but never listening: reserves the port while the listener is closed
         self.port = int(self._holder.getsockname()[1])
         self._listen()
 

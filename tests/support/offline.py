@@ -21,7 +21,8 @@ from urllib.parse import urljoin
 
 import httpx
 
-from tests.ops.test_serve import free_port, wait_for
+from tests.ops.test_serve import wait_for
+from tests.support.ports import free_port
 from tests.test_story import type_readme
 
 HUB = [sys.executable, "-m", "hub"]

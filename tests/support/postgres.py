@@ -10,7 +10,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from contextlib import suppress
@@ -21,6 +20,8 @@ from typing import Any
 
 import psycopg
 import pytest
+
+from tests.support import ports
 
 _START_S = 60.0
 _SERVER = {
@@ -73,9 +74,8 @@ class Cluster:
         self.folder = Path(mkdtemp(prefix="hub-pg-", dir=within or "/tmp"))
         self._settings = {**_SERVER, **settings}
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self._holder = ports.hold()
+        self.port = int(self._holder.getsockname()[1])
         self.folder.chmod(0o755)
         if self._user is not None:
             shutil.chown(self.folder, self._user)
@@ -185,6 +185,7 @@ class Cluster:
             with suppress(subprocess.TimeoutExpired):
                 self.stop(signal.SIGQUIT)
             shutil.rmtree(self.folder, ignore_errors=True)
+            self._holder.close()
 
     # --- databases ----------------------------------------------------------------------------------------------------
 
