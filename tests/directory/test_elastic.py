@@ -47,12 +47,12 @@ def held(city: City) -> list[str]:
     return [entry.identifier for entry in city.look_up(*CASE).entries]
 
 
-def lay_in_its_place(city: City, **mapping: Any) -> None:
+def lay_in_its_place(city: City, **changed: Any) -> None:
     """Another index under the name of the one that answers, with its marks and another mapping."""
     index, prefix = index_of(city), city.parts.settings.index_prefix
     kept = {name: engine(city).mark("g1", name) for name in (marks.POSITION, marks.NAMES, marks.FORMAT_OF)}
     body = {
-        "mappings": mapping.mappings(directories.SHARDS) | mapping,
+        "mappings": mapping.mappings(directories.SHARDS) | changed,
         "settings": {"number_of_shards": directories.SHARDS, "number_of_replicas": 0},
         "aliases": {prefix: {}, f"{index}-w": {}},
     }
@@ -60,7 +60,7 @@ def lay_in_its_place(city: City, **mapping: Any) -> None:
     request("PUT", f"/{index}", body)
     with engine(city)._writing("g1") as bulk:
         bulk.send(list(shards.marks(engine(city)._client._writing, index)))
-    if not mapping.get("_meta"):
+    if not changed.get("_meta"):
         engine(city).write("g1", (), {name: value for name, value in kept.items() if value is not None})
 
 

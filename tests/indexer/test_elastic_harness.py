@@ -140,7 +140,7 @@ def test_tls_and_a_user_who_may_what_the_hub_needs_and_no_more(tmp_path):
 def test_whoever_kills_the_tests_leaves_no_server(tmp_path):
     elastic.require()
     program = (
-        "import sys, pathlib; from tests import elastic; "
+        "import sys, pathlib; from tests.support import elastic; "
         "s = elastic.Server(pathlib.Path(sys.argv[1]), settings={'discovery.type': 'single-node'}); "
         "s.start(wait=False); print(s._process.pid, s.home, flush=True); sys.stdin.read()"
     )
