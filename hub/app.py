@@ -1,12 +1,9 @@
 """The web application: every endpoint in its frame, inside a shell that counts, logs and catches the unexpected."""
 
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from fastapi import FastAPI
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import hub
@@ -25,6 +22,7 @@ from hub.api import (
     tokens,
     verifications,
 )
+from hub.api.dispatch import Dispatch
 from hub.api.docs import documentation_routes
 from hub.api.document import FramedRoute, document
 from hub.api.endpoint import Routes
@@ -81,32 +79,27 @@ class Shell:
         )
 
 
-class _Refused:
-    """What no endpoint answers: 404 and 405, as problems."""
+class Application(FastAPI):
+    """FastAPI for OpenAPI alone: `served` gets every request as it arrives, without FastAPI's own middleware."""
 
-    def __init__(self, refusal: Refusal, allow: str = "") -> None:
-        self._refusal = refusal
-        self._allow = allow
+    served: ASGIApp
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        current: Exchange = scope[KEY]
-        reply = problems.reply(self._refusal, current)
-        if self._allow:
-            reply.headers.append((b"allow", self._allow.encode()))
-        await send_reply(reply, current, receive, send)
+    def build_middleware_stack(self) -> ASGIApp:
+        """Nothing but ours."""
+        return self.served
 
 
-def create_app(parts: Parts) -> FastAPI:
+def create_app(parts: Parts) -> Application:
     """The hub's application on these parts."""
     return build(parts, [module.routes for module in _MODULES])
 
 
-def build(parts: Parts, declared: Sequence[Routes]) -> FastAPI:
+def build(parts: Parts, declared: Sequence[Routes]) -> Application:
     """An application of these routes and the operator's; `app.state.endpoints` lists everything that it answers."""
     lanes = open_lanes(parts.settings)
     rooms = Rooms(parts.settings)
     metrics = Metrics(lambda: gauges(parts, lanes))
-    app = FastAPI(
+    app = Application(
         title="电子证照共享平台 Certificate hub",
         version=hub.__version__,
         openapi_url=None,
@@ -120,19 +113,6 @@ def build(parts: Parts, declared: Sequence[Routes]) -> FastAPI:
     endpoints = [item for routes in (*declared, operator, documentation) for item in routes.endpoints]
     app.state.endpoints = endpoints
     app.state.lanes = lanes
-    app.router.routes.extend(FramedRoute(endpoint, Served(endpoint, parts, lanes, rooms)) for endpoint in endpoints)
-    app.add_exception_handler(HTTPException, _unanswered)
-    app.add_middleware(Shell, metrics=metrics)
+    app.router.routes.extend(map(FramedRoute, endpoints))
+    app.served = Shell(Dispatch([(one, Served(one, parts, lanes, rooms)) for one in endpoints]), metrics)
     return app
-
-
-async def _unanswered(request: Request, error: Exception) -> Any:
-    """Starlette's own refusals; `Allow` names every method that the address has."""
-    if not (isinstance(error, HTTPException) and error.status_code == 405):
-        return _Refused(Refusal("page.not_found"))
-    return _Refused(Refusal("method.not_allowed"), ", ".join(_allowed(request.app.routes, request.scope["path"])))
-
-
-def _allowed(routes: Iterable[Any], path: str) -> list[str]:
-    methods = {route.declared.method for route in routes if route.path_regex.match(path)}
-    return sorted(methods | {"HEAD"} if "GET" in methods else methods)

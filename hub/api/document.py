@@ -9,7 +9,6 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
-from starlette.types import ASGIApp
 
 from hub.api import multipart, problems
 from hub.api.endpoint import JSON, PUBLIC_ACCESS, Endpoint
@@ -56,14 +55,14 @@ class Problem(BaseModel):
 
 
 async def _framed(request: Request) -> Response:
-    """Stands in FastAPI's place for a function with parameters; the frame answers instead (see FramedRoute)."""
+    """Stands in FastAPI's place for a function with parameters; requests never come here (hub.api.dispatch)."""
     raise NotImplementedError
 
 
 class FramedRoute(APIRoute):
-    """A FastAPI route, for matching and for OpenAPI, whose requests go to the frame."""
+    """A FastAPI route for OpenAPI alone."""
 
-    def __init__(self, endpoint: Endpoint, served: ASGIApp) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(
             endpoint.path,
             _framed,
@@ -78,8 +77,6 @@ class FramedRoute(APIRoute):
             openapi_extra=_operation(endpoint) if endpoint.documented else None,
             include_in_schema=endpoint.documented,
         )
-        self.app = served
-        self.declared = endpoint
 
 
 def document(app: FastAPI, endpoints: Iterable[Endpoint]) -> dict[str, Any]:
