@@ -4,6 +4,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,16 @@ import hub
 from hub.api.verifications import VerdictReply, of_file
 from hub.domain.dates import SHANGHAI, show_moment
 from hub.domain.errors import TITLES, Refusal
-from hub.verification import Presented, Verdict, VerdictAnswer, VerdictState, Verification, problems, verdict_text
+from hub.verification import (
+    Checks,
+    Presented,
+    Verdict,
+    VerdictAnswer,
+    VerdictState,
+    Verification,
+    problems,
+    verdict_text,
+)
 from hub.web.compression import compressed
 from hub.web.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Later, Routes
 from hub.web.negotiation import prefers_json
@@ -53,6 +63,7 @@ _environment = Environment(
 )
 _environment.globals["style"] = Markup(_STYLE)  # noqa: S704 (our own file)
 _verdict_page = _environment.get_template("verdict.html")
+_answers_part = _environment.get_template("answers.html")
 _form_page = _environment.get_template("form.html")
 _home_page = _environment.get_template("home.html")
 
@@ -145,24 +156,39 @@ def verdict(call: Call) -> Answer:
 
 def render(found: Verdict, place: Mapping[str, str]) -> str:
     """The page of a verdict. `place`: `base`, the public address, and `root`, its path."""
-    checks = [
-        (icon, zh, answer, en, answer_en)
-        for name, zh, en in verdict_text.CHECKS
-        for icon, answer, answer_en in (verdict_text.ANSWERS[getattr(found.checks, name)],)
-    ]
     context: dict[str, Any] = {
         "head": verdict_text.headline(found),
         "shown": found.certificate,
         "own_state": _own_state(found),
         "copy": found.copy,
-        "is_file": found.presented is Presented.PDF or problems.FILE_IMAGE in found.problems,
-        "checks": checks,
-        "open": any(getattr(found.checks, name) is not VerdictAnswer.YES for name, _, _ in verdict_text.CHECKS),
-        "problems": [problems.meaning(code) for code in found.problems],
+        "answers": _answers(found.checks, found.problems, _is_of_file(found)),
         "checked_at": show_moment(found.checked_at),
         "checked_at_local": f"{found.checked_at.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}",
     }
     return _verdict_page.render(context, **place)
+
+
+def _is_of_file(found: Verdict) -> bool:
+    return found.presented is Presented.PDF or problems.FILE_IMAGE in found.problems
+
+
+@lru_cache(maxsize=256)
+def _answers(checks: Checks, noted: tuple[str, ...], is_file: bool) -> Markup:
+    """The four answers and the problems. Cached, because many certificates share them and they identify none."""
+    given = [getattr(checks, name) for name, _, _ in verdict_text.CHECKS]
+    rows = [
+        (icon, zh, answer, en, answer_en)
+        for (_, zh, en), check in zip(verdict_text.CHECKS, given, strict=True)
+        for icon, answer, answer_en in (verdict_text.ANSWERS[check],)
+    ]
+    return Markup(  # noqa: S704 (our own template, which escapes)
+        _answers_part.render(
+            checks=rows,
+            open=any(check is not VerdictAnswer.YES for check in given),
+            problems=[problems.meaning(code) for code in noted],
+            is_file=is_file,
+        )
+    )
 
 
 def _own_state(found: Verdict) -> tuple[str, str] | None:

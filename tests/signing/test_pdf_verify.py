@@ -233,6 +233,13 @@ def test_the_checker_cannot_write_hog_or_hold(tmp_path: Path) -> None:
     assert run_bounded("import os; print(sorted(k for k in os.environ if k != 'LC_CTYPE'))").stdout.strip() == "[]"
 
 
+def test_the_checker_comes_last_whatever_started_it() -> None:
+    code = "import os\nfrom signing.pdf.check import checker\nchecker.step_back()\n"
+    code += "print(os.sched_getscheduler(0) == os.SCHED_BATCH, os.nice(0))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", str(checker.NICENESS)]
+
+
 def test_the_checker_starts_without_our_environment(monkeypatch: pytest.MonkeyPatch, trust: Trust) -> None:
     monkeypatch.setenv("HUB_MASTER_KEY_FILE", "/secret")
     seen = {}

@@ -47,8 +47,11 @@ def limit() -> None:
 def step_back() -> None:
     """Yield to the processes that answer requests: lowest priority, also of the session.
 
-    Linux distributes CPU among sessions first.
+    Linux distributes CPU among sessions first. A real-time policy is not inherited: under it niceness means nothing,
+    and each turn of a checker would take 100 ms (sched_rr_timeslice_ms) from every other process.
     """
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     os.nice(NICENESS)
     with contextlib.suppress(OSError):
         pathlib.Path("/proc/self/autogroup").write_text(str(NICENESS), encoding="ascii")  # sched(7)
