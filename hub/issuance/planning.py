@@ -1,4 +1,4 @@
-"""Step 2: what a completed push means for each of its certificates: new, as it was, corrected, renewed, replacing others.
+"""Step 2: what a push means for each of its certificates: new, as it was, corrected, renewed, replacing others.
 
 Reads only. Everything that must be unique is collected as claims, so that the reserve commit decides every race.
 """
