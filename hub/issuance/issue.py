@@ -50,7 +50,7 @@ class Finished:
 
 
 class Issuance:
-    """The one place where certificates come into being. `at_step` is told each step's name, for crash tests."""
+    """The one place where certificates come into being. Crash tests get each step's name through `at_step`."""
 
     def __init__(
         self,

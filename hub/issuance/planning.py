@@ -1,4 +1,4 @@
-"""Step 2: what a completed push means for each of its certificates: new, unchanged, corrected, renewed, superseding.
+"""Step 2: what a push means for each of its certificates: new, unchanged, corrected, renewed, superseding.
 
 Reads only. Everything that must be unique is collected as claims, so that the reserve commit decides every race.
 """

@@ -76,7 +76,7 @@ def last_mark(reader: Reader, home: int, certificate: int, kind: ActKind) -> Mar
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """What stands beside a state: the kind of suspension or revocation, and the day since which it holds."""
+    """What explains a state: the kind of suspension or revocation, and the day since which it holds."""
 
     kind: str | None = None
     since: date | None = None
