@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import quick
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect tests that concern only the embedded database on the other engine."""
+    """Deselect tests that concern only the embedded database on the other engine, and what a quick run leaves out."""
     gone = [i for i in items if i.get_closest_marker("sqlite") and "[postgresql" in i.nodeid]
+    gone += [i for i in items if quick.leaves_out(i) and i not in gone]
     config.hook.pytest_deselected(items=gone)
     items[:] = [item for item in items if item not in gone]
 
@@ -44,6 +46,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Keep Hypothesis' plugin from importing Hypothesis only to report that nothing used it."""
     if "hypothesis" not in sys.modules:
         session.config.pluginmanager.unregister(name="hypothesispytest")
+
+
+def pytest_runtest_setup() -> None:
+    quick.skip_when_time_is_up()
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

@@ -8,7 +8,13 @@ from tests.support.paths import ROOT
 
 
 def test_one_message_says_how_to_get_the_fonts(tmp_path):
-    for file in ("pyproject.toml", "tests/conftest.py", "tests/support/paths.py", "tests/domain/test_properties.py"):
+    for file in (
+        "pyproject.toml",
+        "tests/conftest.py",
+        "tests/support/paths.py",
+        "tests/support/quick.py",
+        "tests/domain/test_properties.py",
+    ):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, tmp_path / file)
     command = [sys.executable, "-m", "pytest", "tests/domain"]

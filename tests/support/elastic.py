@@ -32,7 +32,7 @@ from typing import Any
 import httpx
 
 from tests.judges import ROOT, missing
-from tests.support import elastic_tls
+from tests.support import elastic_tls, quick
 
 VERSION = "8.19.16"
 _SHA256 = "c3d95992e27741b33a8057118379cda8b17cfda9e46ff4ec25e3f5b94fc22b52"
@@ -73,6 +73,7 @@ _NO_SYNC = "-Des.queryable_built_in_roles_enabled=false"
 
 def require() -> Path:
     """The unpacked distribution; if it is missing, the test is skipped, or fails if CI is "true"."""
+    quick.skip_servers()
     found = _distribution()
     if isinstance(found, str):
         missing(found)

@@ -22,6 +22,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.support import quick
+
 _START_S = 60.0
 _SERVER = {
     "max_connections": 200,
@@ -46,6 +48,7 @@ def programs() -> Path | None:
 
 def require() -> Path:
     """The programs; if they are missing, the test is skipped, or fails if CI=true."""
+    quick.skip_servers()
     found = programs()
     if found is None:
         message = "PostgreSQL is not installed (Debian package postgresql)"
