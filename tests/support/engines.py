@@ -18,7 +18,6 @@ from hub.settings import Settings
 from tests.support import postgres
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
-BOTH = (SQLITE, POSTGRESQL)
 
 _templates: dict[Path, postgres.Template] = {}
 _keeping: set[Path] = set()

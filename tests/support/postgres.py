@@ -47,6 +47,7 @@ def programs() -> Path | None:
 
 def require() -> Path:
     """The programs; if they are missing, the test is skipped, or fails if CI=true."""
+    quick.skip_servers()
     found = programs()
     if found is None:
         message = "PostgreSQL is not installed (Debian package postgresql)"
