@@ -118,7 +118,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             check=True,
         ).stdout.strip()
         found = Service(cluster, settings, address, running[0], token, log, httpx.Client(timeout=30))
-        wait_for(lambda: running[0].poll() is not None or is_ready(found), 30)
+        wait_for(lambda: running[0].poll() is not None or is_ready(found), START_S)
         assert running[0].poll() is None, log.read_text()
         wait_for(lambda: len(children(running[0].pid)) == 2)
         yield found

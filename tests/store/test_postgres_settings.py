@@ -61,7 +61,12 @@ def hub(folder: Path, url: str, *words: str, **more: str) -> tuple[int, str]:
     environment = {"PATH": os.environ["PATH"], "HUB_DATA_DIR": str(folder), "HUB_DATABASE_URL": url, **more}
     environment.setdefault("HUB_DATABASE_CONNECT_S", "1")  # so long a start waits for a server that is away
     done = subprocess.run(
-        [sys.executable, "-m", "hub", *words], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "hub", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+        check=False,
     )
     return done.returncode, done.stderr
 
@@ -240,9 +245,9 @@ def started(folder: Path, url: str, *words: str, **more: str) -> str:
     log = folder.with_suffix(".log")
     with log.open("wb") as sink:
         process = subprocess.Popen([sys.executable, "-m", "hub", *words], env=environment, stderr=sink)
-    wait_for(lambda: process.poll() is not None or b'"level"' in log.read_bytes(), 30)
+    wait_for(lambda: process.poll() is not None or b'"level"' in log.read_bytes(), START_S)
     process.terminate()
-    assert process.wait(30) == 0, log.read_text()
+    assert process.wait(START_S) == 0, log.read_text()
     return log.read_text()
 
 
