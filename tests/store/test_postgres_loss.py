@@ -24,7 +24,7 @@ from hub.parts import open_parts
 from hub.runtime import heartbeat
 from hub.sample import loader
 from hub.settings import Settings
-from tests.ops.test_serve import children, is_ready, is_running, wait_for
+from tests.ops.test_serve import START_S, children, is_ready, is_running, wait_for
 from tests.support import city as c
 from tests.support.ports import free_port
 from tests.support.postgres import Cluster

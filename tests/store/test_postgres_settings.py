@@ -17,7 +17,7 @@ from hub.ops.doctor import State, examine
 from hub.ops.init import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
-from tests.ops.test_serve import wait_for
+from tests.ops.test_serve import START_S, wait_for
 from tests.support import postgres
 from tests.support import town as t
 from tests.support.ports import free_port

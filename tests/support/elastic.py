@@ -31,7 +31,7 @@ from typing import Any
 import httpx
 
 from tests.judges import ROOT, missing
-from tests.support import elastic_tls, ports
+from tests.support import elastic_tls, ports, quick
 
 VERSION = "8.19.16"
 _SHA256 = "c3d95992e27741b33a8057118379cda8b17cfda9e46ff4ec25e3f5b94fc22b52"

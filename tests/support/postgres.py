@@ -21,7 +21,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support import ports
+from tests.support import ports, quick
 
 _START_S = 60.0
 _SERVER = {
