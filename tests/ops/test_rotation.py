@@ -309,7 +309,7 @@ def test_a_push_prepared_before_the_rotation_is_written_under_both_keys(city: Ci
         push(parts, "CS-4", accepted())  # warm
         city.parts.rotation.begin(BLIND)
         stale = parties.blind_rows(parts.vault, parties.PARTY, "x", 1, 1)
-        assert [row["key_number"] for row in stale] == [2]
+        assert [row.key_number for row in stale] == [2]
         with pytest.raises(StaleKeys), parts.database.write() as writer:
             key_store.require_current(writer, parts.vault)
         push(parts, "CS-5", completed("CS-5"))
