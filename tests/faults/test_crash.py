@@ -56,11 +56,17 @@ class Sweep:
         assert "value" in ended.value, ended.value
         self.points: list[str] = ended.value["points"]
         self.after = self._look(whole)
-        commits = [n for n, point in enumerate(self.points, 1) if point == "COMMIT"]
+        commits = [n for n, point in enumerate(self.points, 1) if point == "COMMIT" and self._writes(n)]
         self.published = commits[-1]
         self.reserved = self.published
         if "step reserve" in self.points:
             self.reserved = next(n for n in commits if n > self.points.index("step reserve"))
+
+    def _writes(self, commit: int) -> bool:
+        """Whether the transaction of a commit changed anything; some only wait for the writer before them."""
+        inside = self.points[: commit - 1]
+        begin = max(n for n, point in enumerate(inside) if point.startswith("BEGIN"))
+        return any(point.startswith(("INSERT", "UPDATE", "DELETE", "WITH")) for point in inside[begin:])
 
     def _look(self, folder: Path) -> Picture:
         with open_parts(settings_of(folder)) as parts:
