@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.document import DOCUMENT, SCALE, missed
 from tests.benchmarks.scale.issuing import Issuing
 from tests.benchmarks.scale.repository import WITHIN
 from tests.benchmarks.scale.sizes import Sizes
 from tests.benchmarks.scale.stages import Figures, Rates
 
-ROOT = Path(__file__).parents[3]
-DOCUMENT = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- scale begin -->", "<!-- scale end -->"
+BEGIN, END = SCALE
 FLAT = 1.5
 
 
@@ -35,7 +34,7 @@ def tables(run: Run) -> str:
     many = f"{last.certificates:,}"
     rows = [
         ("bulk path into the repository", *_rates(last.rows, "rows/s", run.bare_database), ""),
-        ("directory rebuilt", *_rates(last.rebuilt, "entries/s", run.bare_directory), "≥ 0.7"),
+        ("directory rebuilt", *_rates(last.rebuilt, "entries/s", run.bare_directory), "≥ 0.65"),
         ("directory fed from the ledger", f"{last.fed_per_s:,.0f} changes/s", "", "", ""),
         ("changes given their positions", f"{last.sequenced_per_s:,.0f}/s", "", "", ""),
         ("made, signed, sealed and loaded by two processes", f"{last.loaded_per_s:,.0f} certificates/s", "", "", ""),
@@ -47,7 +46,7 @@ def tables(run: Run) -> str:
             f"{run.issuing.rate:,.0f}/s",
             f"C = {run.issuing.ceiling:,.0f}/s",
             f"{run.issuing.ratio:.2f}",
-            "≥ 0.5",
+            "≥ 0.4",
         ),
         (
             "issue over HTTP, p50 / p99 at 16 connections",
@@ -66,7 +65,7 @@ def tables(run: Run) -> str:
     ]
     head = f"| with {many} certificates in {run.database} and {run.directory} | figure | floor of the same run | ratio | wanted |"
     lines = [head, "|---|---|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows), "", *_growth(run.figures)]
-    return "\n".join([*lines, "", _sizes(run.sizes)])
+    return "\n".join([*lines, "", _sizes(run.sizes), "", missed(rows)])
 
 
 def _rates(rates: Rates, unit: str, name: str) -> tuple[str, str, str]:
