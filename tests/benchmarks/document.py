@@ -1,4 +1,4 @@
-"""docs/performance.md: the text of `performance.md` beside this file, with what was measured in its two places.
+"""docs/performance.md: the text of `performance.md` in this folder, with the measured parts in its two places.
 
 A part that was not measured this time stays as it is in the document, with the machine, commit and date of its own run.
 """
@@ -80,7 +80,7 @@ def table(rows: Iterable[Cells]) -> str:
 
 
 def write(figures: str | None = None, scale: str | None = None, document: Path = DOCUMENT) -> None:
-    """The whole document anew; a part that is None stays as it was."""
+    """Write the whole document; a part that is None is kept."""
     before = document.read_text(encoding="utf-8")
     text = TEMPLATE.read_text(encoding="utf-8")
     for (begin, end), part in ((FIGURES, figures), (SCALE, scale)):
