@@ -1,7 +1,12 @@
-"""Measure the hub and its floors, print the table and, with --write, put it into docs/performance.md.
+"""Measure the hub beside its floors, print the tables and, with --write, write docs/performance.md whole.
 
-.venv/bin/python -m tests.benchmarks            about two minutes
-.venv/bin/python -m tests.benchmarks --large    with 100,000 certificates, about ten minutes
+.venv/bin/python -m tests.benchmarks --quick    one short round, two minutes: only to see that everything runs
+.venv/bin/python -m tests.benchmarks            five rounds, about six minutes
+.venv/bin/python -m tests.benchmarks --large --scale 1000000 --write
+                                                everything, with 100,000 and with a million certificates, half an hour
+
+Without --scale the tables of a million stay as they are in the document. --prose measures nothing: it writes the text
+around the figures anew.
 """
 
 import argparse
@@ -10,18 +15,36 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 from hub.parts import open_parts
-from tests.benchmarks import city, client, directory, files, floors, server
+from tests.benchmarks import city, client, directory, document, files, floors, server
 from tests.benchmarks.access import token
 
-DOCUMENT = server.ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- figures begin -->", "<!-- figures end -->"
 CONNECTIONS = 16
-ROUNDS = 5
-ISSUED = 600
+READY_S = 6.0
+"""The hub loads what drawing needs three seconds after its start, for some seconds: that is not what is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many rounds, and how much of everything in each."""
+
+    rounds: int = 5
+    issued: int = 600
+    flood: files.Plan = field(default_factory=files.Plan)
+    sizes: tuple[int, int] = (2_000, 10_000)
+    after: int = 10_000
+    more: int = 0
+
+    @property
+    def already(self) -> int:
+        """Certificates that the rounds issue."""
+        return self.rounds * self.issued
+
+
+QUICK = Plan(rounds=1, issued=100, flood=files.Plan(rounds=1, pages=200), sizes=(1_000, 2_000), after=500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +58,32 @@ class Row:
     wanted: str
 
 
-def measure(large: bool) -> list[Row]:
+def measure(plan: Plan) -> list[Row]:
     """Every row of the table."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         key = city.found(folder / "hub")
         with server.hub(folder / "hub") as (port, pid), server.empty() as (bare_port, _):
             access = token(city.settings(folder / "hub"), city.CLIENT, port, key)
-            rounds = [measure_round(n, folder, port, pid, bare_port, access) for n in range(ROUNDS)]
+            client.run(port, [client.request("GET", "/v")], 1)
+            time.sleep(READY_S)
+            rounds = [measure_round(plan, n, folder, port, pid, bare_port, access) for n in range(plan.rounds)]
             rows = summarised(rounds)
-            rows += memory(port, pid, access, already=ROUNDS * ISSUED)
-            way = directory.on_its_way(folder / "hub", port, access)
+            rows += memory(plan, port, pid, access)
+            way = directory.on_its_way(folder / "hub", port, access, min(300, plan.issued))
         p50, p99 = way["p50"], way["p99"]
         rows.append(Row("issued → in the directory, p50 / p99", f"{p50:.0f} / {p99:.0f} ms", "", "", "p99 < 300 ms"))
-        rows += [Row(*row) for row in files.rows()]
-        rows += directories(large)
-        small = counter(folder, key, 1_000 if not large else 10_000)
+        rows += [Row(*row) for row in files.rows(plan.flood)]
+        rows += directories(plan.sizes)
+        small = counter(folder, key, 1_000)
         rows += [Row(f"{what}, p50", f"{ms:.2f} ms", "", "", "") for what, ms in small.items()]
-        if large:
+        if plan.more:
             with open_parts(city.settings(folder / "hub")) as parts:
-                city.fill(parts, 1_000_000, 100_000)
-            big = counter(folder, key, 100_000)
+                city.fill(parts, 1_000_000, plan.more)
+            big = counter(folder, key, plan.more)
             rows += [
                 Row(
-                    f"{what}, p50 with 100,000 more",
+                    f"{what}, p50 with {plan.more:,} more",
                     f"{ms:.2f} ms",
                     f"{small[what]:.2f} ms",
                     f"{ms / small[what]:.2f}",
@@ -71,7 +96,7 @@ def measure(large: bool) -> list[Row]:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round: floors and figures measured in turn, so that other load on the machine affects both."""
+    """One round: floors and figures taken in turn, so that a busy neighbour meets both."""
 
     empty: float
     commits: float
@@ -85,13 +110,13 @@ class Round:
 
     @property
     def issue_floor(self) -> float:
-        """The upper bound for issuing: one request, two commits, two signatures, and building the signed data."""
+        """What issuing cannot exceed: one request, two commits, two signatures, and what is signed."""
         return 1 / (1 / self.empty + 2 / self.commits + 2 / self.signatures + 1 / self.artefacts)
 
 
-def measure_round(number: int, folder: Path, port: int, pid: int, bare_port: int, access: str) -> Round:
-    """Issue one certificate per case over HTTP, then request their public pages."""
-    bodies = [(n, city.case(range(n, n + 1))) for n in range(number * ISSUED, (number + 1) * ISSUED)]
+def measure_round(plan: Plan, number: int, folder: Path, port: int, pid: int, bare_port: int, access: str) -> Round:
+    """Issue over HTTP one certificate a case, then ask for their public pages."""
+    bodies = [(n, city.case(range(n, n + 1))) for n in range(number * plan.issued, (number + 1) * plan.issued)]
     requests = [client.request("PUT", f"/api/v1/cases/B-{n}", token=access, body=body) for n, body in bodies]
     commits = floors.commits(folder / f"{number}.db", 0.5)
     before = server.cpu_s(pid)
@@ -101,7 +126,7 @@ def measure_round(number: int, folder: Path, port: int, pid: int, bare_port: int
         raise RuntimeError(f"issuing was answered with {load.statuses}")
     answers = [json.loads(body)["certificates"][0]["links"]["verify"] for body in load.bodies]
     codes = [answer.partition("#")[0].rpartition("/")[2] for answer in answers]
-    server.quiet(pid)  # so that rendering after the mass issue does not disturb what follows
+    server.quiet(pid)  # what follows is not about the PDF files that the worker draws after a mass issue
     rates = []
     for wanted in ("text/html", "application/json", ""):
         asked = [
@@ -131,11 +156,11 @@ def summarised(rounds: list[Round]) -> list[Row]:
         Row("bare P-256 signature", f"{middle(lambda r: r.signatures):.0f}/s", "", "", ""),
         Row("bare credential and QR digits", f"{middle(lambda r: r.artefacts):.0f}/s", "", "", ""),
         Row("one indexed read", f"{middle(lambda r: r.reads):.0f}/s", "", "", ""),
-        Row("issue over HTTP, by CPU", f"{1 / middle(lambda r: r.issue_cpu_s):.0f}/s a core", "", "", "≥ 400/s"),
-        Row("issue over HTTP, by clock", f"{issue:.0f}/s", f"{floor:.0f}/s", f"{issue_ratio:.2f}", "≥ 0.4"),
+        Row("issue over HTTP, by CPU", f"{1 / middle(lambda r: r.issue_cpu_s):.0f}/s a core", "", "", "≥ 600/s"),
+        Row("issue over HTTP, by clock", f"{issue:.0f}/s", f"{floor:.0f}/s", f"{issue_ratio:.2f}", "≥ 0.35"),
         Row("issue over HTTP, p50 / p99 at 16 connections", f"{p50:.1f} / {p99:.1f} ms", "", "", ""),
         *(
-            Row(f"/v/{{code}} as {what}", f"{middle(of):.0f}/s", f"{empty:.0f}/s", f"{middle(ratio):.2f}", "≥ 0.4")
+            Row(f"/v/{{code}} as {what}", f"{middle(of):.0f}/s", f"{empty:.0f}/s", f"{middle(ratio):.2f}", "≥ 0.45")
             for what, of, ratio in (
                 ("page", lambda r: r.page, lambda r: r.page / r.empty),
                 ("JSON", lambda r: r.json, lambda r: r.json / r.empty),
@@ -144,9 +169,8 @@ def summarised(rounds: list[Round]) -> list[Row]:
     ]
 
 
-def directories(large: bool) -> list[Row]:
-    """Searches at 10,000 and 200,000 certificates, or at 2,000 and 10,000; the larger one is rebuilt."""
-    sizes = (10_000, 200_000) if large else (2_000, 10_000)
+def directories(sizes: tuple[int, int]) -> list[Row]:
+    """Searches at two sizes; the larger directory is rebuilt."""
     few, many = (directory.search_and_rebuild(size) for size in sizes)
     rows = []
     for what, name in (("search", "directory search"), ("holdings", "holdings of a party")):
@@ -156,18 +180,18 @@ def directories(large: bool) -> list[Row]:
     return [*rows, Row("directory rebuild", f"{many['rebuild']:.0f} entries/s", "", "", "≥ 15000/s")]
 
 
-def memory(port: int, pid: int, access: str, already: int) -> list[Row]:
-    """The memory of the API process after 10,000 issuances."""
-    numbers = range(20_000, 30_000 - already)
+def memory(plan: Plan, port: int, pid: int, access: str) -> list[Row]:
+    """The API process after many issuances."""
+    numbers = range(20_000, 20_000 + max(0, plan.after - plan.already))
     requests = [
         client.request("PUT", f"/api/v1/cases/M-{n}", token=access, body=city.case(range(n, n + 1))) for n in numbers
     ]
     client.run(port, requests, CONNECTIONS)
-    return [Row("API process after 10,000 issuances", f"{server.rss_mb(pid):.0f} MB", "", "", "< 250 MB")]
+    return [Row(f"API process after {plan.after:,} issuances", f"{server.rss_mb(pid):.0f} MB", "", "", "< 250 MB")]
 
 
 def counter(folder: Path, key: str, offset: int) -> dict[str, float]:
-    """Median milliseconds of a lookup and a retrieval, one at a time, each for a different person."""
+    """Median milliseconds of a lookup and a retrieval, one at a time, each for another person."""
     people = [20_000 + n for n in range(200)]
     with server.hub(folder / "hub") as (port, _):
         access = token(city.settings(folder / "hub"), city.CLIENT, port, key)
@@ -199,24 +223,42 @@ def _retrieval(offset: int, n: int, identifier: str, access: str) -> bytes:
     return client.request("POST", "/api/v1/retrievals", token=access, body=json.dumps(body).encode())
 
 
-def table(rows: list[Row]) -> str:
-    """The table in Markdown."""
-    lines = ["| what | figure | floor of the same run | ratio | wanted |", "|---|---|---|---|---|"]
-    return "\n".join([*lines, *(f"| {r.what} | {r.figure} | {r.floor} | {r.ratio} | {r.wanted} |" for r in rows)])
-
-
 def main() -> None:
-    """Run, print, and write the document if requested."""
+    """Run, print, and write the document where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--large", action="store_true")
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="one short round; never written")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--large", action="store_true", help="searches at 200,000, the counter with 100,000 more")
+    parser.add_argument("--scale", type=int, metavar="N", help="N certificates in temporary PostgreSQL, Elasticsearch")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/performance.md, with --scale docs/scale.md too"
+    )
+    parser.add_argument("--prose", action="store_true", help="write the document's text around the figures it has")
     wanted = parser.parse_args()
-    found = table(measure(wanted.large))
+    if wanted.quick and wanted.write:
+        parser.error("figures of --quick are not for the document")
+    if wanted.prose:
+        document.write()
+        return
+    plan = QUICK if wanted.quick else Plan(wanted.rounds, flood=files.Plan(wanted.rounds))
+    if wanted.large:
+        plan = replace(plan, sizes=(10_000, 200_000), more=100_000)
+    rows = [astuple(row) for row in measure(plan)]
+    found = "\n\n".join(
+        (
+            document.circumstances(f"median of {plan.rounds} interleaved rounds"),
+            document.table(rows),
+            document.missed(rows),
+        )
+    )
     print(found)
     if wanted.write:
-        text = DOCUMENT.read_text(encoding="utf-8")
-        head, _, rest = text.partition(BEGIN)
-        DOCUMENT.write_text(f"{head}{BEGIN}\n{found}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+        document.write(figures=found)
+    if wanted.scale:
+        from tests.benchmarks.scale.__main__ import main as scale
+
+        engines = ["--database-url", "temporary", "--index-url", "temporary"]
+        scale(["--certificates", str(wanted.scale), *engines, *(["--write"] if wanted.write else [])])
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from hub.ops.init import initialise
 from hub.parts import open_parts
 from hub.settings import Settings
 from tests.benchmarks import city as benchmark
+from tests.benchmarks.document import circumstances
 from tests.benchmarks.scale import asking, entries, issuing, plausible, reckoning, repository, stages, table
 from tests.benchmarks.scale.city import PLATFORM, catalogue
 from tests.benchmarks.scale.entries import Watch
@@ -107,6 +108,7 @@ def main(words: Sequence[str] | None = None) -> str:
         with engines(folder / "hub", wanted.database_url, wanted.index_url) as settings:
             found_out = run(settings, wanted.certificates, plan, over_http)
     text, values = table.tables(found_out), reckoning.measured(found_out)
+    text = f"{circumstances('the load in stages, each floor in turn with its figure')}\n\n{text}"
     print(text, *reckoning.tables(values), sep="\n\n")
     if wanted.write:
         table.write(text)

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.benchmarks.scale.table import ROOT, Run
+from tests.benchmarks.document import ROOT
+from tests.benchmarks.scale.table import Run
 
 DOCUMENT = ROOT / "docs" / "scale.md"
 MEASURED = ("<!-- measured begin -->", "<!-- measured end -->")

@@ -135,7 +135,11 @@ def _bulk(parts: Parts, database: repository.Bare, plan: Plan, stage: Stage) -> 
     ours, bare, rows, codes = [], [], [], []
     for n, items in enumerate(loading.batches(plausible.certificates(plan.seed, beside, 0), plan.batch)):
         batch = loader.prepared(loader.missing(items))
-        tables = [(name, some) for name, some in bulk_insert.tables(batch) if some]
+        tables = [
+            (name, [row if isinstance(row, dict) else row._asdict() for row in some])
+            for name, some in bulk_insert.tables(batch)
+            if some
+        ]
         if not tables:
             continue
         rows.append(sum(len(some) for _, some in tables))

@@ -1,17 +1,16 @@
-"""The measurements as tables for docs/performance.md, and the numbers for docs/scale.md."""
+"""What was measured, as the tables of docs/performance.md and the numbers that docs/scale.md reckons with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.document import DOCUMENT, SCALE, missed
 from tests.benchmarks.scale.issuing import Issuing
 from tests.benchmarks.scale.repository import WITHIN
 from tests.benchmarks.scale.sizes import Sizes
 from tests.benchmarks.scale.stages import Figures, Rates
-from tests.support.paths import ROOT
 
-DOCUMENT = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- scale begin -->", "<!-- scale end -->"
+BEGIN, END = SCALE
 FLAT = 1.5
 
 
@@ -30,12 +29,12 @@ class Run:
 
 
 def tables(run: Run) -> str:
-    """Markdown: loading and sizes, then the same requests in a growing city."""
+    """Markdown: loading and sizes, then the same questions in a growing city."""
     last = run.figures[-1]
     many = f"{last.certificates:,}"
     rows = [
         ("bulk path into the repository", *_rates(last.rows, "rows/s", run.bare_database), ""),
-        ("directory rebuilt", *_rates(last.rebuilt, "entries/s", run.bare_directory), "≥ 0.7"),
+        ("directory rebuilt", *_rates(last.rebuilt, "entries/s", run.bare_directory), "≥ 0.65"),
         ("directory fed from the ledger", f"{last.fed_per_s:,.0f} changes/s", "", "", ""),
         ("changes given their positions", f"{last.sequenced_per_s:,.0f}/s", "", "", ""),
         ("made, signed, sealed and loaded by two processes", f"{last.loaded_per_s:,.0f} certificates/s", "", "", ""),
@@ -47,7 +46,7 @@ def tables(run: Run) -> str:
             f"{run.issuing.rate:,.0f}/s",
             f"C = {run.issuing.ceiling:,.0f}/s",
             f"{run.issuing.ratio:.2f}",
-            "≥ 0.5",
+            "≥ 0.4",
         ),
         (
             "issue over HTTP, p50 / p99 at 16 connections",
@@ -66,7 +65,7 @@ def tables(run: Run) -> str:
     ]
     head = f"| with {many} certificates in {run.database} and {run.directory} | figure | floor of the same run | ratio | wanted |"
     lines = [head, "|---|---|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows), "", *_growth(run.figures)]
-    return "\n".join([*lines, "", _sizes(run.sizes)])
+    return "\n".join([*lines, "", _sizes(run.sizes), "", missed(rows)])
 
 
 def _rates(rates: Rates, unit: str, name: str) -> tuple[str, str, str]:
@@ -94,14 +93,14 @@ def _of(figures: Sequence[Figures], name: str) -> str:
 
 
 def _sizes(sizes: Sizes) -> str:
-    """One line: bytes per certificate by table, rows and indexes."""
+    """One line: bytes a certificate by table, rows and indexes."""
     known = [(name, *sizes.tables[name]) for name in (*WITHIN, "hub.db") if name in sizes.tables]
     each = [f"`{n}` {rows / sizes.certificates:,.0f} + {more / sizes.certificates:,.0f}" for n, rows, more in known]
     return "Bytes a certificate, rows + indexes: " + ", ".join(each) + "."
 
 
 def write(text: str, document: Path = DOCUMENT) -> None:
-    """Replace the tables."""
+    """Put the tables where the last ones were."""
     before = document.read_text(encoding="utf-8")
     head, found, rest = before.partition(BEGIN)
     if not found:
