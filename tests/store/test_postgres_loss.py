@@ -30,8 +30,9 @@ from tests.support.postgres import Cluster
 
 HUB = [sys.executable, "-m", "hub"]
 CLIENT = "fz-public-security"
-LIMIT_S = 2.0
-BACK_S = 10.0
+LIMIT_S = 10.0
+"""Far from 2 s, for busy machines; without a limit, a request waits as long as the server stands still."""
+BACK_S = 30.0
 
 
 @dataclass
