@@ -148,15 +148,18 @@ def test_a_queue_of_writers_delays_no_reader_and_a_full_lane_says_so_at_once(hub
     with ThreadPoolExecutor(8) as pool:
         try:
             waiting = [pool.submit(httpx.get, hub.address + "/t/slow-write", timeout=20) for _ in range(5)]
-            assert running.acquire(timeout=20)
-            assert running.acquire(timeout=20)
+            assert running.acquire(timeout=5)
+            assert running.acquire(timeout=5)
             _wait_for(lambda: 'hub_lane_requests{lane="write"} 5.0' in hub.client.get("/metrics").text)
+            started = time.monotonic()
             refused = hub.client.get("/t/slow-write")
+            assert time.monotonic() - started < 1
             assert (refused.status_code, problem_of(refused)["code"]) == (503, "database.unavailable")
             assert refused.headers["retry-after"] == "1"
+            started = time.monotonic()
             for path in ["/t/read", "/t/open/x", "/livez", "/readyz", "/t/who"] * 5:
                 assert hub.client.get(path, headers=hub.token()).status_code == 200
-            assert not any(future.done() for future in waiting), "all of this was answered while the writers waited"
+            assert time.monotonic() - started < 3
         finally:
             gate.set()
         assert [future.result().status_code for future in waiting] == [200] * 5
@@ -164,7 +167,7 @@ def test_a_queue_of_writers_delays_no_reader_and_a_full_lane_says_so_at_once(hub
 
 
 def _wait_for(happens) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 5
     while not happens():
         assert time.monotonic() < deadline
         time.sleep(0.01)

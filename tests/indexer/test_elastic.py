@@ -250,14 +250,14 @@ def test_a_dead_server_costs_nothing_and_comes_back(tmp_path: Path) -> None:
         directory.swap(name)
         assert directory.count(name) == 50
         server.freeze()
-        assert elapsed(lambda: directory.count(name)) < 20, "less than the 30 s of a write"
-        assert sum(elapsed(lambda: directory.count(name)) for _ in range(100)) < 20, "less than a second each"
+        assert elapsed(lambda: directory.count(name)) < 2.5
+        assert sum(elapsed(lambda: directory.count(name)) for _ in range(100)) < 0.5
         server.freeze(signal.SIGCONT)
         wait_for(lambda: directory.count(name) == 50)
         server.kill()
         with pytest.raises(DirectoryUnavailable):
             directory.count(name)
-        assert sum(elapsed(directory.current) for _ in range(100)) < 20, "less than a second each"
+        assert sum(elapsed(directory.current) for _ in range(100)) < 0.5
         server.start()
         wait_for(lambda: directory.count(name) == 50)
         assert directory.current() == name
@@ -286,6 +286,6 @@ def test_a_host_that_swallows_packets_is_given_up_soon(tmp_path: Path) -> None:
             one.setblocking(False)
             one.connect_ex(full.getsockname())
         url = f"http://127.0.0.1:{full.getsockname()[1]}"
-        directory = ElasticDirectory(Access((url,), connect_timeout_s=0.3, timeout_s=60.0), Shape(), tmp_path)
-        assert elapsed(directory.current) < 30
+        directory = ElasticDirectory(Access((url,), connect_timeout_s=0.3, timeout_s=5.0), Shape(), tmp_path)
+        assert elapsed(directory.current) < 1.5
         directory.close()

@@ -109,7 +109,7 @@ def test_everything_else_is_refused(content_type: str, body: bytes, code: str) -
 
 
 def test_the_parser_is_quick_with_what_was_made_to_be_slow() -> None:
-    started = time.thread_time()  # of this thread's CPU: other processes do not count
+    started = time.monotonic()
     for head in (
         "a" * 8000,
         'Content-Disposition: form-data; x="' + "\\" * 7000,
@@ -118,7 +118,7 @@ def test_the_parser_is_quick_with_what_was_made_to_be_slow() -> None:
         with pytest.raises(Refusal):
             multipart.file_in(TYPE, form((head, b"x")))
     assert multipart.file_in(TYPE, form((HEAD, b"\r\n--x-7f3" * 900_000)))
-    assert time.thread_time() - started < 1
+    assert time.monotonic() - started < 1
 
 
 def test_refusals_are_problems(hub: Hub) -> None:
