@@ -35,6 +35,7 @@ PLAIN = {
 NOT_MENTIONED = {
     "capture_signals": "uvicorn calls it",
     "send_400_response": "uvicorn calls it",
+    "build_middleware_stack": "Starlette calls it",
     "describe": "prometheus-client calls it",
     "collect": "prometheus-client calls it",
     "splitString": "reportlab calls it",
