@@ -4,8 +4,6 @@ One fixed mask is used: choosing among all eight costs six times as much, and fo
 better. tests/signing/test_barcode.py decodes a corpus with two independent readers.
 """
 
-from html import escape
-
 from qrcode.constants import ERROR_CORRECT_M
 from qrcode.exceptions import DataOverflowError
 from qrcode.main import QRCode
@@ -59,32 +57,7 @@ def terminal(text: str, *, colours: bool = False) -> str:
     return "".join(lines)
 
 
-def svg(text: str, *, label: str = "QR") -> str:
-    """Return an SVG drawing, one unit per module, quiet zone included; label: the text for screen readers."""
-    rows = _with_quiet_zone(matrix(text))
-    size = len(rows)
-    path = "".join(f"M{x} {y}h{length}v1h-{length}z" for y, row in enumerate(rows) for x, length in _runs(row))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" shape-rendering="crispEdges" '
-        f'role="img" aria-label="{escape(label)}"><rect width="{size}" height="{size}" fill="#fff"/>'
-        f'<path fill="#000" d="{path}"/></svg>'
-    )
-
-
 def _with_quiet_zone(rows: list[list[bool]]) -> list[list[bool]]:
     side, width = [False] * QUIET_ZONE, len(rows) + 2 * QUIET_ZONE
     margin = [[False] * width for _ in range(QUIET_ZONE)]
     return [*margin, *([*side, *row, *side] for row in rows), *([*row] for row in margin)]
-
-
-def _runs(row: list[bool]) -> list[tuple[int, int]]:
-    """Return (start, length) of every run of dark modules."""
-    runs: list[tuple[int, int]] = []
-    start: int | None = None
-    for place, dark in enumerate([*row, False]):
-        if dark and start is None:
-            start = place
-        elif not dark and start is not None:
-            runs.append((start, place - start))
-            start = None
-    return runs

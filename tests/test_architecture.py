@@ -26,6 +26,25 @@ SQL = re.compile(
     re.DOTALL,
 )
 CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.time_ns"}
+# Decorators that do not pass a function on to a framework.
+PLAIN = {
+    "abstractmethod", "cache", "cached_property", "classmethod", "contextmanager", "dataclass", "override", "property",
+    "staticmethod",
+}  # fmt: skip
+# Names that the product defines and never mentions again.
+NOT_MENTIONED = {
+    "capture_signals": "uvicorn calls it",
+    "send_400_response": "uvicorn calls it",
+    "build_middleware_stack": "Starlette calls it",
+    "describe": "prometheus-client calls it",
+    "collect": "prometheus-client calls it",
+    "splitString": "reportlab calls it",
+    "getSubsetInternalName": "reportlab calls it",
+    "async_sign_raw": "pyHanko calls it",
+    "COLLECTED": "a value of a column; the collection of existing certificates will write it",
+    "newest_version_key": "about to be removed",
+    "pushed_bytes": "about to be removed",
+}
 TABLES = (
     "parties blind_index handles cases pushes intents certificates versions holdings successions acts documents "
     "outbox ledger cursors index_dead retrievals audit seen id_blocks data_keys signing_keys x509_certificates clients clerks "
@@ -65,6 +84,31 @@ def imported(module: str) -> Iterator[str]:
 def canonical(distribution: str) -> str:
     """A distribution's name as PyPI compares it, without extras and versions."""
     return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~; ]", distribution)[0]).lower()
+
+
+def defined(module: str) -> Iterator[tuple[int, str]]:
+    """Every function, method, class and module constant as (line, name), without what a decorator registers."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            decorators = {re.findall(r"\w+", ast.unparse(d))[0] for d in node.decorator_list}
+            if decorators <= PLAIN and not node.name.startswith("__"):
+                yield node.lineno, node.name
+    for node in tree(module).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in targets:
+            if isinstance(target, ast.Name) and target.id != "__all__":
+                yield node.lineno, target.id
+
+
+def used(module: str) -> Iterator[str]:
+    """Every name that a module reads; what a package imports from its own modules is only passed on."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.ImportFrom) and not module.endswith("__init__.py"):
+            yield from (alias.name for alias in node.names)
 
 
 def outside(*allowed: str) -> list[str]:
@@ -140,4 +184,18 @@ def test_every_imported_package_is_declared():
         if name not in sys.stdlib_module_names and name not in PACKAGES
         if not declared & {canonical(distribution) for distribution in packages.get(name, ())}
     }
+    assert not found
+
+
+def test_the_product_uses_every_name_that_it_defines():
+    scripts = [m for m in OURS if m.startswith("scripts/")]
+    names = {name for module in MODULES + scripts for name in used(module)}
+    for template in (ROOT / "hub").rglob("*.html"):
+        names |= set(re.findall(r"\w+", template.read_text(encoding="utf-8")))
+    found = [
+        f"{module}:{line} {name}"
+        for module in outside("hub/db/migrations/", "hub/db/tables.py")  # the metadata holds the tables
+        for line, name in defined(module)
+        if name not in names and name not in NOT_MENTIONED
+    ]
     assert not found

@@ -92,7 +92,8 @@ def test_what_is_issued_is_in_the_directory_in_a_moment(city: City) -> None:
     finally:
         worker.terminate()
         worker.communicate(timeout=20)
-    assert sorted(seconds)[12] < 0.3
+    print(f"in the directory after {sorted(seconds)[12] * 1000:.0f} ms (median)")
+    assert sorted(seconds)[12] < 5
 
 
 def test_the_commands(city: City, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -300,7 +300,7 @@ def test_an_api_that_is_away_is_told_at_once_and_no_forged_address_reaches_it(de
     try:
         began = time.monotonic()
         answer = deployment.ask("GET", "/livez")
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15, "it waits for no time-out: they are 15 s and 60 s"
         assert (answer.status_code, problem(answer)) == (503, "database.unavailable")
         assert answer.headers["retry-after"] == "2"
         assert answer.headers["strict-transport-security"]
@@ -394,8 +394,8 @@ def test_slow_senders_are_cut(slow: tuple[dict[str, float], list[threading.Threa
     took, threads = slow
     for thread in threads:
         thread.join(40)
-    assert 8 < took["head"] < 15
-    assert 8 < took["body"] < 15
+    assert 8 < took["head"] < 25, "cut after 10 s; the sender gives up after 25 s"
+    assert 8 < took["body"] < 25
 
 
 def test_what_is_in_hand_is_answered_when_it_is_stopped(deployment: Deployment) -> None:

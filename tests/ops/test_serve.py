@@ -152,9 +152,7 @@ def test_killed_it_leaves_a_directory_that_starts_again_and_no_worker(folder):
         assert running.stop(signal.SIGKILL) == -signal.SIGKILL
         wait_for(lambda: not is_running(worker))
     (folder / "worker.heartbeat").unlink()
-    started = time.monotonic()
     with serving(folder) as again:
-        assert time.monotonic() - started < 15
         wait_for(lambda: (folder / "worker.heartbeat").exists())
         assert again.stop(signal.SIGTERM) == 0
     with open_parts(Settings(data_dir=folder, public_url="http://127.0.0.1:8080")) as parts:

@@ -4,7 +4,6 @@ import random
 import re
 import shutil
 import subprocess
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -123,23 +122,6 @@ def test_a_light_terminal_shows_the_negative() -> None:
 def test_a_usual_text_fits_eighty_columns() -> None:
     text = qr.text("https://hub.example.test", "0X4T9M2K7PQR8VWZ", "7" * 470)
     assert max(map(len, barcode.terminal(text).splitlines())) <= 80
-
-
-def test_the_drawing_is_read(tmp_path: Path) -> None:
-    corpus, images = texts(6, seed=4), []
-    for text in corpus:
-        root = ET.fromstring(barcode.svg(text, label='<&"核验'))
-        size = int(root.attrib["viewBox"].split()[2])
-        assert root.attrib["aria-label"] == '<&"核验'
-        path = next(child for child in root if child.tag.endswith("path")).attrib["d"]
-        rows = [[False] * size for _ in range(size)]
-        for x, y, length, back in re.findall(r"M(\d+) (\d+)h(\d+)v1h-(\d+)z", path):
-            assert length == back
-            for column in range(int(x), int(x) + int(length)):
-                rows[int(y)][column] = True
-        images.append(picture(rows, quiet=0))
-    assert [by_zxing(image) for image in images] == corpus
-    assert by_zbar(images, tmp_path) == corpus
 
 
 def test_without_digits_it_is_bytes_only() -> None:

@@ -3,7 +3,6 @@
 import os
 import stat
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -107,10 +106,8 @@ def test_signing_stops_when_the_file_goes_and_resumes_when_it_is_back(folder: Ke
     folder.sign(key.kid, Purpose.CREDENTIAL, b"x")
     path = path_of(tmp_path, key)
     path.rename(tmp_path / "away")
-    started = time.monotonic()
     with pytest.raises(KeyMissing) as caught:
         folder.sign(key.kid, Purpose.CREDENTIAL, b"x")
-    assert time.monotonic() - started < 1
     assert caught.value.kid == key.kid
     assert not folder.has(key.kid, Purpose.CREDENTIAL)
     (tmp_path / "away").rename(path)

@@ -31,8 +31,9 @@ from tests.support.postgres import Cluster
 
 HUB = [sys.executable, "-m", "hub"]
 CLIENT = "fz-public-security"
-LIMIT_S = 2.0
-BACK_S = 10.0
+LIMIT_S = 10.0
+"""Far from 2 s, for busy machines; without a limit, a request waits as long as the server stands still."""
+BACK_S = 30.0
 
 
 @dataclass
@@ -198,6 +199,7 @@ FAULTS = {"stopped": stopped, "killed": killed, "standing still": frozen}
 def test_everybody_is_told_in_time_and_it_is_found_again(service: Service, name: str) -> None:
     processes = children(service.process.pid)
     assert service.push(f"L-BEFORE-{name[:3]}", body(f"L-BEFORE-{name[:3]}")).status_code == 201
+    assert service.push("L-ONE", body("L-ONE")).status_code in {200, 201}
 
     def ask(number: int) -> tuple[float, httpx.Response]:
         started = time.monotonic()

@@ -6,7 +6,7 @@ import time
 import pytest
 
 QUICK = "HUB_QUICK" in os.environ
-_UNTIL = time.monotonic() + float(os.environ.get("HUB_QUICK", "inf"))
+_UNTIL = float(os.environ.get("HUB_QUICK", "inf"))
 
 
 def leaves_out(item: pytest.Item) -> bool:
@@ -19,5 +19,5 @@ def skip_servers() -> None:
 
 
 def skip_when_time_is_up() -> None:
-    if time.monotonic() > _UNTIL:
+    if time.time() > _UNTIL:
         pytest.skip("the time of scripts/test --quick is up")

@@ -1,9 +1,9 @@
 """The checker: a program that receives an untrusted file and replies with a finding in JSON.
 
-checking.py starts it with an empty environment: no keys, no settings, no database. By default it reads one question
-from stdin and replies on stdout. With `--serve SECONDS` it keeps running and forks a child for each question, with all
-modules loaded and isolated from other questions. Before a process parses a file, it limits itself: CPU seconds, memory,
-no writing to files, few file descriptors, and no network if the kernel allows that. Any violation ends the process.
+checking.py starts it with an empty environment: no keys, no settings, no database. Its argument is the deadline of a
+question in seconds. It forks a child for each question, with all modules loaded and isolated from other questions.
+Before a child parses a file, it limits itself: CPU seconds, memory, no writing to files, few file descriptors, and no
+network if the kernel allows that. Any violation ends the child.
 """
 
 import contextlib
@@ -20,10 +20,9 @@ import time
 from datetime import datetime
 from typing import BinaryIO
 
-from signing.pdf.check.finding import MAX_ANSWER, MAX_BYTES, Ended, trust_of
+from signing.pdf.check.finding import MAX_ANSWER, Ended, trust_of
 from signing.pdf.check.inspection import inspect
 
-_LONGEST_HEAD = 8 * 1024 * 1024
 CPU_SECONDS = 8
 MEMORY = 1024 * 1024 * 1024
 OPEN_FILES = 32
@@ -123,16 +122,6 @@ def _read_until(reading: int, deadline: float) -> bytes | None:
     return b"".join(parts)
 
 
-def main(arguments: list[str]) -> int:
-    """Run the program; returns the exit status."""
-    step_back()
-    if arguments[:1] == ["--serve"]:
-        serve(sys.stdin.buffer, sys.stdout.buffer, float(arguments[1]))
-        return 0
-    limit()
-    sys.stdout.buffer.write(answer(sys.stdin.buffer.read(_LONGEST_HEAD + MAX_BYTES + 1)))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    step_back()
+    serve(sys.stdin.buffer, sys.stdout.buffer, float(sys.argv[1]))

@@ -25,32 +25,6 @@ _PROGRAM = (sys.executable, "-I", "-m", "signing.pdf.check.checker")
 _GRACE_S = 5.0  # for starting and forking; after deadline and grace, the program itself is killed
 
 
-def check_in_subprocess(data: bytes, trust: Trust, at: datetime, deadline_s: float) -> CheckFinding:
-    """Return the finding for an untrusted file; the finding also says if the file could not be checked.
-
-    Starts the program for this one file, half a second of CPU; a service uses Checkers. The program gets no
-    environment, no file descriptors but its pipes, and is killed after deadline_s. Its own problems:
-    `upload.too_large`, `pdf.deadline` if it took too long, `pdf.checker_failed` if it ended without an answer.
-    """
-    if len(data) > MAX_BYTES:
-        return CheckFinding(What.OTHER, problems=("upload.too_large",))
-    try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and program
-            _PROGRAM,
-            input=question(data, trust, at),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=deadline_s,
-            cwd="/",
-            env={},
-            start_new_session=True,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return _without_answer(data, Ended.LATE)
-    return _read(data, Ended.FAILED if done.returncode else Ended.ANSWERED, done.stdout)
-
-
 class Checkers:
     """A pool of checker programs, each answering one question at a time; thread-safe.
 
@@ -72,7 +46,11 @@ class Checkers:
         self.close()
 
     def check(self, data: bytes, trust: Trust, at: datetime) -> CheckFinding:
-        """Answer as check_in_subprocess() does; waits for a free program, `pdf.checker_busy` after the deadline."""
+        """Return the finding for an untrusted file; the finding also says if the file could not be checked.
+
+        Waits for a free program. Its own problems: `upload.too_large`; `pdf.checker_busy` if no program was free by
+        the deadline, `pdf.deadline` if it took too long, `pdf.checker_failed` if it ended without an answer.
+        """
         if len(data) > MAX_BYTES:
             return CheckFinding(What.OTHER, problems=("upload.too_large",))
         try:
@@ -101,10 +79,12 @@ class Checkers:
 
 
 class _Program:
+    """A running checker, without environment or file descriptors but its pipes."""
+
     def __init__(self, deadline_s: float) -> None:
         self._patience_s = deadline_s + _GRACE_S
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
-            (*_PROGRAM, "--serve", str(deadline_s)),
+            (*_PROGRAM, str(deadline_s)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
