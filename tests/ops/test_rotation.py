@@ -143,7 +143,7 @@ def finish(parts: Parts) -> None:
 
 def test_every_sealed_column_is_sealed_anew(city: City) -> None:
     reader = city.parts.database.reader
-    places = [place.label for place in store.PLACES if store.sealed_otherwise(reader, place, 999, None, 1)]
+    places = [place.label for place in store.COLUMNS if store.sealed_otherwise(reader, place, 999, None, 1)]
     assert places == [label for label, _, _ in SEALED]
     before = sum(store.sealed_rows(reader).values())
     number = city.parts.rotation.begin(SEAL)
@@ -170,7 +170,7 @@ def test_a_sealing_walk_may_be_abandoned_after_any_batch(city: City, small_batch
 
 
 def test_a_row_that_changed_meanwhile_is_not_overwritten(city: City) -> None:
-    place = next(place for place in store.PLACES if place.label == "cases")
+    place = next(place for place in store.COLUMNS if place.label == "cases")
     city.parts.rotation.begin(SEAL)
     number = sealing_key(city.parts)
     found = store.sealed_otherwise(city.parts.database.reader, place, number, None, 1000)

@@ -302,8 +302,12 @@ class Server:
             self._guard = None
 
     def freeze(self, number: signal.Signals = signal.SIGSTOP) -> None:
-        """Suspend it with its connections open; SIGCONT resumes it."""
+        """Suspend it with its connections open, and wait until every thread has stopped; SIGCONT resumes it."""
         os.kill(self.pid, number)
+        deadline = time.monotonic() + _STOP_S
+        while number == signal.SIGSTOP and not _is_stopped(self.pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def remove(self) -> None:
         """Kill it and release its ports and folder."""
@@ -362,6 +366,12 @@ def _home(wanted: Path | None) -> tuple[Path, bool]:
     if wanted is not None:
         wanted.symlink_to(home)
     return home, True
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether all threads of a process are stopped by a signal (state T, proc(5))."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
 
 
 def _guard(group: int) -> subprocess.Popen[bytes]:
