@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import random
 import signal
 import socket
 import sys
@@ -48,12 +49,13 @@ def serve(
         ),
     ] = 1,
     socket_number: Annotated[int, typer.Option("--socket", hidden=True, help="继承的套接字。 Inherited socket.")] = -1,
+    slot: Annotated[int, typer.Option(hidden=True, help="服务进程的序号。 Number of this API process.")] = 0,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish the requests in progress and exit 0."""
     _end_at_a_signal()
     settings = common.settings()
     if socket_number >= 0:
-        _serve_for_parent(settings, socket_number)
+        _serve_for_parent(settings, socket_number, slot)
     elif settings.database_url is not None:
         _serve_server(settings, host, port, workers)
     elif workers == 1:
@@ -109,11 +111,14 @@ def _look_after(sock: socket.socket, workers: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     words = ("serve", "--socket", str(sock.fileno()))
+    first = random.randrange(os.cpu_count() or 1)
     with tempfile.TemporaryDirectory(prefix="hub-metrics-") as folder, ExitStack() as stack:
         os.environ[SHARED_FOLDER] = folder
         children = [
-            stack.enter_context(Supervisor(words, files=(sock.fileno(),), stop_s=DRAIN_S + STOP_S))
-            for _ in range(workers)
+            stack.enter_context(
+                Supervisor((*words, "--slot", str(first + n)), files=(sock.fileno(),), stop_s=DRAIN_S + STOP_S)
+            )
+            for n in range(workers)
         ]
         for child in children:
             child.start()
@@ -122,7 +127,7 @@ def _look_after(sock: socket.socket, workers: int) -> None:
             child.ask_to_stop()
 
 
-def _serve_for_parent(settings: "Settings", number: int) -> None:
+def _serve_for_parent(settings: "Settings", number: int, slot: int) -> None:
     """One of several processes, on a socket bound by the parent; it ends with the parent."""
     threading.Thread(target=_stop_without_parent, daemon=True).start()
     from hub.runtime import logs
@@ -131,7 +136,7 @@ def _serve_for_parent(settings: "Settings", number: int) -> None:
     with socket.socket(fileno=number) as sock:
         logs.configure(settings.log_level)
         with _opened(settings, patient=False) as parts:
-            run(parts, sock)
+            run(parts, sock, slot)
 
 
 def _stop_without_parent() -> None:
