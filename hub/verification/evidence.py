@@ -1,4 +1,7 @@
-"""What signed bytes prove by themselves and against the version on record: part of stage 3, and pure like all of it."""
+"""Stage 3 of 4, first half: what signed bytes prove by themselves and against the version on record.
+
+Pure: every signature is checked here, once, before anything is decided.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,8 +9,8 @@ from dataclasses import dataclass
 
 from hub.domain.version import Version
 from hub.verification import problems
-from hub.verification.issued import Issued
-from hub.verification.presentation import PresentedCredential, PresentedDigits, kid_of
+from hub.verification.issued import Issued, Records
+from hub.verification.presentation import Presentation, PresentedCredential, PresentedDigits, kid_of
 from hub.verification.verdict import VerdictAnswer
 from signing import credential, qr
 from signing.credential import Credential, VisibleClaims
@@ -41,7 +44,61 @@ class Proof:
 NOTHING = Proof(_UNKNOWN, _UNKNOWN)
 
 
-def of_digits(code: str | None, digits: PresentedDigits, issued: Issued, keys: Keys) -> Proof:
+@dataclass(frozen=True, slots=True)
+class OnRecord:
+    """A record, and what it proves by itself."""
+
+    issued: Issued
+    own: Proof = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is proven about one presentation; `NOTHING` for a part that it does not have.
+
+    found, named: as in `Records`. digits: next to the presented code, or alone next to the code of the record that they
+    name. digits_resigned: they repeat the record's own digits under another signature. credential: by itself.
+    credential_differs: from the one on record for its identifier. credential_resembles: it has that one's signature.
+    """
+
+    found: OnRecord
+    named: OnRecord
+    digits: Proof = NOTHING
+    digits_resigned: bool = False
+    credential: Proof = NOTHING
+    credential_differs: bool = False
+    credential_resembles: bool = False
+
+
+def gather(presented: Presentation, records: Records) -> Evidence:
+    """Check every signature that was presented or is on record."""
+    keys, digits, attached, version = records.keys, records.digits, presented.credential, records.named.version
+    found = _on_record(records.found, keys)
+    named = found if records.named is records.found else _on_record(records.named, keys)
+    return Evidence(
+        found,
+        named,
+        NOTHING if digits is None else _of_scanned(digits, records),
+        digits is not None and version is not None and _resigned(digits.text, version.digits),
+        NOTHING if attached is None else _of_credential(attached, keys, records.ours),
+        attached is not None and version is not None and not _same_as_issued(attached.text, version),
+        attached is not None and version is not None and _carries_signature_of(attached.text, version),
+    )
+
+
+def _on_record(issued: Issued, keys: Keys) -> OnRecord:
+    return OnRecord(issued) if issued.version is None else OnRecord(issued, _of_record(issued.version, keys))
+
+
+def _of_scanned(digits: PresentedDigits, records: Records) -> Proof:
+    """Digits next to their code; digits alone next to the code of the version that they name."""
+    if records.code is not None:
+        return _of_digits(records.code, digits, records.found, records.keys)
+    version = records.named.version
+    return _of_digits(None if version is None else version.code, digits, records.named, records.keys)
+
+
+def _of_digits(code: str | None, digits: PresentedDigits, issued: Issued, keys: Keys) -> Proof:
     """Digits next to a code, and against the record of that code where there is one.
 
     The digits of a copy are not kept: they must name the version of the record.
@@ -67,7 +124,7 @@ def of_digits(code: str | None, digits: PresentedDigits, issued: Issued, keys: K
     return Proof(_NO, _YES, (problems.NOT_AS_ISSUED,)) if differs else Proof(_YES, _YES, said=read.face)
 
 
-def of_credential(presented: PresentedCredential, keys: Keys, ours: Mapping[str, bool]) -> Proof:
+def _of_credential(presented: PresentedCredential, keys: Keys, ours: Mapping[str, bool]) -> Proof:
     """A credential by itself, without its record."""
     read = presented.read
     if read is None:
@@ -97,7 +154,7 @@ def _of_foreign_or_broken(presented: PresentedCredential, keys: Keys, ours: Mapp
     return Proof(_NO, _UNKNOWN, (problem,))
 
 
-def of_record(version: Version, keys: Keys) -> Proof:
+def _of_record(version: Version, keys: Keys) -> Proof:
     """The record by itself: its credential as signed, and its dates and identifier as the credential says."""
     mark = _mark(version)
     if mark in _proven and keys.get(kid_of(version.credential) or "") is not None:
@@ -121,20 +178,20 @@ def of_record(version: Version, keys: Keys) -> Proof:
     return Proof(_YES, _YES)
 
 
-def same_payload(digits: str, others: str) -> bool:
-    """Whether two texts of digits have the same content, whatever code and signature they have."""
+def _resigned(digits: str, others: str) -> bool:
+    """Whether different digits have the same content: those of an annotated copy have another code and signature."""
     try:
-        return qr.read(digits).payload == qr.read(others).payload
+        return digits != others and qr.read(digits).payload == qr.read(others).payload
     except Malformed:
         return False
 
 
-def same_as_issued(text: str, version: Version) -> bool:
+def _same_as_issued(text: str, version: Version) -> bool:
     """Whether a credential's signed part is the one on record; disclosures may have been left out."""
     return text.partition("~")[0] == version.credential.partition("~")[0]
 
 
-def carries_signature_of(text: str, version: Version) -> bool:
+def _carries_signature_of(text: str, version: Version) -> bool:
     """Whether a credential has the signature of the one on record, whatever else it says."""
     return text.partition("~")[0].rpartition(".")[2] == version.credential.partition("~")[0].rpartition(".")[2]
 

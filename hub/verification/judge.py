@@ -1,4 +1,4 @@
-"""Stage 3 of 4: judge what was presented by what is on record.
+"""Stage 3 of 4, second half: judge what was presented by what is proven and on record.
 
 Pure: no clock, no database, no checker; the same arguments always give the same judgement. What this module promises is
 rule 3: what could not be checked never looks invalid, and never valid.
@@ -10,9 +10,9 @@ from datetime import date
 from hub.domain import certificate as rules
 from hub.domain.certificate import Dates, Standing, State
 from hub.verification import evidence, problems
-from hub.verification.evidence import NOTHING, Proof
+from hub.verification.evidence import NOTHING, Evidence, OnRecord, Proof
 from hub.verification.issued import Issued, Records
-from hub.verification.presentation import CheckedFile, Presentation, PresentedText
+from hub.verification.presentation import CheckedFile, Presentation, PresentedCredential, PresentedText
 from hub.verification.verdict import Checks, Presented, VerdictAnswer, VerdictState
 from signing import identifier, qr
 from signing.credential import Credential
@@ -52,28 +52,30 @@ class _Part:
     """A credential or a QR code in a file: what it proves, the record that it leads to, and the version it is of."""
 
     proof: Proof
-    issued: Issued
+    record: OnRecord
     identifier: str | None = None
 
 
 def judge(presented: Presentation, records: Records, today: date) -> Judgement:
     """The four answers, the state that follows from them, and the problems in the order met."""
+    proven = evidence.gather(presented, records)
     file = presented.file
     if file is not None:
-        ruling = _of_picture(file, records) if file.what is What.IMAGE else _of_file(presented, file, records)
+        picture = file.what is What.IMAGE
+        ruling = _of_picture(file, records, proven) if picture else _of_file(presented, file, records, proven)
     elif presented.sha256 is not None:  # the very bytes that we gave out
-        ruling = _with_record(Proof(_YES, _YES), records.found, records)
+        ruling = _with_record(Proof(_YES, _YES), proven.found)
     elif presented.credential is not None:
-        ruling = _of_credential(presented, records)
+        ruling = _of_credential(presented.credential, proven)
     else:
-        ruling = _of_text(presented.texts[0], records)
+        ruling = _of_text(presented.texts[0], records, proven)
     return _conclude(presented.presented, ruling, today)
 
 
 # --- texts -------------------------------------------------------------------------------------------------------
 
 
-def _of_text(text: PresentedText, records: Records) -> _Ruling:
+def _of_text(text: PresentedText, records: Records, proven: Evidence) -> _Ruling:
     """At an address that was never ours nothing else is looked at; no digits is no fault."""
     if text.address is not None and text.address not in records.ours:
         return _unsaid(problems.DATABASE_UNAVAILABLE)
@@ -81,78 +83,69 @@ def _of_text(text: PresentedText, records: Records) -> _Ruling:
         return _unsaid(problems.HOST_FOREIGN, trusted=_NO)
     if text.problem:
         return _Ruling(_worse(NOTHING, text.problem), missing=True)
-    return _of_digits_alone(records) if records.code is None else _of_code(records)
+    return _of_digits_alone(records, proven) if records.code is None else _of_code(proven)
 
 
-def _of_code(records: Records) -> _Ruling:
+def _of_code(proven: Evidence) -> _Ruling:
     """A public code, with digits or without, wherever it was read."""
-    if records.digits is not None:
-        proof = evidence.of_digits(records.code, records.digits, records.found, records.keys)
-        if proof.intact is not _UNKNOWN or proof.trusted is not _UNKNOWN:
-            return _with_record(proof, records.found, records)
-    return _record_alone(records.found, records)
+    if proven.digits.intact is not _UNKNOWN or proven.digits.trusted is not _UNKNOWN:
+        return _with_record(proven.digits, proven.found)
+    return _record_alone(proven.found)
 
 
-def _of_digits_alone(records: Records) -> _Ruling:
+def _of_digits_alone(records: Records, proven: Evidence) -> _Ruling:
     """Without the code a signature cannot be checked; the record that the digits name has the code.
 
     Those of an annotated copy say the same as the version's own under another code: they need it.
     """
-    digits, named, version = records.digits, records.named, records.named.version
-    if digits is None:
-        return _record_alone(named, records)
-    if digits.read is None:
-        return _Ruling(evidence.of_digits(None, digits, Issued(), records.keys))
-    if version is None:
-        return _record_alone(named, records)
-    if digits.text != version.digits and evidence.same_payload(digits.text, version.digits):
+    digits = records.digits
+    if digits is not None and digits.read is None:
+        return _Ruling(proven.digits)
+    if digits is None or records.named.version is None:
+        return _record_alone(proven.named)
+    if proven.digits_resigned:
         return _unsaid(problems.CODE_MALFORMED)
-    proof = evidence.of_digits(version.code, digits, named, records.keys)
-    return _with_record(proof, named, records) if proof.holds else _Ruling(proof)
+    return _with_record(proven.digits, proven.named) if proven.digits.holds else _Ruling(proven.digits)
 
 
-def _of_credential(presented: Presentation, records: Records) -> _Ruling:
+def _of_credential(credential: PresentedCredential, proven: Evidence) -> _Ruling:
     """A credential, whole or with disclosures left out.
 
     Only the one on record for its identifier is good: a second one with a true signature of ours was never issued, so
     it is `tampered`. The record is shown for a credential that is good in itself, and for no other.
     """
-    credential, version = presented.credential, records.named.version
-    if credential is None:
-        return _Ruling(NOTHING)
-    proof = evidence.of_credential(credential, records.keys, records.ours)
+    proof = proven.credential
     if credential.read is None or proof.intact is _NO:
         return _Ruling(proof)
     if not proof.holds:
-        same = version is not None and evidence.carries_signature_of(credential.text, version)
-        damaged = same and proof.intact is _UNKNOWN and proof.trusted is _NO
+        damaged = proven.credential_resembles and proof.intact is _UNKNOWN and proof.trusted is _NO
         return _Ruling(replace(proof, intact=_NO) if damaged else proof)
-    if version is not None and not evidence.same_as_issued(credential.text, version):
+    if proven.credential_differs:
         return _Ruling(Proof(_NO, _YES, (problems.NOT_AS_ISSUED,)))
-    return _with_record(proof, records.named, records)
+    return _with_record(proof, proven.named)
 
 
 # --- files -------------------------------------------------------------------------------------------------------
 
 
-def _of_picture(file: CheckedFile, records: Records) -> _Ruling:
+def _of_picture(file: CheckedFile, records: Records, proven: Evidence) -> _Ruling:
     """A photo or scan of paper: what its QR code says, as if its text had been sent, and that it is no more."""
     if records.several:
         ruling = _unsaid(problems.FILE_SEVERAL_CODES)
     elif records.code is None:
         ruling = _unsaid(problems.NO_CODE)
     else:
-        ruling = _of_code(records)
+        ruling = _of_code(proven)
     noted = (problems.FILE_IMAGE, *file.problems, *ruling.proof.problems)
     return replace(ruling, proof=replace(ruling.proof, problems=noted))
 
 
-def _of_file(presented: Presentation, file: CheckedFile, records: Records) -> _Ruling:
+def _of_file(presented: Presentation, file: CheckedFile, records: Records, proven: Evidence) -> _Ruling:
     """The seal, the credential and the QR code must be of one version, and no other file may be on record for it.
 
     A file without a seal proves nothing by itself, whatever its text says, and is never valid.
     """
-    attached, printed = _attached(presented, records), _printed(records)
+    attached, printed = _attached(presented, proven), _printed(records, proven)
     parts = [part for part in (attached, printed) if part is not None]
     proof = _together([Proof(file.intact, file.trusted, file.problems), *(part.proof for part in parts)])
     if len({part.identifier for part in parts} - {None}) > 1:
@@ -166,36 +159,33 @@ def _of_file(presented: Presentation, file: CheckedFile, records: Records) -> _R
     elif printed is None and file.what is not What.OTHER and problems.NO_CODE not in proof.problems:
         proof = _worse(proof, problems.NO_CODE)
     holds = attached is not None and attached.proof.holds
-    if printed is not None and (printed.issued.version is not None or not holds):  # who has a code may see its record
+    if printed is not None and (
+        printed.record.issued.version is not None or not holds
+    ):  # its holder may see the record
         missing = printed.proof.intact is _UNKNOWN and printed.proof.trusted is _UNKNOWN
-        return _with_record(proof, printed.issued, records, missing=missing)
-    return _with_record(proof, attached.issued, records) if attached is not None and holds else _Ruling(proof)
+        return _with_record(proof, printed.record, missing=missing)
+    return _with_record(proof, attached.record) if attached is not None and holds else _Ruling(proof)
 
 
-def _attached(presented: Presentation, records: Records) -> _Part | None:
+def _attached(presented: Presentation, proven: Evidence) -> _Part | None:
     """The attached credential, judged as any other."""
-    credential, named = presented.credential, records.named
+    credential, proof = presented.credential, proven.credential
     if credential is None:
         return None
-    proof = evidence.of_credential(credential, records.keys, records.ours)
     if credential.read is None or not proof.holds:
-        return _Part(proof, Issued())
-    if named.version is not None and not evidence.same_as_issued(credential.text, named.version):
+        return _Part(proof, OnRecord(Issued()))
+    if proven.credential_differs:
         proof = _worse(proof, problems.NOT_AS_ISSUED, intact=_NO)
-    return _Part(proof, named, credential.read.claims.identifier)
+    return _Part(proof, proven.named, credential.read.claims.identifier)
 
 
-def _printed(records: Records) -> _Part | None:
+def _printed(records: Records, proven: Evidence) -> _Part | None:
     """The QR code; its digits, where it has any, are judged as any other."""
     if records.code is None:
         return None
-    proof, version = NOTHING, records.found.version
-    if records.digits is not None:
-        proof = evidence.of_digits(records.code, records.digits, records.found, records.keys)
-    if version is not None:
-        return _Part(proof, records.found, version.identifier)
-    said = proof.said
-    return _Part(proof, records.found, said.identifier if isinstance(said, qr.Face) else None)
+    version, said = records.found.version, proven.digits.said
+    signed = said.identifier if isinstance(said, qr.Face) else None
+    return _Part(proven.digits, proven.found, signed if version is None else version.identifier)
 
 
 def _as_sealed(proof: Proof, file: CheckedFile, attached: _Part | None, printed: _Part | None) -> Proof:
@@ -204,7 +194,7 @@ def _as_sealed(proof: Proof, file: CheckedFile, attached: _Part | None, printed:
         proof = _worse(proof, problems.FILE_WITHOUT_CREDENTIAL, intact=_UNKNOWN)
     if printed is None:  # only the code tells whether it is a copy, and until when it is good
         proof = _worse(proof, problems.NO_CODE, intact=_UNKNOWN)
-    elif printed.issued.version is None and not printed.issued.problem:
+    elif printed.record.issued.version is None and not printed.record.issued.problem:
         proof = _worse(proof, problems.CODE_UNKNOWN, intact=_UNKNOWN)
     name = next((part.identifier for part in (attached, printed) if part is not None and part.identifier), None)
     if file.trusted is _YES and name is not None and identifier.parse(name).authority_code != file.signer_code:
@@ -215,25 +205,22 @@ def _as_sealed(proof: Proof, file: CheckedFile, attached: _Part | None, printed:
 # --- putting together --------------------------------------------------------------------------------------------
 
 
-def _record_alone(issued: Issued, records: Records) -> _Ruling:
+def _record_alone(record: OnRecord) -> _Ruling:
     """A record to which something led that says nothing itself."""
-    own = NOTHING if issued.version is None else evidence.of_record(issued.version, records.keys)
-    return _with_record(own, issued, records, own=own, missing=True)
+    return _with_record(record.own, record, missing=True)
 
 
-def _with_record(
-    proof: Proof, issued: Issued, records: Records, *, own: Proof | None = None, missing: bool = False
-) -> _Ruling:
-    """What was presented, with its record where that can be relied on itself (`own`).
+def _with_record(proof: Proof, record: OnRecord, *, missing: bool = False) -> _Ruling:
+    """What was presented, with its record where that can be relied on itself.
 
     missing: nothing else was presented than a way to the record, so without one it was not found.
     """
+    issued = record.issued
     if issued.version is None:
         absent = issued.problem or (problems.RECORD_MISSING if proof.holds else problems.CODE_UNKNOWN)
         return _Ruling(_worse(proof, absent), missing=missing and not issued.problem)
-    own = own or evidence.of_record(issued.version, records.keys)
-    if not own.holds:
-        return _Ruling(replace(proof, problems=(*proof.problems, *own.problems)))
+    if not record.own.holds:
+        return _Ruling(replace(proof, problems=(*proof.problems, *record.own.problems)))
     return _Ruling(proof, issued)
 
 
