@@ -45,6 +45,15 @@ def test_every_setting_is_explained(document):
     assert all(len(row) == 4 and all(row) for row in found.values())
 
 
+def test_every_place_named_by_the_architecture_exists():
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    places = re.findall(r"^\| [^|]+\? \| `([^`]+)` \| `(\w+)` \|$", text, re.MULTILINE)
+    assert len(places) >= 20
+    for file, name in places:
+        source = (ROOT / file).read_text(encoding="utf-8")
+        assert re.search(rf"^\s*(def|class) {name}\b|^{name}\b", source, re.MULTILINE), (file, name)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_somewhere(document):
     text = (ROOT / document).read_text(encoding="utf-8")
