@@ -61,8 +61,8 @@ BUGS = (
     Bug(
         "a hit in the directory is believed",
         "hub/directory/search.py",
-        "for entry in entries_of(one, picture) if matches(search, entry))",
-        "for entry in entries_of(one, picture))",
+        "for entry in entries_of(certificate, catalogue) if matches(search, entry))",
+        "for entry in entries_of(certificate, catalogue))",
         "tests/directory/test_directory.py::test_what_the_directory_says_is_never_believed",
     ),
     Bug(
