@@ -84,7 +84,7 @@ class Outcome:
         # Until the successor begins, it is still what it was, suspended for instance; state() knows the day.
         standing = Standing.SUPERSEDED if ending.on <= day_of(now) else before.standing
         act = Act(ActKind.SUPERSEDED, standing, ending.on, now, intent.client)
-        return changes.move(self._vault, self._ids, before, act, superseded_on=ending.on)
+        return changes.transition(self._vault, self._ids, before, act, superseded_on=ending.on)
 
     def _current(self, home: int, certificate: int) -> Version:
         versions = certificates.versions_of(self._database.reader, self._vault, home, certificate)

@@ -11,7 +11,7 @@ from hub.db.database import Conflict, Reader
 from hub.domain import numbers
 from hub.domain.case import PushedCertificate
 from hub.domain.case_record import Received
-from hub.domain.certificate import ActKind, CertificateKey, Standing, may_move
+from hub.domain.certificate import ActKind, CertificateKey, Standing, may_transition
 from hub.domain.dates import day_of
 from hub.domain.errors import Refusal
 from hub.domain.issuing import Ending, Planned
@@ -170,12 +170,12 @@ class Planner:
         return (
             ends is not None
             and ends > self._today
-            and may_move(record.standing, Standing.SUPERSEDED, record.dates, self._today)
+            and may_transition(record.standing, Standing.SUPERSEDED, record.dates, self._today)
         )
 
     def _require_replaceable(self, record: Version, pointer: str) -> None:
         final = record.dates.superseded_on is not None or not record.is_current
-        if final or not may_move(record.standing, Standing.SUPERSEDED, record.dates, self._today):
+        if final or not may_transition(record.standing, Standing.SUPERSEDED, record.dates, self._today):
             raise Refusal("certificate.move", "这张证照已终止，或者已被替代", pointer=pointer)
 
     def _ending(self, record: Version, on: date, pointer: str, *, same: bool) -> Ending:
@@ -207,7 +207,7 @@ class Planner:
             return
         if not granted.is_current:
             raise Refusal("case.conflict", "这张证照已由别的办件换发，请在那个办件里更正", pointer=item.at)
-        if not may_move(granted.standing, Standing.SUPERSEDED, granted.dates, self._today):
+        if not may_transition(granted.standing, Standing.SUPERSEDED, granted.dates, self._today):
             raise Refusal("certificate.move", "已终止的证照不能更正", pointer=item.at)
         own = self._ending(granted, self._today, item.at, same=True)
         self._next_version(ActKind.CORRECTED, item, granted, (own, *endings))

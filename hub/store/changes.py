@@ -50,7 +50,7 @@ class NextVersion(NamedTuple):
     expected: int
 
 
-class Move(NamedTuple):
+class Transition(NamedTuple):
     """What a change of standing changes in the row of its certificate, which must have the revision `expected`."""
 
     home: int
@@ -69,7 +69,7 @@ class Change:
     """
 
     before: Version | None
-    certificate: CertificateRow | NextVersion | Move
+    certificate: CertificateRow | NextVersion | Transition
     version: VersionRow | None
     holdings: tuple[HoldingRow, ...]
     act: ActRow
@@ -140,13 +140,13 @@ def next_version(
     )
 
 
-def move(vault: Vault, ids: Ids, before: Version, act: Act, superseded_on: date | None = None) -> Change:
+def transition(vault: Vault, ids: Ids, before: Version, act: Act, superseded_on: date | None = None) -> Change:
     """A change of standing of a certificate whose current version is `before`."""
     key, revision = CertificateKey(before.home, before.certificate), before.revision + 1
     ends = None if superseded_on is None else to_int(superseded_on)
     return Change(
         before=before,
-        certificate=Move(
+        certificate=Transition(
             *key, standing=int(act.standing), revision=revision, superseded_on=ends, expected=before.revision
         ),
         version=None,
@@ -159,11 +159,11 @@ def move(vault: Vault, ids: Ids, before: Version, act: Act, superseded_on: date 
 
 
 def apply(writer: Writer, change: Change) -> None:
-    """Write one change; raises Conflict when the certificate is no longer as it was."""
+    """Write one change; raises Conflict if the certificate has changed since it was prepared."""
     if isinstance(change.certificate, CertificateRow):
         writer.insert("certificates", change.certificate)
-    elif isinstance(change.certificate, Move):
-        _apply_move(writer, change, change.certificate)
+    elif isinstance(change.certificate, Transition):
+        _apply_transition(writer, change, change.certificate)
     else:
         _apply_next(writer, change, change.certificate)
     if change.version is not None:
@@ -189,8 +189,8 @@ def rows_of_new(new: Iterable[Change]) -> list[tuple[str, Sequence[NamedTuple]]]
     ]
 
 
-def _apply_move(writer: Writer, change: Change, move: Move) -> None:
-    values = move._asdict()
+def _apply_transition(writer: Writer, change: Change, transition: Transition) -> None:
+    values = transition._asdict()
     changed = writer.run(
         "UPDATE certificates SET standing = :standing, revision = :revision,"
         " superseded_on = COALESCE(:superseded_on, superseded_on)"
@@ -199,10 +199,10 @@ def _apply_move(writer: Writer, change: Change, move: Move) -> None:
     )
     if changed != 1 or change.before is None:
         raise Conflict
-    if move.superseded_on is None or move.standing == Standing.SUPERSEDED:
+    if transition.superseded_on is None or transition.standing == Standing.SUPERSEDED:
         writer.run("UPDATE versions SET standing = :standing WHERE home = :home AND certificate = :certificate", values)
-    if move.superseded_on is not None:
-        _end_certificate(writer, change, change.before, move.superseded_on)
+    if transition.superseded_on is not None:
+        _end_certificate(writer, change, change.before, transition.superseded_on)
     for party in set(change.before.parties):
         writer.run(
             "UPDATE holdings SET standing = :standing, superseded_on = COALESCE(:superseded_on, superseded_on)"

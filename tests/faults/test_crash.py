@@ -28,7 +28,7 @@ from tests.faults.stage import Stage, stage
 
 PUSHES = ("issue two", "correct one of two", "renew", "renew for others", "replace two and a suspended one")
 SETTLED = ("accept", "accept after the end")
-MOVES = ("suspend", "restore", "revoke", "revoke a suspended one")
+TRANSITIONS = ("suspend", "restore", "revoke", "revoke a suspended one")
 BLOCK_OF_IDS = 5
 
 
@@ -150,7 +150,7 @@ def test_a_push_without_certificates_is_atomic(sweep: Sweep) -> None:
             assert s.picture(parts, *sweep.cases) == sweep.after
 
 
-@pytest.mark.parametrize("sweep", MOVES, indirect=True)
+@pytest.mark.parametrize("sweep", TRANSITIONS, indirect=True)
 def test_an_act_is_atomic(sweep: Sweep) -> None:
     for _, state, folder in sweep.crash_sites():
         with open_parts(settings_of(folder)) as parts:
