@@ -219,7 +219,7 @@ def _has_tables(connection: "psycopg.Connection[Any]") -> bool:
 
 
 @contextmanager
-def alone(place: Address) -> Iterator["psycopg.Connection[Any]"]:
+def migration_lock(place: Address) -> Iterator["psycopg.Connection[Any]"]:
     """A connection that holds the migration lock: of two concurrent migrations, only one does the work.
 
     Polls for the lock. A statement blocked on it would stay open, CREATE INDEX CONCURRENTLY would wait for that

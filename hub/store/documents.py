@@ -320,9 +320,9 @@ class Documents(Files):
             temporary.replace(path)
             sync_folder(path.parent)
         except BaseException:
-            for left in (temporary, path):
+            for leftover in (temporary, path):
                 with suppress(OSError):
-                    left.unlink(missing_ok=True)
+                    leftover.unlink(missing_ok=True)
             raise
 
     def _remove_unless_kept(self, file: str, error: BaseException) -> None:

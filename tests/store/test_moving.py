@@ -11,7 +11,7 @@ import pytest
 
 from hub.backup import BackupFolder, NotPossible
 from hub.backup.to_postgres import Differs, migrate
-from hub.cli.serve import alone
+from hub.cli.serve import serve_lock_held
 from hub.db import engines as store_engines
 from hub.db import migrated_marker, schema, sqlite, table_copy
 from hub.db.database import WrongDatabase
@@ -216,7 +216,7 @@ def test_what_differs_is_not_kept(settings: Settings, url: str) -> None:
 
 
 def test_it_is_refused_while_the_hub_is_served_and_into_what_is_not_empty(settings: Settings, url: str) -> None:
-    with alone(settings):
+    with serve_lock_held(settings):
         done = hub("migrate", "--to", url, data=settings.data_dir)
         assert done.returncode == 4
         assert "hub serve" in done.stderr
