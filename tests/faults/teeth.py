@@ -40,8 +40,8 @@ BUGS = (
     Bug(
         "the cursor advances before the entries can be found",
         "indexer/elastic/engine.py",
-        "if wanted and self._answers(name):",
-        "if wanted and not self._answers(name):",
+        "if wanted and self._is_current(name):",
+        "if wanted and not self._is_current(name):",
         "tests/indexer/test_engines.py::test_a_party_finds_its_own[elastic]",
     ),
     Bug(
