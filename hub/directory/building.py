@@ -82,9 +82,9 @@ class Builder:
 
     def _begin(self) -> str:
         """Create an empty generation that starts at the ledger's head."""
-        picture = self._writing.catalogue.refresh()
+        catalogue = self._writing.catalogue.refresh()
         position = ledger.head(self._writing.database.reader)
-        name = self._directory.create(marks.first(position, names_text(names_in(picture))))
+        name = self._directory.create(marks.first(position, names_text(names_in(catalogue))))
         self._writing.advance(name, position)
         return name
 
