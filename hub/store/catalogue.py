@@ -245,7 +245,7 @@ def _move_counter(writer: Writer) -> None:
     )
 
 
-# --- the catalogue that running processes use --------------------------------------------------------------------------
+# --- the catalogue that running processes use ------------------------------------------------------------------------
 
 
 class CatalogueCache:

@@ -1,7 +1,7 @@
-"""Every change of a certificate, as rows prepared outside the transaction and written inside it.
+"""All changes of certificates, as rows that are prepared outside the transaction and written inside it.
 
-A change carries the revision that it was prepared from; when the certificate has changed since, `Conflict` rolls
-everything back and the step is retried. Each change leaves one act and one outbox entry with the ledger leaf.
+A change is prepared for one revision. If the certificate has changed since, `Conflict` rolls everything back, and the
+step is retried. Each change adds one act and one outbox row with the ledger leaf.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ from signing.ledger_leaf import leaf
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What is decided: kind, the standing after it, since when, by which client, and the grounds to seal."""
+    """A decision: kind, resulting standing, effective date, client, and the grounds to encrypt."""
 
     kind: ActKind
     standing: Standing
@@ -36,7 +36,7 @@ class Act:
 
 
 class NextVersion(NamedTuple):
-    """What a next version changes in the row of its certificate, which must have the revision `expected`."""
+    """The columns of the certificate's row that a next version changes; the row must have revision `expected`."""
 
     home: int
     certificate: int
@@ -51,7 +51,7 @@ class NextVersion(NamedTuple):
 
 
 class Transition(NamedTuple):
-    """What a change of standing changes in the row of its certificate, which must have the revision `expected`."""
+    """The columns of the certificate's row that a change of standing changes; the row must have revision `expected`."""
 
     home: int
     certificate: int
@@ -63,9 +63,9 @@ class Transition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of one certificate as rows, sealed and ready; `before` is None for a new certificate.
+    """One change of one certificate as rows, encrypted and ready; `before` is None for a new certificate.
 
-    superseded_on: when `before` ends, if it does. today: the day on which this is decided. Days are yyyymmdd.
+    superseded_on: when `before` ends, if it does. today: the day of the decision. Days are yyyymmdd.
     """
 
     before: Version | None
@@ -178,7 +178,7 @@ def apply(writer: Writer, change: Change) -> None:
 
 
 def rows_of_new(new: Iterable[Change]) -> list[tuple[str, Sequence[NamedTuple]]]:
-    """(table, rows) of everything that new certificates consist of; none of it can exist already."""
+    """(table, rows) of all rows of new certificates; none of them can exist already."""
     changes = list(new)
     return [
         ("certificates", [change.certificate for change in changes]),
@@ -223,7 +223,7 @@ def _apply_next(writer: Writer, change: Change, new: NextVersion) -> None:
     if changed != 1 or before is None or ends is None:
         raise Conflict
     _end_version(writer, CertificateKey(new.home, new.certificate), before.version, ends)
-    # Where `before` never begins, what it would have followed goes on until the new version begins.
+    # If `before` never takes effect, its predecessor stays in effect until the new version begins.
     begins = to_int(before.dates.valid_from)
     _end_earlier(writer, change, before, begins if ends <= begins else None, new.valid_from)
     staying = {holding.party for holding in change.holdings}
@@ -235,7 +235,7 @@ def _apply_next(writer: Writer, change: Change, new: NextVersion) -> None:
 
 
 def _end_certificate(writer: Writer, change: Change, current: Version, on: int) -> None:
-    """Its current version ends, and with it every earlier one that would still go on then."""
+    """End the current version, and every earlier one that would still be in effect on that day."""
     former = current.dates.superseded_on
     _end_version(writer, CertificateKey(current.home, current.certificate), current.version, on)
     last = min(on, to_int(current.dates.valid_from))
@@ -243,9 +243,9 @@ def _end_certificate(writer: Writer, change: Change, current: Version, on: int) 
 
 
 def _end_earlier(writer: Writer, change: Change, before: Version, former: int | None, on: int) -> None:
-    """Versions before `before` that go on today and would end on `former`, or after `on`, end on `on`.
+    """End on `on` all versions before `before` that are in effect today and would end on `former` or after `on`.
 
-    One that is to begin before that day ends those before it on the day on which it begins.
+    If one of them begins before that day, the versions before it end on the day when it begins.
     """
     if before.version == 1:
         return
@@ -270,7 +270,7 @@ def _end_version(writer: Writer, key: CertificateKey, version: int, on: int) -> 
 
 
 def _put_holding(writer: Writer, row: HoldingRow) -> None:
-    """A holder of a next version may hold an earlier one too."""
+    """Upsert: a holder of the next version may also have held an earlier one."""
     writer.run(
         "INSERT INTO holdings (party, home, certificate, ordinal, type, standing, issued_on, valid_from, valid_until,"
         " superseded_on, ended) VALUES (:party, :home, :certificate, :ordinal, :type, :standing, :issued_on,"
@@ -320,7 +320,7 @@ def _version_row(vault: Vault, signed: Signed, act: Act, source: str, case_numbe
 
 
 def _holding_rows(planned: Planned, version: VersionRow) -> tuple[HoldingRow, ...]:
-    """One row a party, whose place is that of its first mention."""
+    """One row per party; its ordinal is that of its first mention."""
     return tuple(
         HoldingRow(
             party=party,
