@@ -73,7 +73,12 @@ def reckoned(m: Mapping[str, float]) -> list[tuple[str, str, list[str]]]:
     seconds = {name: m[f"{name}_ms"] / 1000 * share for name, share in PER_ISSUE.items()}
     rows: list[tuple[str, str, list[float], str]] = [
         ("repository, if everything is pushed", "N × (certificate_bytes + push_bytes)", repository, "B"),
-        ("repository, if everything is collected", "N × certificate_bytes", [n * m["certificate_bytes"] for n in SIZES], "B"),
+        (
+            "repository, if everything is collected",
+            "N × certificate_bytes",
+            [n * m["certificate_bytes"] for n in SIZES],
+            "B",
+        ),
         (
             "database servers of 2 TB",
             "repository ÷ 2 TB, rounded up",
