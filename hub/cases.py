@@ -26,7 +26,7 @@ RETRY_S = 10
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """The reply to a push and its status: 201 for a new case, 202 while the signer is away, otherwise 200."""
+    """The reply to a push and its status: 201 for a new case, 202 while the signer is unavailable, otherwise 200."""
 
     reply: dict[str, Any]
     status: int
@@ -108,7 +108,7 @@ class Cases:
 
 
 def _place(caller: Caller, case_number: str, source: str | None, record: AuditEntry) -> tuple[str, str]:
-    """The checked case number and source of a call, noted on its record."""
+    """The validated case number and source of a call, also set in its audit entry."""
     number = checked_case_number(case_number)
     named = caller.source if source is None else checked_case_number(source, pointer="/source")
     record.source, record.case_number = named, number

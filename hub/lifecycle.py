@@ -11,7 +11,7 @@ from hub.domain.certificate import (
     ActKind,
     Standing,
     State,
-    may_move,
+    may_transition,
     state,
 )
 from hub.domain.dates import day_of
@@ -143,7 +143,7 @@ class Lifecycle:
             subkind=requested.subkind,
             grounds=dict(requested.grounds),
         )
-        change = changes.move(self._vault, self._ids, current, act)
+        change = changes.transition(self._vault, self._ids, current, act)
         with self._database.write() as writer:
             key_store.require_current(writer, self._vault)
             changes.apply(writer, change)
@@ -171,7 +171,7 @@ class Lifecycle:
         if named.state(today) is State.SUPERSEDED:
             raise Refusal("certificate.move", "该版本已被更正或换发，请对现行版本操作")
         # A version suspended before its renewal stays suspended until that takes effect; until then it may be restored.
-        if not may_move(named.standing, _STANDINGS[requested.kind], named.dates, today):
+        if not may_transition(named.standing, _STANDINGS[requested.kind], named.dates, today):
             raise Refusal("certificate.move")
         if requested.kind is ActKind.RESTORED and requested.subkind is not None:
             suspended = next((a.subkind for a in reversed(history) if a.kind is ActKind.SUSPENDED), None)

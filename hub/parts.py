@@ -130,8 +130,8 @@ def open_parts(
     checkers = Checkers(settings.files_at_once, settings.file_deadline_s)
     try:
         schema.require_usable(database)
-        with directory_engines.opened(settings) as index:
-            yield _parts(_ground(settings, clock or Clock(), database, index, at_step), checkers, at_step)
+        with directory_engines.opened(settings) as directory_engine:
+            yield _parts(_ground(settings, clock or Clock(), database, directory_engine, at_step), checkers, at_step)
     finally:
         checkers.close()
         database.close()
@@ -150,14 +150,18 @@ class _Ground:
     keyring: Keyring
     signing_keys: SigningKeys
     catalogue: CatalogueCache
-    index: DirectoryEngine
+    directory_engine: DirectoryEngine
     documents: Documents
     rendition: Rendition
     publication: X509Publication
 
 
 def _ground(
-    settings: Settings, clock: Clock, database: Database, index: DirectoryEngine, at_step: Callable[[str], None]
+    settings: Settings,
+    clock: Clock,
+    database: Database,
+    directory_engine: DirectoryEngine,
+    at_step: Callable[[str], None],
 ) -> _Ground:
     if not key_store.data_keys(database.reader):
         raise schema.WrongSchema("the database has no keys yet: run `hub init`")
@@ -177,7 +181,7 @@ def _ground(
         keyring=keyring,
         signing_keys=SigningKeys(database, folder, keys_folder(settings), clock),
         catalogue=catalogue,
-        index=index,
+        directory_engine=directory_engine,
         documents=documents,
         rendition=Rendition(
             database=database, vault=vault, clock=clock, keyring=keyring, catalogue=catalogue, documents=documents
@@ -207,7 +211,7 @@ def _parts(g: _Ground, checkers: Checkers, at_step: Callable[[str], None]) -> Pa
         cases=Cases(database=g.database, vault=g.vault, audit=g.audit, intake=intake, issuance=issuance),
         lifecycle=Lifecycle(database=g.database, vault=g.vault, clock=g.clock, ids=g.ids, audit=g.audit),
         directory=Directory(
-            database=g.database, vault=g.vault, clock=g.clock, catalogue=g.catalogue, directory=g.index
+            database=g.database, vault=g.vault, clock=g.clock, catalogue=g.catalogue, directory=g.directory_engine
         ),
         lookup=_lookup(g),
         retrieval=_retrieval(g),
@@ -261,7 +265,7 @@ def _lookup(g: _Ground) -> Lookup:
         audit=g.audit,
         catalogue=g.catalogue,
         settings=g.settings,
-        holdings=Holdings(database=g.database, vault=g.vault, directory=g.index),
+        holdings=Holdings(database=g.database, vault=g.vault, directory=g.directory_engine),
     )
 
 

@@ -91,7 +91,7 @@ class Worker:
             _Chore("feed", FEED_S, parts.directory.feed, is_frequent=True, rest=self._rest),
         )
         self._rendering = (_Chore("render", RENDER_S, parts.rendering.step, is_frequent=True, rest=self._rest),)
-        self._came: deque[tuple[float, int]] = deque()
+        self._recent: deque[tuple[float, int]] = deque()
 
     def run(self) -> None:
         """Work until `stop` is set; the current chore is finished first."""
@@ -139,17 +139,17 @@ class Worker:
         _log.warning("failed", chore=chore.name, kind=kind, times=chore.failed, pause_s=pause)
 
     def _sequence(self) -> int:
-        moved = self._parts.directory.sequence()
-        if moved:
-            self._came.append((time.monotonic(), moved))
-        return moved
+        sequenced = self._parts.directory.sequence()
+        if sequenced:
+            self._recent.append((time.monotonic(), sequenced))
+        return sequenced
 
     def _rest(self) -> float:
         """Pause during a mass issue, to leave the CPU to the pushes."""
         since = time.monotonic() - RUSH_S
-        while self._came and self._came[0][0] < since:
-            self._came.popleft()
-        return RUSH_REST if sum(moved for _, moved in self._came) > RUSH else 0.0
+        while self._recent and self._recent[0][0] < since:
+            self._recent.popleft()
+        return RUSH_REST if sum(sequenced for _, sequenced in self._recent) > RUSH else 0.0
 
     def _finish(self) -> int:
         return finish_due(self._parts, stop=self._stop)

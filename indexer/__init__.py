@@ -1,5 +1,5 @@
-"""The directory: what exists and where. Entries, tokens, queries as data, and the engines that answer them.
+"""The directory: what exists and where. Entries, tokens, queries as data, and two engines.
 
-Everything here is derived from the repository and may be thrown away. It holds nothing personal: people only as party
-keys, organisations by name, no numbers. Knows no web framework, no keys, no types of the hub.
+Everything here is derived from the repository and can be rebuilt. It contains nothing personal: natural persons only as
+party keys, organisations by name, no numbers. Knows no web framework, no keys, no types of the hub.
 """

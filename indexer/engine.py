@@ -1,4 +1,4 @@
-"""What the directory asks of an engine. Two implement it: `indexer.embedded` and `indexer.elastic`."""
+"""The interface of a directory engine. Two implement it: `indexer.embedded` and `indexer.elastic`."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,48 +47,49 @@ OnRejected = Callable[[Sequence[RejectedEntry]], None]
 
 def reject(entries: Sequence[RejectedEntry]) -> None:
     """For callers that expect every entry to be accepted."""
-    raise ValueError(f"{len(entries)} entries were refused: {entries[0].reason}")
+    raise ValueError(f"{len(entries)} entries were rejected: {entries[0].reason}")
 
 
 class DirectoryEngine(Protocol):
-    """Generations of entries, one of which answers. Safe to share between threads; open a new one after a fork.
+    """Generations of entries, one of which is current and serves queries. Safe to share between threads; open a new one
+    after a fork.
 
-    Every fault is DirectoryUnavailable; DirectoryBroken where a generation is gone for good or was made by another
+    All errors are DirectoryUnavailable; DirectoryBroken if a generation is permanently gone or was made by another
     release. Generations are named g1, g2, … in the order in which they were created.
     """
 
     folder: Path
-    """Where the processes of one machine keep the lock of the rebuild."""
+    """Contains the lock that processes of one machine take to rebuild."""
 
     def current(self) -> str | None:
-        """The generation that answers, None before the first."""
+        """The current generation, None before the first."""
 
     def answering(self, mark: str) -> tuple[str, Mark] | None:
-        """The generation that answers and one of its marks, possibly a second old; None without either.
+        """The current generation and one of its marks, possibly a second old; None without either.
 
-        For callers that also look at every change past that mark. An older answer loses nothing: a generation only
-        gains entries, and the previous generation stays after a swap.
+        For callers that also read every change past that mark. A stale result loses nothing: a generation only gains
+        entries, and the previous generation stays after a swap.
         """
 
     def names(self) -> list[str]:
         """Every generation, oldest first."""
 
     def create(self, marks: Mapping[str, Mark] | None = None) -> str:
-        """Create an empty generation with these marks and return its name. It answers nothing until `swap`."""
+        """Create an empty generation with these marks and return its name. It serves no queries until `swap`."""
 
     def swap(self, name: str) -> None:
-        """Let a generation answer from now on, atomically and for every process."""
+        """Make a generation current, atomically for every process."""
 
     def drop(self, name: str) -> None:
-        """Delete a generation; ValueError for the one that answers."""
+        """Delete a generation; ValueError for the current one."""
 
     def examine(self, name: str) -> None:
-        """Check a generation thoroughly; raises DirectoryBroken when it is not sound."""
+        """Check a generation thoroughly; raises DirectoryBroken if it is corrupt."""
 
     def require_whole(self, name: str) -> None:
-        """Raise DirectoryBroken where a generation has lost a part and still answers; costs one query.
+        """Raise DirectoryBroken if a generation has lost a part but still answers; costs one query.
 
-        `of_party` and `search` do so themselves.
+        `of_party` and `search` check this themselves.
         """
 
     def write(
@@ -99,16 +100,16 @@ class DirectoryEngine(Protocol):
         instead_of: Iterable[Entry] = (),
         on_rejected: OnRejected = reject,
     ) -> int:
-        """Upsert entries, then marks; the number of entries written.
+        """Upsert entries, then marks; returns the number of entries written.
 
         An entry with a lower revision than the stored one is skipped, and so is a lower number for a mark. Entries of
-        `instead_of` are deleted first, where they are still stored exactly like this. Interrupted at any moment, no
-        mark counts an entry that is not there. On return the entries can be found if the generation answers, otherwise
-        as soon as it does.
+        `instead_of` are deleted first, where they are still stored exactly like this. Whenever it is interrupted, no
+        mark covers an entry that is not stored. On return the entries are searchable if the generation is current,
+        otherwise as soon as it becomes current.
         """
 
     def mark(self, name: str, mark: str) -> Mark | None:
-        """One of a generation's marks, None where it was never set."""
+        """One of a generation's marks, None if it was never set."""
 
     def of_party(self, name: str, party: int, type_codes: Sequence[str], today: int) -> list[Entry]:
         """What a party holds of some types on a day (yyyymmdd), in no particular order."""
@@ -126,4 +127,4 @@ class DirectoryEngine(Protocol):
         """The number of entries in a generation, including ended ones."""
 
     def server(self) -> ServerState | None:
-        """The state of the servers behind the engine; None where there are none."""
+        """The state of the servers behind the engine; None for the embedded engine."""

@@ -1,18 +1,18 @@
-"""What may go wrong with a directory, the same for every engine. No text names a value, a key or a secret."""
+"""The errors of a directory, the same for all engines. Messages contain no values, keys or secrets."""
 
 
 class DirectoryUnavailable(Exception):  # noqa: N818
-    """The directory cannot answer or be written now; nothing is lost, for the repository has everything."""
+    """The directory cannot be read or written now. Nothing is lost: the repository has everything."""
 
 
 class DirectoryBroken(DirectoryUnavailable):
-    """A generation is gone or is no directory of this release: it will not come back, and another takes its place."""
+    """A generation is gone or was not made by this release: it will not recover and must be replaced."""
 
 
 class WrongServer(DirectoryUnavailable):
-    """Not the server, or not the rights, that the settings promise: an operator has to change something.
+    """The server or its privileges do not match the settings: an operator must change something.
 
-    message: Chinese; the exception's own text is English. Each one sentence that says what to change.
+    message: in Chinese; the exception's own text is in English. Each is one sentence that says what to change.
     """
 
     def __init__(self, message: str, message_en: str) -> None:

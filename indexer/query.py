@@ -1,4 +1,5 @@
-"""Questions to the directory as pure data, and what answers look like; `matches` is what every engine agrees with."""
+"""Queries to the directory as pure data, and their results. `matches` defines the semantics that every engine
+implements."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,17 +9,17 @@ from indexer.entry import Entry
 
 MAX_LIMIT = 200
 FACET_SAMPLE = 250
-"""Counting all matches would cost as much as there are matches; the newest tell what there is to filter by."""
+"""Facets are counted over the newest matches only: counting all of them would cost as much as there are matches."""
 STATES = ("revoked", "superseded", "expired", "suspended", "not_yet", "valid")
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A free search over primary entries, or over those of one party whether primary or not; newest first.
+    """A search over primary entries, or over all entries of one party; newest first.
 
-    text: searched in organisations and titles, empty for all. today: yyyymmdd, for which `state` is meant.
-    persons_of: authorities whose own certificates of natural persons may appear; all others' never do.
-    before: continue after the entry with this order; None from the newest. limit: 1 to 200.
+    text: searched in organisations and titles, empty for all. today: yyyymmdd, the day for which `state` is computed.
+    persons_of: authorities whose certificates of natural persons are included; those of all other authorities are
+    excluded. before: continue after the entry with this order; None starts at the newest. limit: 1 to 200.
     """
 
     today: int
@@ -36,15 +37,15 @@ class Search:
 
     @property
     def tokens(self) -> list[str]:
-        """The tokens of `text`; empty where it has none worth asking."""
+        """The tokens of `text`; empty if it has none that can be searched."""
         return tokens.query_tokens(self.text) if self.text else []
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Entries of one page; `next` continues it, None at the end.
+    """One page of entries; `next` is where the next page begins, None at the end.
 
-    facets: field to value to count, over the newest FACET_SAMPLE matches; `sampled` when there are more.
+    facets: field to value to count, over the newest FACET_SAMPLE matches; `sampled` if there are more.
     """
 
     entries: tuple[Entry, ...]
@@ -54,7 +55,7 @@ class Page:
 
 
 def region_prefix(region: str) -> str:
-    """What every region within this one begins with (GB/T 2260: province, city and county are pairs of digits)."""
+    """The common prefix of all regions within this one (GB/T 2260: province, city and county are pairs of digits)."""
     while len(region) > 2 and region.endswith("00"):
         region = region[:-2]
     return region
@@ -66,7 +67,7 @@ def state_of(entry: Entry, today: int) -> str:
 
 
 def state(standing: int, valid_from: int, valid_until: int, superseded_on: int, today: int) -> str:
-    """What an entry's standing and days mean on a day, in the contract's precedence."""
+    """The state that follows from standing and days, in the contract's order of precedence."""
     if standing == 3:
         return "revoked"
     if superseded_on <= today:
@@ -79,7 +80,7 @@ def state(standing: int, valid_from: int, valid_until: int, superseded_on: int, 
 
 
 def matches(search: Search, entry: Entry) -> bool:
-    """Whether an entry answers a search, page and order apart."""
+    """Whether an entry matches a search, apart from page and order."""
     if entry.ended or not (entry.primary or search.party is not None):
         return False
     if entry.personal and entry.authority not in search.persons_of:

@@ -1,8 +1,8 @@
-"""Chinese text without server plugins: normalised, then cut into bigrams here, so that every engine finds the same.
+"""Tokenise Chinese text without server plugins: normalise it and cut it into bigrams, so that all engines agree.
 
-Runs of Chinese (anything that is neither ASCII nor a separator) become overlapping pairs of code points, a run of one
-stays alone; letters and digits stay whole words. A query matches where its tokens stand side by side in this order,
-which for Chinese is exactly a substring.
+A run of Chinese (anything that is neither ASCII nor a separator) becomes overlapping pairs of code points; a single
+character stays as it is. Letters and digits stay whole words. A query matches a text that contains its tokens in
+sequence, which for Chinese is exactly a substring.
 """
 
 import re
@@ -16,14 +16,14 @@ _RUN = re.compile(r"[0-9a-z]+|[^\x00-\x7f\s]+")
 
 
 def normalise(text: str) -> str:
-    """NFKC, lower case, name dots and punctuation as single spaces; what is compared on both sides."""
+    """NFKC, lower case, and single spaces instead of name dots and punctuation; applied to texts and queries."""
     # Dots first: lower() looks across a middle dot when it chooses between σ and ς.
     folded = unicodedata.normalize("NFKC", _DOTS.sub(" ", text)).lower()
     return " ".join(folded.translate(_CONTENT).split())
 
 
 class _Content(dict[int, str]):
-    """What becomes of each character; those of the first plane are looked at once."""
+    """The replacement of each character, cached for the Basic Multilingual Plane."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
@@ -37,12 +37,12 @@ _CONTENT = _Content()
 
 
 def _is_content(character: str) -> bool:
-    """Letters, digits and marks; private use too, for names typed on old systems live there."""
+    """Letters, digits and marks, and also private use: names from old systems contain such characters."""
     return unicodedata.category(character)[0] in "LNM" or unicodedata.category(character) in {"Co", "Cn"}
 
 
 def tokens(text: str) -> list[str]:
-    """The tokens of a text, in its order."""
+    """The tokens of a text, in order."""
     found: list[str] = []
     for run in _runs(text):
         found += _pairs(run)
@@ -50,19 +50,20 @@ def tokens(text: str) -> list[str]:
 
 
 def query_tokens(text: str) -> list[str]:
-    """The tokens that a text must have side by side to match; empty for a query that is too short to be asked.
+    """The tokens that a text must contain in sequence to match; empty if the query is too short.
 
-    A single Chinese character beside a word may be the end of a longer run of the text, so it is not asked for.
+    A single Chinese character next to a word may be the end of a longer run in the text, so it is dropped from the
+    query.
     """
     if not MIN_QUERY <= len(text.strip()) <= MAX_QUERY:
         return []
     runs = _runs(text)
     kept = [run for place, run in enumerate(runs) if not _is_loose(run, place, len(runs))]
-    return [token for run in kept for token in _pairs(run)] if _side_by_side(runs, kept) else []
+    return [token for run in kept for token in _pairs(run)] if _is_searchable(runs, kept) else []
 
 
 def matches(wanted: Sequence[str], text: str) -> bool:
-    """Whether a text has the query's tokens side by side: what every engine answers, said once."""
+    """Whether a text contains the tokens in sequence: the reference for what every engine finds."""
     found = tokens(text)
     count = len(wanted)
     return any(found[start : start + count] == list(wanted) for start in range(len(found) - count + 1))
@@ -82,6 +83,6 @@ def _is_loose(run: str, place: int, count: int) -> bool:
     return len(run) == 1 and not run.isascii() and place in {0, count - 1}
 
 
-def _side_by_side(runs: Sequence[str], kept: Sequence[str]) -> bool:
-    """Whether anything is left, with at most the two ends taken off."""
+def _is_searchable(runs: Sequence[str], kept: Sequence[str]) -> bool:
+    """Whether any run remains after at most the two ends were dropped."""
     return bool(kept) and len(runs) - len(kept) <= 2

@@ -22,7 +22,7 @@ login attempts of a client that sends it.
 
 @dataclass(slots=True)
 class _Bucket:
-    left: float
+    tokens: float
     at: float
 
 
@@ -40,8 +40,8 @@ class FailedLogins:
             if bucket is None:
                 return
             self._refill(bucket, now.timestamp())
-            if bucket.left < 1:
-                wait = math.ceil((1 - bucket.left) * 60 / FAILURES_A_MINUTE)
+            if bucket.tokens < 1:
+                wait = math.ceil((1 - bucket.tokens) * 60 / FAILURES_A_MINUTE)
                 raise Refusal("rate.limited", "此账号登录失败次数太多，请稍后再试", retry_after=wait)
 
     def count(self, login: Login, now: datetime) -> None:
@@ -49,7 +49,7 @@ class FailedLogins:
         with self._lock:
             bucket = self._buckets.setdefault(login, _Bucket(FAILURES_A_MINUTE, now.timestamp()))
             self._refill(bucket, now.timestamp())
-            bucket.left = max(0.0, bucket.left - 1)
+            bucket.tokens = max(0.0, bucket.tokens - 1)
             self._buckets.move_to_end(login)
             while len(self._buckets) > _REMEMBERED:
                 self._buckets.popitem(last=False)
@@ -57,7 +57,7 @@ class FailedLogins:
     @staticmethod
     def _refill(bucket: _Bucket, now: float) -> None:
         elapsed = max(0.0, now - bucket.at)  # a clock that was set back does not refill
-        bucket.left = min(FAILURES_A_MINUTE, bucket.left + elapsed * FAILURES_A_MINUTE / 60)
+        bucket.tokens = min(FAILURES_A_MINUTE, bucket.tokens + elapsed * FAILURES_A_MINUTE / 60)
         bucket.at = now
 
 

@@ -169,9 +169,9 @@ def _directory(parts: Parts) -> Check:
         oldest = parts.directory.lag().oldest_at
         late = 0.0 if oldest is None else (to_micros(parts.clock.now()) - oldest) / 1_000_000
         why = f"a change has been pending for {late:.0f} s" if late > INDEX_LATE_S else None
-        refused = parts.directory.set_aside()
-        if refused and why is None:
-            why = f"the directory rejected {refused} entries: see `hub index retry`"
+        rejected = parts.directory.rejected_count()
+        if rejected and why is None:
+            why = f"the directory rejected {rejected} entries: see `hub index retry`"
     except DirectoryUnavailable:
         why = "the directory is unavailable: searches are refused, lookups are answered by the database"
     except DatabaseUnavailable:
@@ -207,7 +207,7 @@ def gauges(parts: Parts, lanes: Lanes) -> Iterator[Gauge]:
 
 
 def _directory_gauges(parts: Parts) -> Iterator[Gauge]:
-    yield "hub_directory_set_aside", "Entries rejected by the directory.", {}, parts.directory.set_aside()
+    yield "hub_directory_set_aside", "Entries rejected by the directory.", {}, parts.directory.rejected_count()
     try:
         lag = parts.directory.lag()
     except DirectoryUnavailable:

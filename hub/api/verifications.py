@@ -103,12 +103,12 @@ class VerdictReply(BaseModel):
     checked_at: str
 
 
-def of_file(parts: Parts, file: bytes, told: Callable[[Verdict], Answer]) -> Answer | Later:
+def of_file(parts: Parts, file: bytes, reply: Callable[[Verdict], Answer]) -> Answer | Later:
     """Answer at once for a file that the hub issued; the checker reads any other file in its own lane."""
     known = parts.verification.verify_known_file(file)
     if known is not None:
-        return told(known)
-    return Later(Lane.FILE, lambda: told(parts.verification.verify_unknown_file(file)))
+        return reply(known)
+    return Later(Lane.FILE, lambda: reply(parts.verification.verify_unknown_file(file)))
 
 
 @routes.add(

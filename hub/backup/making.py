@@ -163,8 +163,8 @@ class Backup:
         tables: list[TableFile] = []
         for shape in table_copy.shapes():
             if shape is not kept:
-                told = _after(sum(table.rows for table in tables), progress)
-                tables.append(_write(reader, shape, place, secret, told))
+                count_rows = _after(sum(table.rows for table in tables), progress)
+                tables.append(_write(reader, shape, place, secret, count_rows))
                 self._at_step(f"table {shape.name}")
         return _Rows(taken_at, ledger.head(reader), tuple(tables), data_keys, cbor2.dumps(keys))
 
@@ -223,12 +223,14 @@ def _table(rows: _Rows, name: str) -> TableFile:
     return next(table for table in rows.tables if table.name == name)
 
 
-def _write(reader: Reader, shape: Shape, place: BackupFolder, secret: bytes, told: Callable[[int], None]) -> TableFile:
+def _write(
+    reader: Reader, shape: Shape, place: BackupFolder, secret: bytes, count_rows: Callable[[int], None]
+) -> TableFile:
     writer = RowsWriter(place.tables / f"{shape.name}.rows", secret, shape.name, packed=not shape.sealed)
     try:
         for batch in table_copy.batches(reader, shape):
             writer.add(batch)
-            told(writer.rows)
+            count_rows(writer.rows)
         size, digest = writer.close()
     finally:
         writer.give_up()

@@ -63,9 +63,9 @@ class Writing:
             self._folders |= {path.parent, path.parent.parent}
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._open.append(handle)
-        left = memoryview(content)
-        while left:
-            left = left[os.write(handle, left) :]
+        remaining = memoryview(content)
+        while remaining:
+            remaining = remaining[os.write(handle, remaining) :]
         if len(self._open) >= _SYNC_AT_ONCE:
             self._sync()
 
@@ -176,9 +176,9 @@ class Target:
         """Exists until the restore is complete; a new embedded database is built in it."""
         return self.data_dir / RESTORING
 
-    def alone(self) -> AbstractContextManager[None]:
+    def exclusive_lock(self) -> AbstractContextManager[None]:
         """Exclude other restores and `hub init`; raises NotPossible."""
-        return alone(self.data_dir)
+        return exclusive_lock(self.data_dir)
 
     def is_complete(self) -> bool:
         """Whether an earlier restore has filled the database, so that only `.restoring` must be removed.
@@ -267,7 +267,7 @@ class Target:
 
 
 @contextmanager
-def alone(data_dir: Path) -> Iterator[None]:
+def exclusive_lock(data_dir: Path) -> Iterator[None]:
     """Exclude other commands that create or replace a data directory; raises NotPossible."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

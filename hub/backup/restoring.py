@@ -58,7 +58,7 @@ class Restore:
         """
         opened = self._open(place)
         target = self._target
-        with target.alone():
+        with target.exclusive_lock():
             if target.is_complete():
                 target.leave()  # killed before its last step
                 return opened.manifest

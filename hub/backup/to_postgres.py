@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub.backup import NotPossible
-from hub.backup.place import alone
+from hub.backup.place import exclusive_lock
 from hub.db import engines, migrated_marker, schema, table_copy
 from hub.db.database import Database, DatabaseUnavailable, Reader
 from hub.db.fill import BlankServer, Filling
@@ -59,7 +59,7 @@ def migrate(
     if isinstance(place, Path):  # pragma: no cover - a URL always names a server
         raise TypeError("url")
     path, blank = engines.embedded_path(settings), BlankServer(place)
-    with alone(settings.data_dir):
+    with exclusive_lock(settings.data_dir):
         mark = _begun(settings, path, blank)
         if mark is not None and mark.done:
             return Migration(mark.to, {})
@@ -69,7 +69,9 @@ def migrate(
                 blank.require_empty()
                 mark = migrated_marker.begin(path, blank.name)
             at_step("begun")
-            rows = {} if blank.is_filled(mark.mark) else _copy(source, path, blank, mark, _Watching(progress, at_step))
+            rows = (
+                {} if blank.is_filled(mark.mark) else _copy(source, path, blank, mark, _RowCounter(progress, at_step))
+            )
         migrated_marker.finish(path, mark)
     return Migration(mark.to, rows)
 
@@ -93,7 +95,7 @@ def _begun(settings: Settings, path: Path, blank: BlankServer) -> Mark | None:
     return mark
 
 
-class _Watching:
+class _RowCounter:
     """Counts rows for the progress display."""
 
     def __init__(self, progress: Progress, at_step: Callable[[str], None]) -> None:
@@ -102,43 +104,43 @@ class _Watching:
         self._done = 0
         self.total = 0
 
-    def told(self, rows: int) -> None:
+    def count(self, rows: int) -> None:
         """Count more rows."""
         self._done += rows
         self._progress(self._done, self.total)
         self.at_step("some rows")
 
 
-def _copy(source: Database, path: Path, blank: BlankServer, mark: Mark, watching: _Watching) -> dict[str, int]:
+def _copy(source: Database, path: Path, blank: BlankServer, mark: Mark, counter: _RowCounter) -> dict[str, int]:
     """Copy and compare; returns the number of rows of each table."""
     try:
         with source.write():  # waits for a write that was in progress when the mark was made
             pass
         with source.snapshot() as reader, blank.filling(mark.mark) as filling:
-            found = {shape.name: _table(reader, filling, shape, watching) for shape in table_copy.shapes()}
-            watching.at_step("copied")
-            watching.total = 2 * sum(rows for rows, _ in found.values())
-            _compare(filling, found, watching)
-            watching.at_step("compared")
+            found = {shape.name: _table(reader, filling, shape, counter) for shape in table_copy.shapes()}
+            counter.at_step("copied")
+            counter.total = 2 * sum(rows for rows, _ in found.values())
+            _compare(filling, found, counter)
+            counter.at_step("compared")
     except BaseException:
         with suppress(DatabaseUnavailable, OSError):
             if not blank.is_filled(mark.mark):
                 migrated_marker.give_up(path)
         raise
-    watching.at_step("kept")
+    counter.at_step("kept")
     return {name: rows for name, (rows, _) in found.items()}
 
 
-def _compare(filling: Filling, wanted: dict[str, tuple[int, str]], watching: _Watching) -> None:
+def _compare(filling: Filling, wanted: dict[str, tuple[int, str]], counter: _RowCounter) -> None:
     for shape in table_copy.shapes():
-        if table_copy.digest(filling.reader, shape, watching.told) != wanted[shape.name]:
+        if table_copy.digest(filling.reader, shape, counter.count) != wanted[shape.name]:
             raise Differs(shape.name)
 
 
-def _table(reader: Reader, filling: Filling, shape: table_copy.Shape, watching: _Watching) -> tuple[int, str]:
+def _table(reader: Reader, filling: Filling, shape: table_copy.Shape, counter: _RowCounter) -> tuple[int, str]:
     digest = table_copy.Digest()
     for rows in table_copy.batches(reader, shape):
         filling.put(shape, rows)
         digest.add(rows)
-        watching.told(len(rows))
+        counter.count(len(rows))
     return digest.value

@@ -61,11 +61,11 @@ def restore(folder: _Folder, keys: _Keys = None, as_json: _Json = False) -> None
         found = restore_into(settings).run(BackupFolder(folder, keys), progress)
     common.say("数据已恢复。", "Data restored.")
     with common.opened() as parts:
-        left = _finish(parts)
+        unfinished = _finish(parts)
         _rebuild(parts)
         url = _address(parts)
     _show(found, as_json)
-    _say_what_is_lost(found, left)
+    _say_what_is_lost(found, unfinished)
     if "public_url" in settings.model_fields_set and settings.public_url != url:
         common.say(
             f"二维码里的地址仍是 {url}；要改成 HUB_PUBLIC_URL，请运行 hub init。",
@@ -122,17 +122,17 @@ def _show(found: "Manifest", as_json: bool) -> None:
         common.emit_table(("what", "value"), list(rows.items()))
 
 
-def _say_what_is_lost(found: "Manifest", left: int) -> None:
+def _say_what_is_lost(found: "Manifest", unfinished: int) -> None:
     common.say(
         f"恢复到 {found.taken_at}（账本第 {found.ledger} 条）。此后的推送、暂扣、吊销、停用账号、更换或吊销密钥"
         "都没有恢复，要重做：请各审批系统重新推送此后的办件。",
         f"Restored to {found.taken_at}, ledger position {found.ledger}. Everything done later is lost and must be"
         " repeated: pushes, suspensions and revocations, disabled accounts, rotated or revoked keys.",
     )
-    if left:
+    if unfinished:
         common.say(
-            f"还有 {left} 个办件待签，后台进程会接着做。",
-            f"{left} cases are still to be signed; the worker will do it.",
+            f"还有 {unfinished} 个办件待签，后台进程会接着做。",
+            f"{unfinished} cases are still to be signed; the worker will do it.",
         )
     common.say(
         "原来的服务停止满三分钟后再启动这里的服务，然后运行 hub check。",

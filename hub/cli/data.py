@@ -91,11 +91,11 @@ def migrate(
 
 def _move(url: str) -> None:
     from hub.backup.to_postgres import Differs, migrate
-    from hub.cli.serve import alone
+    from hub.cli.serve import serve_lock_held
 
     settings = common.settings()
     try:
-        with alone(settings), common.progress("迁移 moving") as progress:
+        with serve_lock_held(settings), common.progress("迁移 moving") as progress:
             done = migrate(settings, url, progress)
     except Differs as found:
         raise Stop(

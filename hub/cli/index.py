@@ -55,7 +55,7 @@ def status(as_json: _Json = False) -> None:
         "pending": found.lag.changes,
         "oldest_pending_s": age,
         "others": list(found.others),
-        "set_aside": found.set_aside,
+        "set_aside": found.rejected,
     }
     if as_json:
         common.emit_json(rows)
@@ -96,12 +96,12 @@ def compare(repair: _Repair = False, as_json: _Json = False) -> None:
         f"{report.certificates} certificates, {report.entries} entries, {report.pending} pending,"
         f" {report.repaired} repaired.",
     )
-    left = len(report.differences) - report.repaired
-    if left:
+    remaining = len(report.differences) - report.repaired
+    if remaining:
         raise Stop(
             Exit.FAILED,
-            f"有 {left} 处不一致，加 --repair 可以改正。",
-            f"{left} differences; repair them with --repair.",
+            f"有 {remaining} 处不一致，加 --repair 可以改正。",
+            f"{remaining} differences; repair them with --repair.",
         )
 
 
@@ -118,31 +118,35 @@ def explain(identifier: _Identifier, as_json: _Json = False) -> None:
         "pending": found.pending,
     }
     if as_json:
-        holdings = [{"repository": _shown(should), "directory": has and _shown(has)} for should, has in pairs]
+        holdings = [
+            {"repository": _without_keys(should), "directory": has and _without_keys(has)} for should, has in pairs
+        ]
         common.emit_json({**head, "holdings": holdings})
         return
     common.emit_table(("what", "value"), list(head.items()))
     for number, (should, has) in enumerate(pairs, 1):
-        there = {} if has is None else _shown(has)
-        rows = [(name, value, there.get(name)) for name, value in _shown(should).items()]
+        there = {} if has is None else _without_keys(has)
+        rows = [(name, value, there.get(name)) for name, value in _without_keys(should).items()]
         common.emit_table((f"holding {number}", "repository", "directory"), rows)
 
 
 def retry() -> None:
-    """Rejected documents are recorded, counted in metrics, still found by lookups, and re-indexed by `hub index retry`.
+    """Re-index the entries that the directory rejected; exit 1 if some are rejected again.
 
-    Exit 1 if some are rejected again.
+    Rejected entries are recorded and counted in metrics; lookups still find their certificates.
     """
     with common.opened() as parts:
-        tried, left = _available(parts.directory.retry)
+        tried, rejected = _available(parts.directory.retry)
     common.say(f"重新写入了 {tried} 张证照的条目。", f"Re-indexed the entries of {tried} certificates.")
-    if left:
+    if rejected:
         raise Stop(
-            Exit.FAILED, f"仍有 {left} 条被拒绝，原因见日志。", f"{left} entries were rejected again; see the log."
+            Exit.FAILED,
+            f"仍有 {rejected} 条被拒绝，原因见日志。",
+            f"{rejected} entries were rejected again; see the log.",
         )
 
 
-def _shown(entry: "Entry") -> dict[str, Any]:
+def _without_keys(entry: "Entry") -> dict[str, Any]:
     """An entry without the internal keys."""
     return {k: v for k, v in entry._asdict().items() if k not in {"party", "home", "certificate"}}
 

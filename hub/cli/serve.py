@@ -74,7 +74,7 @@ def _serve_embedded(settings: "Settings", host: str, port: int) -> None:
     from hub.parts import open_parts
     from hub.runtime import logs
 
-    with alone(settings), bound(host, port) as sock, Supervisor() as supervisor:
+    with serve_lock_held(settings), bound(host, port) as sock, Supervisor() as supervisor:
         logs.configure(settings.log_level)
         with open_parts(settings) as parts:
             supervisor.start()
@@ -232,7 +232,7 @@ def bound(host: str, port: int, wait_s: float = 0.0) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def alone(settings: "Settings") -> Iterator[None]:
+def serve_lock_held(settings: "Settings") -> Iterator[None]:
     """Hold the serve lock of the data directory; ends the command if another process holds it."""
     from hub.runtime import serve_lock
 

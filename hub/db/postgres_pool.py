@@ -1,8 +1,8 @@
 """PostgreSQL connection pool with time limits, so that a dead server does not block the hub.
 
-While the server is away, a caller waits for `wait_s` at most; then all callers fail immediately for a moment, so that
-requests do not pile up. The pool reconnects on its own. If the network drops packets silently, a statement is given up
-after `statement_s`.
+While the server is unavailable, a caller waits for `wait_s` at most; then all callers fail immediately for a moment, so
+that requests do not pile up. The pool reconnects on its own. If the network drops packets silently, a statement is
+given up after `statement_s`.
 """
 
 import logging
@@ -77,7 +77,7 @@ class _Faults:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, psycopg.Error):
-            known = in_our_words(error)
+            known = translated(error)
             if known is not None:
                 raise known from None
 
@@ -93,7 +93,7 @@ _OF_THE_PROGRAM = (
 )
 
 
-def in_our_words(error: psycopg.Error) -> Exception | None:
+def translated(error: psycopg.Error) -> Exception | None:
     """The error that a caller can handle, or None for a programming error, which propagates unchanged."""
     if isinstance(error, errors.UniqueViolation):
         return Duplicate(f"{error.diag.table_name}: {error.diag.constraint_name}")

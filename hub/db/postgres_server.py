@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from hub.db.database import DatabaseUnavailable, Writer, WrongDatabase
 from hub.db.postgres import LOCKS, PostgresDatabase
-from hub.db.postgres_pool import Limits, in_our_words
+from hub.db.postgres_pool import Limits, translated
 from hub.db.postgres_roles import BEYOND, MISSING, fitting, grants, not_needed
 
 OLDEST = 15
@@ -107,7 +107,7 @@ def connected(place: Address) -> Iterator["psycopg.Connection[Any]"]:
         _require_server(connection)
         yield connection
     except psycopg.Error as error:
-        known = in_our_words(error)
+        known = translated(error)
         raise known or error from None
     finally:
         connection.close()
@@ -219,7 +219,7 @@ def _has_tables(connection: "psycopg.Connection[Any]") -> bool:
 
 
 @contextmanager
-def alone(place: Address) -> Iterator["psycopg.Connection[Any]"]:
+def migration_lock(place: Address) -> Iterator["psycopg.Connection[Any]"]:
     """A connection that holds the migration lock: of two concurrent migrations, only one does the work.
 
     Polls for the lock. A statement blocked on it would stay open, CREATE INDEX CONCURRENTLY would wait for that
@@ -251,7 +251,7 @@ def tell(error: BaseException | None) -> None:
             "这个数据库用户不能建表：请用数据库的所有者运行 hub init。",
             "This user may not create tables: run `hub init` as the owner of the database",
         ) from None
-    if isinstance(error, psycopg.Error) and (known := in_our_words(error)) is not None:
+    if isinstance(error, psycopg.Error) and (known := translated(error)) is not None:
         raise known from None
 
 

@@ -147,7 +147,7 @@ def _migrate_file(path: Path) -> bool:
 def _migrate_server(place: "Address") -> bool:
     from hub.db import postgres_server
 
-    with postgres_server.alone(place) as connection:
+    with postgres_server.migration_lock(place) as connection:
         done = _is_behind(postgres_server.revision(connection))
         if done:
             _upgrade_server(place)

@@ -46,7 +46,7 @@ class _Faults:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, sqlite3.Error):
-            known = _in_our_words(error)
+            known = _translated(error)
             if known is not None:
                 raise known from None
 
@@ -54,7 +54,7 @@ class _Faults:
 _FAULTS = _Faults()
 
 
-def _in_our_words(error: sqlite3.Error) -> Exception | None:
+def _translated(error: sqlite3.Error) -> Exception | None:
     """The error that a caller can handle, or None for a programming error, which propagates unchanged."""
     text = str(error)
     if isinstance(error, sqlite3.IntegrityError):

@@ -1,8 +1,8 @@
-"""A new generation beside the one that answers: walk over everything, catch up with the ledger, swap.
+"""Build a new generation online: walk over the whole repository, catch up with the ledger, swap.
 
-All that is known of its progress is in the generation itself, and every batch is one commit, so a build may be killed
-anywhere and goes on, or is thrown away, by whoever comes next. Writes go on meanwhile: the walk begins by noting the
-ledger's head, and whatever changes later has a later position.
+The generation stores its own progress, and every batch is one commit: a build that is killed is resumed, or dropped, by
+the next process that builds. Writes continue during a build: it records the ledger's head before it walks, and every
+later change has a higher position.
 """
 
 import fcntl
@@ -20,16 +20,16 @@ from hub.domain.certificate import CertificateKey
 from hub.domain.dates import from_micros, to_micros
 from hub.runtime.progress import Progress
 from hub.store import directory_source, ledger
-from hub.store.directory_source import Listed
+from hub.store.directory_source import SourceCertificate
 from indexer.errors import DirectoryBroken, DirectoryUnavailable
 
-_Read = Callable[[CertificateKey], list[Listed]]
+_ReadBatch = Callable[[CertificateKey], list[SourceCertificate]]
 _WALK_BATCH = 5000
 _KEPT = timedelta(days=1)
 
 
 class Busy(Exception):  # noqa: N818 (nothing is broken)
-    """Somebody else is building a generation."""
+    """Another build is in progress."""
 
 
 class Builder:
@@ -40,10 +40,10 @@ class Builder:
         self._directory = writing.directory
 
     def step(self) -> int:
-        """One batch of the generation in the making, which is begun where there is none; 0 while another builds.
+        """Build one batch of the unfinished generation, after creating it if there is none; 0 while another build runs.
 
-        Raises DirectoryUnavailable where it cannot be written; one that has broken is dropped, for the next step to
-        begin anew.
+        Raises DirectoryUnavailable if the engine cannot be written. A broken generation is dropped, and the next step
+        starts another one.
         """
         with self._lock() as acquired:
             if not acquired:
@@ -56,7 +56,7 @@ class Builder:
                 raise
 
     def clean(self) -> None:
-        """Throw away what a killed build left, and the former generation a day after it ceased to answer."""
+        """Drop the remains of a killed build, and the previous generation a day after the swap."""
         with self._lock() as acquired:
             if acquired:
                 former = self._former()
@@ -64,9 +64,9 @@ class Builder:
                 self._drop_all_but(self._directory.current(), kept)
 
     def rebuild(self, progress: Progress) -> str:
-        """A new generation from the beginning; its name. `progress` counts entries.
+        """Build a new generation from the beginning and return its name. `progress` counts entries.
 
-        Raises Busy, and DirectoryUnavailable when it cannot be written.
+        Raises Busy, and DirectoryUnavailable if the engine cannot be written.
         """
         with self._lock() as acquired:
             if not acquired:
@@ -74,41 +74,41 @@ class Builder:
             self._drop_all_but(self._directory.current())
             name = self._begin()
             written = 0
-            with _Ahead(self._read) as ahead:
+            with _ReadAhead(self._read) as read_ahead:
                 while self._directory.current() != name:
-                    written += self._advance(name, ahead)
+                    written += self._advance(name, read_ahead)
                     progress(written, 0)
             return name
 
     def _begin(self) -> str:
-        """An empty generation that starts at the ledger's head."""
-        picture = self._writing.catalogue.refresh()
+        """Create an empty generation that starts at the ledger's head."""
+        catalogue = self._writing.catalogue.refresh()
         position = ledger.head(self._writing.database.reader)
-        name = self._directory.create(marks.first(position, names_text(names_in(picture))))
+        name = self._directory.create(marks.first(position, names_text(names_in(catalogue))))
         self._writing.advance(name, position)
         return name
 
     def _unfinished(self) -> str | None:
-        """The newest generation, unless it is the one that answers; one that is of no use is dropped.
+        """The newest generation if it is not the current one; an unusable one is dropped.
 
-        Where the one that answers is gone, this is the one before it: it catches up, which is faster than walking.
+        If the current generation is gone, this is the previous one: catching up is faster than walking.
         """
         names, current = self._directory.names(), self._directory.current()
         if not names or names[-1] == current:
             return None
         try:
-            picture = self._writing.catalogue()
-            fits = self._directory.mark(names[-1], marks.FORMAT_OF) == FORMAT
-            fits = fits and self._writing.agrees(names[-1], picture)
-            if fits and self._writing.position(names[-1]) <= ledger.head(self._writing.database.reader):
+            catalogue = self._writing.catalogue()
+            is_usable = self._directory.mark(names[-1], marks.FORMAT_OF) == FORMAT
+            is_usable = is_usable and self._writing.has_current_names(names[-1], catalogue)
+            if is_usable and self._writing.position(names[-1]) <= ledger.head(self._writing.database.reader):
                 return names[-1]
         except DirectoryBroken:
             pass
         self._drop_all_but(current)
         return None
 
-    def _advance(self, name: str, read: _Read | None = None) -> int:
-        """Walk on, or catch up, or swap; how many entries or changes, at least 1 while there is something to do."""
+    def _advance(self, name: str, read: _ReadBatch | None = None) -> int:
+        """Continue the walk, catch up, or swap; returns the number of entries or changes, at least 1 until finished."""
         walked = self._directory.mark(name, marks.WALKED)
         if not isinstance(walked, str):
             raise DirectoryBroken("the generation has no build position")
@@ -119,16 +119,16 @@ class Builder:
             self._swap(name)
         return max(done, 1)
 
-    def _read(self, after: CertificateKey) -> list[Listed]:
+    def _read(self, after: CertificateKey) -> list[SourceCertificate]:
         return directory_source.between(self._writing.database.reader, self._writing.vault, after, _WALK_BATCH)
 
-    def _walk(self, name: str, listed: list[Listed]) -> int:
-        walked = marks.key_text(listed[-1].key) if listed else marks.DONE
-        return max(self._writing.write(name, listed, {marks.WALKED: walked}), 1)
+    def _walk(self, name: str, certificates: list[SourceCertificate]) -> int:
+        walked = marks.key_text(certificates[-1].key) if certificates else marks.DONE
+        return max(self._writing.write(name, certificates, {marks.WALKED: walked}), 1)
 
     def _swap(self, name: str) -> None:
-        """From now on this one answers. The former stays for a day or until the next build: for who has just read its
-        name, and for who finds the new one wanting."""
+        """Make this generation current. The previous one is kept for a day or until the next build: requests that have
+        just read its name finish on it, and it is the fallback if the new one breaks."""
         former = self._directory.current()
         self._directory.swap(name)
         if former is not None and former != name:
@@ -140,7 +140,7 @@ class Builder:
         self._directory.write(name, (), {marks.RETIRED: to_micros(self._writing.clock.now())})
 
     def _is_young(self, name: str) -> bool:
-        """Whether a former generation has answered within the last day; one that does not say begins to count now."""
+        """Whether a previous generation was current within the last day; if it has no mark, the day starts now."""
         try:
             retired = self._directory.mark(name, marks.RETIRED)
             if not isinstance(retired, int):
@@ -151,25 +151,25 @@ class Builder:
         return self._writing.clock.now() - from_micros(retired) < _KEPT
 
     def _former(self) -> str | None:
-        """The generation before the one that answers."""
+        """The generation before the current one."""
         current = self._directory.current()
         names = [name for name in self._directory.names() if name != current]
         older = [name for name in names if current is not None and _number(name) < _number(current)]
         return older[-1] if older else None
 
     def _drop_all_but(self, *kept: str | None) -> None:
-        gone = [name for name in self._directory.names() if name not in kept and name != self._directory.current()]
-        for name in gone:
+        dropped = [name for name in self._directory.names() if name not in kept and name != self._directory.current()]
+        for name in dropped:
             self._directory.drop(name)
-        if gone:
+        if dropped:
             self._forget_cursors()
 
     def _forget_cursors(self) -> None:
-        """Those of generations that are no more; a feeder may have moved one after the last time."""
-        left = {marks.consumer(name) for name in self._directory.names()}
+        """Delete the cursors of dropped generations; a feeder may have advanced one after the drop."""
+        remaining = {marks.consumer(name) for name in self._directory.names()}
         with self._writing.database.write() as writer:
             for consumer in ledger.consumers(writer, marks.consumer("")):
-                if consumer not in left:
+                if consumer not in remaining:
                     ledger.forget(writer, consumer)
 
     @contextmanager
@@ -191,16 +191,16 @@ class Builder:
             os.close(handle)
 
 
-class _Ahead:
-    """Reads what comes next in one build while what it has read is written.
+class _ReadAhead:
+    """Reads the next batch of a build while the previous one is written.
 
-    Only within one build: what was read before its beginning would be older than the position that it catches up from.
+    Use one per build: rows read before a build began would be older than the position from which it catches up.
     """
 
-    def __init__(self, read: _Read) -> None:
+    def __init__(self, read: _ReadBatch) -> None:
         self._read = read
         self._reader = ThreadPoolExecutor(1, "read-ahead")
-        self._next: tuple[CertificateKey, Future[list[Listed]]] | None = None
+        self._next: tuple[CertificateKey, Future[list[SourceCertificate]]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -208,13 +208,13 @@ class _Ahead:
     def __exit__(self, *_: object) -> None:
         self._reader.shutdown(cancel_futures=True)
 
-    def __call__(self, after: CertificateKey) -> list[Listed]:
+    def __call__(self, after: CertificateKey) -> list[SourceCertificate]:
         """The certificates after a key."""
         ready = self._next
-        listed = ready[1].result() if ready is not None and ready[0] == after else self._read(after)
-        key = listed[-1].key if listed else after
-        self._next = (key, self._reader.submit(self._read, key)) if listed else None
-        return listed
+        certificates = ready[1].result() if ready is not None and ready[0] == after else self._read(after)
+        key = certificates[-1].key if certificates else after
+        self._next = (key, self._reader.submit(self._read, key)) if certificates else None
+        return certificates
 
 
 def _number(name: str) -> int:

@@ -1,4 +1,4 @@
-"""Everything about the directory in one place: fed, rebuilt, compared, explained, searched."""
+"""The directory's service: feed, rebuild, compare, explain, search."""
 
 import time
 from collections.abc import Callable
@@ -29,13 +29,13 @@ from indexer.errors import DirectoryBroken, DirectoryUnavailable
 SEQUENCED_AT_ONCE = 500
 CLEANED_EVERY = timedelta(hours=1)
 WHOLE_EVERY_S = 5.0
-"""How often the feeder asks whether the generation still has all of its parts."""
+"""How often the feeder checks that the generation is complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where the directory stands. generation: None while nothing answers. lag: what it does not know yet. set_aside:
-    entries that its engine has refused."""
+    """The state of the directory. generation: None before the first one is current. lag: changes that are not indexed
+    yet. rejected: entries that the engine rejected."""
 
     generation: str | None
     entries: int
@@ -43,12 +43,12 @@ class Status:
     head: int
     lag: Lag
     others: tuple[str, ...]
-    set_aside: int
+    rejected: int
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One certificate on both sides: what it should have in the directory, and what is there, in the same order."""
+    """One certificate: the entries that the directory should have, and those that it has, in the same order."""
 
     revision: int
     expected: tuple[Entry, ...]
@@ -60,7 +60,7 @@ class Explained:
 
 
 class Directory:
-    """The directory's work. What writes to it is for the worker and the command line alone, never for a request."""
+    """Operations on the directory. Only the worker and the command line write to it, never a request."""
 
     def __init__(
         self,
@@ -88,17 +88,17 @@ class Directory:
     # --- the feed -----------------------------------------------------------------------------------------------------
 
     def sequence(self) -> int:
-        """Give waiting changes their positions in the ledger, a batch; how many."""
+        """Move a batch of waiting changes into the ledger; returns their number."""
         if not ledger.is_waiting(self._database.reader):
             return 0
         with self._database.write() as writer:
             return ledger.sequence(writer, SEQUENCED_AT_ONCE)
 
     def feed(self) -> int:
-        """One batch of changes into the generation that answers; how much was done.
+        """Apply one batch of changes to the current generation; returns the amount of work done.
 
-        Where none answers, or the one that does is broken, of another format or made with other names, one batch of a
-        new generation is built too. Raises DirectoryUnavailable when nothing can be written.
+        If no generation is current, or if it is broken, in another format, or built with outdated names, one batch of a
+        new generation is built too. Raises DirectoryUnavailable if the engine cannot be written.
         """
         done, is_good = self._feed_current()
         if not is_good:
@@ -117,10 +117,10 @@ class Directory:
             if generation != self._examined:
                 self._directory.examine(generation)
                 self._examined = generation
-                self._settle()
+                self._retry_rejects()
             self._require_whole(generation)
             done = self._writing.feed(generation)
-            return done, self._is_of_now(generation)
+            return done, self._is_up_to_date(generation)
         except DirectoryBroken:
             self._examined = None
             return 0, False
@@ -131,40 +131,39 @@ class Directory:
             self._directory.require_whole(generation)
             self._whole_until = now + WHOLE_EVERY_S
 
-    def _is_of_now(self, generation: str) -> bool:
+    def _is_up_to_date(self, generation: str) -> bool:
         same_format = self._directory.mark(generation, marks.FORMAT_OF) == FORMAT
-        return same_format and self._writing.agrees(generation, self._writing.catalogue())
+        return same_format and self._writing.has_current_names(generation, self._writing.catalogue())
 
     def rebuild(self, progress: Progress = silent) -> str:
-        """A new generation from all that is in the repository, swapped in while everything runs; its name.
+        """Build a new generation from the whole repository online, swap it in and return its name.
 
-        Raises Busy while another is being built, and DirectoryUnavailable.
+        Raises Busy while another build runs, and DirectoryUnavailable.
         """
         name = self._builder.rebuild(progress)
-        self._settle()
+        self._retry_rejects()
         return name
 
-    def _settle(self) -> None:
-        """What a former generation has refused and this one may have taken when it was built."""
-        if self.set_aside():
+    def _retry_rejects(self) -> None:
+        """A new generation may accept what the previous one rejected."""
+        if self.rejected_count():
             self.retry()
 
-    # --- looking at it ------------------------------------------------------------------------------------------------
+    # --- queries and status -------------------------------------------------------------------------------------------
 
     def search(self, caller: Caller, wanted: DirectoryQuery) -> SearchResult:
-        """Free search; see `Searching.search`."""
+        """See `Searching.search`."""
         return self._searching.search(caller, wanted)
 
     def compare(self, *, repair: bool = False, progress: Progress = silent) -> Report | None:
-        """The generation that answers beside the repository; None where none does. Raises DirectoryUnavailable."""
+        """Compare the current generation with the repository; None without one. Raises DirectoryUnavailable."""
         generation = self._directory.current()
         return (
             None if generation is None else Comparison(self._writing, generation).run(repair=repair, progress=progress)
         )
 
     def status(self) -> Status:
-        """Where it stands; raises DirectoryUnavailable when the generation that should answer cannot be read or has
-        lost a part."""
+        """The state of the directory; raises DirectoryUnavailable if the generation is unreadable or incomplete."""
         generation = self._directory.current()
         if generation is not None:
             self._directory.require_whole(generation)
@@ -172,18 +171,18 @@ class Directory:
         entries = 0 if generation is None else self._directory.count(generation)
         others = tuple(name for name in self._directory.names() if name != generation)
         head, lag = ledger.head(self._database.reader), ledger.lag(self._database.reader, position)
-        return Status(generation, entries, position, head, lag, others, self.set_aside())
+        return Status(generation, entries, position, head, lag, others, self.rejected_count())
 
     def server(self) -> ServerState | None:
-        """How the servers behind it are; None where it is a file. Raises DirectoryUnavailable."""
+        """The state of the engine's servers; None for the embedded engine. Raises DirectoryUnavailable."""
         return self._directory.server()
 
-    def set_aside(self) -> int:
-        """How many entries the engine has refused; what they stand for is found in the repository alone."""
+    def rejected_count(self) -> int:
+        """The number of entries that the engine rejected; only the repository finds their certificates."""
         return directory_rejects.count(self._database.reader)
 
     def retry(self) -> tuple[int, int]:
-        """Write anew every certificate with an entry that was refused; (tried, entries that are refused again).
+        """Re-index every certificate with a rejected entry; returns (certificates tried, entries rejected again).
 
         Raises DirectoryUnavailable.
         """
@@ -194,11 +193,10 @@ class Directory:
         while keys := directory_rejects.certificates(self._database.reader, after, BATCH):
             self._writing.write(generation, directory_source.of_keys(self._database.reader, self._vault, keys), {})
             tried, after = tried + len(keys), keys[-1]
-        return tried, self.set_aside()
+        return tried, self.rejected_count()
 
     def lag(self) -> Lag:
-        """What the generation that answers does not know yet; raises DirectoryUnavailable where none answers, or one
-        that has lost a part."""
+        """The changes that the current generation lacks; raises DirectoryUnavailable without a complete generation."""
         generation = self._directory.current()
         if generation is None:
             raise DirectoryUnavailable("there is no generation yet")
@@ -206,7 +204,7 @@ class Directory:
         return ledger.lag(self._database.reader, self._writing.position(generation))
 
     def explain(self, identifier: str) -> Explained:
-        """One certificate on both sides; raises Refusal `certificate.not_found`, and DirectoryUnavailable."""
+        """Explain one certificate; raises Refusal `certificate.not_found`, and DirectoryUnavailable."""
         version = certificates.by_identifier(self._database.reader, self._vault, identifier)
         if version is None:
             raise Refusal("certificate.not_found")
@@ -214,10 +212,10 @@ class Directory:
         generation = self._directory.current()
         position = 0 if generation is None else self._writing.position(generation)
         with self._database.snapshot() as reader:
-            listed = directory_source.of_keys(reader, self._vault, [key])[0]
+            certificate = directory_source.of_keys(reader, self._vault, [key])[0]
             pending = bool(ledger.pending_among(reader, position, [key]))
             head = ledger.head(reader)
-        picture = self._writing.catalogue(listed.type_code, listed.authority)
-        expected = tuple(entries_of(listed, picture))
+        catalogue = self._writing.catalogue(certificate.type_code, certificate.authority)
+        expected = tuple(entries_of(certificate, catalogue))
         found = tuple(None if generation is None else self._directory.find(generation, e.key) for e in expected)
-        return Explained(listed.revision, expected, found, generation, position, head, pending)
+        return Explained(certificate.revision, expected, found, generation, position, head, pending)

@@ -1,4 +1,4 @@
-"""Which of the two directory engines the settings name; the client of the other one is not even loaded."""
+"""Open the directory engine that the settings select; the other engine's client is not even imported."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def index_folder(settings: Settings) -> Path:
-    """Where the embedded directory lies; it can be thrown away."""
+    """The folder of the embedded directory, which can be deleted and rebuilt."""
     return settings.data_dir / "index"
 
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[DirectoryEngine]:
-    """The directory engine of these settings; a server that is away now may come later.
+    """The directory engine of these settings. A server that is unavailable now is tolerated: it may come back.
 
-    Raises WrongServer where the settings or the server have to be changed by somebody.
+    Raises WrongServer if an operator must change the settings or the server.
     """
     if settings.index_url is None:
         yield EmbeddedDirectory(index_folder(settings))

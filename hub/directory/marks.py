@@ -1,4 +1,4 @@
-"""What a generation says about itself, in the commit of its entries."""
+"""The marks of a generation: metadata that it stores in the same commits as its entries."""
 
 import json
 
@@ -10,10 +10,10 @@ from indexer.engine import POSITION, Mark
 FORMAT_OF = "format"
 NAMES = "names"
 WALKED = "walked"
-"""How far a generation in the making has walked over the repository: the last key, then `DONE`."""
+"""How far the build of a generation has walked over the repository: the last key, finally `DONE`."""
 
 RETIRED = "retired_at"
-"""When a generation ceased to answer, µs UTC."""
+"""When another generation replaced this one, µs UTC."""
 
 DONE = "done"
 _FIRST = "-1 -1"
@@ -34,12 +34,12 @@ __all__ = [
 
 
 def consumer(generation: str) -> str:
-    """The name under which a generation has its cursor."""
+    """The name of a generation's cursor."""
     return OF_DIRECTORY + generation
 
 
 def first(position: int, names: str) -> dict[str, Mark]:
-    """The marks of a new generation that will have seen everything up to `position` once it has walked."""
+    """The marks of a new generation. After its walk, it has every change up to `position`."""
     return {FORMAT_OF: FORMAT, POSITION: position, NAMES: names, WALKED: _FIRST}
 
 
@@ -55,5 +55,5 @@ def key_of(text: str) -> CertificateKey:
 
 
 def names_of(mark: Mark | None) -> dict[str, str]:
-    """The names that a generation was made with."""
+    """The names that a generation was built with."""
     return dict(json.loads(mark)) if isinstance(mark, str) else {}

@@ -1,7 +1,7 @@
-"""Free search: what bodies hold and what authorities have issued, newest first; nobody finds a person by name.
+"""Directory search, newest first: certificates of organisations, and an authority's own; never persons by name.
 
-The directory says where to look. What has changed since is looked at beside it, and every hit is read anew from the
-repository before it is shown; what no longer matches is dropped.
+The directory finds candidates, and the repository adds certificates that have changed since. Every hit is re-read from
+the repository before it is shown, and dropped if it no longer matches.
 """
 
 import base64
@@ -20,7 +20,7 @@ from hub.domain.dates import to_int
 from hub.domain.errors import Refusal
 from hub.runtime.clock import Clock
 from hub.store import directory_source, keys, ledger, parties
-from hub.store.directory_source import Listed
+from hub.store.directory_source import SourceCertificate
 from hub.store.retry import retry_on_conflict
 from indexer import tokens
 from indexer.entry import Entry
@@ -28,15 +28,15 @@ from indexer.errors import DirectoryUnavailable
 from indexer.query import STATES, Page, Search, matches
 
 OVERLAY = 5_000
-"""How many certificates may be on their way into the directory before an answer is no longer called complete."""
+"""With more pending certificates than this, an answer is no longer marked complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class DirectoryQuery:
-    """What is searched for; empty texts and None do not restrict. Days are yyyymmdd.
+    """The search criteria; empty texts and None do not restrict. Days are yyyymmdd.
 
-    text: words in the names of organisations and certificate types. uscc: the organisation that holds it. cursor:
-    `SearchResult.next` of the previous page, everything else being the same.
+    text: words in the names of organisations and certificate types. uscc: of the organisation that holds it. cursor:
+    `SearchResult.next` of the previous page of the same query.
     """
 
     text: str = ""
@@ -53,7 +53,7 @@ class DirectoryQuery:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One certificate as it is now: its newest version. holder_names: bodies only."""
+    """One certificate with its newest version. holder_names: organisations only."""
 
     entry: Entry
     holder_names: tuple[str, ...]
@@ -72,14 +72,14 @@ class SearchResult:
 
 
 class Searching:
-    """Answers free searches from one generation of the directory at a time."""
+    """Answers searches, each from a single generation of the directory."""
 
     def __init__(self, writing: Writing, clock: Clock) -> None:
         self._writing = writing
         self._clock = clock
 
     def search(self, caller: Caller, wanted: DirectoryQuery) -> SearchResult:
-        """One page of what matches; certificates of persons appear to their issuing authority only.
+        """One page of matches; only the issuing authority sees certificates of natural persons.
 
         Raises Refusal `schema.invalid`, `uscc.checksum`, `id.length`; `index.unavailable` when there is no directory.
         """
@@ -96,9 +96,9 @@ class Searching:
             raise Refusal("index.unavailable", retry_after=5) from None
         fresh = self._fresh(search, {certificate_of(e) for e in page.entries} | set(changed[:OVERLAY]))
         hits, following = _merged(search, page, set(changed), fresh)
-        picture = self._writing.catalogue()
+        catalogue = self._writing.catalogue()
         return SearchResult(
-            hits=tuple(_hit(entry, fresh[certificate_of(entry)][0], picture) for entry in hits),
+            hits=tuple(_hit(entry, fresh[certificate_of(entry)][0], catalogue) for entry in hits),
             facets=page.facets,
             next=None if following is None else _cursor_text(wanted, following),
             complete=len(changed) <= OVERLAY,
@@ -106,8 +106,8 @@ class Searching:
         )
 
     def _read(self, search: Search) -> tuple[list[CertificateKey], Page]:
-        """What has changed past the generation's position and what it has refused, then its page: in this order
-        nothing falls between them."""
+        """Certificates that the generation lacks (later changes and rejects), then its page; in this order, a change
+        that is indexed in between is not missed."""
         directory = self._writing.directory
         generation = directory.current()
         if generation is None:
@@ -116,25 +116,27 @@ class Searching:
         changed = ledger.pending(self._writing.database.reader, position, OVERLAY + 1)
         return changed, directory.search(generation, search)
 
-    def _fresh(self, search: Search, keys: Iterable[CertificateKey]) -> dict[CertificateKey, tuple[Listed, Entry]]:
-        """Those certificates that match now, with the entry that does."""
+    def _fresh(
+        self, search: Search, keys: Iterable[CertificateKey]
+    ) -> dict[CertificateKey, tuple[SourceCertificate, Entry]]:
+        """The certificates that match now, each with the matching entry."""
         found = {}
-        for one in directory_source.of_keys(self._writing.database.reader, self._writing.vault, keys):
-            picture = self._writing.catalogue(one.type_code, one.authority)
-            entry = next((entry for entry in entries_of(one, picture) if matches(search, entry)), None)
+        for certificate in directory_source.of_keys(self._writing.database.reader, self._writing.vault, keys):
+            catalogue = self._writing.catalogue(certificate.type_code, certificate.authority)
+            entry = next((entry for entry in entries_of(certificate, catalogue) if matches(search, entry)), None)
             if entry is not None:
-                found[one.key] = (one, entry)
+                found[certificate.key] = (certificate, entry)
         return found
 
     def _search_of(self, caller: Caller, wanted: DirectoryQuery) -> Search | None:
-        """The question to the directory; None for a body that nobody knows."""
+        """The query to the directory; None for an unknown organisation."""
         party = None
         if wanted.uscc:
             id_type, number = numbers.normalise(numbers.ORGANISATION, wanted.uscc, pointer="/uscc")
             reader, vault = self._writing.database.reader, self._writing.vault
             party = parties.find(reader, vault, Person("", id_type, number))
             if party is None:
-                keys.require_current(reader, vault)  # under former keys nobody would be found
+                keys.require_current(reader, vault)  # with outdated keys, no party would be found
                 return None
         return Search(
             today=to_int(self._clock.today()),
@@ -167,12 +169,12 @@ def _merged(
     search: Search,
     page: Page,
     changed: set[CertificateKey],
-    fresh: Mapping[CertificateKey, tuple[Listed, Entry]],
+    fresh: Mapping[CertificateKey, tuple[SourceCertificate, Entry]],
 ) -> tuple[list[Entry], int | None]:
-    """The page with what has changed put in its place, and where the next one begins.
+    """Merge changed certificates into a page; returns its entries and the order after which the next page begins.
 
-    What has changed stands where it belongs now, so that it is neither shown twice nor left out when it arrives in the
-    directory between two pages; everything else stands where the directory has it.
+    Changed certificates are sorted by their current order, so that none is repeated or skipped if the directory indexes
+    it between two pages. All others keep the order that the directory has.
     """
     placed = {certificate_of(e): e.order for e in page.entries if certificate_of(e) not in changed}
     for key in changed & fresh.keys():
@@ -187,12 +189,12 @@ def _merged(
     return [fresh[key][1] for key in ordered if key in fresh], following
 
 
-def _hit(entry: Entry, listed: Listed, picture: Catalogue) -> Hit:
-    holders = listed.versions[-1].holders
-    return Hit(entry, () if is_personal(holders) else bodies(holders), picture.authority_name(listed.authority))
+def _hit(entry: Entry, certificate: SourceCertificate, catalogue: Catalogue) -> Hit:
+    holders = certificate.versions[-1].holders
+    return Hit(entry, () if is_personal(holders) else bodies(holders), catalogue.authority_name(certificate.authority))
 
 
-# --- cursors: where the page before ended, bound to the question ------------------------------------------------------
+# --- cursors: where the previous page ended, bound to the query -------------------------------------------------------
 
 
 def _cursor_text(wanted: DirectoryQuery, order: int) -> str:
@@ -213,5 +215,5 @@ def _order_of(wanted: DirectoryQuery) -> int | None:
 
 
 def _digest(wanted: DirectoryQuery) -> bytes:
-    question = replace(wanted, cursor="", limit=0)
-    return hashlib.sha256(repr(question).encode()).digest()[:8]
+    query = replace(wanted, cursor="", limit=0)
+    return hashlib.sha256(repr(query).encode()).digest()[:8]

@@ -65,8 +65,8 @@ class Rendering:
                 break
             done += self._render(entry.key, entry.position)
             self._read_to = entry.position
-        moved = self._note(self._read_to)
-        return done + moved
+        advanced = self._record_cursor(self._read_to)
+        return done + advanced
 
     def lag(self) -> ledger.Lag:
         """The entries after the recorded cursor, which is the same in every process."""
@@ -119,8 +119,8 @@ class Rendering:
         if before is None:
             _log.warning("waiting", certificate=key[1], pause_s=pause)
 
-    def _note(self, read_to: int) -> int:
-        """Move the recorded cursor, but not past a waiting certificate; returns 1 if it moved."""
+    def _record_cursor(self, read_to: int) -> int:
+        """Advance the recorded cursor, but not past a waiting certificate; returns 1 if it advanced."""
         place = min((waiting.position - 1 for waiting in self._waiting.values()), default=read_to)
         if place <= self._noted:
             return 0

@@ -61,7 +61,7 @@ class SeenPush:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A new push that passed all checks, with the case as it was then; `before` is None for a new case.
+    """A new push that passed all checks, with the case that it was checked against; `before` is None for a new case.
 
     `authority` decides the case, `accepted_by` took it in. The transaction that writes it must find the case unchanged.
     """

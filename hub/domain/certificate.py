@@ -18,7 +18,7 @@ class CertificateKey(NamedTuple):
 
 
 class Standing(IntEnum):
-    """The standing of a certificate as last decided; `MOVES` lists the transitions."""
+    """The standing of a certificate as last decided; `TRANSITIONS` lists the allowed changes."""
 
     ACTIVE = 1
     SUSPENDED = 2
@@ -49,7 +49,7 @@ class ActKind(IntEnum):
     SUPERSEDED = 7
 
 
-MOVES: dict[Standing, frozenset[Standing]] = {
+TRANSITIONS: dict[Standing, frozenset[Standing]] = {
     Standing.ACTIVE: frozenset({Standing.SUSPENDED, Standing.REVOKED, Standing.SUPERSEDED}),
     Standing.SUSPENDED: frozenset({Standing.ACTIVE, Standing.REVOKED, Standing.SUPERSEDED}),
     Standing.REVOKED: frozenset(),
@@ -98,8 +98,8 @@ def state(standing: Standing, dates: Dates, today: date) -> State:
     return State.VALID
 
 
-def may_move(standing: Standing, to: Standing, dates: Dates, today: date) -> bool:
+def may_transition(standing: Standing, to: Standing, dates: Dates, today: date) -> bool:
     """Whether the transition is allowed; a version superseded by today is final."""
     if dates.superseded_on is not None and dates.superseded_on <= today:
         return False
-    return to in MOVES[standing]
+    return to in TRANSITIONS[standing]

@@ -77,7 +77,7 @@ class Intent:
 
     @property
     def kids(self) -> list[str]:
-        """The keys that sign it; none where every certificate stays as it is."""
+        """The keys that sign it; empty if all certificates stay unchanged."""
         return sorted({planned.kid for planned in self.planned if planned.kind is not None})
 
 
@@ -85,7 +85,7 @@ class Intent:
 class Signed:
     """A planned certificate with its two verified signatures; texts as they will be stored.
 
-    One that stays as it is has no new credential, and the digits that it has already.
+    An unchanged one has no new credential and keeps its digits.
     """
 
     planned: Planned

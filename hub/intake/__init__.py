@@ -1,4 +1,4 @@
-"""Intake (审批结果推送): what an approval system says about a case, checked and put on record."""
+"""Intake (审批结果推送): receives what an approval system reports about a case, validates and records it."""
 
 from hub.intake.receive import Intake
 

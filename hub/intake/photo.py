@@ -1,7 +1,7 @@
-"""Is this a portrait that may be printed and signed for ever: a plain JPEG or PNG that says nothing beside its pixels.
+"""Check a portrait that will be printed and signed permanently: a plain JPEG or PNG with nothing but pixels.
 
-A photo is looked at before it is decoded: its parts are walked by hand, its size and its dimensions are bounded, so
-that decoding costs little whatever was sent. Nothing of it is kept or changed here.
+A photo is inspected before it is decoded: its segments are parsed here, and its size and dimensions are limited, so
+that decoding is cheap for any input. Nothing is stored or changed here.
 """
 
 import base64
@@ -33,13 +33,13 @@ _DIMENSIONS = (
 )
 _EXTRA = (
     "照片文件含有 EXIF、文本或其他附加信息，请去除后再提交",
-    "the photo's file carries EXIF, text or other data beside the picture: remove them",
+    "the photo's file carries EXIF, text or other data besides the image: remove it",
 )
 _COLOURS = ("照片应为灰度或 RGB", "the photo must be grey or RGB")
 
 
 def problem(text: str) -> Problem | None:
-    """What is wrong with a photo in base64, in Chinese and English; None when it may be printed."""
+    """The problem of a photo in base64, in Chinese and English; None if it may be printed."""
     if len(text) > MAX_PHOTO_BYTES * 2:
         return _TOO_LARGE
     try:
@@ -49,7 +49,7 @@ def problem(text: str) -> Problem | None:
     if len(data) > MAX_PHOTO_BYTES:
         return _TOO_LARGE
     if base64.b64encode(data).decode() != text:
-        return _DAMAGED  # its last bits are not zero: one picture has one text
+        return _DAMAGED  # the padding bits are not zero: an image must have exactly one text
     try:
         if data.startswith(_JPEG):
             return _jpeg(data) or _decode(data, "JPEG")
@@ -78,7 +78,7 @@ def _jpeg(data: bytes) -> Problem | None:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The marker segments of a JPEG between its start and its end; raises IndexError where the file is not whole."""
+    """The marker segments of a JPEG between its start and its end; raises IndexError if the file is truncated."""
     at = 2
     while True:
         if data[at] != 0xFF:
@@ -101,7 +101,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _after_scan(data: bytes, at: int) -> int:
-    """Where the marker after entropy-coded data stands: not a stuffed zero, not a restart."""
+    """The position of the marker after entropy-coded data, which is neither a stuffed zero nor a restart."""
     while True:
         at = data.find(b"\xff", at)
         if at < 0:
@@ -138,7 +138,7 @@ def _dimensions(width: int, height: int) -> Problem | None:
 
 
 def _decode(data: bytes, kind: str) -> Problem | None:
-    """Decode all of it, so that whoever draws the face can; its dimensions are known to be small."""
+    """Decode the whole image, so that drawing it cannot fail later; its dimensions are known to be small."""
     try:
         with Image.open(BytesIO(data), formats=(kind,)) as image:
             if image.width > MAX_WIDTH or image.height > MAX_HEIGHT:

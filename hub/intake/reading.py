@@ -1,4 +1,4 @@
-"""From a body to a `Push`: normal forms, dates, the matter's and the edition's rules. No database."""
+"""Convert a body to a `Push`: normal forms, dates, and the rules of matter and edition. No database."""
 
 import re
 import unicodedata
@@ -15,16 +15,16 @@ from hub.intake import photo
 from hub.intake.body import CertificateBody, PersonBody, PushBody
 from hub.wire import MAX_ERRORS
 
-_PLAIN = re.compile(r"[A-Za-z0-9+/=]+", re.ASCII)  # is in normal form, and every font draws it
+_PLAIN = re.compile(r"[A-Za-z0-9+/=]+", re.ASCII)  # already in normal form, and drawable in every font
 MissingGlyphs = Callable[[str], set[str]]
 Fields = Mapping[str, Value]
 
 
 class Reading:
-    """One body being read; `catalogue` and the moment are those of the request.
+    """One body being read; `catalogue` and the time are those of the request.
 
-    `granted` are the editions of what the case has granted before, by type and cleaned number: where a push names no
-    edition and does not fit the newest one, it may keep the one that its certificate has.
+    `granted` has the editions of the certificates that the case granted before, by type and cleaned number. If a push
+    names no edition and does not fit the newest one, it may keep the certificate's edition.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Reading:
         return Person(name, id_type, normal, role, relation)
 
     def _line(self, text: str, at: str) -> str:
-        """NFC, trimmed, one line, drawable: what will be printed and signed."""
+        """A text that will be printed and signed: NFC, trimmed, one line, drawable."""
         line = unicodedata.normalize("NFC", text).strip()
         if not line:
             raise Refusal("schema.invalid", "不能为空", pointer=at)
@@ -111,7 +111,7 @@ class Reading:
         return line
 
     def _value(self, value: str | int | list[dict[str, str | int]], at: str) -> Value:
-        """A field's value as it will be printed and signed; of a table, every cell."""
+        """A field's value, normalised for printing and signing; for a table, every cell."""
         if not isinstance(value, list):
             return self._cell(value, at)
         return [
@@ -120,7 +120,7 @@ class Reading:
         ]
 
     def _cell(self, value: str | int, at: str) -> str | int:
-        if isinstance(value, int) or _PLAIN.fullmatch(value):  # as long as it may be, a photo is plain
+        if isinstance(value, int) or _PLAIN.fullmatch(value):  # photos, which may be long, are plain
             return value
         return self._line(value, at)
 
@@ -167,7 +167,7 @@ class Reading:
         )
 
     def _edition(self, kind: CertificateType, body: CertificateBody, fields: Fields, at: str) -> Edition:
-        """The edition that is named, or the newest one, or the one that the case's certificate has, if that fits."""
+        """The named edition, or the newest one, or that of the case's certificate if the values fit it."""
         edition = kind.edition(body.edition, self._today)
         if edition is None:
             raise Refusal("type.unknown", "没有这个模板版本", pointer=f"{at}/edition")
@@ -208,7 +208,7 @@ class Reading:
 
 
 def _photo_problems(edition: Edition, fields: Mapping[str, Value], at: str) -> list[FieldError]:
-    """What is wrong with the picture in the edition's photo field; `fields` fit the edition otherwise."""
+    """The problems of the edition's photo field; `fields` are otherwise valid."""
     found = []
     for field in edition.fields:
         value = fields.get(field.name)

@@ -1,6 +1,6 @@
-"""Receive a push: may this client send it, is it on record already, is it sound, what does it do to the case.
+"""Receive a push: may this client send it, is it already on record, is it valid, and how does it change the case?
 
-`receive` only reads. A push without certificates is written by `settle`; one with certificates goes to issuance, which
+`receive` only reads. `settle` writes a push without certificates; one with certificates goes to issuance, which
 reserves push, case and intent in one commit (rule 2).
 """
 
@@ -32,7 +32,7 @@ _DECIDED = frozenset({CaseStatus.COMPLETED, CaseStatus.REFUSED})
 
 
 class Intake:
-    """What approval systems push about cases."""
+    """Receives pushes from approval systems."""
 
     def __init__(
         self,
@@ -54,10 +54,11 @@ class Intake:
         self._missing_glyphs = missing_glyphs
 
     def receive(self, caller: Caller, case_number: str, raw: bytes, source: str | None = None) -> Received | SeenPush:
-        """Step 1: check a push against everything that is known, and write nothing; an equal one on record is returned.
+        """Step 1: check a push against everything on record, without writing; an equal one on record is returned.
 
         Raises Refusal: `schema.invalid` and the other 422 codes, `perm.case_required` for a case that is not the
-        caller's, `perm.not_issuer` for a decision by a client that only took in, `case.conflict`, `case.stale`.
+        caller's, `perm.not_issuer` for a decision by a client that only took the case in, `case.conflict`,
+        `case.stale`.
         """
         number = checked_case_number(case_number)
         value = loads(raw)
@@ -68,7 +69,7 @@ class Intake:
         before = cases.find(reader, self._vault, named, number)
         authority, accepted_by = _entitled(caller, named, before, body, catalogue.matters.get(body.matter_code))
         digest = pushes.digest_of(self._vault, named, number, canonical(value, body))
-        # A push comes with its case, in one commit: where there is no case there was no push.
+        # A push and its case are written in one commit, so without a case there was no push.
         found = None if before is None else pushes.find(reader, self._vault, named, number, digest)
         if found is not None:
             return found
@@ -83,7 +84,7 @@ class Intake:
         return Received(push, decision, authority, accepted_by, before, caller.client_id, raw, digest, now)
 
     def _granted_editions(self, before: Case | None, body: PushBody) -> dict[tuple[str, str], int]:
-        """The edition of each certificate that the case has, by type and number; read where a push names none."""
+        """The edition of each of the case's certificates, by type and number; read only if the push names none."""
         if before is None or all(certificate.edition is not None for certificate in body.certificates):
             return {}
         found = {}
@@ -95,10 +96,10 @@ class Intake:
 
     def settle(self, received: Received, record: AuditEntry) -> dict[str, Any]:
         """Record a push without certificates, with the reply that every equal push gets; `accepted` after the end is
-        kept and changes nothing.
+        recorded and changes nothing.
 
-        Raises `case.conflict` where certificates would be left out, `rate.limited` where the case names more people
-        than the client may see today, Conflict and StaleKeys (receive it again).
+        Raises `case.conflict` if certificates would be dropped, `rate.limited` if the case names more people than the
+        client may see today, Conflict and StaleKeys (receive it again).
         """
         push, before = received.push, received.before
         case: Case | None = None
@@ -149,7 +150,7 @@ def _entitled(
 
 
 def _require_say(caller: Caller, before: Case, accepted_by: str) -> None:
-    """An authority that only took a case in neither undoes its decision nor hands the case to a third authority."""
+    """An authority that only took a case in may neither undo its decision nor hand it to a third authority."""
     if before.status in _DECIDED and not caller.stands_for(before.authority):
         raise Refusal("perm.not_issuer", "只有决定机构才能更改决定", pointer="/status")
     if accepted_by != before.accepted_by and not caller.stands_for(before.authority, accepted_by):
@@ -159,8 +160,8 @@ def _require_say(caller: Caller, before: Case, accepted_by: str) -> None:
 def canonical(value: Any, body: PushBody) -> bytes:
     """The RFC 8785 form of a value that is a `PushBody`.
 
-    Bodies contain only texts, exact integers and null. Where all their names are ASCII, which is nearly always, the
-    standard library's sorted compact JSON is the same text, ten times faster.
+    Bodies contain only texts, exact integers and null. If all their names are ASCII, as in nearly all bodies, the
+    standard library's sorted compact JSON is identical and ten times faster.
     """
     if all(_has_plain_names(certificate) for certificate in body.certificates):
         return _CANONICAL.encode(value).encode()

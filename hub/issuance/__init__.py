@@ -1,4 +1,4 @@
-"""Issuance: from a decided case to signed certificates, all of a case or none (rule 2: intent before signature)."""
+"""Issuance: from a decided case to signed certificates, all or none (rule 2: intent before signature)."""
 
 from hub.issuance.issue import Finished, Issuance, Reserved
 

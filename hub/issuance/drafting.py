@@ -1,4 +1,4 @@
-"""Step 3: the exact bytes of a version before they are signed, credential and QR digits, for the key that signs now."""
+"""Step 3: build the exact bytes of a version, credential and QR digits, to be signed with the active key."""
 
 import os
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from signing.ledger_leaf import SALT_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Where a version belongs; `parties` follow its holders."""
+    """The identity of a version; `parties` are in the order of its holders."""
 
     kind: ActKind
     home: int
@@ -35,7 +35,7 @@ class Draft:
 
 
 class Drafting:
-    """Builds what will be signed."""
+    """Builds the bytes to sign."""
 
     def __init__(self, vault: Vault, keyring: Keyring, catalogue: CatalogueCache) -> None:
         self._vault = vault
@@ -55,7 +55,7 @@ class Drafting:
     ) -> Planned:
         """One version, ready to sign.
 
-        Raises Refusal for a face too large to sign, KeyMissing when no key signs now.
+        Raises Refusal for fields that are too large to sign, KeyMissing without an active key.
         """
         planned = Planned(
             kind=draft.kind,
@@ -91,9 +91,9 @@ class Drafting:
             raise Refusal("schema.invalid", "证照内容太长，放不进签名数据或二维码，请缩短", pointer=pointer) from None
 
     def for_active_key(self, planned: Planned, at: datetime) -> Planned:
-        """The same version with fresh bytes for the key that signs now.
+        """Rebuild the bytes of a version for the key that is active now.
 
-        Raises KeyMissing when no key signs now, Malformed for a face too large to sign.
+        Raises KeyMissing without an active key, Malformed for fields that are too large to sign.
         """
         kid = self._keyring.active(Purpose.CREDENTIAL).kid
         status_list, status_index = status.index_of(planned.version_key, self._vault.status_key)

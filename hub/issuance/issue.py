@@ -1,8 +1,8 @@
-"""Issue what a case has granted: steps 2 to 8 of the life of a push (docs/issuance.md has all nine).
+"""Issue the certificates of a case: steps 2 to 8 of a push (docs/issuance.md has all nine).
 
-Two commits. The first records push, case and intent, with every number reserved and the exact bytes that will be
-signed. The second deletes the intent and inserts everything. `finish` stands between them and is called by the request,
-by every equal push that meets the intent, and by the worker; the call that deletes no intent finds the work done.
+Two commits. The first records push, case and intent, with every number reserved and the exact bytes to sign. The second
+deletes the intent and inserts everything. In between, `finish` is called by the request, by every equal push that meets
+the intent, and by the worker; a call that finds no intent to delete knows that another one has finished.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ from signing.keys import Purpose
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """What the first commit has recorded: the intent, and the case as it stands with it."""
+    """The result of the first commit: the intent, and the case after it."""
 
     intent: Intent
     case: Case
@@ -43,14 +43,14 @@ class Reserved:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Nothing is left to do; `reply` is what this very call has recorded for the push of `push_key`, if it did."""
+    """No work remains; `reply` is set if this call recorded it for the push of `push_key`."""
 
     push_key: PushKey | None = None
     reply: dict[str, Any] | None = None
 
 
 class Issuance:
-    """The one place where certificates come into being. Crash tests get each step's name through `at_step`."""
+    """Issues certificates; nothing else does. Crash tests get each step's name through `at_step`."""
 
     def __init__(
         self,
@@ -75,11 +75,11 @@ class Issuance:
         self._at_step = at_step
 
     def reserve(self, received: Received, record: AuditEntry) -> Reserved:
-        """Steps 2 to 4: plan, draft, and the first commit; its result waits for `finish`.
+        """Steps 2 to 4: plan, draft, and the first commit; pass its result to `finish`.
 
         Raises the refusals of planning, KeyMissing, Conflict and StaleKeys (receive it again).
         """
-        # 2. Plan what becomes of each certificate, and 3. draft the exact bytes of each new version.
+        # 2. Plan what happens to each certificate, and 3. draft the exact bytes of each new version.
         push = received.push
         plan, people = self._plan(received)
 
@@ -112,9 +112,9 @@ class Issuance:
         return Reserved(intent, case)
 
     def _plan(self, received: Received) -> tuple[Plan, tuple[parties.Resolved, ...]]:
-        """What the push means, and everyone whom it names: its people first.
+        """Plan the push, and resolve everyone whom it names, its people first.
 
-        All of it is read in one snapshot; a new case that replaces nothing needs one statement only.
+        Everything is read in one snapshot; a new case that supersedes nothing needs one statement only.
         """
         push = received.push
         holders = tuple(holder for pushed in push.certificates for holder in pushed.holders)
@@ -126,18 +126,18 @@ class Issuance:
             try:
                 return planner.plan(), resolved
             except Refusal:
-                # An equal push that was reserved since `received` was read: its numbers look like another case's.
+                # An equal push was reserved after `received` was read: its numbers look like another case's.
                 before = 0 if received.before is None else received.before.revision
                 if cases.revision(reader, push.source, push.case_number) != before:
                     raise Conflict from None
                 raise
 
     def finish(self, source: str, case_number: str, reserved: Reserved | None = None) -> Finished | None:
-        """Steps 5 to 8: sign and publish what a case has decided; the result says that nothing is left to do.
+        """Steps 5 to 8: sign and publish an intent; the result says that no work remains.
 
-        reserved: what `reserve` has just recorded, so that it need not be read and opened again; the second commit
-        finds out whether it still stands. None while the signer is away; the intent then waits for the next call, and
-        the worker makes one.
+        reserved: the result of `reserve`, which saves reading and decrypting it again; the second commit detects
+        whether it is still valid. Returns None while the signer is unavailable; the intent then waits for the next
+        call, which the worker makes.
         """
         first = [reserved] if reserved is not None else []  # after a conflict the intent is read again
         return retry_on_conflict(self._vault, lambda: self._finish(source, case_number, first.pop() if first else None))
@@ -151,7 +151,7 @@ class Issuance:
         if intent is None:
             return Finished()
 
-        # 6. Sign, and check each signature. Bytes for a retired key are drafted again for the one that signs now.
+        # 6. Sign, and check each signature. Bytes for a retired key are drafted again for the active one.
         retired = self._is_retired(intent)
         try:
             if retired:
@@ -159,14 +159,14 @@ class Issuance:
             signed = [self._sign(planned) for planned in intent.planned]
         except KeyMissing:
             self._keyring.refresh()
-            if not retired and self._is_retired(intent):  # and its private part removed, since the keys were read
+            if not retired and self._is_retired(intent):  # and its private part was removed after the keys were read
                 raise Conflict from None
             with self._database.write() as writer:
                 intents.postpone(writer, intent, self._clock.now())
             return None
         self._at_step("signed")
 
-        # 7. Prepare everything that appears, sealed.
+        # 7. Prepare and encrypt all rows.
         case = None if reserved is None else reserved.case
         publication, reply = self._outcome.prepare(intent, signed, case, self._clock.now())
         self._at_step("publish")
@@ -179,12 +179,12 @@ class Issuance:
             self._keyring.refresh()
             done = False
         self._at_step("published")
-        if not done:  # another call has finished this intent or put another in its place, or its key was retired
+        if not done:  # another call finished or replaced this intent, or its key was retired
             raise Conflict
         return Finished(intent.push_key, reply)
 
     def _sign(self, planned: Planned) -> Signed:
-        """Both signatures, each checked with the public key on record; what stays as it is needs none."""
+        """Both signatures, each verified with the public key on record; unchanged certificates need none."""
         if planned.kind is None:
             return Signed(planned, "", planned.digits)
         text = self._keyring.sign(planned.kid, Purpose.CREDENTIAL, planned.signing_input)
@@ -199,7 +199,7 @@ class Issuance:
         return any(key is None or key.state is SigningState.RETIRED for key in keys)
 
     def _draft_again(self, intent: Intent) -> Intent:
-        """Void the intent on record and put one in its place with the same numbers, for the key that signs now."""
+        """Void the intent and record a new one with the same numbers for the active key."""
         now = self._clock.now()
         planned = tuple(p if p.kind is None else self._drafting.for_active_key(p, now) for p in intent.planned)
         fresh = replace(intent, intent=self._ids.take("intent"), planned=planned, attempts=0)
@@ -211,10 +211,10 @@ class Issuance:
         return fresh
 
     def put_off(self, source: str, case_number: str) -> None:
-        """After an unknown fault: this case waits its turn again, behind all others."""
+        """After an unknown error: retry this case later, after all others."""
         with self._database.write() as writer:
             intents.put_off(writer, source, case_number, self._clock.now())
 
     def certificates_of(self, case: Case) -> list[dict[str, Any]]:
-        """What a case has granted, in pushed order, each with its live state."""
+        """The certificates that a case has granted, in pushed order, each with its current state."""
         return self._outcome.live(case)

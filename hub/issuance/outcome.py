@@ -1,4 +1,4 @@
-"""Step 7: what a signed intent becomes: changes of certificates, the case, and the reply that every equal push gets."""
+"""Step 7: turn a signed intent into changes of certificates, the case, and the reply that every equal push gets."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -22,7 +22,7 @@ from signing import qr
 
 
 class Outcome:
-    """Prepares the second commit; reads only."""
+    """Prepares the second commit; only reads."""
 
     def __init__(self, database: Database, vault: Vault, clock: Clock, ids: Ids, keyring: Keyring) -> None:
         self._database = database
@@ -34,9 +34,9 @@ class Outcome:
     def prepare(
         self, intent: Intent, signed: Sequence[Signed], before: Case | None, now: datetime
     ) -> tuple[Publication, dict[str, Any]]:
-        """The rows of the second commit, and the reply to the push. Raises Conflict where the case is gone.
+        """The rows of the second commit, and the reply to the push. Raises Conflict if the case is gone.
 
-        before: the case as the first commit has left it, or None to read it.
+        before: the case as the first commit left it, or None to read it.
         """
         case = before or cases.find(self._database.reader, self._vault, intent.source, intent.case_number)
         if case is None:
@@ -53,7 +53,7 @@ class Outcome:
         return publication, reply
 
     def _changes(self, intent: Intent, signed: Sequence[Signed], now: datetime) -> list[Change]:
-        """Every change of the case's certificates and of those that they replace."""
+        """All changes of the case's certificates and of those that they supersede."""
         found = []
         for item in signed:
             planned = item.planned
@@ -77,14 +77,14 @@ class Outcome:
         return changes.next_version(self._vault, self._ids, before, signed, act, *case)
 
     def _ended(self, intent: Intent, ending: Ending, now: datetime) -> Change | None:
-        """The end of a certificate that another one replaces; a revocation in between stands."""
+        """End a certificate that another one supersedes; a revocation in the meantime takes precedence."""
         before = self._current(ending.home, ending.certificate)
         if before.standing is Standing.REVOKED:
             return None
-        # Until the successor begins, it is still what it was, suspended for instance; state() knows the day.
+        # Until the successor takes effect, it keeps its standing, such as suspended; state() compares the day.
         standing = Standing.SUPERSEDED if ending.on <= day_of(now) else before.standing
         act = Act(ActKind.SUPERSEDED, standing, ending.on, now, intent.client)
-        return changes.move(self._vault, self._ids, before, act, superseded_on=ending.on)
+        return changes.transition(self._vault, self._ids, before, act, superseded_on=ending.on)
 
     def _current(self, home: int, certificate: int) -> Version:
         versions = certificates.versions_of(self._database.reader, self._vault, home, certificate)
@@ -93,7 +93,7 @@ class Outcome:
         return versions[-1]
 
     def _reply(self, intent: Intent, signed: Sequence[Signed], status: CaseStatus) -> dict[str, Any]:
-        """What the push caused, in pushed order."""
+        """The reply to the push, in pushed order."""
         url = self._keyring.public_url()
         granted = [
             {
@@ -108,7 +108,7 @@ class Outcome:
         return reply(intent.case_number, intent.amendment, status, "done", granted)
 
     def live(self, case: Case) -> list[dict[str, Any]]:
-        """The certificates of a case with the state that they have today."""
+        """The certificates of a case with their current state."""
         url, today = self._keyring.public_url(), self._clock.today()
         found = []
         for home, certificate, version in case.certificates:
@@ -129,7 +129,7 @@ class Outcome:
 
 
 def _standing_after(kind: ActKind, before: Standing) -> Standing:
-    """A revocation also holds for a version on its way; a renewal ends a suspension, a correction does not."""
+    """A next version inherits a revocation; a renewal ends a suspension, a correction does not."""
     if kind is ActKind.RENEWED and before is Standing.SUSPENDED:
         return Standing.ACTIVE
     return before

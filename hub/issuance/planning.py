@@ -1,6 +1,6 @@
-"""Step 2: what a push means for each of its certificates: new, unchanged, corrected, renewed, superseding.
+"""Step 2: decide for each certificate of a push: new, unchanged, corrected, renewed, or superseding others.
 
-Reads only. Everything that must be unique is collected as claims, so that the reserve commit decides every race.
+Only reads. Everything that must be unique is collected as claims, so that the reserve commit decides every race.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from hub.db.database import Conflict, Reader
 from hub.domain import numbers
 from hub.domain.case import PushedCertificate
 from hub.domain.case_record import Received
-from hub.domain.certificate import ActKind, CertificateKey, Standing, may_move
+from hub.domain.certificate import ActKind, CertificateKey, Standing, may_transition
 from hub.domain.dates import day_of
 from hub.domain.errors import Refusal
 from hub.domain.issuing import Ending, Planned
@@ -29,7 +29,7 @@ _LAST_VERSION = 999
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A version that `supersedes` names; `again`: this case has claimed it before, and it has not ended yet."""
+    """A version that `supersedes` names; `again`: this case claimed it before, and it has not ended yet."""
 
     pointer: str
     record: Version
@@ -38,7 +38,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One pushed certificate with its place, the certificate that has its number, and what it names."""
+    """One pushed certificate: its position, the certificate that has its number, and the versions that it names."""
 
     pushed: PushedCertificate
     at: str
@@ -47,7 +47,7 @@ class Item:
 
     @property
     def renewed(self) -> Version | None:
-        """The version that it would renew: the only one that it names, if that has its number."""
+        """The version that it renews: the only one that it names, if that one has its number."""
         if len(self.pushed.supersedes) != 1 or len(self.named) != 1 or self.named[0].again:
             return None
         record = self.named[0].record
@@ -56,20 +56,20 @@ class Item:
 
 @dataclass(slots=True)
 class Plan:
-    """The certificates of one push in its order, and what must be theirs alone or unchanged when they are reserved."""
+    """The certificates of one push in order, and what must be unique or unchanged when they are reserved."""
 
     planned: list[Planned] = field(default_factory=list)
     claims: Claims = field(default_factory=Claims)
 
 
 def number_text(received: Received, pushed: PushedCertificate) -> str:
-    """The text by which a pushed certificate's number is found and kept unique."""
+    """The text under which a pushed certificate's number is found and kept unique."""
     return numbers.number_text(received.authority, pushed.type_code, pushed.number)
 
 
 class Planner:
-    """Plans one push. resolved: the parties of the case's people and of every holder; owners: who has which of its
-    certificates' numbers, by `number_text`."""
+    """Plans one push. resolved: the parties of the case's people and of every holder; owners: the certificates that
+    have its numbers, by `number_text`."""
 
     def __init__(
         self,
@@ -95,8 +95,7 @@ class Planner:
 
     def plan(self) -> Plan:
         """Raises Refusal `number.taken`, `case.conflict`, `certificate.move`, `certificate.not_found`,
-        `perm.not_issuer`, `schema.invalid` (a face too large to sign); KeyMissing when no key signs now.
-        """
+        `perm.not_issuer`, `schema.invalid` (fields too large to sign); KeyMissing without an active key."""
         mine = self._certificates_of_case()
         items = [
             self._item(pushed, mine, f"/certificates/{place}")
@@ -121,7 +120,7 @@ class Planner:
         return Item(pushed, at, owner, self._named(pushed, mine, at))
 
     def _look_ahead(self, items: list[Item]) -> None:
-        """When each version that is named ends, and by what: its own renewal, or the first to begin of the others."""
+        """Find when each named version ends and what ends it: its own renewal, or the first of the others to begin."""
         for item in items:
             for named in item.named:
                 key, begins = named.record.version_key, item.pushed.valid_from
@@ -143,7 +142,7 @@ class Planner:
     # --- what it replaces ---------------------------------------------------------------------------------------------
 
     def _named(self, pushed: PushedCertificate, mine: dict[CertificateKey, Version], at: str) -> tuple[Named, ...]:
-        """The versions that `supersedes` names and that have not ended already by this very case."""
+        """The versions that `supersedes` names, except those that this case has already ended."""
         found = []
         for place, named in enumerate(pushed.supersedes):
             pointer = f"{at}/supersedes/{place}"
@@ -170,12 +169,12 @@ class Planner:
         return (
             ends is not None
             and ends > self._today
-            and may_move(record.standing, Standing.SUPERSEDED, record.dates, self._today)
+            and may_transition(record.standing, Standing.SUPERSEDED, record.dates, self._today)
         )
 
     def _require_replaceable(self, record: Version, pointer: str) -> None:
         final = record.dates.superseded_on is not None or not record.is_current
-        if final or not may_move(record.standing, Standing.SUPERSEDED, record.dates, self._today):
+        if final or not may_transition(record.standing, Standing.SUPERSEDED, record.dates, self._today):
             raise Refusal("certificate.move", "这张证照已终止，或者已被替代", pointer=pointer)
 
     def _ending(self, record: Version, on: date, pointer: str, *, same: bool) -> Ending:
@@ -186,7 +185,7 @@ class Planner:
         return Ending(record.home, record.certificate, record.version, record.version_key, record.identifier, on, same)
 
     def _endings(self, item: Item) -> tuple[Ending, ...]:
-        """One ending for each certificate, even where several of the case's new certificates replace it together."""
+        """One ending per certificate, even if several of the case's new certificates supersede it together."""
         endings = []
         for named in item.named:
             key = named.record.version_key
@@ -200,20 +199,20 @@ class Planner:
     # --- the four cases -----------------------------------------------------------------------------------------------
 
     def _known(self, item: Item, granted: Version) -> None:
-        """One that this case has granted before: as it was, or corrected by a next version."""
+        """A certificate that this case granted before: unchanged, or corrected by a next version."""
         endings = self._endings(item)
         if item.pushed.same_content(_as_pushed(granted)):
             self._plan.planned.append(_unchanged(granted, endings))
             return
         if not granted.is_current:
             raise Refusal("case.conflict", "这张证照已由别的办件换发，请在那个办件里更正", pointer=item.at)
-        if not may_move(granted.standing, Standing.SUPERSEDED, granted.dates, self._today):
+        if not may_transition(granted.standing, Standing.SUPERSEDED, granted.dates, self._today):
             raise Refusal("certificate.move", "已终止的证照不能更正", pointer=item.at)
         own = self._ending(granted, self._today, item.at, same=True)
         self._next_version(ActKind.CORRECTED, item, granted, (own, *endings))
 
     def _renewal(self, item: Item) -> None:
-        """Another case's certificate with this number: its next version, if that one alone is superseded."""
+        """Another case's certificate with this number: its next version, if `supersedes` names only that one."""
         record = item.renewed
         if record is None:
             raise Refusal("number.taken", pointer=f"{item.at}/number")
@@ -266,7 +265,7 @@ def _as_pushed(record: Version) -> PushedCertificate:
 
 
 def _unchanged(record: Version, endings: tuple[Ending, ...]) -> Planned:
-    """A certificate that stays as it is: it keeps its place in the case, and nothing is signed."""
+    """An unchanged certificate: it keeps its position in the case, and nothing is signed."""
     return Planned(
         kind=None,
         home=record.home,

@@ -114,12 +114,12 @@ def _data_keys(database: Database, master: MasterKey, clock: Clock) -> int:
 
 def _directory(settings: Settings, database: Database, vault: Vault, clock: Clock) -> None:
     """Build a first generation if there is none. If that fails now, the worker does it later."""
-    with directory_engines.opened(settings) as index:
+    with directory_engines.opened(settings) as engine:
         directory = Directory(
-            database=database, vault=vault, clock=clock, catalogue=CatalogueCache(database), directory=index
+            database=database, vault=vault, clock=clock, catalogue=CatalogueCache(database), directory=engine
         )
         with suppress(Busy, DirectoryUnavailable):
-            if index.current() is None:
+            if engine.current() is None:
                 directory.rebuild()
 
 

@@ -112,7 +112,7 @@ class Rotation:
         return number
 
     def _begin_once(self, purpose: KeyPurpose) -> int:
-        with self._alone():
+        with self._creation_lock():
             self._finish_master()
             known = store.data_keys(self._database.reader)
             under_way = [key.number for key in known if key.purpose is purpose and key.state is KeyState.NEXT]
@@ -225,12 +225,12 @@ class Rotation:
         return retry_on_conflict(self._vault, self._rotate_master_once)
 
     def _rotate_master_once(self) -> Path:
-        with self._alone():
+        with self._creation_lock():
             MasterKey.create(next_master_key(self._master_path))
             return self._finish_master()
 
     def _finish_master_alone(self) -> Path:
-        with self._alone():
+        with self._creation_lock():
             return self._finish_master()
 
     def _finish_master(self) -> Path:
@@ -255,7 +255,7 @@ class Rotation:
         return former
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _creation_lock(self) -> Iterator[None]:
         """Serialise the creation of data keys in this data directory; `hub init` takes the same lock."""
         handle = os.open(self._data_dir / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -35,8 +35,8 @@ class Walks:
         Repeats while writers with old keys have added rows behind the walk. Rows and files that cannot be decrypted are
         left unchanged, and their key stays retired.
         """
-        left, damaged = 1, 0
-        while left > damaged:
+        remaining, damaged = 1, 0
+        while remaining > damaged:
             damaged = 0
             for column in store.COLUMNS:
                 after: RowKey | None = None
@@ -50,7 +50,7 @@ class Walks:
                 file = files[-1].file
                 yield len(files)
             rows = store.sealed_rows(self._database.reader)
-            left = sum(count for old, count in rows.items() if old != number)
+            remaining = sum(count for old, count in rows.items() if old != number)
         with self._database.write(exclusive=True) as writer:
             for old in retired:
                 if not rows.get(old):

@@ -1,4 +1,4 @@
-"""What has happened to a certificate, as decided: one row an act, append-only; standing is only its cache."""
+"""The history of certificates: one append-only row per act; the stored standing is derived from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from hub.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The public part of an act: nothing in it was sealed."""
+    """The public part of an act, which is not encrypted."""
 
     kind: ActKind
     version: int
@@ -26,7 +26,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class RecordedAct(Mark):
-    """One act in full. `grounds` may hold reason, legal_basis and document_number; they may be personal."""
+    """One complete act. `grounds` may contain reason, legal_basis and document_number, which may be personal."""
 
     revision: int
     recorded_at: datetime
@@ -35,7 +35,7 @@ class RecordedAct(Mark):
 
 
 def acts_of(reader: Reader, vault: Vault, home: int, certificate: int) -> list[RecordedAct]:
-    """Every act of a certificate, oldest first; empty for a certificate that does not exist."""
+    """All acts of a certificate, oldest first; empty for a certificate that does not exist."""
     rows = reader.all(
         "SELECT * FROM acts WHERE home = :home AND certificate = :certificate ORDER BY revision",
         {"home": home, "certificate": certificate},
@@ -57,7 +57,7 @@ def acts_of(reader: Reader, vault: Vault, home: int, certificate: int) -> list[R
 
 
 def last_mark(reader: Reader, home: int, certificate: int, kind: ActKind) -> Mark | None:
-    """The newest act of one kind without its grounds: since when, and which kind of suspension or revocation."""
+    """The newest act of one kind, without its grounds: its day and the kind of suspension or revocation."""
     row = reader.one(
         "SELECT kind, version, standing, subkind, effective_on FROM acts"
         " WHERE home = :home AND certificate = :certificate AND kind = :kind ORDER BY revision DESC LIMIT 1",
@@ -76,14 +76,14 @@ def last_mark(reader: Reader, home: int, certificate: int, kind: ActKind) -> Mar
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """What explains a state: the kind of suspension or revocation, and the day since which it holds."""
+    """The reason for a state: the kind of suspension or revocation, and the day since which it applies."""
 
     kind: str | None = None
     since: date | None = None
 
 
 def why(reader: Reader, version: Version, state: State) -> Why:
-    """The kind and day that explain a version's state; both None for states that the dates alone explain."""
+    """The kind and day that explain a version's state; both None for states that follow from dates only."""
     if state is State.SUPERSEDED:
         return Why(since=version.dates.superseded_on)
     kind = {State.REVOKED: ActKind.REVOKED, State.SUSPENDED: ActKind.SUSPENDED}.get(state)

@@ -1,7 +1,7 @@
-"""Who asked what and what was answered: one row for every authenticated answer and refusal about a person or a case.
+"""The audit log: one row for every authenticated answer and refusal about a person or a case.
 
-A row is committed before its answer leaves; if it cannot be, nothing is answered. Rows hold party keys and staff
-numbers, never names or identity numbers. The table may only grow (a trigger refuses the rest).
+A row is committed before its answer leaves; if that fails, there is no answer. Rows contain party keys and staff
+numbers, never names or identity numbers. The table is append-only, which a trigger enforces.
 """
 
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from hub.store.ids import Ids
 from hub.store.rows import AuditRow
 
 _MALFORMED = frozenset({"schema.invalid", "upload.too_large", "upload.timeout", "upload.unreadable"})
-"""Refusals of what could not even be read: they go to logs and metrics, so that strangers do not reach the writer."""
+"""Refusals of unreadable requests: they go to logs and metrics only, so that outsiders cannot cause writes."""
 
 
 @dataclass(slots=True)
 class AuditEntry:
-    """What is known about a request so far; a step fills it in while it works."""
+    """What is known about a request so far; steps fill it in as they proceed."""
 
     action: str
     client: str
@@ -37,7 +37,7 @@ class AuditEntry:
 
 
 class Audit:
-    """Writes records; steps wrap their work in `of()`."""
+    """Writes audit entries; steps wrap their work in `of()`."""
 
     def __init__(self, database: Database, ids: Ids, clock: Clock) -> None:
         self._database = database
@@ -46,7 +46,7 @@ class Audit:
 
     @contextmanager
     def of(self, record: AuditEntry) -> Iterator[AuditEntry]:
-        """Put the outcome of the block on record: `ok` unless the step wrote it itself, or the refusal's code."""
+        """Record the outcome of the block: `ok`, unless the step wrote it itself, or the refusal's code."""
         record.id = self._ids.take("audit")
         try:
             yield record
@@ -63,12 +63,12 @@ class Audit:
                 self.write(writer, record, "ok")
 
     def write(self, writer: Writer, record: AuditEntry, outcome: str) -> None:
-        """Add the row to an open transaction: the answer and its record are kept together or not at all."""
+        """Add the row to an open transaction, so that the answer and its entry are committed together or not at all."""
         writer.insert("audit", self.row(record, outcome))
         record.written = True
 
     def row(self, record: AuditEntry, outcome: str) -> AuditRow:
-        """The row alone, for a caller that inserts it with others and then sets `record.written`."""
+        """The row, for a caller that inserts it together with others and then sets `record.written`."""
         now = self._clock.now()
         return AuditRow(
             month=month_of(now),

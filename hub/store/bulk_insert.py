@@ -1,11 +1,11 @@
-"""Many new certificates in few statements, for collection and for filling a repository.
+"""Insert many new certificates with few statements, for collection and for filling a repository.
 
-Everything is prepared, signed, checked and sealed outside the transaction, as for a single certificate. A batch is one
-transaction, all or nothing, and keeps every rule that a push keeps: numbers, identifiers and codes are unique through
-their registries, every certificate has its act and its outbox row, and nothing that was signed with a retired key or
-hashed with a former one gets in. It saves statements: one for each table, whatever the number of certificates.
+Everything is prepared, signed, verified and encrypted outside the transaction, as for a single certificate. A batch is
+one transaction, all or nothing, and follows all rules of a push: numbers, identifiers and codes are unique, every
+certificate has its act and its outbox row, and nothing signed with a retired key or hashed with an outdated one is
+written. It saves statements: one per table, whatever the number of certificates.
 
-An interrupted load starts over: `parties.holders_of_numbers` says which numbers are on record.
+An interrupted load starts over: `parties.holders_of_numbers` finds the numbers that are already on record.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from hub.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One new certificate: what `changes.first_version` made of it, and the rows that make its number unique."""
+    """One new certificate: the result of `changes.first_version`, and the rows that make its number unique."""
 
     change: Change
     number: tuple[BlindRow, ...]
@@ -33,7 +33,7 @@ class Arrival:
 class Batch:
     """New certificates with all their holders, and the rows of the new cases that they belong to.
 
-    people: as `parties.resolve` found them; a person may be listed more than once.
+    people: as returned by `parties.resolve`; a person may be listed more than once.
     """
 
     people: tuple[Resolved, ...]
@@ -42,10 +42,10 @@ class Batch:
 
 
 def insert(writer: Writer, vault: Vault, batch: Batch) -> None:
-    """Insert a whole batch, prepared inside the same `retry_on_conflict`; when it raises, roll back.
+    """Insert a batch that was prepared inside the same `retry_on_conflict`; roll back if it raises.
 
     Raises ValueError for a change of an existing certificate, StaleKeys and Conflict (resolve and prepare again, which
-    finds a number that was taken meanwhile), and KeyRetired (sign again).
+    finds numbers taken meanwhile), and KeyRetired (sign again).
     """
     if any(arrival.change.before is not None for arrival in batch.arrivals):
         raise ValueError("a batch has new certificates only")
@@ -60,7 +60,7 @@ def insert(writer: Writer, vault: Vault, batch: Batch) -> None:
 
 
 def tables(batch: Batch) -> Iterator[tuple[str, Sequence[NamedTuple]]]:
-    """The rows of a batch by table; those that two batches may both contain come first, in an order that all share."""
+    """The rows of a batch by table. Rows that two batches may share come first, in a fixed order."""
     people = parties.rows_of_new(batch.people)
     blind = [row for hashes, _ in people for row in hashes]
     blind += [row for arrival in batch.arrivals for row in arrival.number]
@@ -72,6 +72,6 @@ def tables(batch: Batch) -> Iterator[tuple[str, Sequence[NamedTuple]]]:
 
 
 def handles_of(change: Change) -> Sequence[HandleRow]:
-    """What leads to a change's version, where it brings one."""
+    """The handles of the version that a change adds, if any."""
     row = change.version
     return () if row is None else certificates.handles(row.identifier, row.code, row.home, row.certificate, row.version)

@@ -1,4 +1,4 @@
-"""Cases as they stand."""
+"""Cases in their current revision."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ REPLACED = (
     " accepted_at = :accepted_at, completed_at = :completed_at, revision = :revision, sealed = :sealed"
     " WHERE source = :source AND case_number = :case_number AND revision = :revision - 1"
 )
-"""The next revision in place of the one before; it changes nothing where the case has changed meanwhile."""
+"""Replaces a revision by the next; changes no row if the case has changed meanwhile."""
 
 
 def find(reader: Reader, vault: Vault, source: str, case_number: str) -> Case | None:
@@ -45,7 +45,7 @@ def find(reader: Reader, vault: Vault, source: str, case_number: str) -> Case | 
 
 
 def revision(reader: Reader, source: str, case_number: str) -> int:
-    """How often the case has changed; 0 where there is none."""
+    """The revision of a case; 0 if there is none."""
     row = reader.one(
         "SELECT revision FROM cases WHERE source = :source AND case_number = :case_number",
         {"source": source, "case_number": case_number},
@@ -54,7 +54,7 @@ def revision(reader: Reader, source: str, case_number: str) -> int:
 
 
 def revision_for_update(writer: Writer, source: str, case_number: str, *, shared: bool) -> int:
-    """The same, locked until the transaction ends; shared: other transactions may take the same shared lock."""
+    """The same, selected for update; shared: other transactions may hold the same shared lock."""
     row = writer.select_for_update(
         "SELECT revision FROM cases WHERE source = :source AND case_number = :case_number",
         {"source": source, "case_number": case_number},
@@ -64,7 +64,7 @@ def revision_for_update(writer: Writer, source: str, case_number: str, *, shared
 
 
 def row_of(vault: Vault, case: Case, at: datetime) -> CaseRow:
-    """The sealed row of a case."""
+    """The row of a case, encrypted."""
     people = [
         [p.name, p.id_type, p.id_number, p.role, p.relation, party]
         for p, party in zip(case.people, case.parties, strict=True)
@@ -87,7 +87,7 @@ def row_of(vault: Vault, case: Case, at: datetime) -> CaseRow:
 
 
 def put(writer: Writer, row: CaseRow) -> bool:
-    """Insert the first revision or replace the one before; False when the case has changed meanwhile."""
+    """Insert the first revision or replace the previous one; False if the case has changed meanwhile."""
     if row.revision == 1:
         return (
             writer.run(

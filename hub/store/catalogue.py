@@ -1,7 +1,7 @@
-"""Rows of `authorities, types, editions, matters, materials`, read as one immutable picture.
+"""Rows of `authorities, types, editions, matters, materials`, read as one immutable catalogue.
 
-An edition's content is canonical JSON (RFC 8785) and is never updated. Every load moves a counter on, so that running
-processes see in one small read whether their picture is still the newest.
+An edition's content is canonical JSON (RFC 8785) and is never updated. Every load increments a counter, so running
+processes see with one cheap query whether their catalogue is current.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ class Written:
 
 
 def content_of(fields: Sequence[Field]) -> bytes:
-    """The canonical bytes of an edition."""
+    """The canonical JSON of an edition."""
     return rfc8785.dumps({"fields": [_field_out(field) for field in fields]})
 
 
@@ -87,7 +87,7 @@ def _field_in(item: dict[str, Any]) -> Field:
 
 
 def read(reader: Reader) -> Catalogue:
-    """Everything, as it is now."""
+    """The current catalogue."""
     authorities = {
         r["code"]: Authority(r["code"], r["name"], r["region"], r["name_en"])
         for r in reader.all("SELECT code, name, region, name_en FROM authorities ORDER BY code")
@@ -151,10 +151,10 @@ def _material(r: Row) -> Material:
 
 
 def write(writer: Writer, content: Catalogue, today: date) -> Written:
-    """Put `content` over what is there: authorities, types and matters replaced by code, changed fields as an edition.
+    """Write `content`: replace authorities, types and matters by code, and add an edition where fields have changed.
 
-    `content` holds one edition a type, the newest; its number and first day are given here. What is not in `content`
-    stays as it is.
+    `content` has one edition per type, the newest; its number and first day are assigned here. Rows that are not in
+    `content` stay.
     """
     before = read(writer)
     counts = dict.fromkeys(Written.__slots__, 0)
@@ -245,43 +245,43 @@ def _move_counter(writer: Writer) -> None:
     )
 
 
-# --- the picture that running processes use ---------------------------------------------------------------------------
+# --- the catalogue that running processes use ------------------------------------------------------------------------
 
 
 class CatalogueCache:
-    """The newest picture, looked for again every two seconds, and at once for a code that the picture has not."""
+    """The current catalogue, refreshed every two seconds, and immediately for an unknown code."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._picture = Catalogue()
+        self._catalogue = Catalogue()
         self._counter = -1
         self._checked_at = float("-inf")
 
     def __call__(self, *codes: str) -> Catalogue:
-        """The picture; `codes` (of authorities, types, matters) unknown to it make it look for a newer one now."""
-        picture = self._picture
-        if time.monotonic() - self._checked_at > REFRESH_S or any(not _knows(picture, code) for code in codes):
+        """The catalogue; unknown `codes` (of authorities, types, matters) trigger a refresh."""
+        catalogue = self._catalogue
+        if time.monotonic() - self._checked_at > REFRESH_S or any(not _knows(catalogue, code) for code in codes):
             return self.refresh()
-        return picture
+        return catalogue
 
     current = __call__
 
     def refresh(self) -> Catalogue:
-        """The newest picture: one small read, and all rows again only when something was loaded since."""
+        """The current catalogue: one cheap query, and all rows only after a load."""
         with self._lock:
             asked_at = time.monotonic()
             counter = self._newest()
-            while counter > self._counter:  # a load may commit between two statements: then read once more
-                self._picture = read(self._database.reader)
+            while counter > self._counter:  # a load may commit between two statements: then read again
+                self._catalogue = read(self._database.reader)
                 self._counter, counter = counter, self._newest()
             self._checked_at = asked_at
-            return self._picture
+            return self._catalogue
 
     def _newest(self) -> int:
         row = self._database.reader.one("SELECT next FROM id_blocks WHERE name = :name", {"name": _COUNTER})
         return int(row["next"]) if row else 0
 
 
-def _knows(picture: Catalogue, code: str) -> bool:
-    return code in picture.types or code in picture.matters or code in picture.authorities
+def _knows(catalogue: Catalogue, code: str) -> bool:
+    return code in catalogue.types or code in catalogue.matters or code in catalogue.authorities

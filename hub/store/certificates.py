@@ -1,4 +1,4 @@
-"""Certificates and their versions, as every step reads them; they are written by `changes`."""
+"""Read certificates and their versions; `changes` writes them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -19,7 +19,7 @@ COPY = 3
 
 
 def handles(identifier: str, code: str, home: int, certificate: int, version: int) -> tuple[HandleRow, HandleRow]:
-    """What leads to a version: its identifier and its public code."""
+    """The handles of a version: its identifier and its public code."""
     return (
         HandleRow(IDENTIFIER, identifier, home, certificate, version),
         HandleRow(CODE, code, home, certificate, version),
@@ -37,7 +37,7 @@ _KEYS_AT_ONCE = 300
 
 
 def by_identifier(reader: Reader, vault: Vault, identifier: str) -> Version | None:
-    """The version with this identifier, or None; reserved and never published ones do not exist."""
+    """The version with this identifier, or None; reserved identifiers do not exist until they are published."""
     return _by_handle(reader, vault, IDENTIFIER, identifier)
 
 
@@ -56,7 +56,7 @@ def by_key(reader: Reader, vault: Vault, home: int, certificate: int, version: i
 
 
 def versions_of(reader: Reader, vault: Vault, home: int, certificate: int) -> list[Version]:
-    """Every version of a certificate, oldest first."""
+    """All versions of a certificate, oldest first."""
     rows = reader.all(
         _JOINED + "WHERE v.home = :home AND v.certificate = :certificate ORDER BY v.version",
         {"home": home, "certificate": certificate},
@@ -72,11 +72,11 @@ def of_party(
     today: date,
     keys: Iterable[CertificateKey | tuple[int, int]] | None = None,
 ) -> list[Version]:
-    """What a party holds of some types: each certificate's versions that no successor has replaced by today.
+    """What a party holds of some types: of each certificate, the versions that are not superseded by today.
 
-    Where all are replaced, the newest one stands for the certificate. A version that names other holders only is not
-    the party's, whatever its certificate's other versions say; one that drops the party may begin later than today.
-    keys: look at these certificates only.
+    If all are superseded, the newest one represents the certificate. Versions that name other holders only are not the
+    party's, even if other versions of the certificate are; a version that drops the party may begin later than today.
+    keys: restrict the search to these certificates.
     """
     marks = ", ".join(f":type{place}" for place in range(len(type_codes)))
     values = {"party": party, "today": to_int(today), **{f"type{n}": code for n, code in enumerate(type_codes)}}
@@ -106,7 +106,7 @@ def _rows_of_keys(reader: Reader, keys: Sequence[tuple[int, int]], where: str, v
 
 
 def revision(reader: Reader, home: int, certificate: int) -> int:
-    """How often the certificate has changed; 0 where there is none."""
+    """The revision of a certificate; 0 if there is none."""
     row = reader.one(
         "SELECT revision FROM certificates WHERE home = :home AND certificate = :certificate",
         {"home": home, "certificate": certificate},
@@ -115,7 +115,7 @@ def revision(reader: Reader, home: int, certificate: int) -> int:
 
 
 def revision_for_update(writer: Writer, home: int, certificate: int) -> int:
-    """The same, and it stays so until the transaction ends."""
+    """The same, selected for update."""
     row = writer.select_for_update(
         "SELECT revision FROM certificates WHERE home = :home AND certificate = :certificate",
         {"home": home, "certificate": certificate},
@@ -125,15 +125,15 @@ def revision_for_update(writer: Writer, home: int, certificate: int) -> int:
 
 
 def succession(reader: Reader, version_key: int) -> tuple[str, str] | None:
-    """The (source, case number) that has claimed to replace a version, or None."""
+    """The (source, case number) that has claimed to supersede a version, or None."""
     row = reader.one("SELECT source, case_number FROM successions WHERE version_key = :key", {"key": version_key})
     return None if row is None else (row["source"], row["case_number"])
 
 
 def not_good(reader: Reader, first_key: int, last_key: int) -> list[tuple[int, int, int | None]]:
-    """(version key, standing, superseded_on as yyyymmdd) of every version in a range that is not simply active.
+    """(version key, standing, superseded_on as yyyymmdd) of every version in a range that is not active.
 
-    What a status list is made of, in the order of the keys: numbers as they are stored, since there may be 131,072.
+    The input of a status list, in key order. Values are as stored, because there may be 131,072 of them.
     """
     rows = reader.all(
         "SELECT version_key, standing, superseded_on FROM versions"
@@ -145,13 +145,13 @@ def not_good(reader: Reader, first_key: int, last_key: int) -> list[tuple[int, i
 
 
 def has_version_between(reader: Reader, first_key: int, last_key: int) -> bool:
-    """Whether any version has a key in a range: whether a status list exists."""
+    """Whether any version has a key in a range, so whether a status list exists."""
     values = {"first": first_key, "last": last_key}
     return reader.one("SELECT 1 FROM versions WHERE version_key BETWEEN :first AND :last LIMIT 1", values) is not None
 
 
 def walk(reader: Reader, after: tuple[int, int], limit: int) -> list[CertificateKey]:
-    """The next certificates in the order of their keys: how `hub check` visits everything without holding it."""
+    """The next certificates in key order; lets `hub check` visit all of them in constant memory."""
     rows = reader.all(
         "SELECT home, certificate FROM certificates WHERE (home, certificate) > (:home, :certificate)"
         " ORDER BY home, certificate LIMIT :limit",

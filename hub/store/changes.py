@@ -1,7 +1,7 @@
-"""Every change of a certificate, as rows prepared outside the transaction and written inside it.
+"""All changes of certificates, as rows that are prepared outside the transaction and written inside it.
 
-A change carries the revision that it was prepared from; when the certificate has changed since, `Conflict` rolls
-everything back and the step is retried. Each change leaves one act and one outbox entry with the ledger leaf.
+A change is prepared for one revision. If the certificate has changed since, `Conflict` rolls everything back, and the
+step is retried. Each change adds one act and one outbox row with the ledger leaf.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ from signing.ledger_leaf import leaf
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What is decided: kind, the standing after it, since when, by which client, and the grounds to seal."""
+    """A decision: kind, resulting standing, effective date, client, and the grounds to encrypt."""
 
     kind: ActKind
     standing: Standing
@@ -36,7 +36,7 @@ class Act:
 
 
 class NextVersion(NamedTuple):
-    """What a next version changes in the row of its certificate, which must have the revision `expected`."""
+    """The columns of the certificate's row that a next version changes; the row must have revision `expected`."""
 
     home: int
     certificate: int
@@ -50,8 +50,8 @@ class NextVersion(NamedTuple):
     expected: int
 
 
-class Move(NamedTuple):
-    """What a change of standing changes in the row of its certificate, which must have the revision `expected`."""
+class Transition(NamedTuple):
+    """The columns of the certificate's row that a change of standing changes; the row must have revision `expected`."""
 
     home: int
     certificate: int
@@ -63,13 +63,13 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of one certificate as rows, sealed and ready; `before` is None for a new certificate.
+    """One change of one certificate as rows, encrypted and ready; `before` is None for a new certificate.
 
-    superseded_on: when `before` ends, if it does. today: the day on which this is decided. Days are yyyymmdd.
+    superseded_on: when `before` ends, if it does. today: the day of the decision. Days are yyyymmdd.
     """
 
     before: Version | None
-    certificate: CertificateRow | NextVersion | Move
+    certificate: CertificateRow | NextVersion | Transition
     version: VersionRow | None
     holdings: tuple[HoldingRow, ...]
     act: ActRow
@@ -140,13 +140,13 @@ def next_version(
     )
 
 
-def move(vault: Vault, ids: Ids, before: Version, act: Act, superseded_on: date | None = None) -> Change:
+def transition(vault: Vault, ids: Ids, before: Version, act: Act, superseded_on: date | None = None) -> Change:
     """A change of standing of a certificate whose current version is `before`."""
     key, revision = CertificateKey(before.home, before.certificate), before.revision + 1
     ends = None if superseded_on is None else to_int(superseded_on)
     return Change(
         before=before,
-        certificate=Move(
+        certificate=Transition(
             *key, standing=int(act.standing), revision=revision, superseded_on=ends, expected=before.revision
         ),
         version=None,
@@ -159,11 +159,11 @@ def move(vault: Vault, ids: Ids, before: Version, act: Act, superseded_on: date 
 
 
 def apply(writer: Writer, change: Change) -> None:
-    """Write one change; raises Conflict when the certificate is no longer as it was."""
+    """Write one change; raises Conflict if the certificate has changed since it was prepared."""
     if isinstance(change.certificate, CertificateRow):
         writer.insert("certificates", change.certificate)
-    elif isinstance(change.certificate, Move):
-        _apply_move(writer, change, change.certificate)
+    elif isinstance(change.certificate, Transition):
+        _apply_transition(writer, change, change.certificate)
     else:
         _apply_next(writer, change, change.certificate)
     if change.version is not None:
@@ -178,7 +178,7 @@ def apply(writer: Writer, change: Change) -> None:
 
 
 def rows_of_new(new: Iterable[Change]) -> list[tuple[str, Sequence[NamedTuple]]]:
-    """(table, rows) of everything that new certificates consist of; none of it can exist already."""
+    """(table, rows) of all rows of new certificates; none of them can exist already."""
     changes = list(new)
     return [
         ("certificates", [change.certificate for change in changes]),
@@ -189,8 +189,8 @@ def rows_of_new(new: Iterable[Change]) -> list[tuple[str, Sequence[NamedTuple]]]
     ]
 
 
-def _apply_move(writer: Writer, change: Change, move: Move) -> None:
-    values = move._asdict()
+def _apply_transition(writer: Writer, change: Change, transition: Transition) -> None:
+    values = transition._asdict()
     changed = writer.run(
         "UPDATE certificates SET standing = :standing, revision = :revision,"
         " superseded_on = COALESCE(:superseded_on, superseded_on)"
@@ -199,10 +199,10 @@ def _apply_move(writer: Writer, change: Change, move: Move) -> None:
     )
     if changed != 1 or change.before is None:
         raise Conflict
-    if move.superseded_on is None or move.standing == Standing.SUPERSEDED:
+    if transition.superseded_on is None or transition.standing == Standing.SUPERSEDED:
         writer.run("UPDATE versions SET standing = :standing WHERE home = :home AND certificate = :certificate", values)
-    if move.superseded_on is not None:
-        _end_certificate(writer, change, change.before, move.superseded_on)
+    if transition.superseded_on is not None:
+        _end_certificate(writer, change, change.before, transition.superseded_on)
     for party in set(change.before.parties):
         writer.run(
             "UPDATE holdings SET standing = :standing, superseded_on = COALESCE(:superseded_on, superseded_on)"
@@ -223,7 +223,7 @@ def _apply_next(writer: Writer, change: Change, new: NextVersion) -> None:
     if changed != 1 or before is None or ends is None:
         raise Conflict
     _end_version(writer, CertificateKey(new.home, new.certificate), before.version, ends)
-    # Where `before` never begins, what it would have followed goes on until the new version begins.
+    # If `before` never takes effect, its predecessor stays in effect until the new version begins.
     begins = to_int(before.dates.valid_from)
     _end_earlier(writer, change, before, begins if ends <= begins else None, new.valid_from)
     staying = {holding.party for holding in change.holdings}
@@ -235,7 +235,7 @@ def _apply_next(writer: Writer, change: Change, new: NextVersion) -> None:
 
 
 def _end_certificate(writer: Writer, change: Change, current: Version, on: int) -> None:
-    """Its current version ends, and with it every earlier one that would still go on then."""
+    """End the current version, and every earlier one that would still be in effect on that day."""
     former = current.dates.superseded_on
     _end_version(writer, CertificateKey(current.home, current.certificate), current.version, on)
     last = min(on, to_int(current.dates.valid_from))
@@ -243,9 +243,9 @@ def _end_certificate(writer: Writer, change: Change, current: Version, on: int) 
 
 
 def _end_earlier(writer: Writer, change: Change, before: Version, former: int | None, on: int) -> None:
-    """Versions before `before` that go on today and would end on `former`, or after `on`, end on `on`.
+    """End on `on` all versions before `before` that are in effect today and would end on `former` or after `on`.
 
-    One that is to begin before that day ends those before it on the day on which it begins.
+    If one of them begins before that day, the versions before it end on the day when it begins.
     """
     if before.version == 1:
         return
@@ -270,7 +270,7 @@ def _end_version(writer: Writer, key: CertificateKey, version: int, on: int) -> 
 
 
 def _put_holding(writer: Writer, row: HoldingRow) -> None:
-    """A holder of a next version may hold an earlier one too."""
+    """Upsert: a holder of the next version may also have held an earlier one."""
     writer.run(
         "INSERT INTO holdings (party, home, certificate, ordinal, type, standing, issued_on, valid_from, valid_until,"
         " superseded_on, ended) VALUES (:party, :home, :certificate, :ordinal, :type, :standing, :issued_on,"
@@ -320,7 +320,7 @@ def _version_row(vault: Vault, signed: Signed, act: Act, source: str, case_numbe
 
 
 def _holding_rows(planned: Planned, version: VersionRow) -> tuple[HoldingRow, ...]:
-    """One row a party, whose place is that of its first mention."""
+    """One row per party; its ordinal is that of its first mention."""
     return tuple(
         HoldingRow(
             party=party,

@@ -1,4 +1,4 @@
-"""Raw rows for `hub check`: what the steps never need together, read in the order of the keys."""
+"""Raw rows for `hub check`: combinations that no step needs, read in key order."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from hub.db.database import Reader, Row
 
 @dataclass(frozen=True, slots=True)
 class CertificateRows:
-    """Everything about one certificate that is not in its versions."""
+    """The rows of one certificate except its versions."""
 
     certificate: Row
     holdings: list[Row]
@@ -17,7 +17,7 @@ class CertificateRows:
 
 
 def certificate_rows(reader: Reader, home: int, certificate: int, people: Iterable[int]) -> CertificateRows | None:
-    """The rows of one certificate, or None when it is gone; `people` are the parties that ever held it."""
+    """The rows of one certificate, or None if it is gone; `people` are the parties that ever held it."""
     key = {"home": home, "certificate": certificate}
     row = reader.one("SELECT * FROM certificates WHERE home = :home AND certificate = :certificate", key)
     if row is None:
@@ -52,7 +52,7 @@ def _holdings(reader: Reader, key: dict[str, int], people: Iterable[int]) -> lis
 
 
 def handles_without_version(reader: Reader) -> list[tuple[int, str]]:
-    """(kind, value) of every reserved handle that no version has; those of open intents are rightly among them."""
+    """(kind, value) of every reserved handle without a version; those of open intents are expected."""
     rows = reader.all(
         "SELECT h.kind, h.value FROM handles h LEFT JOIN versions v"
         " ON v.home = h.home AND v.certificate = h.certificate AND v.version = h.version"
@@ -62,13 +62,13 @@ def handles_without_version(reader: Reader) -> list[tuple[int, str]]:
 
 
 def open_intents(reader: Reader) -> list[tuple[str, str, int]]:
-    """(source, case number, µs when it was reserved) of every open intent, oldest first."""
+    """(source, case number, reservation time in µs) of every open intent, oldest first."""
     rows = reader.all("SELECT source, case_number, reserved_at FROM intents WHERE voided = 0 ORDER BY reserved_at")
     return [(row["source"], row["case_number"], row["reserved_at"]) for row in rows]
 
 
 def unanswered_pushes(reader: Reader) -> list[tuple[str, str]]:
-    """(source, case number) of every push that has no reply and no intent that would bring one."""
+    """(source, case number) of every push without a reply and without an intent that would lead to one."""
     rows = reader.all(
         "SELECT p.source, p.case_number FROM pushes p WHERE p.reply IS NULL AND NOT EXISTS (SELECT 1 FROM intents i"
         " WHERE i.source = p.source AND i.case_number = p.case_number AND i.voided = 0)"
@@ -77,7 +77,7 @@ def unanswered_pushes(reader: Reader) -> list[tuple[str, str]]:
 
 
 def parties_without_hash(reader: Reader) -> int:
-    """How many parties could not be found by their number, under the key that is read now."""
+    """The number of parties that cannot be found by identity number under the active blind key."""
     row = reader.one(
         "SELECT COUNT(*) AS n FROM parties WHERE party NOT IN"
         " (SELECT b.target FROM blind_index b JOIN data_keys k ON k.number = b.key_number"
@@ -87,6 +87,6 @@ def parties_without_hash(reader: Reader) -> int:
 
 
 def count_certificates(reader: Reader) -> int:
-    """How many certificates there are."""
+    """The number of certificates."""
     row = reader.one("SELECT COUNT(*) AS n FROM certificates")
     return int(row["n"]) if row else 0

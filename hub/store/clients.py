@@ -1,7 +1,7 @@
 """Rows of `clients, client_keys, clerks, jtis`: who may call, with which keys, and which assertions were used.
 
-Clients are few and asked for at every request: `ClientCache` holds them all. Clerks are read one at a time; their names
-are sealed. A change of a client moves a counter on, so that running processes see it within two seconds.
+Clients are few and needed for every request: `ClientCache` holds them all. Clerks are read one at a time, and their
+names are encrypted. Every change of a client increments a counter, so running processes see it within two seconds.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ _COUNTER = "clients"
 
 @dataclass(frozen=True, slots=True)
 class ClientKey:
-    """The public part of a client's key; it is accepted until `expires_at` (for good where that is None)."""
+    """A client's public key, accepted until `expires_at`; None means permanently."""
 
     kid: str
     spki: bytes
@@ -38,7 +38,7 @@ class ClientKey:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A machine account of one authority; `source` is the space of its case numbers."""
+    """A machine account of one authority; `source` is the namespace of its case numbers."""
 
     client_id: str
     authority: str
@@ -54,7 +54,7 @@ class Client:
 
 
 def clients(reader: Reader) -> dict[str, Client]:
-    """Every client by its id, with all its keys, oldest key first."""
+    """All clients by id, each with all its keys, oldest key first."""
     keys: dict[str, list[ClientKey]] = {}
     for row in reader.all("SELECT * FROM client_keys ORDER BY created_at, kid"):
         keys.setdefault(row["client"], []).append(_key(row))
@@ -79,7 +79,7 @@ def _key(row: Row) -> ClientKey:
 
 
 def add_client(writer: Writer, client: Client) -> None:
-    """Record a client and its keys; raises Duplicate where the id is taken."""
+    """Record a client and its keys; raises Duplicate if the id is taken."""
     writer.insert(
         "clients",
         {
@@ -99,7 +99,7 @@ def add_client(writer: Writer, client: Client) -> None:
 
 
 def add_client_key(writer: Writer, client_id: str, key: ClientKey) -> None:
-    """Record one more key of a client."""
+    """Record another key of a client."""
     writer.insert(
         "client_keys",
         {
@@ -114,7 +114,7 @@ def add_client_key(writer: Writer, client_id: str, key: ClientKey) -> None:
 
 
 def expire_client_key(writer: Writer, client_id: str, kid: str, at: datetime) -> bool:
-    """Let a key end at `at`, or earlier where that was already set; False where the client has no such key."""
+    """Expire a key at `at`, or earlier if it already has an earlier end; False if the client has no such key."""
     found = writer.run(
         "UPDATE client_keys SET expires_at = CASE WHEN expires_at < :at THEN expires_at ELSE :at END"
         " WHERE client = :client AND kid = :kid",
@@ -125,7 +125,7 @@ def expire_client_key(writer: Writer, client_id: str, kid: str, at: datetime) ->
 
 
 def set_client_disabled(writer: Writer, client_id: str, disabled: bool) -> bool:
-    """Switch a client off or on; False where there is none."""
+    """Disable or enable a client; False if there is none."""
     found = writer.run(
         "UPDATE clients SET disabled = :disabled WHERE client = :client",
         {"client": client_id, "disabled": int(disabled)},
@@ -143,7 +143,7 @@ def _move_counter(writer: Writer) -> None:
 
 
 class ClientCache:
-    """All clients, looked for again every two seconds, and at once for an id that is not known."""
+    """All clients, refreshed every two seconds, and immediately for an unknown id."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -153,18 +153,18 @@ class ClientCache:
         self._checked_at = float("-inf")
 
     def find(self, client_id: str) -> Client | None:
-        """The client as it stood at most two seconds ago, disabled or not; None where there is none now."""
+        """The client, at most two seconds old, disabled or not; None if there is none."""
         found = self._clients.get(client_id)
         if found is None or time.monotonic() - self._checked_at > REFRESH_S:
             found = self.refresh().get(client_id)
         return found
 
     def refresh(self) -> Mapping[str, Client]:
-        """Every client as it stands now: one small read, and all rows again only when one was changed since."""
+        """All clients as they are now: one cheap query, and all rows only after a change."""
         with self._lock:
             asked_at = time.monotonic()
             counter = self._newest()
-            while counter != self._counter:  # a change may commit between two statements: then read once more
+            while counter != self._counter:  # a change may commit between two statements: then read again
                 self._clients = clients(self._database.reader)
                 self._counter, counter = counter, self._newest()
             self._checked_at = asked_at
@@ -179,23 +179,23 @@ class ClientCache:
 
 
 def jti_is_used(reader: Reader, client_id: str, jti: str) -> bool:
-    """Whether this client's assertion was used; answered without the writer, so that replays do not queue for it."""
+    """Whether this client's assertion was used; reads without the write lock, so replays do not queue for it."""
     values = {"client": client_id, "jti": _jti(jti)}
     return reader.one("SELECT 1 FROM jtis WHERE client = :client AND jti = :jti", values) is not None
 
 
 def use_jti(writer: Writer, client_id: str, jti: str, expires_at: datetime) -> None:
-    """Use an assertion's `jti` up, until `expires_at`; raises Duplicate where it was used before."""
+    """Mark an assertion's `jti` as used until `expires_at`; raises Duplicate if it was used before."""
     writer.insert("jtis", {"client": client_id, "jti": _jti(jti), "expires_at": to_micros(expires_at)})
 
 
 def forget_jtis(writer: Writer, before: datetime) -> int:
-    """Delete what ended before a moment, and so can no longer be replayed; how many there were."""
+    """Delete expired rows, which can no longer be replayed; returns their number."""
     return writer.run("DELETE FROM jtis WHERE expires_at < :before", {"before": to_micros(before)})
 
 
 def _jti(jti: str) -> str:
-    """What stands in the row: of one length, and nothing that a client may have put into it."""
+    """The stored form: a hash of fixed length, without any client input."""
     return base64url.encode(hashlib.sha256(jti.encode()).digest())
 
 
@@ -203,7 +203,7 @@ def _jti(jti: str) -> str:
 
 
 def find_clerk(reader: Reader, vault: Vault, authority: str, staff_number: str) -> Clerk | None:
-    """One clerk of one authority, enabled or not; None where there is none."""
+    """One clerk of one authority, enabled or not; None if there is none."""
     row = reader.one(
         "SELECT * FROM clerks WHERE authority = :authority AND staff_number = :staff_number",
         {"authority": authority, "staff_number": staff_number},
@@ -212,7 +212,7 @@ def find_clerk(reader: Reader, vault: Vault, authority: str, staff_number: str) 
 
 
 def clerks(reader: Reader, vault: Vault) -> list[Clerk]:
-    """Every clerk, by authority and staff number."""
+    """All clerks, by authority and staff number."""
     return [_clerk(vault, row) for row in reader.all("SELECT * FROM clerks ORDER BY authority, staff_number")]
 
 
@@ -222,7 +222,7 @@ def _clerk(vault: Vault, row: Row) -> Clerk:
 
 
 def clerk_row(vault: Vault, clerk: Clerk, at: datetime) -> dict[str, object]:
-    """The sealed row of a clerk."""
+    """The row of a clerk, encrypted."""
     return {
         "authority": clerk.authority,
         "staff_number": clerk.staff_number,
@@ -233,12 +233,12 @@ def clerk_row(vault: Vault, clerk: Clerk, at: datetime) -> dict[str, object]:
 
 
 def add_clerk(writer: Writer, row: Mapping[str, object]) -> None:
-    """Insert a row of `clerk_row`; raises Duplicate where the authority has this staff number."""
+    """Insert a row of `clerk_row`; raises Duplicate if the authority already has this staff number."""
     writer.insert("clerks", row)
 
 
 def set_clerk_disabled(writer: Writer, authority: str, staff_number: str, disabled: bool) -> bool:
-    """Switch a clerk off or on; False where there is none."""
+    """Disable or enable a clerk; False if there is none."""
     found = writer.run(
         "UPDATE clerks SET disabled = :disabled WHERE authority = :authority AND staff_number = :staff_number",
         {"authority": authority, "staff_number": staff_number, "disabled": int(disabled)},

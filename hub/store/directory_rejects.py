@@ -1,6 +1,6 @@
-"""Entries that the directory's engine will not take as they are: kept apart until they are tried again.
+"""Entries that the directory's engine rejected, recorded until a retry succeeds.
 
-They name a certificate and a party by their keys, and the engine's own code for the reason; nothing of what is in them.
+A row has the keys of certificate and party and the engine's error code; it has nothing of the entry's content.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from hub.domain.certificate import CertificateKey
 
 
 def put(writer: Writer, party: int, key: CertificateKey, revision: int, reason: str, at: int) -> None:
-    """Note that an entry was refused; `at`, µs UTC, stays that of the first time."""
+    """Record a rejected entry; `at`, µs UTC, keeps the time of the first rejection."""
     writer.run(
         "INSERT INTO index_dead (home, certificate, party, revision, reason, at)"
         " VALUES (:home, :certificate, :party, :revision, :reason, :at) ON CONFLICT (party, home, certificate)"
@@ -20,18 +20,18 @@ def put(writer: Writer, party: int, key: CertificateKey, revision: int, reason: 
 
 
 def count(reader: Reader) -> int:
-    """How many there are."""
+    """The number of rejected entries."""
     row = reader.one("SELECT COUNT(*) AS n FROM index_dead")
     return int(row["n"]) if row else 0
 
 
 def is_any(reader: Reader) -> bool:
-    """Whether there are any: what is asked after every write."""
+    """Whether there are any; a cheap query, for it runs after every write."""
     return reader.one("SELECT 1 FROM index_dead LIMIT 1") is not None
 
 
 def certificates(reader: Reader, after: CertificateKey, limit: int) -> list[CertificateKey]:
-    """The next certificates with such an entry, in the order of their keys."""
+    """The next certificates with a rejected entry, in key order."""
     rows = reader.all(
         "SELECT DISTINCT home, certificate FROM index_dead WHERE (home, certificate) > (:home, :certificate)"
         " ORDER BY home, certificate LIMIT :limit",
@@ -40,8 +40,8 @@ def certificates(reader: Reader, after: CertificateKey, limit: int) -> list[Cert
     return [CertificateKey(row["home"], row["certificate"]) for row in rows]
 
 
-def settle(writer: Writer, key: CertificateKey, refused: Sequence[int]) -> None:
-    """Of a certificate that has just been written whole, only these parties' entries are still refused."""
-    values = {"home": key[0], "certificate": key[1], **{f"party{n}": party for n, party in enumerate(refused)}}
-    but = f" AND party NOT IN ({', '.join(f':party{n}' for n in range(len(refused)))})" if refused else ""
+def keep_only(writer: Writer, key: CertificateKey, rejected: Sequence[int]) -> None:
+    """After all entries of a certificate were written: keep the records of these parties, delete the others."""
+    values = {"home": key[0], "certificate": key[1], **{f"party{n}": party for n, party in enumerate(rejected)}}
+    but = f" AND party NOT IN ({', '.join(f':party{n}' for n in range(len(rejected)))})" if rejected else ""
     writer.run(f"DELETE FROM index_dead WHERE home = :home AND certificate = :certificate{but}", values)  # noqa: S608

@@ -1,6 +1,6 @@
-"""Certificates as the source of directory entries, read by key range or by keys, with values as they are stored.
+"""Certificates as the source of directory entries, read by key range or by keys, with values as stored.
 
-Of the sealed columns only the holders leave this module.
+Of the sealed columns, only the holders leave this module.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from hub.vault import Vault, VaultError
 
 _KEYS_AT_ONCE = 300
 BEFORE_ALL = CertificateKey(-1, -1)
-"""The cursor that every certificate comes after."""
+"""The cursor before the first certificate."""
 _COLUMNS = (
     "SELECT c.home, c.certificate, c.type, c.authority, c.revision,"
     " v.version, v.identifier, v.standing, v.issued_on, v.valid_from, v.valid_until, v.superseded_on, v.sealed "
@@ -22,7 +22,7 @@ _JOIN = "JOIN versions v ON v.home = c.home AND v.certificate = c.certificate "
 _ORDER = "ORDER BY c.home, c.certificate, v.version"
 
 
-class Holder(NamedTuple):
+class SourceHolder(NamedTuple):
     """One holder of one version; the name of a natural person is shown only to callers who may see it."""
 
     name: str
@@ -30,7 +30,7 @@ class Holder(NamedTuple):
     party: int
 
 
-class Held(NamedTuple):
+class SourceVersion(NamedTuple):
     """One version with its holders. Days are yyyymmdd."""
 
     version: int
@@ -40,14 +40,14 @@ class Held(NamedTuple):
     valid_from: int
     valid_until: int | None
     superseded_on: int | None
-    holders: tuple[Holder, ...]
+    holders: tuple[SourceHolder, ...]
 
 
-class Listed(NamedTuple):
+class SourceCertificate(NamedTuple):
     """One certificate with all its versions, oldest first; the last one is current.
 
-    It has no versions where one of its rows cannot be unsealed: `hub check` reports that, and other certificates are
-    not held up.
+    If one of its rows cannot be decrypted, it has no versions: `hub check` reports that, and the feed of other
+    certificates continues.
     """
 
     home: int
@@ -55,7 +55,7 @@ class Listed(NamedTuple):
     type_code: str
     authority: str
     revision: int
-    versions: tuple[Held, ...]
+    versions: tuple[SourceVersion, ...]
 
     @property
     def key(self) -> CertificateKey:
@@ -63,8 +63,8 @@ class Listed(NamedTuple):
         return CertificateKey(self.home, self.certificate)
 
 
-def between(reader: Reader, vault: Vault, after: CertificateKey, limit: int) -> list[Listed]:
-    """The next `limit` certificates in key order; fewer at the end."""
+def between(reader: Reader, vault: Vault, after: CertificateKey, limit: int) -> list[SourceCertificate]:
+    """The next `limit` certificates in key order, fewer at the end."""
     last = reader.one(
         "SELECT home, certificate FROM (SELECT home, certificate FROM certificates"
         " WHERE (home, certificate) > (:home, :certificate) ORDER BY home, certificate LIMIT :limit) AS few"
@@ -83,16 +83,16 @@ def between(reader: Reader, vault: Vault, after: CertificateKey, limit: int) -> 
             "last_certificate": last["certificate"],
         },
     )
-    return _gathered(vault, rows)
+    return _grouped(vault, rows)
 
 
-def of_keys(reader: Reader, vault: Vault, keys: Iterable[CertificateKey]) -> list[Listed]:
-    """These certificates in key order, without those that do not exist."""
+def of_keys(reader: Reader, vault: Vault, keys: Iterable[CertificateKey]) -> list[SourceCertificate]:
+    """Those of these certificates that exist, in key order."""
     wanted = sorted(set(keys))
-    found: list[Listed] = []
+    found: list[SourceCertificate] = []
     for start in range(0, len(wanted), _KEYS_AT_ONCE):
         rows = _rows_of(reader, wanted[start : start + _KEYS_AT_ONCE])
-        found += _gathered(vault, rows)
+        found += _grouped(vault, rows)
     return found
 
 
@@ -112,33 +112,33 @@ def _rows_of(reader: Reader, keys: Sequence[CertificateKey]) -> Sequence[Row]:
     )
 
 
-def _gathered(vault: Vault, rows: Iterable[Row]) -> list[Listed]:
-    """Group rows, which are in key order, by certificate."""
-    found: list[Listed] = []
-    versions: list[Held] = []
+def _grouped(vault: Vault, rows: Iterable[Row]) -> list[SourceCertificate]:
+    """Group rows by certificate; they are in key order."""
+    found: list[SourceCertificate] = []
+    versions: list[SourceVersion] = []
     before: Row | None = None
     damaged = False
     for row in rows:
         if before is not None and (row[0], row[1]) != (before[0], before[1]):
-            found.append(_listed(before, () if damaged else versions))
+            found.append(_certificate(before, () if damaged else versions))
             versions, damaged = [], False
         try:
-            versions.append(_held(vault, row))
+            versions.append(_version(vault, row))
         except VaultError:
             damaged = True
         before = row
     if before is not None:
-        found.append(_listed(before, () if damaged else versions))
+        found.append(_certificate(before, () if damaged else versions))
     return found
 
 
-def _listed(row: Row, versions: Sequence[Held]) -> Listed:
+def _certificate(row: Row, versions: Sequence[SourceVersion]) -> SourceCertificate:
     home, certificate, type_code, authority, revision, *_ = row
-    return Listed(home, certificate, type_code, authority, revision, tuple(versions))
+    return SourceCertificate(home, certificate, type_code, authority, revision, tuple(versions))
 
 
-def _held(vault: Vault, row: Row) -> Held:
+def _version(vault: Vault, row: Row) -> SourceVersion:
     home, certificate, _, _, _, version, identifier, standing, issued_on, begins, ends, superseded_on, sealed = row
     inside: Mapping[str, Any] = unseal(vault, "versions", (home, certificate, version), sealed)
-    holders = tuple([Holder(name, id_type, party) for name, id_type, _, party, *_ in inside["holders"]])
-    return Held(version, identifier, standing, issued_on, begins, ends, superseded_on, holders)
+    holders = tuple([SourceHolder(name, id_type, party) for name, id_type, _, party, *_ in inside["holders"]])
+    return SourceVersion(version, identifier, standing, issued_on, begins, ends, superseded_on, holders)

@@ -1,10 +1,10 @@
-"""Documents as write-once files: sealed, named at random, and never served before their row is there.
+"""Documents as write-once files: encrypted, with random names, and never served before their row exists.
 
-A file is whole and on the disk before its row is inserted, so a row always has its file. What is interrupted in between
-leaves a file that no row names; `sweep` removes it. Of two who make the same document at once, the row decides: the
-loser's file is deleted and everybody is given the winner's bytes.
+A file is complete and on disk before its row is inserted, so every row has its file. An interruption in between leaves
+a file without a row, which `sweep` removes. If two processes render the same document at once, the row decides: the
+loser's file is deleted, and both serve the winner's bytes.
 
-Whoever copies the folder holds it (`held`): until then nothing that a row may have named is removed.
+A process that copies the folder holds its lock (`held`): until then, no file is removed that a row may have named.
 """
 
 import errno
@@ -30,12 +30,12 @@ from hub.vault import Vault, VaultError
 LABEL = "documents"
 PARTS = 256
 UNREFERENCED_FOR = timedelta(hours=1)
-"""No maker needs that long between its file and its row."""
+"""No process takes that long between file and row."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Kind(IntEnum):
-    """What a document is: the PDF of a version, or the annotated copy of one retrieval."""
+    """The PDF of a version, or the annotated copy of one retrieval."""
 
     RENDITION = 1
     COPY = 2
@@ -43,7 +43,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class DocumentKey:
-    """Which document. receipt: of the retrieval that a copy was made for, empty for a rendition."""
+    """Identifies a document. receipt: of the retrieval that a copy was made for, empty for a rendition."""
 
     home: int
     certificate: int
@@ -75,7 +75,7 @@ class Document:
 
 
 class DocumentDamaged(VaultError):  # noqa: N818 (what is the matter)
-    """A file is gone, does not open, or holds something else than its row says. It is never made again by itself."""
+    """A file is missing, cannot be decrypted, or differs from its row. It is never regenerated automatically."""
 
 
 _WHERE = (
@@ -84,7 +84,7 @@ _WHERE = (
 
 
 def find(reader: Reader, key: DocumentKey) -> Document | None:
-    """What is on record of a document, or None."""
+    """A document's row, or None."""
     row = reader.one("SELECT * FROM documents" + _WHERE, key.values())  # noqa: S608 (a constant)
     return None if row is None else _document(row)
 
@@ -116,7 +116,7 @@ def without_rendition(reader: Reader, home: int, certificate: int) -> list[int]:
 
 
 def sealed_otherwise(reader: Reader, number: int, after: str, limit: int) -> list[Document]:
-    """The next documents, by the names of their files, that another data key than `number` has sealed."""
+    """The next documents, by file name, that are encrypted with a data key other than `number`."""
     rows = reader.all(
         "SELECT * FROM documents WHERE file > :after AND key_number <> :number ORDER BY file LIMIT :limit",
         {"after": after, "number": number, "limit": limit},
@@ -125,13 +125,13 @@ def sealed_otherwise(reader: Reader, number: int, after: str, limit: int) -> lis
 
 
 def count_by_key(reader: Reader) -> dict[int, int]:
-    """How many files each data key has sealed."""
+    """The number of files by the data key that encrypts them."""
     rows = reader.all("SELECT key_number, COUNT(*) AS n FROM documents GROUP BY key_number")
     return {int(row["key_number"]): int(row["n"]) for row in rows}
 
 
 def of_row(row: Row | Mapping[str, Any]) -> Document:
-    """A row of `documents`, whoever has read it."""
+    """Convert a row of `documents`, whichever module has read it."""
     return _document(row)
 
 
@@ -143,24 +143,24 @@ def _document(row: Row | Mapping[str, Any]) -> Document:
 
 
 class Files:
-    """The files of one folder, read by what their rows say."""
+    """The files of one folder, decrypted and checked against their rows."""
 
     def __init__(self, vault: Vault, folder: Path) -> None:
         self._vault = vault
         self._folder = folder
 
     def opened(self, document: Document) -> bytes:
-        """What a document's file holds; raises DocumentDamaged, and DatabaseUnavailable where it cannot be read."""
+        """The decrypted content of a file; raises DocumentDamaged, and DatabaseUnavailable if it cannot be read."""
         return self._opened(document, self._read(document))
 
     def sealed(self, document: Document) -> bytes:
-        """The bytes of a document's file as they lie there, after a look inside; raises as `opened`."""
+        """The encrypted bytes of a file, after checking that they can be decrypted; raises like `opened`."""
         content = self._read(document)
         self.check(document, content)
         return content
 
     def check(self, document: Document, sealed: bytes) -> None:
-        """Raise DocumentDamaged unless these are the bytes of the document's file."""
+        """Raise DocumentDamaged unless these are the encrypted bytes of this document."""
         self._opened(document, sealed)
 
     def _read(self, document: Document) -> bytes:
@@ -182,21 +182,21 @@ class Files:
 
 
 class Documents(Files):
-    """The files of one folder and their rows. Every fault of the disk is a StorageFull or a DatabaseUnavailable."""
+    """The files of one folder and their rows. All disk errors are StorageFull or DatabaseUnavailable."""
 
     def __init__(
         self, database: Database, vault: Vault, folder: Path, at_step: Callable[[str], None] = lambda _: None
     ) -> None:
-        """at_step: told `written` between file and row, for crash tests."""
+        """at_step: gets `written` between file and row, for crash tests."""
         super().__init__(vault, folder)
         self._database = database
         self._at_step = at_step
         self._swept = 0
 
     def read(self, document: Document) -> bytes:
-        """The stored bytes, as they were given out the first time; raises DocumentDamaged.
+        """The stored bytes, which never change; raises DocumentDamaged.
 
-        A file that a rotation of keys has put another in place of, meanwhile, is looked up once more.
+        If a key rotation replaces the file meanwhile, its row is read again.
         """
         try:
             return self.opened(document)
@@ -207,10 +207,10 @@ class Documents(Files):
             return self.opened(now)
 
     def keep(self, key: DocumentKey, content: bytes, at: datetime) -> bytes:
-        """Store a document, unless somebody was faster; the bytes that are stored, which are the only ones to give out.
+        """Store a document unless another process was faster; returns the stored bytes, the only ones to serve.
 
-        When it raises, nothing was given out, and nothing is on record but where a commit was not answered: then a row
-        that appears after all has its file. Raises StaleKeys: see `hub.store.retry`.
+        After an exception, nothing was served or recorded, except if the result of the commit is unknown: then the row
+        may appear later, and its file exists. Raises StaleKeys: see `hub.store.retry`.
         """
         file, number = self._write(key, content)
         self._at_step("written")
@@ -239,7 +239,7 @@ class Documents(Files):
         return self.read(winner)
 
     def reseal(self, document: Document) -> bool:
-        """Put a file that the present data key seals in place of a former one's; False where it does not open."""
+        """Re-encrypt a file with the current data key; False if it cannot be decrypted."""
         try:
             content = self.opened(document)
         except DocumentDamaged:
@@ -262,10 +262,10 @@ class Documents(Files):
         return True
 
     def sweep(self, now: datetime, *, everything: bool = False) -> int:
-        """Remove files that no row names and that are older than an hour; how many.
+        """Remove files without a row that are older than an hour; returns their number.
 
-        A call looks into one of the 256 subfolders, the next call into the next one; or into all of them. While
-        somebody holds the folder nothing is removed.
+        Each call looks into the next one of the 256 subfolders, or into all of them. Nothing is removed while another
+        process holds the folder's lock.
         """
         places = range(PARTS) if everything else (self._swept,)
         gone = 0
@@ -284,9 +284,9 @@ class Documents(Files):
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Inside the block no file goes that a row names or has named; several may hold the folder at once.
+        """Hold a shared lock: inside the block, no file is removed that a row names or has named.
 
-        What a rotation of keys has replaced meanwhile is left to a later sweep.
+        A later sweep removes what a key rotation has replaced meanwhile.
         """
         with self._lock(fcntl.LOCK_SH):
             yield
@@ -294,7 +294,7 @@ class Documents(Files):
     # --- files -------------------------------------------------------------------------------------------------------
 
     def _write(self, key: DocumentKey, content: bytes) -> tuple[str, int]:
-        """A whole file on the disk, sealed for this document; its name and its data key."""
+        """Write and fsync a file encrypted for this document; returns its name and data key."""
         sealed = self._vault.seal(LABEL, _bound_to(key), content)
         name = secrets.token_hex(16)
         file = f"{name[:2]}/{name}"
@@ -320,24 +320,24 @@ class Documents(Files):
             temporary.replace(path)
             sync_folder(path.parent)
         except BaseException:
-            for left in (temporary, path):
+            for leftover in (temporary, path):
                 with suppress(OSError):
-                    left.unlink(missing_ok=True)
+                    leftover.unlink(missing_ok=True)
             raise
 
     def _remove_unless_kept(self, file: str, error: BaseException) -> None:
-        """After a commit whose answer was lost the row may yet appear: the file is then left to the sweep."""
+        """If the result of a commit is unknown, its row may still appear: leave the file to the sweep."""
         if not isinstance(error, DatabaseUnavailable) or isinstance(error, StorageFull):
             self._remove_unless_named(file)
 
     def _remove_unless_named(self, file: str) -> None:
-        """Delete a file of ours; where the database cannot say that nothing names it, the sweep will."""
+        """Delete a file that no row names; if the database cannot tell, leave it to the sweep."""
         with suppress(OSError, DatabaseUnavailable):
             if not self._is_named(file):
                 (self._folder / file).unlink(missing_ok=True)
 
     def _remove(self, file: str) -> bool:
-        """For a file that a row may have named: False, and nothing is removed, while somebody holds the folder."""
+        """Delete a file that a row may have named; False, and no deletion, while another process holds the lock."""
         try:
             with self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
                 (self._folder / file).unlink(missing_ok=True)
@@ -369,7 +369,7 @@ class Documents(Files):
 
 
 def _name_of(error: OSError) -> str:
-    """ENOENT and the like: the error's own text would tell a path."""
+    """The name of an error, such as ENOENT: its full text would contain a path."""
     return errno.errorcode.get(error.errno or 0, "unknown")
 
 

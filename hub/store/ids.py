@@ -1,4 +1,4 @@
-"""Keys are made before INSERT, from blocks of 1,000 that a process takes: 8 bytes, roughly ordered by time."""
+"""Primary keys, generated before INSERT from blocks of 1,000 per process: 8 bytes, roughly in order of time."""
 
 import secrets
 import threading
@@ -8,14 +8,14 @@ from hub.db.database import Database, Writer
 
 BLOCK = 1000
 SKIPPED = 2**31
-"""More numbers than any hub gives out between a backup and the day it is put back: a thousand a second for 24 days."""
+"""More numbers than a hub assigns between a backup and its restore: a thousand a second for 24 days."""
 
 Name = Literal["certificate", "version", "entry", "audit", "intent"]
 NAMES: tuple[Name, ...] = get_args(Name)
 
 
 class Ids:
-    """Numbers by name; a restart skips what was not used."""
+    """Sequences by name; a restart skips unused numbers."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -23,7 +23,7 @@ class Ids:
         self._ranges: dict[Name, tuple[int, int]] = {}
 
     def take(self, name: Name, count: int = 1) -> int:
-        """The first of `count` consecutive numbers (at most 1,000) that nobody else gets. May commit a block."""
+        """The first of `count` consecutive numbers (at most 1,000), reserved for the caller. May commit a new block."""
         with self._lock:
             first, end = self._ranges.get(name, (0, 0))
             if first + count > end:
@@ -46,9 +46,9 @@ class Ids:
 
 
 def skip_ahead(writer: Writer) -> None:
-    """Leave out, for every name, what may have been given out after the backup that is being put back.
+    """For a restore: skip all numbers of every sequence that may have been assigned after the backup.
 
-    A version's number is its place in the signed status lists, printed with it for ever: it is never given twice.
+    A version's number is its index in the signed status lists and printed with it, so it must never be reused.
     """
     for name in NAMES:
         writer.run(
@@ -59,5 +59,5 @@ def skip_ahead(writer: Writer) -> None:
 
 
 def new_party() -> int:
-    """A random 63-bit key that means nothing outside the repository."""
+    """A random 63-bit key without meaning outside the repository."""
     return secrets.randbits(63) or 1

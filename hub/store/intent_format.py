@@ -1,15 +1,15 @@
-"""What is sealed in a row of `intents`: a CBOR map with a format number and named fields. Internal, and short-lived.
+"""The encrypted content of `intents`: a CBOR map with a format number and named fields. Internal and short-lived.
 
     {"format": 2, "client": ..., "push_key": [month, source, case number, digest], "planned": [{...}, ...]}
 
-The names are written out here and never follow those of the classes. A new field gets a name and, for the intents that
-are open while a release is installed, a default: `inside.get(name, default)`.
+The names are spelt out here, independently of the classes. A new field gets a name and, for intents that are open
+during an upgrade, a default: `inside.get(name, default)`.
 
-A reader refuses a field or a format number that it does not know. An intent says what will be signed and published; a
-process of the former release that left part of it out would publish something else. The intent waits instead, and a
-process of the new release finishes it.
+A reader refuses unknown fields and format numbers. An intent says what will be signed and published; a process of the
+previous release that ignored part of it would publish something else. So the intent waits until a process of the new
+release finishes it.
 
-Format 1, of before 0.1, had no number: each certificate was a list in the order of the fields that `Planned` had.
+Format 1, from before 0.1, had no number: each certificate was a list in the order of the fields of `Planned`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,12 +34,12 @@ _PLANNED = (
 )
 _HOLDER = ("name", "id_type", "id_number")
 _ENDING = ("home", "certificate", "version", "version_key", "identifier", "on", "same_certificate")
-"""In the order of format 1, which is frozen: a name that is added goes into the sets below."""
+"""In the order of format 1, which is frozen: add new names to the sets below."""
 _PLANNED_NAMES, _HOLDER_NAMES, _ENDING_NAMES = frozenset(_PLANNED), frozenset(_HOLDER), frozenset(_ENDING)
 
 
 def pack(intent: Intent) -> dict[str, Any]:
-    """What is sealed; the rest of an intent stands in the columns of its row."""
+    """The content to encrypt; the rest of an intent is stored in columns."""
     return {
         "format": FORMAT,
         "client": intent.client,
@@ -51,7 +51,7 @@ def pack(intent: Intent) -> dict[str, Any]:
 def unpack(
     inside: Mapping[str, Any], *, intent: int, source: str, case_number: str, amendment: int, attempts: int
 ) -> Intent:
-    """The intent; raises VaultError for a format or a field that this release does not know."""
+    """Read an intent; raises VaultError for a format or a field that this release does not know."""
     number = inside.get("format", 1)
     if number not in {1, FORMAT}:
         raise VaultError(f"an intent has format {number}, which a newer release has written")
@@ -175,7 +175,7 @@ def _require_known(inside: Mapping[str, Any], names: frozenset[str]) -> None:
 
 
 def _named(values: Sequence[Any]) -> dict[str, Any]:
-    """A certificate of format 1, with names."""
+    """Convert a certificate of format 1 to named fields."""
     found = dict(zip(_PLANNED, values, strict=True))
     found["holders"] = [dict(zip(_HOLDER, item, strict=True)) for item in found["holders"]]
     found["endings"] = [dict(zip(_ENDING, item, strict=True)) for item in found["endings"]]

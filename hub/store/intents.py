@@ -1,6 +1,6 @@
-"""Intents: decided, reserved, the exact bytes kept sealed, until they are signed and published or voided.
+"""Intents: decided and reserved, with the exact bytes encrypted, until they are signed and published or voided.
 
-What is inside the seal has a format of its own: `hub.store.intent_format`.
+Their encrypted content has a format of its own: `hub.store.intent_format`.
 """
 
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(seconds=60)
 
 GONE = "DELETE FROM intents WHERE source = :source AND case_number = :case_number AND intent = :intent AND voided = 0"
-"""The end of an open intent; it finds nothing where another call has finished or voided it."""
+"""Deletes an open intent; matches no row if another call has finished or voided it."""
 
 
 def open_intent(reader: Reader, vault: Vault, source: str, case_number: str) -> Intent | None:
@@ -31,7 +31,7 @@ def open_intent(reader: Reader, vault: Vault, source: str, case_number: str) -> 
 
 
 def is_open(reader: Reader, source: str, case_number: str) -> bool:
-    """Whether a case has an open intent, without opening it."""
+    """Whether a case has an open intent; decrypts nothing."""
     row = reader.one(
         "SELECT 1 FROM intents WHERE source = :source AND case_number = :case_number AND voided = 0",
         {"source": source, "case_number": case_number},
@@ -40,7 +40,7 @@ def is_open(reader: Reader, source: str, case_number: str) -> bool:
 
 
 def due(reader: Reader, now: datetime, limit: int) -> list[tuple[str, str]]:
-    """Cases whose intent should be tried now, longest waiting first."""
+    """Cases whose intent is due for a retry, longest waiting first."""
     rows = reader.all(
         "SELECT source, case_number FROM intents WHERE voided = 0 AND next_attempt_at <= :now"
         " ORDER BY next_attempt_at LIMIT :limit",
@@ -50,7 +50,7 @@ def due(reader: Reader, now: datetime, limit: int) -> list[tuple[str, str]]:
 
 
 def waiting(reader: Reader) -> tuple[int, int | None]:
-    """(how many intents are open, µs when the oldest was reserved)."""
+    """(number of open intents, reservation time of the oldest in µs)."""
     row = reader.one("SELECT COUNT(*) AS n, MIN(reserved_at) AS oldest FROM intents WHERE voided = 0")
     return (int(row["n"]), row["oldest"]) if row else (0, None)
 
@@ -61,7 +61,8 @@ def open_key_ids(reader: Reader) -> list[list[str]]:
 
 
 def row_of(vault: Vault, intent: Intent, at: datetime) -> IntentRow:
-    """The sealed row of a new intent; the worker takes it up after FIRST_RETRY unless the request has finished it."""
+    """The row of a new intent, encrypted; the worker retries it after FIRST_RETRY unless the request has finished
+    it."""
     return IntentRow(
         source=intent.source,
         case_number=intent.case_number,
@@ -77,7 +78,7 @@ def row_of(vault: Vault, intent: Intent, at: datetime) -> IntentRow:
 
 
 def postpone(writer: Writer, intent: Intent, now: datetime) -> None:
-    """Record a failed attempt; the next one is due later each time, and within LONGEST_RETRY."""
+    """Record a failed attempt: back off exponentially, up to LONGEST_RETRY."""
     wait = min(FIRST_RETRY * 2 ** min(intent.attempts, 10), LONGEST_RETRY)
     writer.run(
         "UPDATE intents SET attempts = attempts + 1, next_attempt_at = :until"
@@ -87,7 +88,7 @@ def postpone(writer: Writer, intent: Intent, now: datetime) -> None:
 
 
 def put_off(writer: Writer, source: str, case_number: str, now: datetime) -> None:
-    """Record a failed attempt at an intent that could not even be opened, so that it does not hold up the others."""
+    """Record a failed attempt at an intent that cannot even be decrypted, so that it does not block the others."""
     writer.run(
         "UPDATE intents SET attempts = attempts + 1, next_attempt_at = :until"
         " WHERE source = :source AND case_number = :case_number AND voided = 0",
@@ -96,12 +97,12 @@ def put_off(writer: Writer, source: str, case_number: str, now: datetime) -> Non
 
 
 def delete(writer: Writer, intent: Intent) -> bool:
-    """End the intent; False when another call has finished or voided it: then nothing else may be written."""
+    """Delete the intent; False if another call has finished or voided it: then write nothing else."""
     return writer.run(GONE, _key(intent)) == 1
 
 
 def void(writer: Writer, intent: Intent) -> bool:
-    """Record that these bytes are never published; the row stays. False when the intent is no longer open."""
+    """Mark the intent as never published; its row stays. False if it is no longer open."""
     return (
         writer.run(
             "UPDATE intents SET voided = 1 WHERE source = :source AND case_number = :case_number"
@@ -117,7 +118,7 @@ def _key(intent: Intent) -> dict[str, Any]:
 
 
 def of_row(vault: Vault, row: Row) -> Intent:
-    """The intent in a whole row of `intents`, voided or not; raises VaultError."""
+    """Read an intent from a complete row of `intents`, voided or not; raises VaultError."""
     inside = unseal(vault, "intents", (row["source"], row["case_number"], row["intent"]), row["sealed"])
     return intent_format.unpack(
         inside,

@@ -1,4 +1,4 @@
-"""Rows of `data_keys`, `signing_keys`, `x509_certificates` and `public_urls`: public parts are kept for ever."""
+"""Rows of `data_keys`, `signing_keys`, `x509_certificates` and `public_urls`. Public keys are kept permanently."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -9,7 +9,7 @@ from signing.keys import PublicKey, Purpose
 
 
 class SigningState(IntEnum):
-    """next: published, not yet used; active: signs; retired: verifies only, for ever."""
+    """next: published, not used yet; active: signs; retired: permanently verifies, never signs."""
 
     NEXT = 1
     ACTIVE = 2
@@ -28,7 +28,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class X509Record:
-    """An X.509 certificate on record; times are µs UTC. revoked_at: since when it counts no more."""
+    """An X.509 certificate on record; times are µs UTC. revoked_at: None unless it was revoked."""
 
     serial: str
     kid: str
@@ -47,14 +47,14 @@ def data_keys(reader: Reader) -> list[WrappedKey]:
 
 
 def require_current(reader: Reader, vault: Vault) -> None:
-    """Raise StaleKeys when the keys have changed since the vault read them; what is hashed or read must be current."""
+    """Raise StaleKeys if the keys have changed since the vault read them: hashes need the current keys."""
     rows = reader.all("SELECT number, state FROM data_keys ORDER BY number")
     if tuple((r["number"], r["state"]) for r in rows) != vault.mark:
         raise StaleKeys
 
 
 def mark_text(vault: Vault) -> str:
-    """`number:state` of every data key that the vault knows, as a statement can compare it."""
+    """`number:state` of every data key that the vault knows, in a form that a statement can compare."""
     return " ".join(f"{number}:{state}" for number, state in vault.mark)
 
 
@@ -67,7 +67,7 @@ def add_data_key(writer: Writer, key: WrappedKey, at: int) -> None:
 
 
 def signing_keys(reader: Reader) -> list[SigningKey]:
-    """Every signing key ever used, oldest first."""
+    """All signing keys ever used, oldest first."""
     return [_signing_key(r) for r in reader.all("SELECT * FROM signing_keys ORDER BY created_at, kid")]
 
 
@@ -88,7 +88,7 @@ def _signing_key(row: Row) -> SigningKey:
 
 
 def active_kid(reader: Reader, purpose: Purpose, authority: str = "") -> str | None:
-    """The id of the key that signs now for a purpose (and authority)."""
+    """The id of the active key for a purpose (and authority)."""
     row = reader.one(
         "SELECT kid FROM signing_keys WHERE purpose = :purpose AND authority = :authority AND state = 2"
         " ORDER BY created_at DESC, kid LIMIT 1",
@@ -98,7 +98,7 @@ def active_kid(reader: Reader, purpose: Purpose, authority: str = "") -> str | N
 
 
 def kids(reader: Reader) -> set[str]:
-    """The id of every signing key on record."""
+    """The ids of all signing keys on record."""
     return {str(row["kid"]) for row in reader.all("SELECT kid FROM signing_keys")}
 
 
@@ -109,7 +109,7 @@ def add_signing_key(writer: Writer, key: PublicKey, state: SigningState, at: int
 
 
 def set_signing_state(writer: Writer, kid: str, state: SigningState, at: int) -> None:
-    """Move a signing key on."""
+    """Change the state of a signing key."""
     writer.run(
         "UPDATE signing_keys SET state = :state, retired_at = CASE WHEN :state = 3 THEN :at ELSE retired_at END"
         " WHERE kid = :kid",
@@ -118,7 +118,7 @@ def set_signing_state(writer: Writer, kid: str, state: SigningState, at: int) ->
 
 
 def x509_certificates(reader: Reader) -> list[X509Record]:
-    """Every X.509 certificate that was issued."""
+    """All X.509 certificates on record."""
     rows = reader.all("SELECT * FROM x509_certificates ORDER BY not_before, serial")
     return [X509Record(**{name: r[name] for name in X509Record.__slots__}) for r in rows]
 
@@ -129,7 +129,7 @@ def add_x509_certificate(writer: Writer, record: X509Record) -> None:
 
 
 def x509_mark(reader: Reader) -> tuple[int, ...]:
-    """What changes whenever an X.509 certificate is issued or revoked; one small read."""
+    """A value that changes whenever an X.509 certificate is issued or revoked; a cheap query."""
     row = reader.one(
         "SELECT COUNT(*) AS issued, COUNT(revoked_at) AS revoked, MAX(revoked_at) AS newest FROM x509_certificates"
     )
@@ -137,7 +137,7 @@ def x509_mark(reader: Reader) -> tuple[int, ...]:
 
 
 def revoke_x509(writer: Writer, kid: str, at: int) -> int:
-    """Note that the X.509 certificates of a key count no more; how many did so far."""
+    """Record that the X.509 certificates of a key are revoked; returns how many were not revoked before."""
     return writer.run(
         "UPDATE x509_certificates SET revoked_at = :at WHERE kid = :kid AND revoked_at IS NULL", {"kid": kid, "at": at}
     )
@@ -150,7 +150,7 @@ def public_urls(reader: Reader) -> list[str]:
 
 
 def set_public_url(writer: Writer, url: str, at: int) -> None:
-    """Make `url` the one that is printed from now on; former ones stay accepted."""
+    """Make `url` the address that is printed from now on; previous addresses stay valid."""
     writer.run("UPDATE public_urls SET current = 0")
     writer.run(
         "INSERT INTO public_urls (url, since, current) VALUES (:url, :at, 1)"

@@ -1,8 +1,8 @@
-"""One feed for all that is derived: from the outbox into the ledger, and every consumer's place in it.
+"""The feed of all derived data: outbox, ledger, and the cursor of every consumer.
 
-A change leaves its outbox row in its own commit. The sequencer gives rows their positions, one commit a batch; there is
-one at a time, so positions have no gaps and no row that is committed late is skipped. A consumer reads the ledger past
-its cursor, and moves the cursor when what it made of that can be found.
+A change and its outbox row are written in the same commit. The sequencer moves rows into the ledger, one commit per
+batch. Only one sequencer runs at a time, so positions have no gaps, and readers never miss a row that is committed
+late. A consumer reads the ledger past its cursor and advances the cursor once its result can be found.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from hub.domain.certificate import CertificateKey
 from hub.store import postgres_guards
 
 OF_DIRECTORY = "directory:"
-"""How the names of consumers begin that are generations of the directory: they are gone when it is thrown away."""
+"""The prefix of consumers that are generations of the directory: their cursors are deleted with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One change in the ledger: which certificate, and which of its revisions."""
+    """One change: a certificate and its revision."""
 
     position: int
     home: int
@@ -33,19 +33,19 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """What a consumer has not seen: how many changes, and when the oldest of them was recorded (µs UTC)."""
+    """The backlog of a consumer: how many changes, and when the oldest was recorded (µs UTC)."""
 
     changes: int
     oldest_at: int | None
 
 
 def sequence(writer: Writer, limit: int) -> int:
-    """Move up to `limit` outbox rows into the ledger, the lowest entry first; how many were moved.
+    """Move up to `limit` outbox rows into the ledger, in order of their entries; returns the number of rows.
 
-    None while somebody else does it: its rows would stand between ours, or appear after a reader has gone past them.
+    Moves none while another process does: two batches would interleave, or rows would appear behind a reader.
 
-    Entries come from blocks that processes take, so a certificate's later change may have the lower one. It waits
-    until the earlier change has its position: within a certificate, positions always follow revisions.
+    Processes take entries in blocks, so a later change of a certificate may have the lower entry. It waits until the
+    earlier change has its position: within a certificate, positions are in the order of revisions.
     """
     if not writer.try_lock("sequencer"):
         return 0
@@ -69,18 +69,18 @@ def sequence(writer: Writer, limit: int) -> int:
 
 
 def is_waiting(reader: Reader) -> bool:
-    """Whether anything waits for its position: what an idle sequencer asks."""
+    """Whether the outbox has rows; a cheap query for an idle sequencer."""
     return reader.one("SELECT 1 FROM outbox LIMIT 1") is not None
 
 
 def head(reader: Reader) -> int:
-    """The last position given, 0 before the first."""
+    """The highest position, 0 before the first."""
     row = reader.one("SELECT MAX(position) AS head FROM ledger")
     return int(row["head"] or 0) if row else 0
 
 
 def after(reader: Reader, position: int, limit: int) -> list[LedgerEntry]:
-    """The next changes past a position, in order."""
+    """The next changes after a position, in order."""
     rows = reader.all(
         "SELECT position, home, certificate, revision FROM ledger WHERE position > :position"
         " ORDER BY position LIMIT :limit",
@@ -90,13 +90,13 @@ def after(reader: Reader, position: int, limit: int) -> list[LedgerEntry]:
 
 
 def cursor(reader: Reader, consumer: str) -> int:
-    """How far a consumer has come, 0 where it is unknown."""
+    """A consumer's position, 0 if it has no cursor."""
     row = reader.one("SELECT position FROM cursors WHERE consumer = :consumer", {"consumer": consumer})
     return 0 if row is None else int(row["position"])
 
 
 def advance(writer: Writer, consumer: str, position: int) -> None:
-    """Note how far a consumer has come; a cursor never goes back."""
+    """Advance a consumer's cursor; it never goes back."""
     writer.run(
         "INSERT INTO cursors (consumer, position) VALUES (:consumer, :position)"
         " ON CONFLICT (consumer) DO UPDATE SET position = excluded.position WHERE cursors.position < excluded.position",
@@ -105,7 +105,7 @@ def advance(writer: Writer, consumer: str, position: int) -> None:
 
 
 def consumers(reader: Reader, prefix: str) -> list[str]:
-    """Every consumer with a cursor whose name begins like this."""
+    """The consumers with this prefix that have a cursor."""
     rows = reader.all(
         "SELECT consumer FROM cursors WHERE substr(consumer, 1, CAST(:length AS INTEGER)) = :prefix ORDER BY consumer",
         {"prefix": prefix, "length": len(prefix)},
@@ -114,15 +114,15 @@ def consumers(reader: Reader, prefix: str) -> list[str]:
 
 
 def forget(writer: Writer, consumer: str) -> None:
-    """Drop the cursor of a consumer that is gone."""
+    """Delete the cursor of a consumer that no longer exists."""
     writer.run("DELETE FROM cursors WHERE consumer = :consumer", {"consumer": consumer})
 
 
 def pending(reader: Reader, position: int, limit: int) -> list[CertificateKey]:
-    """Up to `limit` certificates that a directory may not have as they are now; one snapshot.
+    """Up to `limit` certificates whose current state a directory may lack; reads one snapshot.
 
-    Those with a change that has no position yet or one past `position`, and those of which the engine has refused an
-    entry: its position speaks of them as well.
+    These are certificates with a change that has no position yet or one past `position`, and those with a rejected
+    entry, which the position counts as written.
     """
     rows = reader.all(
         "SELECT home, certificate FROM outbox UNION SELECT home, certificate FROM ledger WHERE position > :position"
@@ -133,9 +133,9 @@ def pending(reader: Reader, position: int, limit: int) -> list[CertificateKey]:
 
 
 def pending_of_party(reader: Reader, position: int, party: int, type_codes: Sequence[str]) -> list[CertificateKey]:
-    """Those of a party's certificates of some types that `pending` would name.
+    """A party's certificates of some types that are pending in the sense of `pending`.
 
-    One statement, hence one moment: a row that moves from the outbox to the ledger meanwhile is seen in one of them.
+    One statement, so one snapshot: a row that moves from the outbox to the ledger is seen in one of them.
     """
     marks = ", ".join(f":type{place}" for place in range(len(type_codes)))
     rows = reader.all(
@@ -151,7 +151,7 @@ def pending_of_party(reader: Reader, position: int, party: int, type_codes: Sequ
 
 
 def pending_among(reader: Reader, position: int, keys: Sequence[CertificateKey]) -> set[CertificateKey]:
-    """Those of some certificates whose change is still on its way."""
+    """Those of these certificates that have a change past `position`."""
     found: set[CertificateKey] = set()
     for key in keys:
         row = reader.one(
@@ -165,7 +165,8 @@ def pending_among(reader: Reader, position: int, keys: Sequence[CertificateKey])
 
 
 def lag(reader: Reader, position: int, limit: int = 100_000) -> Lag:
-    """What lies past a position, counted to `limit`; the oldest is looked for among the first of outbox and ledger."""
+    """The backlog past a position, counted up to `limit`. The oldest change is the older one of the first in the outbox
+    and the first in the ledger."""
     values = {"position": position, "limit": limit}
     counted = reader.one(
         "SELECT COUNT(*) AS n FROM (SELECT 1 FROM outbox UNION ALL SELECT 1 FROM ledger WHERE position > :position"

@@ -1,4 +1,4 @@
-"""People and bodies: found by the keyed hash of their identity number, known by a random permanent key."""
+"""People and organisations: found by the keyed hash of their identity number, identified by a random permanent key."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ PARTY = 1
 NUMBER = 2
 _AT_ONCE = 300
 Wanted = tuple[int, str]
-"""A kind, and a text that is hashed."""
+"""A kind and a text to hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A person with a party key; `row` and `blind` are what must be inserted where the party is new, already sealed."""
+    """A person with a party key; `row` and `blind` are the encrypted rows to insert if the party is new."""
 
     person: Person
     party: int
@@ -30,26 +30,26 @@ class Resolved:
 
 
 def text_of(person: Person) -> str:
-    """The text that is hashed to find a person."""
+    """The text to hash in order to find a person."""
     return numbers.party_text(person.id_type, person.id_number)
 
 
 def find(reader: Reader, vault: Vault, person: Person) -> int | None:
-    """The party key of a person, by identity number alone (names are spelt in many ways)."""
+    """The party key of a person, found by identity number only, because names have many spellings."""
     wanted = (PARTY, text_of(person))
     row = _rows_of(reader, vault, [wanted]).get(wanted)
     return None if row is None else int(row["target"])
 
 
 def resolve(reader: Reader, vault: Vault, people: tuple[Person, ...]) -> tuple[Resolved, ...]:
-    """Party keys for all people, new ones prepared; two with one number share a party. Few statements for many."""
+    """Party keys for all people, with rows for new ones; people with one number share a party. Uses few statements."""
     return resolve_with_numbers(reader, vault, people, ())[0]
 
 
 def resolve_with_numbers(
     reader: Reader, vault: Vault, people: tuple[Person, ...], texts: tuple[str, ...]
 ) -> tuple[tuple[Resolved, ...], dict[str, CertificateKey]]:
-    """What `resolve` and `holders_of_numbers` answer, in one."""
+    """Combines `resolve` and `holders_of_numbers`."""
     known = _rows_of(reader, vault, [*((PARTY, text_of(person)) for person in people), *((NUMBER, t) for t in texts)])
     return _resolved(vault, people, known), _owners(known)
 
@@ -68,21 +68,21 @@ def _resolved(vault: Vault, people: tuple[Person, ...], known: Mapping[Wanted, R
 
 
 def insert(writer: Writer, resolved: tuple[Resolved, ...]) -> None:
-    """Insert the new parties; raises Duplicate when another call has inserted one of them (resolve again)."""
+    """Insert the new parties; raises Duplicate if another call has inserted one of them (resolve again)."""
     for blind, row in rows_of_new(resolved):
         writer.insert_many("blind_index", blind)
         writer.insert("parties", row)
 
 
 def rows_of_new(resolved: tuple[Resolved, ...]) -> list[tuple[tuple[BlindRow, ...], PartyRow]]:
-    """(rows of blind_index, row of parties) of each new party once, in the order in which they must be inserted."""
+    """(rows of blind_index, row of parties) of each new party, in the order in which they must be inserted."""
     fresh = {item.party: (item.blind, item.row) for item in resolved if item.row is not None}
-    # By their hashes: two pushes that bring the same people in a different order would wait for each other.
+    # Sorted by hash, so that two pushes with the same people do not deadlock.
     return sorted(fresh.values(), key=lambda new: [row.hash for row in new[0]])
 
 
 def blind_rows(vault: Vault, kind: int, text: str, target: int, home: int) -> tuple[BlindRow, ...]:
-    """The rows of `blind_index` for one text: two while a rotation is under way."""
+    """The rows of `blind_index` for one text: two during a key rotation."""
     return tuple(
         BlindRow(kind, number, digest, target, home, numbers.VERSION)
         for number, digest in vault.blind_for_writing(text)
@@ -90,12 +90,12 @@ def blind_rows(vault: Vault, kind: int, text: str, target: int, home: int) -> tu
 
 
 def holder_of_number(reader: Reader, vault: Vault, text: str) -> CertificateKey | None:
-    """The certificate that has a printed number, or None."""
+    """The certificate with a printed number, or None."""
     return holders_of_numbers(reader, vault, [text]).get(text)
 
 
 def holders_of_numbers(reader: Reader, vault: Vault, texts: Iterable[str]) -> dict[str, CertificateKey]:
-    """Certificates by their printed number, for those numbers that a certificate has. Few statements for many."""
+    """Certificates by printed number, for the numbers that exist. Uses few statements."""
     return _owners(_rows_of(reader, vault, [(NUMBER, text) for text in texts]))
 
 
@@ -108,10 +108,10 @@ def _owners(known: Mapping[Wanted, Row]) -> dict[str, CertificateKey]:
 
 
 def _rows_of(reader: Reader, vault: Vault, texts: Iterable[Wanted]) -> Mapping[Wanted, Row]:
-    """The rows of some texts under the blind key that is read now; the same statement says which one that is.
+    """The rows of some texts under the active blind key, which the same statement returns.
 
-    A vault that has not yet seen a rotation asks with the former key; it learns the current one here and asks again, so
-    that nothing is missed between two reloads of the keys.
+    A vault that has not noticed a rotation yet queries with the outdated key. It learns of the active one here and
+    queries again, so nothing is missed between two reloads of the keys.
     """
     wanted = list(dict.fromkeys(texts))
     number, place = vault.reading_key, 0

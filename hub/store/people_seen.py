@@ -1,4 +1,4 @@
-"""Distinct people a day, by clerk, by client and in all: the limit that stops browsing."""
+"""Limits on distinct people a day, by clerk, by client and in total, which stop browsing."""
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
@@ -14,10 +14,10 @@ EVERYBODY = 3
 
 
 def count(writer: Writer, day: date, scope: int, who: str, parties: Iterable[int], limit: int, retry_s: int) -> None:
-    """Add people to a day's set; raises Refusal `rate.limited` when it would hold more than `limit`."""
+    """Add people to a day's set; raises Refusal `rate.limited` if it would exceed `limit`."""
     key = {"day": to_int(day), "scope": scope, "who": who}
     new = 0
-    for party in sorted(set(parties)):  # in one order: two who count the same people must not wait for each other
+    for party in sorted(set(parties)):  # in a fixed order, so that transactions do not deadlock
         new += writer.run(
             "INSERT INTO seen (day, scope, who, party) VALUES (:day, :scope, :who, :party)"
             " ON CONFLICT (day, scope, who, party) DO NOTHING",
@@ -37,7 +37,7 @@ def count(writer: Writer, day: date, scope: int, who: str, parties: Iterable[int
 def count_people(
     writer: Writer, at: datetime, client: str, clerk: str | None, parties: Iterable[int], settings: Settings
 ) -> None:
-    """Count people for the clerk (`authority|staff number`), the client and everybody; raises `rate.limited`."""
+    """Count people for the clerk (`authority|staff number`), the client and the whole hub; raises `rate.limited`."""
     day, people = day_of(at), set(parties)
     midnight = datetime.combine(day + timedelta(days=1), datetime.min.time(), SHANGHAI)
     retry_s = int((midnight - at).total_seconds()) + 1
@@ -48,6 +48,6 @@ def count_people(
 
 
 def forget(writer: Writer, before: date) -> int:
-    """Delete the sets of past days; how many rows."""
+    """Delete the sets of past days; returns the number of rows."""
     gone = writer.run("DELETE FROM seen WHERE day < :day", {"day": to_int(before)})
     return gone + writer.run("DELETE FROM seen_counts WHERE day < :day", {"day": to_int(before)})

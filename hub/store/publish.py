@@ -1,6 +1,6 @@
-"""The second commit of rule 2: the intent goes, everything appears: all certificates of the case, or none.
+"""The second commit of rule 2: delete the intent and insert all certificates of the case, or none.
 
-`prepare` builds and seals the rows outside the transaction, `commit_rows` only writes them.
+`prepare` builds and encrypts the rows outside the transaction; `commit_rows` only writes them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,12 +20,12 @@ from hub.vault import StaleKeys, Vault
 
 
 class KeyRetired(Exception):  # noqa: N818
-    """A key that signed was retired before the commit; the intent must be voided and drafted again."""
+    """A signing key was retired before the commit; void the intent and draft it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """The rows of the second commit, sealed and ready; `kids` are the keys that have signed, and `intent` ends."""
+    """The rows of the second commit, encrypted and ready; `kids` are the keys that signed, `intent` is deleted."""
 
     intent: Intent
     kids: Sequence[str]
@@ -37,16 +37,16 @@ class Publication:
 def prepare(
     vault: Vault, at: datetime, *, intent: Intent, changes: Sequence[Change], case: Case, reply: dict[str, Any]
 ) -> Publication:
-    """Build and seal the rows; `commit_rows` must follow inside the same `retry_on_conflict`.
+    """Build and encrypt the rows; `commit_rows` must follow inside the same `retry_on_conflict`.
 
-    changes: as `hub.store.changes` has prepared them.
+    changes: as prepared by `hub.store.changes`.
     """
     sealed_reply = pushes.sealed_reply(vault, intent.push_key, reply)
     return Publication(intent, intent.kids, changes, cases.row_of(vault, case, at), sealed_reply)
 
 
 def commit_rows(writer: Writer, vault: Vault, publication: Publication) -> bool:
-    """Write everything; False when another call has finished this intent. Raises Conflict, StaleKeys or KeyRetired."""
+    """Write everything; False if another call has finished this intent. Raises Conflict, StaleKeys or KeyRetired."""
     new_only = all(change.before is None for change in publication.changes)
     rows = sum(4 + len(change.holdings) for change in publication.changes)
     if publication.kids and new_only and writable_cte.suits(writer, rows):
@@ -64,7 +64,7 @@ def commit_rows(writer: Writer, vault: Vault, publication: Publication) -> bool:
 
 
 def require_in_use(writer: Writer, kids: Iterable[str]) -> None:
-    """Raise KeyRetired where a key that has signed may sign no more."""
+    """Raise KeyRetired if a key that signed has been retired."""
     for kid in sorted(set(kids)):
         row = writer.one("SELECT state FROM signing_keys WHERE kid = :kid", {"kid": kid})
         if row is None or row["state"] == 3:

@@ -1,4 +1,4 @@
-"""Every push as it came: the exact bytes, who sent them, and the reply that every equal push gets."""
+"""All pushes as received: the exact bytes, the sender, and the reply that every equal push gets."""
 
 from typing import Any
 
@@ -16,16 +16,16 @@ REPLIED = (
     "UPDATE pushes SET reply = :reply WHERE month = :month AND source = :source AND case_number = :case_number"
     " AND digest = :digest AND reply IS NULL"
 )
-"""The reply, once."""
+"""Sets the reply unless it is already set."""
 
 
 def digest_of(vault: Vault, source: str, case_number: str, canonical: bytes) -> bytes:
-    """The keyed digest by which an equal push is known (over RFC 8785 form, source and case number)."""
+    """The keyed digest that identifies equal pushes (of RFC 8785 form, source and case number)."""
     return vault.digest(b"\x00".join((source.encode(), case_number.encode(), canonical)))
 
 
 def find(reader: Reader, vault: Vault, source: str, case_number: str, digest: bytes) -> SeenPush | None:
-    """The equal push that was recorded before, or None."""
+    """The equal push that is on record, or None."""
     row = reader.one(
         "SELECT month, client, amendment, status, reply FROM pushes"
         " WHERE source = :source AND case_number = :case_number AND digest = :digest ORDER BY month",
@@ -41,7 +41,7 @@ def find(reader: Reader, vault: Vault, source: str, case_number: str, digest: by
 
 
 def row_of(vault: Vault, received: Received, reply: dict[str, Any] | None) -> PushRow:
-    """The sealed row of a push; `reply` is None until its certificates are issued."""
+    """The row of a push, encrypted; `reply` is None until its certificates are issued."""
     key = received.key
     return PushRow(
         *key,
@@ -55,7 +55,7 @@ def row_of(vault: Vault, received: Received, reply: dict[str, Any] | None) -> Pu
 
 
 def add(writer: Writer, row: PushRow) -> None:
-    """Insert a push; raises Conflict when an equal one is on record already."""
+    """Insert a push; raises Conflict if an equal one is on record."""
     try:
         writer.insert("pushes", row)
     except Duplicate:
@@ -63,7 +63,7 @@ def add(writer: Writer, row: PushRow) -> None:
 
 
 def sealed_reply(vault: Vault, key: PushKey, reply: dict[str, Any]) -> bytes:
-    """A reply, sealed for the row of its push."""
+    """A reply, encrypted for the row of its push."""
     return vault.seal("pushes.reply", key_text(key), cbor2.dumps(reply))
 
 

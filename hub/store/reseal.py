@@ -1,4 +1,4 @@
-"""What a rotation of data keys reads and rewrites, in batches; each statement may be repeated without harm."""
+"""The reads and writes of a data key rotation, in batches; every statement can be repeated safely."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ BLIND_KINDS = (PARTY, NUMBER)
 
 @dataclass(frozen=True, slots=True)
 class DataKey:
-    """A data key as listed; µs UTC."""
+    """A data key as shown in lists; times are µs UTC."""
 
     number: int
     purpose: KeyPurpose
@@ -25,19 +25,19 @@ class DataKey:
 
 
 def data_keys(reader: Reader) -> list[DataKey]:
-    """Every data key without its secret."""
+    """All data keys, without secrets."""
     rows = reader.all("SELECT number, purpose, state, created_at FROM data_keys ORDER BY number")
     return [DataKey(r["number"], KeyPurpose(r["purpose"]), KeyState(r["state"]), r["created_at"]) for r in rows]
 
 
 def change_state(writer: Writer, number: int, before: KeyState, after: KeyState) -> bool:
-    """Change a data key's state; False when it was not in the state before."""
+    """Change a data key's state; False if it was not in state `before`."""
     values = {"number": number, "before": int(before), "after": int(after)}
     return writer.run("UPDATE data_keys SET state = :after WHERE number = :number AND state = :before", values) == 1
 
 
 def rewrap(writer: Writer, before: WrappedKey, after: WrappedKey) -> bool:
-    """Replace the wrapping of a data key; False when somebody else has."""
+    """Replace the wrapping of a data key; False if another process has."""
     return (
         writer.run(
             "UPDATE data_keys SET wrapped = :after WHERE number = :number AND wrapped = :before",
@@ -48,9 +48,10 @@ def rewrap(writer: Writer, before: WrappedKey, after: WrappedKey) -> bool:
 
 
 def has_actions_after(reader: Reader, month: int, count: int) -> bool:
-    """Whether as many requests have been put on record since the end of a month (202611).
+    """Whether at least `count` requests were recorded after a month (202611).
 
-    Their numbers say first whether it is possible: most calls count nothing. A restored backup leaves a gap in them.
+    Their numbers show cheaply whether this is possible, so most calls count no rows. After a restore, the numbers have
+    a gap.
     """
     first = reader.one("SELECT id FROM audit WHERE month > :month ORDER BY month, id LIMIT 1", {"month": month})
     newest = reader.one("SELECT next FROM id_blocks WHERE name = 'audit'")
@@ -68,7 +69,7 @@ def has_actions_after(reader: Reader, month: int, count: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SealedColumn:
-    """One sealed column."""
+    """One encrypted column."""
 
     label: str
     name: str
@@ -76,7 +77,7 @@ class SealedColumn:
 
     @property
     def table(self) -> str:
-        """The table that it stands in."""
+        """The table of the column."""
         return self.label.partition(".")[0]
 
 
@@ -86,7 +87,7 @@ COLUMNS = tuple(SealedColumn(*item) for item in SEALED)
 def sealed_otherwise(
     reader: Reader, column: SealedColumn, number: int, after: RowKey | None, limit: int
 ) -> list[tuple[RowKey, bytes]]:
-    """(primary key, sealed value) of the next rows after a key that another key than `number` has sealed."""
+    """(primary key, encrypted value) of the next rows that are encrypted with a key other than `number`."""
     columns = ", ".join(column.key)
     beyond = "" if after is None else f"AND ({columns}) > ({_marks(column)})"
     rows = reader.all(
@@ -98,7 +99,7 @@ def sealed_otherwise(
 
 
 def reseal(vault: Vault, column: SealedColumn, key: RowKey, sealed: bytes) -> bytes | None:
-    """The same content under the key that seals now; None when it does not open."""
+    """The same content encrypted with the active key; None if it cannot be decrypted."""
     text = key_text(key)
     try:
         return vault.seal(column.label, text, vault.open(column.label, text, sealed))
@@ -107,7 +108,7 @@ def reseal(vault: Vault, column: SealedColumn, key: RowKey, sealed: bytes) -> by
 
 
 def swap(writer: Writer, column: SealedColumn, key: RowKey, before: bytes, after: bytes) -> bool:
-    """Replace a sealed value if it is still the one that was read; False when a writer was faster."""
+    """Compare and swap an encrypted value; False if another writer changed it first."""
     if column.table == "acts" and writer.engine == "postgresql":  # which the service may not update
         row = writer.one(postgres_guards.RESEAL_ACT, {"before": before, "after": after, **_values(key)})
         return row is not None and row["changed"] == 1
@@ -123,7 +124,7 @@ def swap(writer: Writer, column: SealedColumn, key: RowKey, before: bytes, after
 
 
 def sealed_rows(reader: Reader) -> dict[int, int]:
-    """How many sealed values and files there are by key number; reads every table through."""
+    """The number of encrypted values and files by key number; scans all tables."""
     found = documents.count_by_key(reader)
     for column in COLUMNS:
         rows = reader.all(
@@ -147,13 +148,13 @@ def _values(key: RowKey) -> dict[str, object]:
 # --- blind keys ------------------------------------------------------------------------------------------------------
 
 Texts = list[tuple[int, str]]
-"""(kind, hashed text) of rows of `blind_index`."""
+"""(kind, text to hash) of rows of `blind_index`."""
 Source = Callable[[Reader, Vault, RowKey, int], tuple[RowKey | None, int, Texts]]
-"""After a key, at most so many rows: (the last key or None at the end, rows that do not open, texts)."""
+"""Reads at most so many rows after a key: (last key or None at the end, undecryptable rows, texts)."""
 
 
 def party_texts(reader: Reader, vault: Vault, after: RowKey, limit: int) -> tuple[RowKey | None, int, Texts]:
-    """Everybody's identity number."""
+    """The identity numbers of all parties."""
     rows = reader.all(
         "SELECT party, sealed FROM parties WHERE party > :party ORDER BY party LIMIT :limit",
         {"party": (after or (-1,))[0], "limit": limit},
@@ -169,7 +170,7 @@ def party_texts(reader: Reader, vault: Vault, after: RowKey, limit: int) -> tupl
 
 
 def reserved_texts(reader: Reader, vault: Vault, after: RowKey, limit: int) -> tuple[RowKey | None, int, Texts]:
-    """The printed numbers of what is reserved and not yet, or never, published."""
+    """The printed numbers of intents, including voided ones."""
     rows = reader.all(
         "SELECT * FROM intents WHERE (source, case_number, intent) > (:k0, :k1, :k2)"
         " ORDER BY source, case_number, intent LIMIT :limit",
@@ -187,7 +188,7 @@ def reserved_texts(reader: Reader, vault: Vault, after: RowKey, limit: int) -> t
 
 
 def number_texts(reader: Reader, vault: Vault, after: RowKey, limit: int) -> tuple[RowKey | None, int, Texts]:
-    """The printed numbers of every version."""
+    """The printed numbers of all versions."""
     rows = reader.all(
         "SELECT v.home, v.certificate, v.version, v.sealed, c.authority, c.type FROM versions v"
         " JOIN certificates c ON c.home = v.home AND c.certificate = v.certificate"
@@ -207,11 +208,11 @@ def number_texts(reader: Reader, vault: Vault, after: RowKey, limit: int) -> tup
 
 
 TEXT_SOURCES: Sequence[Source] = (party_texts, reserved_texts, number_texts)
-"""In this order: what leaves the intents while they are read has become a version before the versions are read."""
+"""The order matters: an intent that is published during the walk has become a version before versions are read."""
 
 
 def copy_blind(writer: Writer, kind: int, before: tuple[int, bytes], after: tuple[int, bytes]) -> bool:
-    """Give a row of `blind_index` its twin under another key; False when it has one, or there is no such row."""
+    """Add the counterpart of a row of `blind_index` under another key; False if it exists, or the row does not."""
     return (
         writer.run(
             "INSERT INTO blind_index (kind, key_number, hash, target, home, rules)"
@@ -225,13 +226,13 @@ def copy_blind(writer: Writer, kind: int, before: tuple[int, bytes], after: tupl
 
 
 def blind_rows(reader: Reader) -> dict[tuple[int, int], int]:
-    """How many rows `blind_index` has by (kind, key number), as of one moment."""
+    """The number of rows of `blind_index` by (kind, key number), in one snapshot."""
     rows = reader.all("SELECT kind, key_number, COUNT(*) AS n FROM blind_index GROUP BY kind, key_number")
     return {(row["kind"], row["key_number"]): row["n"] for row in rows}
 
 
 def drop_blind(writer: Writer, kind: int, number: int, limit: int) -> int:
-    """Delete some rows of a blind key that nobody reads any more; how many."""
+    """Delete some rows of a blind key that is no longer read; returns their number."""
     return writer.run(
         "DELETE FROM blind_index WHERE kind = :kind AND key_number = :number AND hash IN"
         " (SELECT hash FROM blind_index WHERE kind = :kind AND key_number = :number ORDER BY hash LIMIT :limit)",

@@ -1,7 +1,7 @@
 """The first commit of rule 2: the push, the case, the intent, and the rows that make numbers and codes unique.
 
-`prepare` builds and seals the rows outside the transaction, `commit_rows` only writes them. Both take what has been
-decided, wherever it came from: a push without certificates uses the same path without an intent.
+`prepare` builds and encrypts the rows outside the transaction; `commit_rows` only writes them. Both take decisions from
+any source; a push without certificates uses the same path without an intent.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class SuccessionClaim(NamedTuple):
 
 
 class Unchanged(NamedTuple):
-    """A certificate that must still have this revision: what was decided depends on it."""
+    """A certificate that must still have this revision, because the decision depends on it."""
 
     home: int
     certificate: int
@@ -44,7 +44,7 @@ class Unchanged(NamedTuple):
 
 @dataclass(slots=True)
 class Claims:
-    """What a case must be the only one to have, and what must not have changed since it was read."""
+    """What only one case may have, and what must not have changed since it was read."""
 
     handles: list[HandleRow] = field(default_factory=list)
     numbers: list[NumberClaim] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """The rows of the first commit, sealed and ready; `case` is None where the push does not change it."""
+    """The rows of the first commit, encrypted and ready; `case` is None if the push does not change it."""
 
     push: PushRow
     case: CaseRow | None
@@ -75,7 +75,7 @@ def prepare(
     intent: Intent | None = None,
     claims: Claims | None = None,
 ) -> Reservation:
-    """Build and seal the rows; `commit_rows` must follow inside the same `retry_on_conflict`."""
+    """Build and encrypt the rows; `commit_rows` must follow inside the same `retry_on_conflict`."""
     return Reservation(
         push=push,
         case=None if case is None else cases.row_of(vault, case, at),
@@ -87,7 +87,7 @@ def prepare(
 
 
 def commit_rows(writer: Writer, vault: Vault, reservation: Reservation) -> None:
-    """Write all of it. Raises Conflict or StaleKeys (retry), Refusal `number.taken` or `certificate.move`."""
+    """Write all rows. Raises Conflict or StaleKeys (retry), Refusal `number.taken` or `certificate.move`."""
     claims = reservation.claims
     rows = 10 + len(claims.handles) + sum(2 + len(person.blind) for person in reservation.people)
     if not claims.successions and not claims.unchanged and writable_cte.suits(writer, rows):
@@ -112,7 +112,7 @@ def commit_rows(writer: Writer, vault: Vault, reservation: Reservation) -> None:
 
 
 def _commit_as_one_statement(writer: Writer, vault: Vault, reservation: Reservation) -> None:
-    """PostgreSQL, where nothing depends on another certificate. Who has a number is only asked when it is taken."""
+    """PostgreSQL, if nothing depends on another certificate. Looks up the owner of a number only if it is taken."""
     case, intent, claims = reservation.case, reservation.intent, reservation.claims
     numbers = [row for claim in claims.numbers for row in claim.rows]
     people = parties.rows_of_new(reservation.people)
@@ -149,7 +149,7 @@ def _case_parts(case: CaseRow | None) -> Sequence[Guard | Insert]:
 
 
 def _require_free(writer: Writer, claims: Sequence[NumberClaim]) -> None:
-    """Raise the refusal of the first number that another certificate has."""
+    """Raise the refusal for the first number that another certificate has."""
     for pointer, rows in claims:
         for row in rows:
             owner = writer.one(
@@ -161,7 +161,7 @@ def _require_free(writer: Writer, claims: Sequence[NumberClaim]) -> None:
 
 
 def _take(writer: Writer, claims: Claims) -> None:
-    """What two cases may compete for. It comes before their handles: those of one next version are equal too."""
+    """Insert claims that two cases may compete for. They precede handles, which are equal for one next version."""
     for pointer, rows in claims.numbers:
         try:
             writer.insert_many("blind_index", rows)
@@ -172,7 +172,7 @@ def _take(writer: Writer, claims: Claims) -> None:
 
 
 def _claim(writer: Writer, claim: SuccessionClaim) -> None:
-    """A version has one successor for ever; the case that claimed it may repeat the claim."""
+    """A version has at most one successor; the case that claimed it may repeat the claim."""
     values = claim.row._asdict()
     claimed = writer.run(
         "INSERT INTO successions (version_key, source, case_number) VALUES (:version_key, :source, :case_number)"

@@ -1,7 +1,7 @@
-"""Who took which version for which case: one row a receipt, with the purpose sealed in it.
+"""Retrievals: who took which version for which case. One row per receipt; its purpose is encrypted.
 
-The code of the annotated copy is taken in the same commit, so that whatever carries it can be verified from then on,
-whether its file has been made or not.
+The public code of the annotated copy is registered in the same commit, so the copy can be verified from then on, even
+before its file is rendered.
 """
 
 import secrets
@@ -20,12 +20,12 @@ from signing.public_code import ALPHABET
 
 _MONTH = len("202611")
 _CHARACTERS = 12
-_CODE = "code"  # beside the columns of a row: it stands in `handles`
+_CODE = "code"  # not a column of the row: it is stored in `handles`
 
 
 @dataclass(frozen=True, slots=True)
 class Taking:
-    """One version taken by one clerk for one case; what a receipt stands for."""
+    """One version that a clerk took for one case: the subject of a receipt."""
 
     source: str
     case_number: str
@@ -38,7 +38,7 @@ class Taking:
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """What it was taken for, as it was called then. `fields` None: the whole face was shown."""
+    """The purpose, with the names of that time. `fields` None: all fields were shown."""
 
     clerk_name: str
     authority_name: str
@@ -50,10 +50,10 @@ class Purpose:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A receipt: what was taken when, by whom and for what. Once made it never changes.
+    """A receipt: what was taken when, by whom and for what. It never changes.
 
-    code: the public code of the annotated copy, its own from the first moment on. expires_on: the last day on the
-    copy's face. state: what the version was when it was taken.
+    code: the public code of the annotated copy, assigned with the receipt. expires_on: the last day, as printed on the
+    copy. state: the version's state at the time.
     """
 
     number: str
@@ -68,9 +68,10 @@ class Receipt:
 
 
 def new_number(at: datetime) -> str:
-    """A receipt number: the month, then 12 random characters (60 bits), the first one a letter.
+    """A receipt number: the month, then 12 random characters (60 bits), the first of which is a letter.
 
-    The month is where the row lies; the letter keeps eighteen digits, which would read as a citizen's number, apart.
+    The month selects the partition of the row. The letter prevents numbers of eighteen digits, which would look like a
+    citizen's number.
     """
     letters = ALPHABET[10:]
     return f"{month_of(at)}-{secrets.choice(letters)}" + "".join(
@@ -79,7 +80,7 @@ def new_number(at: datetime) -> str:
 
 
 def in_date(reader: Reader, taking: Taking, today: date) -> tuple[int, str] | None:
-    """The key of the newest receipt for the same taking that is still in date, or None."""
+    """The key of the newest receipt for the same retrieval that has not expired, or None."""
     row = reader.one(
         "SELECT month, receipt FROM retrievals WHERE source = :source AND case_number = :case_number"
         " AND clerk = :clerk AND clerk_authority = :clerk_authority AND home = :home AND certificate = :certificate"
@@ -98,7 +99,7 @@ def read(reader: Reader, vault: Vault, key: tuple[int, str]) -> Receipt:
 
 
 def by_number(reader: Reader, vault: Vault, number: str) -> Receipt | None:
-    """The receipt with this number, or None; anything may have been typed."""
+    """The receipt with this number, or None; the number is untrusted input."""
     month = number[:_MONTH]
     if len(number) != _MONTH + 1 + _CHARACTERS or not (month.isascii() and month.isdigit()):
         return None
@@ -152,7 +153,7 @@ def row_of(
     at: datetime,
     expires_on: date,
 ) -> dict[str, Any]:
-    """The sealed row of a new receipt, with a public code for its copy."""
+    """The row of a new receipt, encrypted, with a public code for its copy."""
     key = (month_of(at), new_number(at))
     inside = {
         "code": public_code.new_code(),
@@ -178,7 +179,7 @@ def row_of(
 
 
 def add(writer: Writer, row: dict[str, Any]) -> None:
-    """Insert a row of `row_of`, and take the code of its copy."""
+    """Insert a row of `row_of`, and register the code of its copy."""
     place = {name: row[name] for name in ("home", "certificate", "version", "receipt")}
     writer.insert("handles", {"kind": COPY, "value": row[_CODE], **place})
     writer.insert("retrievals", {name: value for name, value in row.items() if name != _CODE})

@@ -1,4 +1,4 @@
-"""Retry work that met a conflict: it was rolled back, so it may start again from its first read."""
+"""Optimistic locking: retry work that was rolled back by a conflict, from its first read."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,11 +11,11 @@ _T = TypeVar("_T")
 
 
 def retry_on_conflict(vault: Vault, work: Callable[[], _T]) -> _T:
-    """The result of `work`, which reads, prepares and writes in one transaction; retried while it meets conflicts.
+    """Return the result of `work`, which reads, prepares and writes in one transaction; retry it on conflicts.
 
-    The keys stand still while `work` runs, so that `require_current` judges those that its rows were made with.
+    The keys are pinned while `work` runs, so that `require_current` checks those with which its rows were made.
 
-    Raises DatabaseUnavailable after ATTEMPTS conflicts in a row, and everything that `work` raises.
+    Raises DatabaseUnavailable after ATTEMPTS consecutive conflicts, and everything that `work` raises.
     """
     for _ in range(ATTEMPTS):
         try:

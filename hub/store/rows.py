@@ -1,8 +1,8 @@
-"""The rows that issuing writes: one type for each table, its fields in the order of the columns.
+"""The rows that issuing writes: one type per table, with fields in column order.
 
-A row is the tuple of parameters that its INSERT takes (see `Writer.insert`), so nothing is copied on the way. Steps and
-`prepare` make rows outside the transaction, sealed and ready; a commit only writes them. Instants are µs UTC, dates
-yyyymmdd. `tests/store/test_rows.py` compares the fields with `hub.db.tables`.
+A row is also the parameter tuple of its INSERT (see `Writer.insert`), so nothing is copied. Steps and `prepare` build
+rows outside the transaction, encrypted and ready; a commit only writes them. Instants are µs UTC, dates yyyymmdd.
+`tests/store/test_rows.py` compares the fields with `hub.db.tables`.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class PartyRow(NamedTuple):
 
 
 class BlindRow(NamedTuple):
-    """`blind_index`: the keyed hash of an identity number or of a certificate's number, and what it leads to."""
+    """`blind_index`: the keyed hash of an identity number or a certificate number, and what it identifies."""
 
     kind: int
     key_number: int
@@ -56,7 +56,7 @@ class CaseRow(NamedTuple):
 
 
 class PushRow(NamedTuple):
-    """`pushes`: a push and its sealed reply, which is None until its certificates are issued."""
+    """`pushes`: a push and its encrypted reply, which is None until its certificates are issued."""
 
     month: int
     source: str
@@ -71,7 +71,7 @@ class PushRow(NamedTuple):
 
 
 class IntentRow(NamedTuple):
-    """`intents`: what is reserved and not yet published."""
+    """`intents`: a case that is reserved and not published yet."""
 
     source: str
     case_number: str
@@ -136,7 +136,7 @@ class VersionRow(NamedTuple):
 
 
 class HoldingRow(NamedTuple):
-    """`holdings`: a party that a certificate is about."""
+    """`holdings`: a party that holds, or held, a certificate."""
 
     party: int
     home: int

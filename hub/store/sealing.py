@@ -1,4 +1,4 @@
-"""How rows carry personal data: one sealed CBOR value a column, bound to its table and primary key."""
+"""Personal data in rows: one encrypted CBOR value per column, bound to its table and primary key."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ RowKey = tuple[object, ...]
 
 
 def key_text(key: RowKey) -> str:
-    """A primary key as the text that a sealed value is bound to."""
+    """A primary key as text, for the AAD of an encrypted value."""
     return "|".join([part.hex() if isinstance(part, bytes) else str(part) for part in key])
 
 
 def seal(vault: Vault, table: str, key: RowKey, value: Any) -> bytes:
-    """Seal a CBOR-able value for the column `sealed` of one row."""
+    """Encrypt a CBOR value for the column `sealed` of one row."""
     return vault.seal(table, key_text(key), cbor2.dumps(value))
 
 

@@ -194,7 +194,7 @@ class MasterKey:
         return self._try(key) is not None
 
     def _look_again(self, path: Path) -> None:
-        """Another process may be replacing the master key; until then, the new file lies next to the old one.
+        """Another process may be replacing the master key; until then, the new file is next to the old one.
 
         Read the new file first: if it no longer exists, it has already been renamed over the old one.
         """

@@ -1,4 +1,4 @@
-"""Verification: a stranger has a code, a QR text or a credential and learns whether it is genuine and in force."""
+"""Verification: anyone can check whether a code, a QR text, a credential or a file is genuine and in force."""
 
 from hub.verification.verdict import (
     Checks,

@@ -1,4 +1,4 @@
-"""Stage 3 of 4, first half: what signed bytes prove by themselves and against the version on record.
+"""Stage 3 of 4, first half: what signed bytes prove on their own and against the version on record.
 
 Pure: every signature is checked here, once, before anything is decided.
 """
@@ -23,12 +23,12 @@ _YES, _NO, _UNKNOWN = VerdictAnswer.YES, VerdictAnswer.NO, VerdictAnswer.UNKNOWN
 _NEWER_FORMATS = frozenset({"qr.version", "qr.labels"})
 _REMEMBERED = 16_384
 _proven: set[bytes] = set()
-"""Digests of records whose signature was good, so that it is not computed again for the same bytes and key id."""
+"""Digests of records whose signature was verified, so that it is not verified again for the same bytes and key id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The first two answers, and what the bytes say once both are yes."""
+    """The first two answers, and the content of the bytes if both are yes."""
 
     intact: VerdictAnswer
     trusted: VerdictAnswer
@@ -37,7 +37,7 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether the bytes are what a key of ours signed."""
+        """Whether the bytes are intact and signed with a key of ours."""
         return self.intact is _YES and self.trusted is _YES
 
 
@@ -46,7 +46,7 @@ NOTHING = Proof(_UNKNOWN, _UNKNOWN)
 
 @dataclass(frozen=True, slots=True)
 class OnRecord:
-    """A record, and what it proves by itself."""
+    """A record, and what it proves on its own."""
 
     issued: Issued
     own: Proof = NOTHING
@@ -99,9 +99,9 @@ def _of_scanned(digits: PresentedDigits, records: Records) -> Proof:
 
 
 def _of_digits(code: str | None, digits: PresentedDigits, issued: Issued, keys: Keys) -> Proof:
-    """Digits next to a code, and against the record of that code where there is one.
+    """Check digits with their code, and against the record of that code, if there is one.
 
-    The digits of a copy are not kept: they must name the version of the record.
+    The digits of a copy are not stored: they must name the version of the record.
     """
     read, version = digits.read, issued.version
     if read is None:
@@ -125,7 +125,7 @@ def _of_digits(code: str | None, digits: PresentedDigits, issued: Issued, keys: 
 
 
 def _of_credential(presented: PresentedCredential, keys: Keys, ours: Mapping[str, bool]) -> Proof:
-    """A credential by itself, without its record."""
+    """Check a credential without its record."""
     read = presented.read
     if read is None:
         return _of_foreign_or_broken(presented, keys, ours)
@@ -143,7 +143,7 @@ def _of_credential(presented: PresentedCredential, keys: Keys, ours: Mapping[str
 
 
 def _of_foreign_or_broken(presented: PresentedCredential, keys: Keys, ours: Mapping[str, bool]) -> Proof:
-    """What our strict reader refuses is another platform's where it names neither our address nor a key of ours."""
+    """A credential that our strict reader rejects is foreign if it names neither our address nor a key of ours."""
     kid, issuer, problem = presented.kid, presented.issuer, presented.problem
     if (kid is not None and kid not in keys) or (issuer is not None and issuer not in ours):
         return Proof(_NO, _UNKNOWN, (problem, problems.DATABASE_UNAVAILABLE))
@@ -155,7 +155,7 @@ def _of_foreign_or_broken(presented: PresentedCredential, keys: Keys, ours: Mapp
 
 
 def _of_record(version: Version, keys: Keys) -> Proof:
-    """The record by itself: its credential as signed, and its dates and identifier as the credential says."""
+    """Check a record: its credential's signature, and whether its dates and identifier match the credential."""
     mark = _mark(version)
     if mark in _proven and keys.get(kid_of(version.credential) or "") is not None:
         return Proof(_YES, _YES)
@@ -187,12 +187,12 @@ def _resigned(digits: str, others: str) -> bool:
 
 
 def _same_as_issued(text: str, version: Version) -> bool:
-    """Whether a credential's signed part is the one on record; disclosures may have been left out."""
+    """Whether a credential's signed part is the one on record; disclosures may be missing."""
     return text.partition("~")[0] == version.credential.partition("~")[0]
 
 
 def _carries_signature_of(text: str, version: Version) -> bool:
-    """Whether a credential has the signature of the one on record, whatever else it says."""
+    """Whether a credential has the signature of the one on record, apart from its content."""
     return text.partition("~")[0].rpartition(".")[2] == version.credential.partition("~")[0].rpartition(".")[2]
 
 

@@ -1,8 +1,8 @@
 """Stage 2 of 4: read everything on record about what was presented.
 
-The rows of versions, copies, acts and files are read in one snapshot, so a verdict speaks of one moment. Addresses,
-keys and the catalogue come from caches: what was ever ours stays ours, so they need no snapshot. What this module
-promises is `Records`, whatever the database does: what could not be read is marked as such, and nothing is raised.
+The rows of versions, copies, acts and files are read in one snapshot, so a verdict is consistent. Addresses, keys and
+the catalogue come from caches: what was ever ours stays ours, so they need no snapshot. The result is `Records`,
+whatever the database does: unreadable parts are marked, and no error is raised.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,9 +28,9 @@ from signing.keys import PublicKey, Purpose
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A version on record, or why it could not be read; without a version and a problem there is none.
+    """A version on record, or the reason why it could not be read; neither if there is none.
 
-    receipt: of the annotated copy that led to it. why: what explains its state, None while that could not be read.
+    receipt: of the annotated copy that led to it. why: what explains its state, None if that could not be read.
     """
 
     version: Version | None = None
@@ -40,7 +40,7 @@ class Issued:
 
     @property
     def digits(self) -> str | None:
-        """The only digits that were issued under the code in hand; those of a copy are not kept."""
+        """The digits that were issued under the presented code; those of a copy are not stored."""
         return self.version.digits if self.version is not None and self.receipt is None else None
 
 
@@ -49,14 +49,14 @@ _UNREAD = Issued(problem=problems.DATABASE_UNAVAILABLE)
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What is on record about one presentation.
+    """Everything on record about one presentation.
 
-    code, digits: the one presented code at an address of ours, with its digits; or digits alone. several: there are
-    different codes. found: what the code or the digest leads to. named: the version that the credential or the digits
-    alone name. file: the digest of the file on record for `found`, where it matters.
+    code, digits: the one presented code at an address of ours, with its digits; or digits only. several: there are
+    different codes. found: the version that the code or the digest identifies. named: the version that the credential,
+    or digits without a code, name. file: the digest of the file on record for `found`, if needed.
 
-    ours: whether each claimed address is ours. keys: the credential key for each claimed id, None where it was never
-    ours. What is absent from these two could not be read.
+    ours: whether each claimed address is ours. keys: the credential key for each claimed id, None if it was never ours.
+    Entries missing from these two could not be read.
     """
 
     code: str | None = None
@@ -71,7 +71,8 @@ class Records:
 
 
 class RecordReader:
-    """Reads the records of a presentation; keeps our keys and the last catalogue for when the database is away."""
+    """Reads the records of a presentation; keeps our keys and the last catalogue for when the database is
+    unavailable."""
 
     def __init__(
         self, *, database: Database, vault: Vault, keyring: Keyring, catalogue: CatalogueCache, addresses: Addresses
@@ -85,7 +86,7 @@ class RecordReader:
         self._last_catalogue = Catalogue()
 
     def read(self, presented: Presentation, today: date) -> Records:
-        """Everything on record about a presentation, as of one moment; `today` decides which act explains a state."""
+        """Read it in one snapshot; `today` decides which act explains a state."""
         ours = self._ours(presented)
         codes: dict[str | None, PresentedDigits | None] = {}
         for text in presented.texts:
@@ -110,7 +111,7 @@ class RecordReader:
     def _rows(
         self, presented: Presentation, code: str | None, name: str | None, today: date
     ) -> tuple[Issued, Issued, bytes | None]:
-        """What is found, what is named and the file on record; what was read before a failure stands."""
+        """The versions found and named, and the file on record; what was read before a failure stays valid."""
         found, named, file = _UNREAD, _UNREAD, None
         digest = presented.sha256 if presented.file is None else None
         if code is None and digest is None and name is None:
@@ -133,7 +134,7 @@ class RecordReader:
             return Issued(problem=problems.RECORD_UNREADABLE)
 
     def _find(self, reader: Reader, code: str | None, digest: bytes | None) -> Issued:
-        """The version or the copy with this public code, or of which the file with this digest was made."""
+        """The version or copy with this public code, or with the file that has this digest."""
         try:
             if code is not None:
                 version = certificates.by_code(reader, self._vault, code)
@@ -171,7 +172,7 @@ class RecordReader:
         return ours
 
     def _keys(self, kids: Iterable[str | None]) -> dict[str, PublicKey | None]:
-        """Credential keys, active or retired; read after the rows, which another process may have just signed."""
+        """Credential keys, active or retired; read after the rows, which another process may just have signed."""
         keys: dict[str, PublicKey | None] = {}
         for kid in kids:
             if kid is not None:
@@ -183,7 +184,7 @@ class RecordReader:
         return keys
 
     def _refresh_catalogue(self, versions: Iterable[Version]) -> None:
-        """With the names of these versions; the last one serves while the database is away."""
+        """Refresh the catalogue for these versions; if the database is unavailable, use the last one."""
         with suppress(DatabaseUnavailable):
             codes = [code for version in versions for code in (version.type_code, version.authority)]
             self._last_catalogue = self._catalogue(*codes)
@@ -197,7 +198,7 @@ def _explained(reader: Reader, issued: Issued, today: date) -> Issued:
 
 
 def _file_on_record(reader: Reader, presented: Presentation, found: Issued) -> bytes | None:
-    """The digest of the one file of a version or copy; read only for a file whose seal holds and may be ours."""
+    """The digest of the file of a version or copy; read only for a file with a valid seal that may be ours."""
     file, version = presented.file, found.version
     if file is None or version is None or file.intact is not VerdictAnswer.YES or file.trusted is VerdictAnswer.NO:
         return None

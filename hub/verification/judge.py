@@ -1,7 +1,7 @@
 """Stage 3 of 4, second half: judge what was presented by what is proven and on record.
 
-Pure: no clock, no database, no checker; the same arguments always give the same judgement. What this module promises is
-rule 3: what could not be checked never looks invalid, and never valid.
+Pure: no clock, no database, no checker; the same arguments always give the same judgement. It ensures rule 3: what
+could not be checked is reported neither as invalid nor as valid.
 """
 
 from dataclasses import dataclass, replace
@@ -23,10 +23,10 @@ _YES, _NO, _UNKNOWN = VerdictAnswer.YES, VerdictAnswer.NO, VerdictAnswer.UNKNOWN
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The verdict but for what the public may see of the certificate.
+    """The verdict without the public view of the certificate.
 
-    issued: the record to be shown, where it can be relied on; otherwise said: what proven bytes say of the certificate.
-    shown_state: the state of the certificate as shown.
+    issued: the record to show, if it is reliable; otherwise said: the content of proven bytes. shown_state: the state
+    of the certificate as shown.
     """
 
     presented: Presented
@@ -40,7 +40,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class _Ruling:
-    """What is proven, and the record that may be shown. missing: there is no such record."""
+    """What is proven, and the record that may be shown. missing: the record does not exist."""
 
     proof: Proof
     issued: Issued | None = None
@@ -49,7 +49,7 @@ class _Ruling:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A credential or a QR code in a file: what it proves, the record that it leads to, and the version it is of."""
+    """A credential or a QR code in a file: what it proves, the record that it leads to, and its version."""
 
     proof: Proof
     record: OnRecord
@@ -57,7 +57,7 @@ class _Part:
 
 
 def judge(presented: Presentation, records: Records, today: date) -> Judgement:
-    """The four answers, the state that follows from them, and the problems in the order met."""
+    """The four answers, the resulting state, and the problems in the order found."""
     proven = evidence.gather(presented, records)
     file = presented.file
     if file is not None:
@@ -76,7 +76,7 @@ def judge(presented: Presentation, records: Records, today: date) -> Judgement:
 
 
 def _of_text(text: PresentedText, records: Records, proven: Evidence) -> _Ruling:
-    """At an address that was never ours nothing else is looked at; no digits is no fault."""
+    """If an address was never ours, nothing else is checked; digits are optional."""
     if text.address is not None and text.address not in records.ours:
         return _unsaid(problems.DATABASE_UNAVAILABLE)
     if text.address is not None and not records.ours[text.address]:
@@ -87,16 +87,16 @@ def _of_text(text: PresentedText, records: Records, proven: Evidence) -> _Ruling
 
 
 def _of_code(proven: Evidence) -> _Ruling:
-    """A public code, with digits or without, wherever it was read."""
+    """A public code, with or without digits, whatever contained it."""
     if proven.digits.intact is not _UNKNOWN or proven.digits.trusted is not _UNKNOWN:
         return _with_record(proven.digits, proven.found)
     return _record_alone(proven.found)
 
 
 def _of_digits_alone(records: Records, proven: Evidence) -> _Ruling:
-    """Without the code a signature cannot be checked; the record that the digits name has the code.
+    """Without the code, the signature cannot be verified; the record that the digits name has the code.
 
-    Those of an annotated copy say the same as the version's own under another code: they need it.
+    Digits of an annotated copy have the content of the version's own digits but another code, so they need it.
     """
     digits = records.digits
     if digits is not None and digits.read is None:
@@ -109,10 +109,10 @@ def _of_digits_alone(records: Records, proven: Evidence) -> _Ruling:
 
 
 def _of_credential(credential: PresentedCredential, proven: Evidence) -> _Ruling:
-    """A credential, whole or with disclosures left out.
+    """A credential, complete or with disclosures removed.
 
-    Only the one on record for its identifier is good: a second one with a true signature of ours was never issued, so
-    it is `tampered`. The record is shown for a credential that is good in itself, and for no other.
+    Only the one on record for its identifier is good: another one with a valid signature of ours was never issued, so
+    it is `tampered`. The record is shown only if the credential itself is good.
     """
     proof = proven.credential
     if credential.read is None or proof.intact is _NO:
@@ -129,7 +129,7 @@ def _of_credential(credential: PresentedCredential, proven: Evidence) -> _Ruling
 
 
 def _of_picture(file: CheckedFile, records: Records, proven: Evidence) -> _Ruling:
-    """A photo or scan of paper: what its QR code says, as if its text had been sent, and that it is no more."""
+    """A photo or scan of paper: judged by its QR code, and marked as a photo."""
     if records.several:
         ruling = _unsaid(problems.FILE_SEVERAL_CODES)
     elif records.code is None:
@@ -141,9 +141,9 @@ def _of_picture(file: CheckedFile, records: Records, proven: Evidence) -> _Rulin
 
 
 def _of_file(presented: Presentation, file: CheckedFile, records: Records, proven: Evidence) -> _Ruling:
-    """The seal, the credential and the QR code must be of one version, and no other file may be on record for it.
+    """Seal, credential and QR code must be of one version, and the file on record for it must be this one.
 
-    A file without a seal proves nothing by itself, whatever its text says, and is never valid.
+    A file without a seal proves nothing on its own, whatever its text says, and is never valid.
     """
     attached, printed = _attached(presented, proven), _printed(records, proven)
     parts = [part for part in (attached, printed) if part is not None]
@@ -168,7 +168,7 @@ def _of_file(presented: Presentation, file: CheckedFile, records: Records, prove
 
 
 def _attached(presented: Presentation, proven: Evidence) -> _Part | None:
-    """The attached credential, judged as any other."""
+    """The attached credential, judged like any other."""
     credential, proof = presented.credential, proven.credential
     if credential is None:
         return None
@@ -180,7 +180,7 @@ def _attached(presented: Presentation, proven: Evidence) -> _Part | None:
 
 
 def _printed(records: Records, proven: Evidence) -> _Part | None:
-    """The QR code; its digits, where it has any, are judged as any other."""
+    """The QR code; its digits, if any, are judged like any others."""
     if records.code is None:
         return None
     version, said = records.found.version, proven.digits.said
@@ -189,7 +189,7 @@ def _printed(records: Records, proven: Evidence) -> _Part | None:
 
 
 def _as_sealed(proof: Proof, file: CheckedFile, attached: _Part | None, printed: _Part | None) -> Proof:
-    """What else a sealed file must have: a credential, a code, and the seal of the authority that issued it."""
+    """What else a sealed file needs: a credential, a code, and the seal of the authority that issued it."""
     if attached is None:
         proof = _worse(proof, problems.FILE_WITHOUT_CREDENTIAL, intact=_UNKNOWN)
     if printed is None:  # only the code tells whether it is a copy, and until when it is good
@@ -206,14 +206,14 @@ def _as_sealed(proof: Proof, file: CheckedFile, attached: _Part | None, printed:
 
 
 def _record_alone(record: OnRecord) -> _Ruling:
-    """A record to which something led that says nothing itself."""
+    """A record, found by something that proves nothing itself."""
     return _with_record(record.own, record, missing=True)
 
 
 def _with_record(proof: Proof, record: OnRecord, *, missing: bool = False) -> _Ruling:
-    """What was presented, with its record where that can be relied on itself.
+    """What was presented, with its record if that is reliable.
 
-    missing: nothing else was presented than a way to the record, so without one it was not found.
+    missing: what was presented only identifies a record, so without one the result is not_found.
     """
     issued = record.issued
     if issued.version is None:
@@ -225,14 +225,14 @@ def _with_record(proof: Proof, record: OnRecord, *, missing: bool = False) -> _R
 
 
 def _unsaid(problem: str, trusted: VerdictAnswer = _UNKNOWN) -> _Ruling:
-    """Nothing is said of any certificate."""
+    """A problem, without a certificate to show."""
     return _Ruling(Proof(_UNKNOWN, trusted, (problem,)))
 
 
 def _together(proofs: list[Proof]) -> Proof:
-    """A file and its parts: as good as the worst of them; the file's own problems come first.
+    """Combine a file and its parts: as good as the worst of them; the file's own problems come first.
 
-    A code without digits has no answer of its own, and takes nothing away.
+    A code without digits has no answers, and does not affect the result.
     """
     judged = [proofs[0], *(proof for proof in proofs[1:] if proof != NOTHING)]
     return Proof(
@@ -257,7 +257,7 @@ def _worse(proof: Proof, problem: str, *, intact: VerdictAnswer = _YES, trusted:
 
 
 def _conclude(presented: Presented, ruling: _Ruling, today: date) -> Judgement:
-    """All four answers, and the one state that follows; `unknown` only where nothing that was checked says no."""
+    """All four answers and the resulting state; `unknown` only if no check failed."""
     proof, issued = ruling.proof, ruling.issued
     noted, checks = proof.problems, Checks(proof.intact, proof.trusted)
     shown: VerdictState | None = None
@@ -280,7 +280,7 @@ def _conclude(presented: Presented, ruling: _Ruling, today: date) -> Judgement:
 
 
 def _state(checks: Checks, shown: VerdictState | None, *, missing: bool, over: bool) -> VerdictState:
-    """The contract's order."""
+    """The state, in the contract's order of precedence."""
     if checks.intact is _NO:
         return VerdictState.TAMPERED
     if checks.trusted is _NO:
@@ -295,12 +295,12 @@ def _state(checks: Checks, shown: VerdictState | None, *, missing: bool, over: b
 
 
 def _in_force(standing: Standing, dates: Dates, today: date) -> bool:
-    """Whether at most the dates are against it: its state, were it unlimited."""
+    """Whether it would be valid without its date limits."""
     return rules.state(standing, replace(dates, valid_from=today, valid_until=None), today) is State.VALID
 
 
 def _within_dates(dates: Dates, today: date) -> VerdictAnswer:
-    """Whether at most its standing is against it: its state, were it active and never replaced."""
+    """Whether it would be valid if it were active and not superseded."""
     return VerdictAnswer.of(
         holds=rules.state(Standing.ACTIVE, replace(dates, superseded_on=None), today) is State.VALID
     )

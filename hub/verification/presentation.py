@@ -1,7 +1,7 @@
 """Stage 1 of 4: read what is presented.
 
-Pure parsing: nothing is trusted and nothing is looked up. What this module promises is a `Presentation`: the addresses,
-codes, digits and credentials that the presented bytes claim, or the reason why they have no form of ours.
+Pure parsing: nothing is trusted or looked up. The result is a `Presentation`: the addresses, codes, digits and
+credentials that the bytes claim, or the reason why they are malformed.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from signing.pdf.check.finding import CheckFinding, What
 
 @dataclass(frozen=True, slots=True)
 class PresentedDigits:
-    """The digits of a QR code. `read` is None where they are malformed, and `problem` says why."""
+    """The digits of a QR code. If they are malformed, `read` is None and `problem` says why."""
 
     text: str
     read: qr.Digits | None
@@ -34,7 +34,7 @@ class PresentedDigits:
 class PresentedText:
     """A typed code or a scanned text: an address, a public code in its normal form, digits; each may be absent.
 
-    problem: why there is neither a code nor digits. Of an address of unknown form only the host can be compared.
+    problem: why there is neither a code nor digits. For an address in an unknown form, only the host can be compared.
     """
 
     address: str | None = None
@@ -46,9 +46,9 @@ class PresentedText:
 
 @dataclass(frozen=True, slots=True)
 class PresentedCredential:
-    """A credential. `read` is None where our strict reader refuses it, and `problem` says why.
+    """A credential. If our strict reader rejects it, `read` is None and `problem` says why.
 
-    kid and issuer are what it claims, None where it claims none; is_jwt: whether it has a JWT's header and payload.
+    kid and issuer: as claimed, or None; is_jwt: whether it has a JWT's header and payload.
     """
 
     text: str
@@ -61,7 +61,7 @@ class PresentedCredential:
 
 @dataclass(frozen=True, slots=True)
 class CheckedFile:
-    """What the checker reports about a file and its seal; signer_code counts only where `trusted` is yes."""
+    """The checker's report on a file and its seal; signer_code is meaningful only if `trusted` is yes."""
 
     what: What
     intact: VerdictAnswer
@@ -72,9 +72,9 @@ class CheckedFile:
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """What was presented: one text, one credential, or a file with any number of texts and perhaps a credential.
+    """What was presented: one text, one credential, or a file with any number of texts and possibly a credential.
 
-    sha256: of a file. A file without `file` has not been to the checker: only its digest is known.
+    sha256: of a file. Without `file`, the checker has not read it: only its digest is known.
     """
 
     presented: Presented
@@ -91,7 +91,7 @@ def read_code(text: str) -> Presentation:
 
 
 def read_qr(text: str) -> Presentation:
-    """A scanned text: an address with a code and perhaps digits, a code alone, or digits alone."""
+    """A scanned text: an address with a code and possibly digits, a code, or digits."""
     text = text.strip()
     try:
         parts = qr.split(text[: qr.MAX_TEXT])
@@ -104,21 +104,21 @@ def read_qr(text: str) -> Presentation:
 
 
 def read_credential(text: str) -> Presentation:
-    """A credential, whole or with disclosures left out."""
+    """A credential, complete or with disclosures removed."""
     text = text.strip()
     return Presentation(Presented.CREDENTIAL, credential=_credential(text, text))
 
 
 def read_file(data: bytes) -> Presentation:
-    """A file by its digest alone: it may be one that we gave out."""
+    """A file by its digest only: it may be one that we issued."""
     return Presentation(Presented.PDF, sha256=hashlib.sha256(data).digest())
 
 
 def read_finding(finding: CheckFinding, data: bytes, *, has_roots: bool) -> Presentation:
-    """A file as the checker reports it; without roots to check against, every seal would look like a stranger's.
+    """A file as the checker reports it; without roots to check against, every seal would look foreign.
 
-    Only fixed codes pass as problems: a forger in control of the checker could otherwise write into our answers. QR
-    codes that are not an address with a public code say nothing: paper has all sorts of them next to ours.
+    Only fixed codes are accepted as problems: a forger who controls the checker could otherwise write into our answers.
+    QR codes that are not an address with a public code are ignored: paper may have others next to ours.
     """
     noted = tuple(code if code in problems.MEANINGS else problems.CHECKER_FAILED for code in finding.problems)
     trusted = VerdictAnswer(finding.trusted)
@@ -171,7 +171,7 @@ def _credential(text: str, stripped: str) -> PresentedCredential:
 
 
 def kid_of(text: str) -> str | None:
-    """The key id that a credential claims, None where it claims none."""
+    """The key id that a credential claims, or None."""
     return _kid(text.partition(".")[0])
 
 
@@ -186,7 +186,7 @@ def _jwt(text: str) -> list[str]:
 
 
 def _json(part: str) -> dict[str, Any]:
-    """A part of a JWT, without trust and without strictness; empty where it is no object."""
+    """A part of a JWT, neither trusted nor strictly parsed; empty if it is not an object."""
     try:
         value = json.loads(base64url.decode(part.rstrip("="), "peek"))
     except (Malformed, Base64Error, ValueError, RecursionError):

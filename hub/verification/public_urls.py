@@ -1,4 +1,4 @@
-"""The addresses that were ever printed or signed as ours, and whether a text names one of them. Nothing is fetched."""
+"""The addresses that were ever printed or signed as ours; compares texts with them and fetches nothing."""
 
 import re
 import threading
@@ -15,9 +15,10 @@ Address = tuple[str, str, str]
 
 
 def address_of(url: str) -> Address | None:
-    """(host, port, path) of an address, or None for what is no plain http(s) address (user names included).
+    """(host, port, path) of an address, or None if it is not a plain http(s) address (a user name is not allowed).
 
-    Hosts compare without case and final dot; the two schemes' own ports are one, since either may lead to the other.
+    Hosts are compared without case and final dot; the default ports of both schemes are equal, as either may redirect
+    to the other.
     """
     found = _ADDRESS.fullmatch(url)
     if found is None:
@@ -28,7 +29,7 @@ def address_of(url: str) -> Address | None:
 
 
 class Addresses:
-    """The `public_urls` on record: kept once read, and read again (every two seconds at most) for an unknown one."""
+    """The `public_urls` on record, cached, and refreshed for an unknown one every two seconds at most."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -38,9 +39,9 @@ class Addresses:
         self._addresses: frozenset[Address] = frozenset()
 
     def current(self) -> str:
-        """The address that is printed now, without a trailing slash; raises DatabaseUnavailable when never read.
+        """The address that is printed now, without a trailing slash; raises DatabaseUnavailable if never read.
 
-        Another one comes with a restart only (`HUB_PUBLIC_URL`), so it is read once.
+        Read once: it changes only with a restart (`HUB_PUBLIC_URL`).
         """
         if not self._urls:
             self.refresh()
@@ -49,11 +50,11 @@ class Addresses:
         return self._urls[0]
 
     def known(self) -> str | None:
-        """The current address if it was ever read; never asks the database."""
+        """The current address, if it was ever read; never queries the database."""
         return self._urls[0] if self._urls else None
 
     def owns(self, base_url: str) -> bool:
-        """Whether this is, or was, our address; raises DatabaseUnavailable when that cannot be known."""
+        """Whether this is, or was, our address; raises DatabaseUnavailable if that cannot be determined."""
         address = address_of(base_url)
         return address is not None and any(address == known for known in self._known(address))
 
@@ -63,7 +64,7 @@ class Addresses:
         return address is not None and any(address[:2] == known[:2] for known in self._known(address))
 
     def matching(self, host: str) -> str:
-        """Our address on this `Host`, else the current one: what a list that is fetched there calls itself."""
+        """Our address with this `Host`, else the current one: the name of a list that is fetched there."""
         current = self.current()
         asked = address_of(f"{current.partition('://')[0]}://{host}")
         for url in self._urls:

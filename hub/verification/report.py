@@ -1,7 +1,7 @@
 """Stage 4 of 4: report the verdict.
 
-What this module promises is what the public may see: masked names and numbers, from the record or, where there is none
-at hand, from proven bytes; and of a copy for whom and for what it was made, never who took it.
+The result contains only what the public may see: masked names and numbers, from the record or, without one, from proven
+bytes; and for a copy, its recipient and purpose, but never who retrieved it.
 """
 
 from datetime import datetime
@@ -19,7 +19,7 @@ from signing.credential import Credential
 
 
 def report(judgement: Judgement, catalogue: Catalogue, at: datetime) -> Verdict:
-    """The verdict as of a moment, with the catalogue's names."""
+    """The verdict at a point in time, with the catalogue's names."""
     certificate: PublicCertificate | None = None
     copy: PublicCopy | None = None
     issued, state = judgement.issued, judgement.shown_state
@@ -33,7 +33,7 @@ def report(judgement: Judgement, catalogue: Catalogue, at: datetime) -> Verdict:
 
 
 def _from_record(version: Version, state: VerdictState, why: Why, catalogue: Catalogue) -> PublicCertificate:
-    """A version on record. A number of a type that the catalogue no longer has is masked as a personal one."""
+    """A version on record. If its type is no longer in the catalogue, its number is masked like a personal one."""
     kind = catalogue.types.get(version.type_code)
     authority = catalogue.authorities.get(version.authority)
     return PublicCertificate(
@@ -57,7 +57,7 @@ def _from_record(version: Version, state: VerdictState, why: Why, catalogue: Cat
 
 
 def _from_bytes(said: qr.Face | Credential, state: VerdictState, catalogue: Catalogue) -> PublicCertificate:
-    """What proven bytes say: digits are masked already, a credential is not."""
+    """The content of proven bytes: digits are already masked, a credential is not."""
     face = said if isinstance(said, qr.Face) else said.claims
     parts = identifier.parse(face.identifier)
     kind = catalogue.types.get(parts.type_code)
@@ -82,7 +82,7 @@ def _from_bytes(said: qr.Face | Credential, state: VerdictState, catalogue: Cata
 
 
 def _masked(read: Credential, catalogue: Catalogue) -> tuple[str | None, tuple[str, ...] | None]:
-    """Number and holders of a credential, None where they are not disclosed; not knowing better, less is shown."""
+    """Number and holders of a credential, None if not disclosed; in doubt, less is shown."""
     people = [Person(holder.name, holder.id_type, holder.id_number) for holder in read.holders or ()]
     number = read.number
     if number is not None:

@@ -1,4 +1,4 @@
-"""Signed status lists: what every version's standing is now, for whoever checks without asking us about one of them."""
+"""Signed status lists: the current standing of every version, for verifiers that do not query the hub."""
 
 import hashlib
 import threading
@@ -35,9 +35,8 @@ class _Built:
 
 
 class StatusLists:
-    """Builds lists when they are asked for. What they say is read anew each time, so a revocation shows at once;
-    packing and signing are saved for five minutes while nothing in a list has changed.
-    """
+    """Builds lists on request. Rows are read each time, so a revocation shows immediately; if a list is unchanged, its
+    packed and signed form is reused for five minutes."""
 
     def __init__(
         self, *, database: Database, vault: Vault, clock: Clock, keyring: Keyring, addresses: Addresses
@@ -51,9 +50,9 @@ class StatusLists:
         self._built: dict[bytes, _Built] = {}
 
     def token(self, number: int, host: str = "") -> str:
-        """The signed list. `host`: where it was asked for; at a former address of ours it calls itself by that one.
+        """The signed list. `host`: where it was requested; at a former address of ours, the list uses that address.
 
-        Raises Refusal `page.not_found` where no version has a place in it, KeyMissing, DatabaseUnavailable.
+        Raises Refusal `page.not_found` if the list has no version, KeyMissing, DatabaseUnavailable.
         """
         first = number << status.INDEX_BITS
         last = first + status.ENTRIES - 1
@@ -84,7 +83,7 @@ class StatusLists:
 
 
 def _said(rows: list[tuple[int, int, int | None]], today: date) -> tuple["array[int]", bytes]:
-    """The keys of every version that is not in force, whatever its dates, and the value of each."""
+    """The keys of all versions that are not in force, apart from their dates, and the value of each."""
     pairs = {(standing, ended) for _, standing, ended in rows}
     worth = {pair: _VALUES.get(_state(*pair, today), 0) for pair in pairs}
     found = [(key, value) for key, standing, ended in rows if (value := worth[standing, ended])]

@@ -1,4 +1,4 @@
-"""What a seal is checked against: what we publish for everybody, kept for the time in which it cannot be read."""
+"""What a seal is checked against: the trust list and CRLs that we publish, cached for times without a database."""
 
 import threading
 import time
@@ -10,7 +10,8 @@ REFRESH_S = 2.0
 
 
 class SealTrust:
-    """Read again every two seconds, when asked. Its lists are good for days, so the last one serves meanwhile."""
+    """Refreshed on use, every two seconds at most. The lists are valid for days, so the last ones can be used
+    meanwhile."""
 
     def __init__(self, publication: X509Publication) -> None:
         self._publication = publication
@@ -19,7 +20,7 @@ class SealTrust:
         self._trust: Trust | None = None
 
     def current(self) -> Trust:
-        """The trust as of now; raises DatabaseUnavailable when it cannot be read."""
+        """The current trust; raises DatabaseUnavailable if it cannot be read."""
         with self._lock:
             if self._trust is None or time.monotonic() - self._read_at > REFRESH_S:
                 self._trust = Trust(*self._publication.in_der())
@@ -27,5 +28,5 @@ class SealTrust:
             return self._trust
 
     def last(self) -> Trust | None:
-        """The last one that was read."""
+        """The last trust that was read."""
         return self._trust

@@ -1,4 +1,4 @@
-"""What a verification answers: four separate answers, one state that follows from them, and the problems met."""
+"""The result of a verification: four separate answers, one resulting state, and the problems found."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -10,7 +10,7 @@ from hub.domain.dates import show_moment
 
 
 class VerdictState(StrEnum):
-    """Every state that a verdict may have: those of a certificate and those of a verdict alone."""
+    """All states of a verdict: those of a certificate and those of verdicts only."""
 
     TAMPERED = "tampered"
     UNTRUSTED = "untrusted"
@@ -31,7 +31,7 @@ class VerdictState(StrEnum):
 
 
 class VerdictAnswer(StrEnum):
-    """One answer. UNKNOWN: it could not be checked, which says nothing about the certificate."""
+    """One answer. UNKNOWN: it could not be checked, which implies nothing about the certificate."""
 
     YES = "yes"
     NO = "no"
@@ -44,7 +44,7 @@ class VerdictAnswer(StrEnum):
 
 
 class Presented(StrEnum):
-    """What was shown to us: the address of a record (a code, a QR text, a photo of one), a credential, or a PDF."""
+    """What was presented: the address of a record (a code, a QR text, a photo of one), a credential, or a PDF."""
 
     RECORD = "record"
     CREDENTIAL = "credential"
@@ -63,7 +63,7 @@ class Checks:
 
 @dataclass(frozen=True, slots=True)
 class PublicCertificate:
-    """What the public may see of a version; number and holders are masked, None where nothing at hand tells them."""
+    """The public view of a version; number and holders are masked, None if unknown."""
 
     identifier: str
     type_code: str
@@ -83,7 +83,7 @@ class PublicCertificate:
     since: date | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's shape; what is not known is left out, `valid_until` null means 长期."""
+        """The contract's JSON; unknown values are omitted, `valid_until` null means 长期."""
         found: dict[str, Any] = {
             "identifier": self.identifier,
             "type_code": self.type_code,
@@ -105,7 +105,7 @@ class PublicCertificate:
 
 @dataclass(frozen=True, slots=True)
 class PublicCopy:
-    """What the public may see of an annotated copy: for whom and what it was made, and until when it is good."""
+    """The public view of an annotated copy: its recipient and purpose, and until when it is valid."""
 
     receipt_number: str
     authority_name: str
@@ -115,7 +115,7 @@ class PublicCopy:
     expires_on: date
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's shape; `expires_at` is the last day, as it stands on the copy's face."""
+        """The contract's JSON; `expires_at` is the last day, as printed on the copy."""
         return {
             "receipt_number": self.receipt_number,
             "authority_name": self.authority_name,
@@ -128,9 +128,9 @@ class PublicCopy:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer to one verification; `problems` are stable codes (docs/verification.md), in the order met.
+    """The result of one verification; `problems` are stable codes (docs/verification.md), in the order found.
 
-    copy: there where the subject is an annotated copy; certificate and checks then still speak of the certificate.
+    copy: set if the subject is an annotated copy; certificate and checks still refer to the certificate.
     """
 
     state: VerdictState
@@ -143,21 +143,21 @@ class Verdict:
 
     @property
     def subject(self) -> str:
-        """What it is about: `certificate` or `copy`."""
+        """The subject: `certificate` or `copy`."""
         return "certificate" if self.copy is None else "copy"
 
     @property
     def kind(self) -> str | None:
-        """The kind of suspension or revocation, where that is the verdict."""
+        """The kind of suspension or revocation, if that is the verdict."""
         return self.certificate.kind if self.certificate and self.certificate.state is self.state else None
 
     @property
     def since(self) -> date | None:
-        """The day since which the state holds, where an act tells it."""
+        """The day since which the state applies, if an act determines it."""
         return self.certificate.since if self.certificate and self.certificate.state is self.state else None
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's shape."""
+        """The contract's JSON."""
         found: dict[str, Any] = {"state": self.state.value}
         if self.kind is not None:
             found["kind"] = self.kind

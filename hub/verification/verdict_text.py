@@ -13,7 +13,7 @@ SOON_DAYS = 30
 
 
 class Tone(StrEnum):
-    """Colour of the headline; icon and text always say the same."""
+    """The colour of the headline; icon and text always express the same."""
 
     GOOD = "good"
     WARN = "warn"

@@ -1,14 +1,14 @@
-"""Anyone may ask: is this what was issued, is it ours, is it in force, is it within its dates?
+"""Verify whether something was issued, by us, is in force and within its dates; anyone may ask.
 
-Every question passes through the same four stages (docs/verification.md):
+Every verification has the same four stages (docs/verification.md):
 
 1. read what is presented: `presentation.read_*`, pure;
 2. read all records in one snapshot: `issued.RecordReader.read`;
 3. judge: `judge.judge`, pure;
 4. report the verdict: `report.report`.
 
-The answer is a verdict, never an exception: what cannot be checked now is `unknown` and says so. Nothing is fetched,
-nothing is written, and personal data leaves masked only. An unknown code costs two indexed reads.
+The result is a verdict, never an exception: what cannot be checked now is `unknown`. Nothing is fetched or written, and
+personal data is masked. An unknown code costs two indexed reads.
 """
 
 from contextlib import suppress
@@ -35,7 +35,7 @@ from signing.pdf.check.finding import Trust
 
 
 class Verification:
-    """The verdicts of the contract, for the API, the pages and the command line."""
+    """Verdicts for the API, the pages and the command line."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Verification:
         checkers: Checkers,
         publication: X509Publication,
     ) -> None:
-        """Reads keys and addresses, so that signatures can still be checked when the database goes away."""
+        """Reads keys and addresses, so that signatures can still be verified if the database becomes unavailable."""
         self.addresses = Addresses(database)
         self._clock = clock
         self._checkers = checkers
@@ -68,11 +68,11 @@ class Verification:
         return self._verdict(presentation.read_code(text))
 
     def verify_qr(self, text: str) -> Verdict:
-        """The verdict on a scanned text: an address with a code and perhaps digits, a code alone, or digits alone."""
+        """The verdict on a scanned text: an address with a code and possibly digits, a code, or digits."""
         return self._verdict(presentation.read_qr(text))
 
     def verify_credential(self, text: str) -> Verdict:
-        """The verdict on a credential, whole or with disclosures left out."""
+        """The verdict on a credential, complete or with disclosures removed."""
         return self._verdict(presentation.read_credential(text))
 
     def verify_file(self, data: bytes) -> Verdict:
@@ -83,17 +83,15 @@ class Verification:
         return self.verify_known_file(data) or self.verify_unknown_file(data)
 
     def verify_known_file(self, data: bytes) -> Verdict | None:
-        """The verdict on the very bytes that we gave out, by one digest and indexed reads; None for any other file,
-        and while that cannot be looked up.
-        """
+        """The verdict on a file that we issued, found by its digest; None for any other file, and if the database
+        cannot be read."""
         presented, now = presentation.read_file(data), self._clock.now()
         records = self._records.read(presented, day_of(now))
         return None if records.found.version is None else _answer(presented, records, now)
 
     def verify_unknown_file(self, data: bytes) -> Verdict:
-        """The verdict on any other file. What is in it is read by the checker, which has no keys, no database and no
-        network, and never in this process.
-        """
+        """The verdict on any other file. The checker, a process without keys, database and network, reads its
+        content."""
         trust: Trust | None
         try:
             trust = self._trust.current()

@@ -23,7 +23,7 @@ from indexer.errors import DirectoryUnavailable
 
 AT_ONCE = 1_000
 IN_FLIGHT = 3
-"""Requests of one load that are under way at the same time, while the next one is prepared."""
+"""The number of requests of one load that are in flight while the next one is prepared."""
 TOO_LARGE = "too_large"
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _ANSWER = "items.*.status,items.*.error.type"

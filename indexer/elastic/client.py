@@ -1,8 +1,8 @@
-"""The connection to Elasticsearch: the official client with our deadlines, every fault as one of ours, and a circuit.
+"""The connection to Elasticsearch: the official client with our time limits, our exceptions and a circuit breaker.
 
-After a failure the server is not asked again for a while, which grows with every further failure; then one question
-tries while all others still fail at once. So a server that is away or slow costs who asks nothing. Keys of entries
-travel in bodies only: addresses end up in the logs of proxies.
+After a failure, requests fail immediately for a while, with exponential back-off; then a single request tests the
+server while all others still fail immediately. So a server that is down or slow does not delay callers. Keys of entries
+are sent in bodies only, because URLs end up in the logs of proxies.
 """
 
 import socket
@@ -25,7 +25,8 @@ from indexer.errors import DirectoryBroken, DirectoryUnavailable, WrongServer
 
 MAJOR = 8
 RIGHTS = ("manage", "read", "write")
-"""What the user may do with the indexes; `monitor` on the cluster is tried by asking how it is."""
+"""The index privileges that the user needs; the cluster privilege `monitor` is tested by querying the cluster's
+health."""
 _DOWN_S, _DOWN_AT_MOST_S = 3.0, 24.0
 _CONNECTIONS = 32
 _PIECE = 65_536
@@ -35,10 +36,10 @@ _OVERLOADED = {429, 502, 503, 504}
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where the server is and how it is entered. Secrets are read from files and shown nowhere.
+    """Addresses and credentials of the server. Secrets are read from files and never shown.
 
-    urls: any nodes of one cluster. ca_file: what signed its certificate, None for the system's own. timeout_s: for an
-    answer to a question; write_timeout_s: for one write with all its repetitions.
+    urls: any nodes of one cluster. ca_file: the CA of its certificate, None for the system's CAs. timeout_s: for one
+    query; write_timeout_s: for one write including retries.
     """
 
     urls: tuple[str, ...]
@@ -52,7 +53,7 @@ class Access:
 
 
 class Client:
-    """Asks and writes. Safe to share between threads."""
+    """Queries and writes. Safe to share between threads."""
 
     def __init__(self, access: Access) -> None:
         self.write_timeout_s = access.write_timeout_s
@@ -65,13 +66,14 @@ class Client:
 
     @contextmanager
     def asking(self) -> Iterator[Elasticsearch]:
-        """For a question; fails at once while the server is taken to be down."""
+        """For a query; fails immediately while the circuit is open."""
         with self._watched(self._circuit.enter()):
             yield self._asking
 
     @contextmanager
     def writing(self) -> Iterator[Elasticsearch]:
-        """For work that may take its time. A server that takes no writes may answer well: the circuit is no matter."""
+        """For writes and administration, which bypass the circuit: a server that rejects writes may still answer
+        queries."""
         with faults():
             yield self._writing
 
@@ -80,7 +82,7 @@ class Client:
         self._asking.close()
 
     def search(self, index: str, bodies: Sequence[dict[str, Any]], routing: int | None = None) -> list[Any]:
-        """Answers to some questions in one round; each of them whole or none at all."""
+        """Send several searches in one request; each result is complete, or DirectoryUnavailable is raised."""
         header: dict[str, Any] = {"index": index, "allow_partial_search_results": False}
         if routing is not None:
             header["routing"] = str(routing)
@@ -93,7 +95,7 @@ class Client:
         return list(answers)
 
     def documents(self, index: str, wanted: Sequence[tuple[str, str]]) -> list[dict[str, Any] | None]:
-        """The sources of some documents by (id, routing), as last written, searchable or not."""
+        """The sources of some documents by (id, routing), as last written, even if not searchable yet."""
         places = [{"_id": name, "routing": routing} for name, routing in wanted]
         with self.asking() as server:
             found = server.mget(index=index, docs=places).body["docs"]
@@ -103,9 +105,9 @@ class Client:
         return [one["_source"] if one["found"] else None for one in found]
 
     def require_usable(self, indexes: str) -> None:
-        """Raise WrongServer where an operator has to act, DirectoryUnavailable where waiting may help.
+        """Raise WrongServer if an operator must act, DirectoryUnavailable if waiting may help.
 
-        indexes: the pattern of those that are to be made, written and read.
+        indexes: the pattern of the indexes that the hub creates, writes and reads.
         """
         try:
             with self.writing() as server:
@@ -127,14 +129,14 @@ class Client:
             raise DirectoryUnavailable("the cluster is red")
 
     def _require_rights(self, server: Elasticsearch, indexes: str) -> None:
-        """A server without users gives every right, and is not asked."""
+        """A server without security grants every privilege, so it is not queried."""
         if self._access.user or self._access.api_key:
             wanted = [{"names": [indexes], "privileges": list(RIGHTS)}]
             if not server.security.has_privileges(index=wanted).body["has_all_requested"]:
                 raise _lacks_rights()
 
     def _require_plain(self) -> None:
-        """Servers with TLS hang up on who speaks none, and say nothing."""
+        """Detect TLS explicitly: a server with TLS drops a plain connection without any error message."""
         for url in self._access.urls:
             if url.startswith("http:") and _speaks_tls(url, self._access.connect_timeout_s):
                 raise WrongServer(
@@ -158,7 +160,7 @@ class Client:
 
 @contextmanager
 def faults() -> Iterator[None]:
-    """What the client raises as one of ours."""
+    """Translate the client's exceptions into ours."""
     try:
         yield
     except UnsupportedProductError:
@@ -175,7 +177,7 @@ def faults() -> Iterator[None]:
 
 
 def fault_of(status: int, kind: str) -> DirectoryUnavailable:
-    """The fault that an answer means; kind: the server's own code."""
+    """The exception for an error response; kind: the server's error code."""
     if kind == "index_not_found_exception":
         return DirectoryBroken("the index is missing")
     if status == 401:
@@ -202,7 +204,7 @@ def _lacks_rights() -> WrongServer:
 
 
 def _speaks_tls(url: str, timeout_s: float) -> bool:
-    """Whether a handshake with whoever listens there begins; nothing is said to him and nothing believed."""
+    """Whether the address accepts a TLS handshake; nothing is sent or verified."""
     place = urlsplit(url)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -218,7 +220,7 @@ def _speaks_tls(url: str, timeout_s: float) -> bool:
 
 
 def _tls_fault(error: TlsError) -> DirectoryUnavailable:
-    """Whether the two sides will never agree, or only a connection has broken while it was made."""
+    """Distinguish a permanent misconfiguration from a connection that broke during the handshake."""
     if "CERTIFICATE_VERIFY_FAILED" in error.message:
         return WrongServer(
             "HUB_INDEX_URL 处的服务器证书不受信任，请检查 HUB_INDEX_CA_FILE。",
@@ -233,7 +235,7 @@ def _tls_fault(error: TlsError) -> DirectoryUnavailable:
 
 
 def is_overloaded(error: ApiError) -> bool:
-    """Whether the same request may be answered a little later."""
+    """Whether a retry of the request may succeed soon."""
     return error.status_code in _OVERLOADED
 
 
@@ -241,17 +243,17 @@ def _require_whole(answer: dict[str, Any]) -> None:
     if "error" in answer:
         raise fault_of(answer.get("status", 0), str(answer["error"]["type"]))
     if answer["timed_out"] or answer["_shards"]["failed"]:
-        raise DirectoryUnavailable("only some shards have answered")
+        raise DirectoryUnavailable("only some shards answered")
 
 
 class _Declined(DirectoryUnavailable):
-    """The server is well, and will not do this one thing."""
+    """The server works but rejects this request."""
 
 
 class _Circuit:
-    """Whether the server is taken to be down, by the monotonic clock.
+    """A circuit breaker on the monotonic clock: closed while the server answers, open for a while after a failure.
 
-    Whoever asks takes along how many failures there were when it began; of several that fail together one counts.
+    Every request remembers the number of failures at its start: of several requests that fail together, one counts.
     """
 
     def __init__(self) -> None:
@@ -261,17 +263,17 @@ class _Circuit:
         self._failures = 0
 
     def enter(self) -> int:
-        """How many failures there have been; raises DirectoryUnavailable while the server is taken to be down."""
+        """Returns the number of failures so far; raises DirectoryUnavailable while the circuit is open."""
         with self._lock:
             if self._pause_s:
                 now = time.monotonic()
                 if now < self._until:
-                    raise DirectoryUnavailable("it failed a moment ago")
-                self._until = now + self._pause_s  # this one tries; the others wait for what becomes of it
+                    raise DirectoryUnavailable("the server failed a moment ago")
+                self._until = now + self._pause_s  # this request tests the server; the others wait for its result
             return self._failures
 
     def failed(self, failures: int) -> None:
-        """Take the server to be down, for longer where it was tried again; `failures` is what `enter` has said."""
+        """Open the circuit, for longer if a test request failed; `failures` is the result of `enter`."""
         with self._lock:
             if failures != self._failures:
                 return
@@ -280,14 +282,14 @@ class _Circuit:
             self._until = time.monotonic() + self._pause_s
 
     def answered(self) -> None:
-        """It is up."""
+        """Close the circuit."""
         with self._lock:
             self._pause_s = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Whole:
-    """An answer that has arrived."""
+    """A complete response."""
 
     status: int
     headers: Any
@@ -295,13 +297,13 @@ class _Whole:
 
 
 class _Pool:
-    """A pool of connections whose answers arrive whole in time: urllib3 limits the wait for each piece only."""
+    """A connection pool with a time limit for the whole response; urllib3 limits the wait for each chunk only."""
 
     def __init__(self, pool: urllib3.HTTPConnectionPool) -> None:
         self._pool = pool
 
     def urlopen(self, method: str, target: str, *, timeout: urllib3.Timeout, **more: Any) -> _Whole:
-        """Send and wait; raises ReadTimeoutError when the time is up, at the latest after twice the time."""
+        """Send a request; raises ReadTimeoutError when the time is up, after twice the time limit at the latest."""
         until = time.monotonic() + cast("float", timeout.total)
         answer = self._pool.urlopen(method, target, timeout=timeout, preload_content=False, **more)
         try:
@@ -324,7 +326,7 @@ class _Pool:
 
 
 class _Node(Urllib3HttpNode):
-    """Connects within its own, shorter time: a host that swallows packets is told from one that thinks."""
+    """Has a separate, shorter connect timeout, to distinguish an unreachable host from a slow query."""
 
     connect_timeout_s = 0.5
 

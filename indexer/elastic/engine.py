@@ -1,7 +1,7 @@
-"""The Elasticsearch engine: every generation an index, the one that answers named by an alias.
+"""The Elasticsearch engine: every generation is an index, and an alias names the current one.
 
-With the prefix `hub`: index `hub-g7`, alias `hub` on the one that answers, alias `hub-g7-w` for writing, without which
-a write to an index that is gone would make another one. No document is ever deleted but by a repair.
+With the prefix `hub`, the index is `hub-g7`; the alias `hub` points to the current generation. Writes go through the
+alias `hub-g7-w`, because a write to a deleted index would create a new one. Only repairs delete documents.
 """
 
 import re
@@ -30,12 +30,13 @@ _ANSWERING = {"refresh_interval": "1s"}
 _FORGETTING, _FORGETTING_S = 10, 0.15
 _KNOWN_S = 1.0
 _UNKNOWN_S = 1.5
-"""How long after a swap the former may be asked: an index that is deleted under a question answers as a sick server."""
+"""How long after a swap the previous generation may still be queried. A query to an index that is being deleted fails
+like one to a sick server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How indexes are named and laid out. replicas: further copies of each shard, on other nodes."""
+    """Names and layout of indexes. replicas: additional copies of each shard, on other nodes."""
 
     prefix: str = "hub-directory"
     shards: int = 1
@@ -43,9 +44,9 @@ class Shape:
 
 
 class ElasticDirectory:
-    """The generations of one prefix; see `DirectoryEngine`. folder: for the lock of who builds, on this machine.
+    """The generations of one prefix; see `DirectoryEngine`. folder: for this machine's lock of the rebuild.
 
-    Two machines that build at the same time do no harm but to each other's progress.
+    Two machines that rebuild at the same time only undo each other's progress.
     """
 
     def __init__(self, access: Access, shape: Shape, folder: Path) -> None:
@@ -53,16 +54,16 @@ class ElasticDirectory:
         self._shape = shape
         self._client = Client(access)
         self._fitting: set[str] = set()
-        self._answering: set[str] = set()
+        self._known_current: set[str] = set()
         self._swapped_at = -_UNKNOWN_S
         self._known: tuple[str, float, tuple[str, Mark] | None] = ("", 0.0, None)
 
     def require_usable(self) -> None:
-        """Raise WrongServer where an operator has to act before this can work, DirectoryUnavailable where not."""
+        """Raise WrongServer if an operator must act, DirectoryUnavailable if waiting may help."""
         self._client.require_usable(f"{self._shape.prefix}*")
 
     def server(self) -> ServerState:
-        """How the cluster and the disks under it are; may take as long as a write."""
+        """The state of the cluster and its disks; may take as long as a write."""
         with self._client.writing() as server:
             return servers.state(server, f"{self._shape.prefix}-g*")
 
@@ -73,7 +74,7 @@ class ElasticDirectory:
     # --- generations --------------------------------------------------------------------------------------------------
 
     def current(self) -> str | None:
-        """The generation that answers; None where none does, or one of another release."""
+        """The current generation; None if there is none, or if another release made it."""
         with self._client.asking() as server:
             found = _versions(server, self._shape.prefix)
         fitting = {name for index, version in found.items() if version == VERSION and (name := self._name(index))}
@@ -81,7 +82,7 @@ class ElasticDirectory:
         return max(fitting, key=_number, default=None)
 
     def answering(self, mark: str) -> tuple[str, Mark] | None:
-        """The generation that answers and one of its marks, as they were at most a second ago; None without either."""
+        """The current generation and one of its marks, at most a second old; None without either."""
         known, until, found = self._known
         if known != mark or time.monotonic() > until:
             until = time.monotonic() + _KNOWN_S
@@ -98,7 +99,7 @@ class ElasticDirectory:
         return sorted((name for index in found if (name := self._name(index))), key=_number)
 
     def create(self, marks: Mapping[str, Mark] | None = None) -> str:
-        """A new, empty generation with these marks; its name. It answers nothing until `swap`."""
+        """Create an empty generation with these marks and return its name. It serves no queries until `swap`."""
         names = self.names()
         name = f"g{_number(names[-1]) + 1 if names else 1}"
         shape = self._shape
@@ -116,7 +117,7 @@ class ElasticDirectory:
         return name
 
     def swap(self, name: str) -> None:
-        """Let a generation answer from now on, at once and for every process; all that it has can be found then."""
+        """Make a generation current, atomically for every process; all its entries are searchable then."""
         index, prefix = self._index(name), self._shape.prefix
         with self._client.writing() as server:
             server.indices.put_settings(index=index, settings=_ANSWERING)
@@ -127,21 +128,22 @@ class ElasticDirectory:
                     {"add": {"index": index, "alias": prefix}},
                 ]
             )
-        self._answering.add(name)
+        self._known_current.add(name)
         self._swapped_at = time.monotonic()
 
     def drop(self, name: str) -> None:
-        """Delete a generation that does not answer."""
+        """Delete a generation that is not current."""
         if name == self.current():
             raise ValueError("the generation in use cannot be dropped")
         time.sleep(max(0.0, self._swapped_at + _UNKNOWN_S - time.monotonic()))
         with self._client.writing() as server:
             server.options(ignore_status=404).indices.delete(index=self._index(name))
         self._fitting.discard(name)
-        self._answering.discard(name)
+        self._known_current.discard(name)
 
     def examine(self, name: str) -> None:
-        """Whether an index is what this release would make with these settings, and answers alone."""
+        """Check that an index is as this release would create it with these settings, and is the alias's only
+        target."""
         index, shape = self._index(name), self._shape
         with self._client.asking() as server:
             found = server.indices.get(index=index).body[index]
@@ -159,7 +161,7 @@ class ElasticDirectory:
                 server.indices.put_settings(index=index, settings={"number_of_replicas": shape.replicas})
 
     def require_whole(self, name: str) -> None:
-        """Raise DirectoryBroken where a shard was lost and is there again without its entries."""
+        """Raise DirectoryBroken if a lost shard was replaced by an empty one."""
         self._whole_hits(name, [])
 
     # --- writing ------------------------------------------------------------------------------------------------------
@@ -172,7 +174,7 @@ class ElasticDirectory:
         instead_of: Iterable[Entry] = (),
         on_rejected: OnRejected = reject,
     ) -> int:
-        """Entries, until they can be found; then marks. See `DirectoryEngine.write`."""
+        """Write entries and make them searchable, then write marks. See `DirectoryEngine.write`."""
         wanted = {entry.key: entry for entry in entries}
         outdated = self._as_seen(name, wanted, instead_of)
         with self._writing(name) as bulk:
@@ -182,7 +184,7 @@ class ElasticDirectory:
             outcome = outcome.and_also(self._exchange(name, outdated, wanted))
         if outcome.rejected:
             on_rejected(outcome.rejected)
-        if wanted and self._answers(name):
+        if wanted and self._is_current(name):
             with self._writing(name) as bulk:
                 bulk.refresh()
         if marks:
@@ -191,12 +193,12 @@ class ElasticDirectory:
         return outcome.taken
 
     def _exchange(self, name: str, outdated: Sequence[Entry], wanted: Mapping[EntryKey, Entry]) -> Outcome:
-        """Take entries out and put others in their places, whose revisions may be lower."""
+        """Delete entries and write others in their places, possibly with lower revisions."""
         instead = [wanted[entry.key] for entry in outdated if entry.key in wanted]
         with self._writing(name) as bulk:
             bulk.send(map(take_out, outdated))
             for _ in range(_FORGETTING):
-                bulk.refresh()  # with a refresh, and by a coarse clock, the server forgets which revisions there were
+                bulk.refresh()  # after a refresh and a while, the server forgets the versions of deleted documents
                 outcome = bulk.send(put_entries(instead))
                 if not outcome.older:
                     break
@@ -210,24 +212,23 @@ class ElasticDirectory:
             yield Bulk(server, self._index(name), self._writable(name), deadline)
 
     def _as_seen(self, name: str, wanted: Mapping[EntryKey, Entry], instead_of: Iterable[Entry]) -> list[Entry]:
-        """Those of `instead_of` that are still there exactly, and that no higher revision will cover."""
+        """Those of `instead_of` that are still stored exactly like this and that no higher revision will replace."""
         seen = [e for e in instead_of if e.key not in wanted or wanted[e.key].revision < e.revision]
         if not seen:
             return []
         found = self._documents(name, [(entry_id(entry.key), str(entry.party)) for entry in seen])
         return [entry for entry, there in zip(seen, found, strict=True) if there and entry_of(there) == entry]
 
-    def _answers(self, name: str) -> bool:
-        """Whether who asks may be sent to a generation. Asked after writing: whoever swaps it in later makes what was
-        written searchable then."""
-        if name not in self._answering:
+    def _is_current(self, name: str) -> bool:
+        """Whether queries may reach a generation. Checked after writing: a later swap makes everything searchable."""
+        if name not in self._known_current:
             with self._client.asking() as server:
                 if self._index(name) not in _versions(server, self._shape.prefix):
                     return False
-            self._answering.add(name)
+            self._known_current.add(name)
         return True
 
-    # --- questions ----------------------------------------------------------------------------------------------------
+    # --- queries ------------------------------------------------------------------------------------------------------
 
     def mark(self, name: str, mark: str) -> Mark | None:
         """One of a generation's marks, None where it was never set."""
@@ -235,7 +236,7 @@ class ElasticDirectory:
         return None if found is None else mark_of(found)
 
     def of_party(self, name: str, party: int, type_codes: Sequence[str], today: int) -> list[Entry]:
-        """What a party holds of some types on a day; one shard is asked."""
+        """What a party holds of some types on a day; queries one shard."""
         found: list[Entry] = []
         before: int | None = None
         while True:
@@ -259,7 +260,7 @@ class ElasticDirectory:
         return replace(page, facets=facets, sampled=len(edge[0]) > 1)
 
     def walk(self, name: str, after: EntryKey, limit: int) -> list[Entry]:
-        """The next entries of a generation in the order of their keys."""
+        """The next entries of a generation in key order."""
         (answer,) = self._search(name, [queries.walk_body(after, limit)])
         return queries.entries_of(answer["hits"]["hits"])
 
@@ -269,7 +270,7 @@ class ElasticDirectory:
         return None if found is None else entry_of(found)
 
     def count(self, name: str) -> int:
-        """How many entries a generation has, ended ones too."""
+        """The number of entries in a generation, including ended ones."""
         (answer,) = self._search(name, [queries.count_body()])
         return int(answer["hits"]["total"]["value"])
 
@@ -278,7 +279,7 @@ class ElasticDirectory:
         return self._client.search(self._index(name), bodies, routing)
 
     def _whole_hits(self, name: str, bodies: Sequence[Any], routing: int | None = None) -> list[Any]:
-        """What is found where nothing may be missing."""
+        """The hits of queries whose result must be complete: every shard must still have its data."""
         whole, *answers = self._search(name, [shards.body(), *bodies], routing)
         shards.require(whole)
         return [answer["hits"]["hits"] for answer in answers]
@@ -288,7 +289,7 @@ class ElasticDirectory:
         return self._client.documents(self._index(name), wanted)
 
     def _require_fitting(self, name: str) -> None:
-        """What another release has written is not read: fields may be missing, and so would be what they find."""
+        """Refuse an index of another release: fields may be missing, and searches would miss entries."""
         if name in self._fitting:
             return
         with self._client.asking() as server:
@@ -308,13 +309,13 @@ class ElasticDirectory:
         return f"{self._index(name)}-w"
 
     def _name(self, index: str) -> str | None:
-        """The generation of an index, None where it is none of ours."""
+        """The generation of an index, None for a foreign index."""
         name = index.removeprefix(f"{self._shape.prefix}-")
         return name if _NAME.fullmatch(name) else None
 
 
 def _versions(server: Elasticsearch, where: str) -> dict[str, int | None]:
-    """The mapping version of every index behind a name; none where the name is unknown."""
+    """The mapping version of every index behind a name; empty if the name is unknown."""
     found = server.options(ignore_status=404).indices.get_mapping(
         index=where, filter_path="*.mappings._meta,*.mappings.dynamic"
     )

@@ -14,7 +14,7 @@ from indexer.engine import Mark
 from indexer.entry import Entry, EntryKey
 
 VERSION = 3
-"""Increased whenever the mapping or the meaning of a field changes: an index of another version answers nothing."""
+"""Increased when the mapping or the meaning of a field changes: indexes of other versions are not queried."""
 MARKS = "marks"
 """The routing of all marks of an index."""
 
@@ -150,7 +150,7 @@ def phrase(words: list[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _searched(organisation: str, title: str) -> str:
-    """The field that free search looks in. Natural persons' certificates have the type's name alone, one of few."""
+    """The text of the search field: for certificates of natural persons, only the type's name."""
     words = _title_tokens(title)
     return _quoted(phrase([*tokens.tokens(organisation), *words] if organisation else words))
 

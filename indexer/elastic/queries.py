@@ -1,9 +1,9 @@
-"""Questions to Elasticsearch as data, and its answers as ours. Only filters: nothing is scored, newest comes first.
+"""Queries to Elasticsearch as data, and its responses as our types. Filters only: no scoring, newest first.
 
-A page continues after the order of its last entry. Every certificate's order is its own and stays while its entry does
-not change, so no point in time has to be kept open on the server: what is written between two pages moves nothing
-else, and what has moved itself is laid over the answer by whoever asks. Facets are counted by the server among the
-newest matches, whose end is found first: fetching them to count here costs ten times as much.
+A page continues after the order of its last entry. The order is unique per certificate and stable while its entry does
+not change, so no point in time is kept open on the server: writes between two pages do not shift other entries, and the
+caller merges changed certificates into the result. The server counts facets among the newest matches, whose end is
+found first: fetching them to count here costs ten times as much.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ _NOTHING = {"_source": False, "stored_fields": "_none_"}
 
 
 def page_bodies(search: Search) -> list[Body]:
-    """What to ask for a page: its entries and, for the first page, where the newest FACET_SAMPLE end."""
+    """The searches for a page: its entries and, on the first page, the end of the newest FACET_SAMPLE matches."""
     query = {"bool": {"filter": _filters(search)}}
     page = _newest(query, min(search.limit, MAX_LIMIT) + 1)
     if search.before is not None:
@@ -33,7 +33,7 @@ def page_bodies(search: Search) -> list[Body]:
 
 
 def facets_body(search: Search, edge: Sequence[Hit]) -> Body:
-    """How often each value stands among the newest matches; `edge` is the answer to the second of `page_bodies`."""
+    """Count each value among the newest matches; `edge` is the result of the second of `page_bodies`."""
     filters = _filters(search)
     if edge:
         filters.append(_range("ord", gte=int(edge[0]["sort"][0])))
@@ -53,7 +53,7 @@ def page_of(search: Search, hits: Sequence[Hit]) -> Page:
 
 
 def facets_of(aggregations: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """The answer to `facets_body`, the most frequent first."""
+    """The result of `facets_body`, most frequent values first."""
     found = {
         name: {str(one["key"]): int(one["doc_count"]) for one in aggregations[name]["buckets"]} for name in _FACETS
     }
@@ -69,18 +69,18 @@ def party_body(party: int, type_codes: Sequence[str], today: int, before: int | 
 
 
 def walk_body(after: EntryKey, limit: int) -> Body:
-    """The next entries in the order of their keys, which never change."""
+    """The next entries in key order; keys never change."""
     sort = [{"party": "asc"}, {"home": "asc"}, {"certificate": "asc"}]
     return {"query": _ENTRIES, "sort": sort, "search_after": list(after), "size": limit, "track_total_hits": False}
 
 
 def count_body() -> Body:
-    """How many entries there are."""
+    """Count all entries."""
     return {"query": _ENTRIES, "size": 0, "track_total_hits": True}
 
 
 def entries_of(hits: Sequence[Hit]) -> list[Entry]:
-    """The entries of an answer."""
+    """The entries of a response."""
     return [entry_of(hit["_source"]) for hit in hits]
 
 
@@ -89,7 +89,7 @@ def _newest(query: Filter, size: int) -> Body:
 
 
 def _filters(search: Search) -> list[Filter]:
-    """What `indexer.query.matches` says, for the server."""
+    """`indexer.query.matches` as filters."""
     filters = [_is("listed", True)] if search.party is None else [_is("party", search.party), _is("ended", False)]
     filters += [_is(name, code) for name in ("type_code", "authority") if (code := getattr(search, name))]
     if search.region:
@@ -108,7 +108,7 @@ def _filters(search: Search) -> list[Filter]:
 
 
 def _state(wanted: str, today: int) -> list[Filter]:
-    """What `indexer.query.state` says, for the server."""
+    """`indexer.query.state` as filters."""
     if wanted == "revoked":
         return [_is("standing", 3)]
     if wanted == "superseded":

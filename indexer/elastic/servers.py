@@ -1,4 +1,4 @@
-"""How an Elasticsearch cluster is, as operators see it: releases, health, clocks, room on disks, closed indexes."""
+"""The state of an Elasticsearch cluster for operators: releases, health, clocks, disk space, write blocks."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _NODES = "nodes.*.timestamp,nodes.*.name,nodes.*.fs.data"
 
 
 def state(server: Elasticsearch, indexes: str) -> ServerState:
-    """What every node says of itself, and whether the flood-stage block lies on one of `indexes`."""
+    """Query every node, and whether one of `indexes` has the flood-stage write block."""
     health = server.cluster.health(filter_path="status,unassigned_shards").body
     versions = server.nodes.info(metric="process", filter_path="nodes.*.version").body["nodes"].values()
     nodes = server.nodes.stats(metric="fs", filter_path=_NODES).body["nodes"].values()
@@ -26,7 +26,7 @@ def state(server: Elasticsearch, indexes: str) -> ServerState:
 
 
 def _is_full(disk: dict[str, Any]) -> bool:
-    """Whether the server puts no more shards on a disk."""
+    """Whether the server allocates no more shards to a disk."""
     return int(disk["available_in_bytes"]) < int(disk.get("low_watermark_free_space_in_bytes", 0))
 
 

@@ -1,7 +1,7 @@
-"""Whether every shard of an index still has its data: each holds one marker document, written when it was created.
+"""Detect lost shards: each shard of an index has one marker document, written when the index was created.
 
-A server may replace a shard that is lost for good by an empty one and report green. The marker is then lost with the
-entries, and a count of the markers, sent along with a query, is lower than the number of shards that answered.
+A server may replace a lost shard by an empty one and report green. The marker is lost with the entries, so the count of
+markers, which is part of every query, is lower than the number of shards that answered.
 """
 
 import json

@@ -1,9 +1,9 @@
-"""The embedded engine: SQLite FTS5, one file for every generation, the one in use named by the file `current`.
+"""The embedded engine: one SQLite FTS5 file per generation; the file `current` names the current one.
 
-Any number of writers (one at a time) and of reading threads and processes. A file knows how far in the feed it has
-come: its marks are written in the commit of the entries that they speak of, so a file that was lost, cut short by a
-power failure or put back from a backup says so itself. All faults are DirectoryUnavailable: whoever asks then asks the
-repository. Who asks several questions that belong together names the generation in each.
+One writer at a time; any number of reading threads and processes. Marks are written in the same commit as the entries
+that they describe, so a file that was lost, truncated by a power failure or restored from a backup has the correct
+position. All errors are DirectoryUnavailable, on which callers fall back to the repository. A caller with several
+related queries names the generation in each.
 """
 
 import os
@@ -32,7 +32,7 @@ _NAME = re.compile(r"g[0-9]{1,12}")
 
 
 class EmbeddedDirectory:
-    """Every generation in one folder. Safe to share between threads; open it again after a fork."""
+    """All generations in one folder. Safe to share between threads; open a new one after a fork."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -41,7 +41,7 @@ class EmbeddedDirectory:
     # --- generations --------------------------------------------------------------------------------------------------
 
     def current(self) -> str | None:
-        """The generation that answers, None before the first."""
+        """The current generation, None before the first."""
         try:
             name = (self.folder / "current").read_text().strip()
         except (FileNotFoundError, UnicodeDecodeError):
@@ -51,7 +51,7 @@ class EmbeddedDirectory:
         return name if _NAME.fullmatch(name) else None
 
     def answering(self, mark: str) -> tuple[str, Mark] | None:
-        """The generation that answers and one of its marks, as they are now; None without either."""
+        """The current generation and one of its marks; None without either."""
         name = self.current()
         value = None if name is None else self.mark(name, mark)
         return None if name is None or value is None else (name, value)
@@ -64,12 +64,12 @@ class EmbeddedDirectory:
         return sorted(found, key=lambda name: int(name[1:]))
 
     def create(self, marks: Mapping[str, Mark] | None = None) -> str:
-        """A new, empty generation with these marks; its name. It answers nothing until `swap`."""
+        """Create an empty generation with these marks and return its name. It serves no queries until `swap`."""
         with _faults():
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             names = self.names()
             name = f"g{int(names[-1][1:]) + 1 if names else 1}"
-            for suffix in ("-wal", "-shm"):  # of a file that was taken away under its users
+            for suffix in ("-wal", "-shm"):  # remains of a file that was deleted while in use
                 (self.folder / f"{name}.db{suffix}").unlink(missing_ok=True)
             with self._open(name, "rwc") as connection:
                 (self.folder / f"{name}.db").chmod(0o600)
@@ -81,9 +81,9 @@ class EmbeddedDirectory:
         return name
 
     def swap(self, name: str) -> None:
-        """Let a generation answer from now on, at once and for every process.
+        """Make a generation current, atomically for every process.
 
-        What it needs for that is made first, where it is not there yet: about 10 seconds for a million entries.
+        First creates the indexes for queries if they are missing: about 10 seconds for a million entries.
         """
         draft = self.folder / f".current.{os.getpid()}"
         with _faults():
@@ -97,7 +97,7 @@ class EmbeddedDirectory:
             draft.replace(self.folder / "current")
 
     def drop(self, name: str) -> None:
-        """Delete a generation that does not answer."""
+        """Delete a generation that is not current."""
         if name == self.current():
             raise ValueError("the generation in use cannot be dropped")
         with _faults():
@@ -105,14 +105,14 @@ class EmbeddedDirectory:
                 (self.folder / f"{name}.db{suffix}").unlink(missing_ok=True)
 
     def examine(self, name: str) -> None:
-        """Read a generation's whole file; raises DirectoryBroken when it is not sound."""
+        """Read the whole file of a generation; raises DirectoryBroken if it is corrupt."""
         with _faults(), self._open(name, "ro") as connection:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise DirectoryBroken("the file is damaged")
 
     def require_whole(self, name: str) -> None:
-        """A file is there or it is not."""
+        """Nothing to check: a file cannot lose a part."""
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -124,12 +124,12 @@ class EmbeddedDirectory:
         instead_of: Iterable[Entry] = (),
         on_rejected: OnRejected = reject,  # noqa: ARG002 (a file accepts every entry)
     ) -> int:
-        """Write whole entries and marks in one commit; how many entries. A lower revision than what is there is left
-        out, and so is a lower number for a mark. Entries of `instead_of` are taken out first, where they are still
-        exactly this.
+        """Upsert entries and set marks in one commit; returns the number of entries. Lower revisions than the stored
+        ones are skipped, and so are lower numbers for marks. Entries of `instead_of` are deleted first, where they are
+        still stored exactly like this.
 
-        When it returns they are searchable, but perhaps not safe from a power cut: then the marks are the older ones
-        too, and whoever feeds begins there.
+        On return they are searchable but may not survive a power failure. The marks are then lost with them, and the
+        feed resumes from the older position.
         """
         with _faults(), self._writing(name) as connection:
             count = tables.replace(connection, entries, instead_of)
@@ -145,7 +145,7 @@ class EmbeddedDirectory:
         return None if row is None else row[0]
 
     def of_party(self, name: str, party: int, type_codes: Sequence[str], today: int) -> list[Entry]:
-        """What a party holds of some types on a day (yyyymmdd), in no order that counts."""
+        """What a party holds of some types on a day (yyyymmdd), in no particular order."""
         marks = ", ".join(f":type{n}" for n in range(len(type_codes)))
         values = {"party": party, "today": today, **{f"type{n}": code for n, code in enumerate(type_codes)}}
         sql = (
@@ -161,7 +161,7 @@ class EmbeddedDirectory:
             return queries.search(connection, search)
 
     def walk(self, name: str, after: tuple[int, int, int], limit: int) -> list[Entry]:
-        """The next entries of a generation in the order of their keys: how two of them are compared."""
+        """The next entries of a generation in key order; for comparisons."""
         values = {"party": after[0], "home": after[1], "certificate": after[2], "limit": limit}
         sql = (
             f"SELECT {NAMES} FROM entries WHERE (party, home, certificate) > (:party, :home, :certificate)"  # noqa: S608
@@ -176,17 +176,17 @@ class EmbeddedDirectory:
             return find(self._reader(name), [key]).get(key)
 
     def count(self, name: str) -> int:
-        """How many entries a generation has, ended ones too."""
+        """The number of entries in a generation, including ended ones."""
         with _faults():
             return int(self._reader(name).execute("SELECT COUNT(*) FROM entries").fetchone()[0])
 
     def server(self) -> None:
-        """There is no server."""
+        """None: there is no server."""
 
     # --- connections --------------------------------------------------------------------------------------------------
 
     def _reader(self, name: str) -> sqlite3.Connection:
-        """This thread's connection to a generation; another one when another file lies in its place."""
+        """This thread's connection to a generation; a new one if the file was replaced."""
         place = self._regular(name).stat()
         wanted = (name, place.st_dev, place.st_ino)
         held: tuple[object, sqlite3.Connection] | None = getattr(self._local, "reader", None)

@@ -1,4 +1,4 @@
-"""Searches of the embedded engine: matches from one narrow index, then the entries of the page by their keys."""
+"""Searches of the embedded engine: find matches in a covering index, then read the page's entries by key."""
 
 import sqlite3
 from collections import Counter
@@ -24,7 +24,7 @@ Row = tuple[Any, ...]
 
 
 def search(connection: sqlite3.Connection, wanted: Search) -> Page:
-    """One page, asked inside a transaction; facets on the first page only."""
+    """One page, read inside a transaction; facets on the first page only."""
     words = wanted.tokens
     if wanted.text and not words:
         return Page((), None)
@@ -41,11 +41,11 @@ def search(connection: sqlite3.Connection, wanted: Search) -> Page:
 
 
 def _rows(connection: sqlite3.Connection, wanted: Search, words: Sequence[str], limit: int) -> list[Row]:
-    """The newest that match: key, order and what is counted."""
+    """The newest matches: key, order and the columns that facets count."""
     where, values = _conditions(wanted)
     columns, source, order = _NARROW, "entries e", "e.ord DESC"
-    is_sieved = bool(words) and wanted.party is not None  # words has one holder a certificate; a party has few
-    if is_sieved:
+    is_filtered_here = bool(words) and wanted.party is not None  # words has one holder a certificate; a party has few
+    if is_filtered_here:
         columns = f"{_NARROW}, e.organisation, e.title"
     elif words:
         source, order = "words CROSS JOIN entries e INDEXED BY by_order ON e.ord = -words.rowid", "words.rowid"
@@ -55,8 +55,8 @@ def _rows(connection: sqlite3.Connection, wanted: Search, words: Sequence[str], 
         where.append("e.ord < :before" if order == "e.ord DESC" else "words.rowid > -:before")
         values["before"] = wanted.before
     sql = f"SELECT {columns} FROM {source} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT :limit"  # noqa: S608
-    rows = connection.execute(sql, {**values, "limit": -1 if is_sieved else limit}).fetchall()
-    if is_sieved:
+    rows = connection.execute(sql, {**values, "limit": -1 if is_filtered_here else limit}).fetchall()
+    if is_filtered_here:
         rows = [row for row in rows if tokens.matches(words, " ".join(row[-2:]))]
     return rows[:limit]
 

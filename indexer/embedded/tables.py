@@ -41,7 +41,7 @@ FOR_ANSWERS = (
     f"CREATE INDEX IF NOT EXISTS by_authority ON entries (authority, ord, type_code, {_ASKED}) WHERE {_LISTED}",
     "INSERT INTO words (words) VALUES ('optimize')",
 )
-"""Needed only once a generation answers; building an index from all rows costs a fraction of maintaining it."""
+"""Created before a generation becomes current: building an index from all rows costs a fraction of maintaining it."""
 
 
 def entry_of(row: Sequence[Any]) -> Entry:
@@ -66,7 +66,8 @@ def find(connection: sqlite3.Connection, keys: Collection[EntryKey]) -> dict[Ent
 
 def replace(connection: sqlite3.Connection, entries: Iterable[Entry], instead_of: Iterable[Entry]) -> int:
     """Upsert entries that are not older than the stored ones, after deleting those of `instead_of` that are stored
-    exactly like this; how many are stored now. Identical entries are not rewritten: after a rebuild they are many."""
+    exactly like this; returns the number of entries that are stored now. Identical entries are not rewritten: after a
+    rebuild there are many."""
     seen = set(instead_of)
     there = find(connection, {entry.key for entry in seen})
     deleted = [entry for entry in seen if there.get(entry.key) == entry]

@@ -18,7 +18,7 @@ from signing import public_code
 from tests.browser import drive
 from tests.support.city import load_city, open_copy
 from tests.support.serving import served
-from tests.support.stranger import kill, personal, versions
+from tests.support.verified import kill, personal, versions
 
 TEXT_PX = 16
 PHONES = [

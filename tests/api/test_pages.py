@@ -26,7 +26,7 @@ from hub.web.negotiation import prefers_json
 from signing import public_code
 from tests.support.city import City, load_city, open_copy
 from tests.support.serving import served
-from tests.support.stranger import kill, personal, versions
+from tests.support.verified import kill, personal, versions
 
 JSON = {"Accept": "application/json"}
 PLACE = {"base": "https://hub.example", "root": ""}

@@ -17,7 +17,7 @@ from tests.judges import judge_credentials, judge_digits
 from tests.support.city import ACCOUNTS, URL, City, open_copy
 from tests.support.published_keys import public_key_of
 from tests.support.serving import served
-from tests.support.stranger import personal, versions
+from tests.support.verified import personal, versions
 
 pytestmark = pytest.mark.sqlite
 

@@ -15,40 +15,40 @@ from hub.access.caches import FAILURES_A_MINUTE
 from hub.api.tokens import routes
 from hub.app import create_app
 from hub.domain.errors import TITLES, Refusal
-from tests.support.door import Door, open_door
+from tests.support.auth import Auth, open_auth
 from tests.support.serving import served
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
-    with open_door(tmp_path) as found:
+def auth(tmp_path: Path) -> Iterator[Auth]:
+    with open_auth(tmp_path) as found:
         yield found
 
 
 @pytest.fixture
-def http(door: Door) -> Iterator[httpx.Client]:
-    with served(create_app(door.parts)) as address, httpx.Client(base_url=address, trust_env=False) as client:
+def http(auth: Auth) -> Iterator[httpx.Client]:
+    with served(create_app(auth.parts)) as address, httpx.Client(base_url=address, trust_env=False) as client:
         yield client
 
 
-def form(door: Door, **changes: Any) -> dict[str, str]:
+def form(auth: Auth, **changes: Any) -> dict[str, str]:
     fields = {
         "grant_type": "client_credentials",
         "client_assertion_type": ASSERTION_TYPE,
-        "client_assertion": door.assertion(),
+        "client_assertion": auth.assertion(),
     }
     return {name: value for name, value in (fields | changes).items() if value is not ...}
 
 
-def test_a_token_over_http(door: Door, http: httpx.Client) -> None:
-    reply = http.post("/oauth/token", data=form(door, scope="cases:write", client_id="a-client", extra="1"))
+def test_a_token_over_http(auth: Auth, http: httpx.Client) -> None:
+    reply = http.post("/oauth/token", data=form(auth, scope="cases:write", client_id="a-client", extra="1"))
     assert reply.status_code == 200, reply.text
     assert reply.headers["cache-control"] == "no-store"
     assert reply.headers["content-type"].startswith("application/json")
     content = reply.json()
     assert set(content) == {"access_token", "token_type", "expires_in", "scope"}
     assert (content["token_type"], content["expires_in"], content["scope"]) == ("Bearer", 600, "cases:write")
-    assert door.access.caller(content["access_token"]).scopes == {"cases:write"}
+    assert auth.access.caller(content["access_token"]).scopes == {"cases:write"}
 
 
 @pytest.mark.parametrize(
@@ -70,23 +70,23 @@ def test_a_token_over_http(door: Door, http: httpx.Client) -> None:
     ],
 )
 def test_refusals_have_the_form_of_rfc_6749(
-    door: Door, http: httpx.Client, changes: dict[str, Any], status: int, error: str, stable: str
+    auth: Auth, http: httpx.Client, changes: dict[str, Any], status: int, error: str, stable: str
 ) -> None:
-    reply = http.post("/oauth/token", data=form(door, **changes))
+    reply = http.post("/oauth/token", data=form(auth, **changes))
     assert (reply.status_code, reply.json()["error"], reply.json()["code"]) == (status, error, stable)
     assert reply.json()["error_description"].isascii()
     assert reply.json()["detail"]
     assert reply.headers["cache-control"] == "no-store"
 
 
-def test_what_the_door_refuses_has_its_code_over_http(door: Door, http: httpx.Client) -> None:
-    at = int(door.clock.now().timestamp())
-    used = form(door)
+def test_what_the_door_refuses_has_its_code_over_http(auth: Auth, http: httpx.Client) -> None:
+    at = int(auth.clock.now().timestamp())
+    used = form(auth)
     assert http.post("/oauth/token", data=used).status_code == 200
     seen = [
         used,
-        form(door, client_assertion=door.assertion(iat=at - 300, exp=at - 200)),
-        form(door, client_assertion=door.assertion(iat=at + 100, exp=at + 200)),
+        form(auth, client_assertion=auth.assertion(iat=at - 300, exp=at - 200)),
+        form(auth, client_assertion=auth.assertion(iat=at + 100, exp=at + 200)),
     ]
     answers = [http.post("/oauth/token", data=fields) for fields in seen]
     assert {a.status_code for a in answers} == {401}
@@ -113,12 +113,12 @@ def test_no_form_is_an_invalid_request(http: httpx.Client, raw: bytes) -> None:
     assert reply.json()["error"] in {"invalid_request", "invalid_client"}
 
 
-def test_a_form_with_a_field_twice_is_refused_even_when_both_agree(door: Door, http: httpx.Client) -> None:
-    raw = urlencode(form(door)) + "&client_assertion_type=" + ASSERTION_TYPE
+def test_a_form_with_a_field_twice_is_refused_even_when_both_agree(auth: Auth, http: httpx.Client) -> None:
+    raw = urlencode(form(auth)) + "&client_assertion_type=" + ASSERTION_TYPE
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     reply = http.post("/oauth/token", content=raw, headers=headers)
     assert (reply.status_code, reply.json()["error"]) == (400, "invalid_request")
-    assert door.used() == 0
+    assert auth.used() == 0
 
 
 def test_json_and_large_bodies_and_get_are_refused(http: httpx.Client) -> None:
@@ -128,12 +128,12 @@ def test_json_and_large_bodies_and_get_are_refused(http: httpx.Client) -> None:
     assert http.get("/oauth/token").status_code == 405
 
 
-def test_too_many_failures_are_a_429_that_says_when(door: Door, http: httpx.Client) -> None:
+def test_too_many_failures_are_a_429_that_says_when(auth: Auth, http: httpx.Client) -> None:
     wrong = ec.generate_private_key(ec.SECP256R1())
-    text = pyjwt.encode(pyjwt.decode(door.assertion(), options={"verify_signature": False}), wrong, algorithm="ES256")
+    text = pyjwt.encode(pyjwt.decode(auth.assertion(), options={"verify_signature": False}), wrong, algorithm="ES256")
     for _ in range(FAILURES_A_MINUTE):
-        assert http.post("/oauth/token", data=form(door, client_assertion=text)).status_code == 401
-    reply = http.post("/oauth/token", data=form(door, client_assertion=text))
+        assert http.post("/oauth/token", data=form(auth, client_assertion=text)).status_code == 401
+    reply = http.post("/oauth/token", data=form(auth, client_assertion=text))
     assert (reply.status_code, reply.json()["code"], reply.headers["retry-after"]) == (429, "rate.limited", "2")
 
 

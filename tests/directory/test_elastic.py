@@ -131,7 +131,7 @@ def test_an_entry_that_was_refused_is_found_all_the_same_and_written_later(fed: 
     assert fed.parts.directory.sequence() == 1
     assert fed.parts.directory.feed() == 1
     reader = fed.parts.database.reader
-    assert fed.parts.directory.set_aside() == 1
+    assert fed.parts.directory.rejected_count() == 1
     assert fed.parts.directory.lag().changes == 0
     assert new in {hit.entry.identifier for hit in found(fed, text="无犯罪记录").hits}
     assert held(fed) == before or set(held(fed)) <= set(before)

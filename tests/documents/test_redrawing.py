@@ -24,7 +24,7 @@ from signing.keys import Purpose
 from tests.documents.test_rendition import all_versions, render_all
 from tests.support.city import City, SetClock
 from tests.support.copies import restored
-from tests.support.paper import taken
+from tests.support.pdf_files import taken
 
 pytestmark = pytest.mark.sqlite
 

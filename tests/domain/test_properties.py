@@ -1,4 +1,4 @@
-"""Rules that hold for every input: dates, identity numbers, case numbers, bodies, states, moves."""
+"""Rules that hold for every input: dates, identity numbers, case numbers, bodies, states, transitions."""
 
 import json
 import random
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hub import wire
 from hub.domain import dates, masking, numbers
 from hub.domain.case import case_number
-from hub.domain.certificate import MOVES, Dates, Standing, State, may_move, state
+from hub.domain.certificate import TRANSITIONS, Dates, Standing, State, may_transition, state
 from hub.domain.errors import Refusal
 from hub.intake.body import PushBody
 from hub.intake.receive import canonical
@@ -188,7 +188,7 @@ def test_time_alone_leads_only_forward(standing: Standing, version: Dates) -> No
 
 @given(STANDINGS, STANDINGS, VERSIONS, NEAR)
 def test_what_is_final_does_not_move(standing: Standing, to: Standing, version: Dates, today: date) -> None:
-    moves = may_move(standing, to, version, today)
+    allowed = may_transition(standing, to, version, today)
     if state(standing, version, today) in {State.REVOKED, State.SUPERSEDED}:
-        assert not moves
-    assert not moves or (to in MOVES[standing] and to is not standing)
+        assert not allowed
+    assert not allowed or (to in TRANSITIONS[standing] and to is not standing)

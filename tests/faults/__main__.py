@@ -9,15 +9,18 @@ from pathlib import Path
 
 from _pytest.outcomes import Failed, Skipped
 
+from tests.faults.forkserver import fork_server
 from tests.faults.rows import ROWS, Row
-from tests.faults.stage import stage
 from tests.faults.trial import Trial
 
 
 def attempt(row: Row, seconds: float) -> tuple[Trial | None, str | None]:
     """Run a row: the trial, and why it failed, if it did; no trial if it could not be run."""
-    with stage() as theatre, tempfile.TemporaryDirectory(prefix="hub-faults-", ignore_cleanup_errors=True) as name:
-        trial = Trial(theatre, Path(name), seconds)
+    with (
+        fork_server() as forkserver,
+        tempfile.TemporaryDirectory(prefix="hub-faults-", ignore_cleanup_errors=True) as name,
+    ):
+        trial = Trial(forkserver, Path(name), seconds)
         trial.folder.chmod(0o755)  # so that the servers' user can read its files
         try:
             row.work(trial)

@@ -15,10 +15,10 @@ from pathlib import Path
 from tests.faults import servers as engines
 from tests.faults import steps, whole
 from tests.faults.journal import Journal
+from tests.faults.processes import ProcessGroup, with_processes
 from tests.faults.servers import Fault
 from tests.faults.traced import traced
 from tests.faults.trial import Trial
-from tests.faults.troupe import Troupe, with_troupe
 from tests.faults.volume import volume
 from tests.faults.web import OFTEN, Web
 
@@ -33,7 +33,7 @@ def both_servers(trial: Trial) -> None:
         data = trial.folder / "data"
         found.hub(data)
         faults = engines.database_faults(found) | engines.directory_faults(found)
-        with_troupe(trial, data, lambda troupe: troupe.trouble(faults, trial.seconds))
+        with_processes(trial, data, lambda processes: processes.trouble(faults, trial.seconds))
 
 
 def api_processes(trial: Trial) -> None:
@@ -55,15 +55,15 @@ def derived_and_keys(trial: Trial) -> None:
             {"act": "rotate", "with": {"purpose": "blind"}},
         ]
 
-        def work(troupe: Troupe) -> None:
+        def work(processes: ProcessGroup) -> None:
             began = time.monotonic()
-            last = list(troupe.running)[-len(extra) :]
+            last = list(processes.running)[-len(extra) :]
             while time.monotonic() < began + trial.seconds or _told(data) < LEAST:
                 assert time.monotonic() < began + trial.seconds + PROGRESS_S, "the clients are not answered"
                 time.sleep(random.uniform(0.05, 0.6))
-                troupe.kill(random.choice([*last, *last, random.choice(list(troupe.running))]))
+                processes.kill(random.choice([*last, *last, random.choice(list(processes.running))]))
 
-        with_troupe(trial, data, work, extra=extra, pushers=2, workers=1)
+        with_processes(trial, data, work, extra=extra, pushers=2, workers=1)
 
 
 def three_nodes(trial: Trial) -> None:
@@ -71,7 +71,9 @@ def three_nodes(trial: Trial) -> None:
     with engines.servers(trial.folder, nodes=3) as found:
         data = trial.folder / "data"
         found.hub(data)
-        with_troupe(trial, data, lambda troupe: troupe.trouble(engines.cluster_faults(found), trial.seconds), pushers=2)
+        with_processes(
+            trial, data, lambda processes: processes.trouble(engines.cluster_faults(found), trial.seconds), pushers=2
+        )
 
 
 def full_disk(trial: Trial) -> None:
@@ -101,10 +103,10 @@ def full_disk(trial: Trial) -> None:
                 trial.tried["database server ended for want of room"] += 1
                 found.database.start()
 
-        with_troupe(
+        with_processes(
             trial,
             data,
-            lambda troupe: troupe.trouble({"database's disk full": full}, trial.seconds),
+            lambda processes: processes.trouble({"database's disk full": full}, trial.seconds),
             pushers=2,
             workers=1,
         )
@@ -148,8 +150,11 @@ def failing_flush(trial: Trial) -> None:
                 trial.tried["a flush of the recovery failed too"] += 1
                 server.start()
 
-        with_troupe(
-            trial, data, lambda troupe: troupe.trouble({"a flush failed": fail}, trial.seconds, kills=1), pushers=2
+        with_processes(
+            trial,
+            data,
+            lambda processes: processes.trouble({"a flush failed": fail}, trial.seconds, kills=1),
+            pushers=2,
         )
 
 
@@ -201,10 +206,10 @@ def wrong_clock(trial: Trial) -> None:
             return fault
 
         steps = {f"clock stepped by {by:+} s": step(by) for by in (1, -1, 3600, -3600, 30, -30, 0)}
-        with_troupe(
+        with_processes(
             trial,
             data,
-            lambda troupe: troupe.trouble(steps, trial.seconds, kills=1),
+            lambda processes: processes.trouble(steps, trial.seconds, kills=1),
             pushers=2,
             more={"clock": str(file)},
         )

@@ -17,7 +17,7 @@ from hub.worker import finish_due
 from indexer.errors import DirectoryUnavailable
 from tests.faults import scene as s
 from tests.faults.child import settings_of
-from tests.faults.test_journal import Told
+from tests.faults.test_journal import Acknowledged
 from tests.support import elastic, engines, netproxy
 from tests.support.postgres import Cluster
 
@@ -169,15 +169,15 @@ def cluster_faults(found: Servers) -> dict[str, Fault]:
 # --- assertions -------------------------------------------------------------------------------------------------------
 
 
-def hold(data: Path, told: Told, *, least: int = 10, clock: Any = None) -> None:
+def hold(data: Path, acknowledged: Acknowledged, *, least: int = 10, clock: Any = None) -> None:
     """Everything acknowledged in the journals is there, once, in its state, in every view; and nothing else is."""
     with open_parts(settings_of(data), clock=clock or s.Later()) as parts:
         assert finish_due(parts) == 0  # every push was eventually answered, so no intent is open
-        assert told.answers >= least, f"only {told.answers} answers"
+        assert acknowledged.answers >= least, f"only {acknowledged.answers} answers"
         drained(parts)
         if clock is not None:  # with the clock this far ahead, files left by a kill are due for the worker's sweep
             parts.documents.sweep(parts.clock.now(), everything=True)
-        told.hold(parts)
+        acknowledged.hold(parts)
         in_directory(parts)
 
 

@@ -56,7 +56,7 @@ def _hub(trial: Trial, servers: Servers, name: str) -> Iterator[Hub]:
     servers.hub(data)
     settings = settings_of(data)
     with open_parts(settings) as parts, open_parts(settings, clock=s.Later()) as late:
-        yield Hub(trial.theatre, data, parts, late)
+        yield Hub(trial.forkserver, data, parts, late)
         assert finish_due(late) == 0
         engines.drained(parts)
         acts.render(parts)
@@ -75,7 +75,7 @@ def _tell(trial: Trial, hub: Hub, name: str, choose: Choose) -> None:
 
     for case in ("FIRST", "SECOND"):  # the second excludes work that is done only once a day
         whole = begun(case)
-        ended = trial.theatre.one(data=str(hub.data), servers=True, **whole.order)
+        ended = trial.forkserver.one(data=str(hub.data), servers=True, **whole.order)
         assert "value" in ended.value, ended
         points = ended.value["points"]
         whole.look(Killed(points, len(points)))
@@ -84,7 +84,7 @@ def _tell(trial: Trial, hub: Hub, name: str, choose: Choose) -> None:
         killed = Killed(points, n)
         with noted(trial, name, killed):
             story = begun(str(n))
-            ended = trial.theatre.one(data=str(hub.data), servers=True, kill_at=n, **story.order)
+            ended = trial.forkserver.one(data=str(hub.data), servers=True, kill_at=n, **story.order)
             assert ended.killed, ended
             settle(killed)
             story.look(killed)

@@ -18,8 +18,8 @@ from hub.worker import finish_due
 from tests.faults import acts
 from tests.faults import scene as s
 from tests.faults.acts import Body, certificate, completed, invented_person
+from tests.faults.forkserver import ForkServer
 from tests.faults.points import AFTER_COMMIT, IN_COMMIT
-from tests.faults.stage import Stage
 from tests.faults.test_backup import verified
 from tests.support import city as c
 
@@ -31,7 +31,7 @@ _OK = "SELECT COUNT(*) AS n FROM audit WHERE action = :action AND outcome = 'ok'
 class Hub:
     """One hub on servers, as seen by a process that is never killed; `late` is the same when intents are due."""
 
-    theatre: Stage
+    forkserver: ForkServer
     data: Path
     parts: Parts
     late: Parts
@@ -235,7 +235,7 @@ class Finish(Push):
         numbers = number_of(self.case), number_of(self.case, "乙")
         body = completed(*(certificate(number, invented_person(3005)) for number in numbers))
         pushed = self.order_of(body)
-        assert hub.theatre.one(data=str(hub.data), kill_step="step signed", **pushed).killed
+        assert hub.forkserver.one(data=str(hub.data), kill_step="step signed", **pushed).killed
         return {"act": "finish", "with": {"case": self.case}}
 
 

@@ -40,8 +40,8 @@ BUGS = (
     Bug(
         "the cursor advances before the entries can be found",
         "indexer/elastic/engine.py",
-        "if wanted and self._answers(name):",
-        "if wanted and not self._answers(name):",
+        "if wanted and self._is_current(name):",
+        "if wanted and not self._is_current(name):",
         "tests/indexer/test_engines.py::test_a_party_finds_its_own[elastic]",
     ),
     Bug(
@@ -61,8 +61,8 @@ BUGS = (
     Bug(
         "a hit in the directory is believed",
         "hub/directory/search.py",
-        "for entry in entries_of(one, picture) if matches(search, entry))",
-        "for entry in entries_of(one, picture))",
+        "for entry in entries_of(certificate, catalogue) if matches(search, entry))",
+        "for entry in entries_of(certificate, catalogue))",
         "tests/directory/test_directory.py::test_what_the_directory_says_is_never_believed",
     ),
     Bug(

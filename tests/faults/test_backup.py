@@ -24,8 +24,8 @@ from hub.worker import finish_due
 from signing import qr
 from tests.faults import acts
 from tests.faults import scene as s
+from tests.faults.forkserver import Ended, ForkServer, fork_server
 from tests.faults.journal import Journal, item
-from tests.faults.stage import Ended, Stage, stage
 from tests.faults.volume import volume
 from tests.support import city as c
 from tests.support import engines
@@ -36,8 +36,8 @@ BEFORE_S, AFTER_S = (20.0, 20.0) if os.environ.get("HUB_LONG") else (1.5, 1.0)
 
 
 @pytest.fixture(scope="module")
-def theatre() -> Iterator[Stage]:
-    with stage() as found:
+def forkserver() -> Iterator[ForkServer]:
+    with fork_server() as found:
         yield found
 
 
@@ -52,7 +52,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @dataclass
-class Told:
+class Acknowledged:
     """What had been acknowledged to clients at some point, and at the end."""
 
     books: list[Path]
@@ -76,38 +76,38 @@ def granted(entry: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def copy_of(told: Told, to: Path) -> Told:
+def copy_of(acknowledged: Acknowledged, to: Path) -> Acknowledged:
     to.mkdir()
-    for path in (*told.books, told.acted):
+    for path in (*acknowledged.books, acknowledged.acted):
         to.joinpath(path.name).write_bytes(path.read_bytes() if path.exists() else b"")
-    return Told([to / book.name for book in told.books], to / told.acted.name)
+    return Acknowledged([to / book.name for book in acknowledged.books], to / acknowledged.acted.name)
 
 
 def test_a_backup_under_load_contains_everything_acknowledged_before_it(
-    theatre: Stage, tmp_path: Path, engine: str
+    forkserver: ForkServer, tmp_path: Path, engine: str
 ) -> None:
     data, stop = s.make(tmp_path / "scene", engine).copy(tmp_path / "data"), tmp_path / "stop"
     url = engines.url_beside(data)
-    told = Told([tmp_path / f"journal-{n}" for n in range(PUSHERS)], tmp_path / "journal-acts")
-    books = [str(book) for book in told.books]
+    acknowledged = Acknowledged([tmp_path / f"journal-{n}" for n in range(PUSHERS)], tmp_path / "journal-acts")
+    books = [str(book) for book in acknowledged.books]
     started = [
-        theatre.start(data=str(data), act="pusher", **{"with": {"journal": book, "index": n, "stop": str(stop)}})
+        forkserver.start(data=str(data), act="pusher", **{"with": {"journal": book, "index": n, "stop": str(stop)}})
         for n, book in enumerate(books)
     ]
-    with_acts = {"journal": str(told.acted), "books": books, "stop": str(stop)}
-    started.append(theatre.start(data=str(data), act="revoker", **{"with": with_acts}))
-    started.append(theatre.start(data=str(data), act="worker", **{"with": {"stop": str(stop)}}))
+    with_acts = {"journal": str(acknowledged.acted), "books": books, "stop": str(stop)}
+    started.append(forkserver.start(data=str(data), act="revoker", **{"with": with_acts}))
+    started.append(forkserver.start(data=str(data), act="worker", **{"with": {"stop": str(stop)}}))
     time.sleep(BEFORE_S)
-    wait_for(lambda: len(told.pushes()) > 10 and told.ended() != set())
-    before = copy_of(told, tmp_path / "before")
+    wait_for(lambda: len(acknowledged.pushes()) > 10 and acknowledged.ended() != set())
+    before = copy_of(acknowledged, tmp_path / "before")
     made = hub("backup", tmp_path / "copy", data=data, url=url)
     assert made.returncode == 0, made.stderr
     time.sleep(AFTER_S)
     stop.touch()
     for pid in started:
-        ended = theatre.end(pid)
+        ended = forkserver.end(pid)
         assert "value" in ended.value, ended
-    assert len(told.pushes()) > len(before.pushes()) > 10, "it went on meanwhile"
+    assert len(acknowledged.pushes()) > len(before.pushes()) > 10, "it went on meanwhile"
     done = hub("restore", tmp_path / "copy", data=tmp_path / "new", master=data / "master.key")
     assert done.returncode == 0, done.stderr
     assert hub("check", data=tmp_path / "new", master=data / "master.key").returncode == 0
@@ -119,11 +119,11 @@ def test_a_backup_under_load_contains_everything_acknowledged_before_it(
         parts.rendering.step()
         assert_holds(parts, before)
         assert_printed_copies_hold(former, parts)
-        assert_repeated_pushes_hold(former, parts, before, told)
+        assert_repeated_pushes_hold(former, parts, before, acknowledged)
         assert check(parts).findings == []
 
 
-def assert_holds(parts: Parts, before: Told) -> None:
+def assert_holds(parts: Parts, before: Acknowledged) -> None:
     """Every issued certificate verifies in every view, and is revoked if its revocation was acknowledged."""
     ended = before.ended()
     assert ended
@@ -173,13 +173,13 @@ def assert_printed_copies_hold(former: Parts, parts: Parts) -> None:
             break
 
 
-def assert_repeated_pushes_hold(former: Parts, parts: Parts, before: Told, told: Told) -> None:
+def assert_repeated_pushes_hold(former: Parts, parts: Parts, before: Acknowledged, acknowledged: Acknowledged) -> None:
     """Repeated pushes get the same reply, or new certificates with numbers that were never used."""
     was = {version.identifier: version for version in s.versions(former)}
     kept = {version.identifier for version in s.versions(parts)}
     taken = {v.version_key for v in was.values()}
     answered, issued_again = before.pushes(), 0
-    for (index, n), entry in told.pushes().items():
+    for (index, n), entry in acknowledged.pushes().items():
         if "reply" not in entry or n % 4 > 1:  # a correction, or a successor of a certificate that may be missing
             continue
         case, body = item(index, n, [])
@@ -206,10 +206,10 @@ STEPS_OF_RESTORE = ("begun", "some rows", "rows", "keys", "some documents", "fil
 
 @pytest.mark.parametrize("step", STEPS_OF_BACKUP)
 def test_a_backup_killed_at_any_step_is_reported_as_unfinished(
-    theatre: Stage, copied: Copied, tmp_path: Path, step: str
+    forkserver: ForkServer, copied: Copied, tmp_path: Path, step: str
 ) -> None:
     order = {"data": str(copied.city), "act": "backup", "with": {"folder": str(tmp_path / "copy")}}
-    assert theatre.one(**order, kill_step=f"step {step}").killed
+    assert forkserver.one(**order, kill_step=f"step {step}").killed
     assert names(tmp_path / "copy" / "data") != []
     with pytest.raises(NotPossible, match="not finished"):
         restored(tmp_path / "copy", tmp_path / "new", copied.master)
@@ -237,28 +237,32 @@ def is_whole(copied: Copied, data: Path) -> bool:
 
 
 @pytest.mark.parametrize("step", STEPS_OF_RESTORE)
-def test_a_restore_killed_anywhere_is_begun_again(theatre: Stage, copied: Copied, tmp_path: Path, step: str) -> None:
+def test_a_restore_killed_anywhere_is_begun_again(
+    forkserver: ForkServer, copied: Copied, tmp_path: Path, step: str
+) -> None:
     data = tmp_path / "new"
-    assert theatre.one(**restoring(copied, data), kill_step=f"step {step}").killed
+    assert forkserver.one(**restoring(copied, data), kill_step=f"step {step}").killed
     assert not (data / "hub.db").exists()
     with pytest.raises(WrongDatabase, match="interrupted"):
         initialise(settings_of(data, copied.master))
     assert not (data / "hub.db").exists()
-    ended = theatre.one(**restoring(copied, data))
+    ended = forkserver.one(**restoring(copied, data))
     assert ended.value["value"] == copied.manifest.backup
     assert names(data) == [".init.lock", "documents", "hub.db", "keys"]
     assert is_whole(copied, data)
 
 
-def test_a_restore_killed_at_any_statement_leaves_no_hub(theatre: Stage, copied: Copied, tmp_path: Path) -> None:
-    whole = theatre.one(**restoring(copied, tmp_path / "whole"))
+def test_a_restore_killed_at_any_statement_leaves_no_hub(
+    forkserver: ForkServer, copied: Copied, tmp_path: Path
+) -> None:
+    whole = forkserver.one(**restoring(copied, tmp_path / "whole"))
     last = whole.value["points"].index("step filled") + 1
     for number, point in enumerate([*range(2, last, max(1, last // 6)), last], 1):
         data = tmp_path / f"killed-{number}"
-        assert theatre.one(**restoring(copied, data), kill_at=point).killed, point
+        assert forkserver.one(**restoring(copied, data), kill_at=point).killed, point
         assert not (data / "hub.db").exists()
         assert (data / ".restoring").exists()
-        assert theatre.one(**restoring(copied, data)).value["value"] == copied.manifest.backup
+        assert forkserver.one(**restoring(copied, data)).value["value"] == copied.manifest.backup
         shutil.rmtree(tmp_path / f"killed-{number - 1}", ignore_errors=True)
     assert is_whole(copied, data)
 
@@ -276,16 +280,16 @@ def test_a_restore_killed_after_its_last_step_only_needs_cleanup(copied: Copied,
     assert is_whole(copied, settings.data_dir)
 
 
-def test_one_restore_at_a_time(theatre: Stage, copied: Copied, tmp_path: Path) -> None:
+def test_one_restore_at_a_time(forkserver: ForkServer, copied: Copied, tmp_path: Path) -> None:
     go, reached = tmp_path / "go", tmp_path / "reached"
     hold = {"at": "rows", "go": str(go), "reached": str(reached)}
-    first = theatre.start(**restoring(copied, tmp_path / "new"), hold=hold)
+    first = forkserver.start(**restoring(copied, tmp_path / "new"), hold=hold)
     while not reached.exists():
         time.sleep(0.01)
     with pytest.raises(NotPossible, match="Another command"):
         restored(copied.folder, tmp_path / "new", copied.master)
     go.touch()
-    assert theatre.end(first).value["value"] == copied.manifest.backup
+    assert forkserver.end(first).value["value"] == copied.manifest.backup
     assert is_whole(copied, tmp_path / "new")
 
 
@@ -294,13 +298,13 @@ def test_one_restore_at_a_time(theatre: Stage, copied: Copied, tmp_path: Path) -
 SIZES = (64, 200, 350, 500, 700, 1000, 1500, 2000, 2500, 3000, 4096, 6144, 8192, 12288, 16384, 24576, 32768)
 
 
-def test_a_full_disk_leaves_no_backup(theatre: Stage, copied: Copied, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_backup(forkserver: ForkServer, copied: Copied, tmp_path: Path) -> None:
     refused = 0
     with volume(tmp_path / "small", 64 * 1024 * 1024) as small:
         for kib in SIZES:
             small.fill(kib * 1024)
             folder = small.path / f"copy-{kib}"
-            ended = theatre.one(data=str(copied.city), act="backup", **{"with": {"folder": str(folder)}})
+            ended = forkserver.one(data=str(copied.city), act="backup", **{"with": {"folder": str(folder)}})
             small.free()
             if "value" in ended.value:
                 break
@@ -312,13 +316,13 @@ def test_a_full_disk_leaves_no_backup(theatre: Stage, copied: Copied, tmp_path: 
     assert is_whole(copied, tmp_path / "new")
 
 
-def test_a_full_disk_leaves_no_hub(theatre: Stage, copied: Copied, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_hub(forkserver: ForkServer, copied: Copied, tmp_path: Path) -> None:
     refused = 0
     with volume(tmp_path / "small", 64 * 1024 * 1024) as small:
         for kib in SIZES:
             small.fill(kib * 1024)
             data = small.path / "data"
-            ended = theatre.one(**restoring(copied, data))
+            ended = forkserver.one(**restoring(copied, data))
             small.free()
             if "value" in ended.value:
                 break

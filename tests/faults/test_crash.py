@@ -22,19 +22,19 @@ from signing.keys import Purpose
 from tests.faults import acts
 from tests.faults import scene as s
 from tests.faults.child import settings_of
+from tests.faults.forkserver import ForkServer, fork_server
 from tests.faults.orders import Order, orders
 from tests.faults.scene import Picture, Scene
-from tests.faults.stage import Stage, stage
 
 PUSHES = ("issue two", "correct one of two", "renew", "renew for others", "replace two and a suspended one")
 SETTLED = ("accept", "accept after the end")
-MOVES = ("suspend", "restore", "revoke", "revoke a suspended one")
+TRANSITIONS = ("suspend", "restore", "revoke", "revoke a suspended one")
 BLOCK_OF_IDS = 5
 
 
 @pytest.fixture(scope="module")
-def theatre() -> Iterator[Stage]:
-    with stage() as found:
+def forkserver() -> Iterator[ForkServer]:
+    with fork_server() as found:
         yield found
 
 
@@ -46,13 +46,13 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 class Sweep:
     """One order, run to its end once, and then killed at every point that it passed."""
 
-    def __init__(self, theatre: Stage, scene: Scene, tmp_path: Path, order: Order) -> None:
-        self._theatre, self._scene, self._tmp = theatre, scene, tmp_path
+    def __init__(self, forkserver: ForkServer, scene: Scene, tmp_path: Path, order: Order) -> None:
+        self._forkserver, self._scene, self._tmp = forkserver, scene, tmp_path
         self.order = order
         self.cases = [order.case] if order.case else []
         self.before = self._look(scene.copy(tmp_path / "before"))
         whole = scene.copy(tmp_path / "whole")
-        ended = theatre.one(data=str(whole), **order.wire)
+        ended = forkserver.one(data=str(whole), **order.wire)
         assert "value" in ended.value, ended.value
         self.points: list[str] = ended.value["points"]
         self.after = self._look(whole)
@@ -78,7 +78,7 @@ class Sweep:
             if self._only_takes_ids(point):
                 continue
             folder = self._scene.copy(self._tmp / f"killed-{point}")
-            ended = self._theatre.one(data=str(folder), kill_at=point, **self.order.wire)
+            ended = self._forkserver.one(data=str(folder), kill_at=point, **self.order.wire)
             assert ended.killed, (point, ended)
             state = "before" if point <= self.reserved else "reserved" if point <= self.published else "after"
             yield point, state, folder
@@ -110,8 +110,8 @@ def identifiers(pushed: dict[str, Any]) -> list[str]:
 
 
 @pytest.fixture
-def sweep(theatre: Stage, scene: Scene, tmp_path: Path, request: pytest.FixtureRequest) -> Sweep:
-    return Sweep(theatre, scene, tmp_path, orders(scene)[request.param])
+def sweep(forkserver: ForkServer, scene: Scene, tmp_path: Path, request: pytest.FixtureRequest) -> Sweep:
+    return Sweep(forkserver, scene, tmp_path, orders(scene)[request.param])
 
 
 def finish(sweep: Sweep, state: str, folder: Path, *, by_worker: bool) -> None:
@@ -150,7 +150,7 @@ def test_a_push_without_certificates_is_atomic(sweep: Sweep) -> None:
             assert s.picture(parts, *sweep.cases) == sweep.after
 
 
-@pytest.mark.parametrize("sweep", MOVES, indirect=True)
+@pytest.mark.parametrize("sweep", TRANSITIONS, indirect=True)
 def test_an_act_is_atomic(sweep: Sweep) -> None:
     for _, state, folder in sweep.crash_sites():
         with open_parts(settings_of(folder)) as parts:
@@ -213,21 +213,21 @@ def test_a_catalogue_is_loaded_whole_or_not_at_all(sweep: Sweep) -> None:
             assert sorted(authorities) == sorted(picture.authorities)
 
 
-def test_an_interrupted_init_is_completed(theatre: Stage, tmp_path: Path) -> None:
+def test_an_interrupted_init_is_completed(forkserver: ForkServer, tmp_path: Path) -> None:
     """After the tables exist: master key, data keys, address and signing keys, missing in every combination."""
     bare = tmp_path / "bare"
     bare.mkdir()
     schema.migrate(bare / "hub.db")
     whole = shutil.copytree(bare, tmp_path / "whole")
-    points = theatre.one(data=str(whole), act="initialise").value["points"]
+    points = forkserver.one(data=str(whole), act="initialise").value["points"]
     assert len(points) > 20
     for point in range(1, len(points) + 1, 1 if os.environ.get("HUB_LONG") else 3):
         folder = shutil.copytree(bare, tmp_path / f"killed-{point}")
-        assert theatre.one(data=str(folder), act="initialise", kill_at=point).killed
+        assert forkserver.one(data=str(folder), act="initialise", kill_at=point).killed
         if point % 2:
             initialise(settings_of(folder))
         else:
-            twice = theatre.run(*[{"data": str(folder), "act": "initialise"}] * 2)
+            twice = forkserver.run(*[{"data": str(folder), "act": "initialise"}] * 2)
             assert all("value" in ended.value for ended in twice), twice
         with open_parts(settings_of(folder)) as parts:
             active = [key.public.purpose for key in parts.keyring.all() if key.state is SigningState.ACTIVE]

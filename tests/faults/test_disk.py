@@ -20,9 +20,9 @@ from tests.faults import acts
 from tests.faults import scene as s
 from tests.faults.acts import accepted, certificate, completed
 from tests.faults.child import settings_of
+from tests.faults.forkserver import Ended, ForkServer, fork_server
 from tests.faults.orders import Order, orders
 from tests.faults.scene import Scene
-from tests.faults.stage import Ended, Stage, stage
 from tests.faults.volume import volume
 from tests.support import city as c
 from tests.support.serving import problem_of, served
@@ -33,8 +33,8 @@ MOST = ("issue two", "replace two and a suspended one", "accept", "revoke")
 
 
 @pytest.fixture(scope="module")
-def theatre() -> Iterator[Stage]:
-    with stage() as found:
+def forkserver() -> Iterator[ForkServer]:
+    with fork_server() as found:
         yield found
 
 
@@ -74,7 +74,7 @@ def stands(parts: Parts, order: Order, *, acknowledged: bool) -> str:
 
 
 @pytest.mark.parametrize("name", MOST)
-def test_a_disk_that_fills_up_at_any_write(theatre: Stage, scene: Scene, tmp_path: Path, name: str) -> None:
+def test_a_disk_that_fills_up_at_any_write(forkserver: ForkServer, scene: Scene, tmp_path: Path, name: str) -> None:
     """One page more each time, until there is space for everything."""
     order = orders(scene)[name]
     came = []
@@ -82,7 +82,7 @@ def test_a_disk_that_fills_up_at_any_write(theatre: Stage, scene: Scene, tmp_pat
         for pages in range(9, 200, 3):
             folder = scene.copy(small.path / f"data-{pages}")
             small.fill(pages * PAGE)
-            ended = theatre.one(data=str(folder), **order.wire)
+            ended = forkserver.one(data=str(folder), **order.wire)
             refused = full(ended)
             small.free()
             with open_parts(settings_of(folder)) as parts:
@@ -103,7 +103,7 @@ def test_a_disk_that_fills_up_at_any_write(theatre: Stage, scene: Scene, tmp_pat
 
 @pytest.mark.parametrize("name", MOST)
 @pytest.mark.parametrize("kind", ["limit_file", "pages"])
-def test_a_file_that_cannot_grow(theatre: Stage, scene: Scene, tmp_path: Path, name: str, kind: str) -> None:
+def test_a_file_that_cannot_grow(forkserver: ForkServer, scene: Scene, tmp_path: Path, name: str, kind: str) -> None:
     """The WAL with a file size limit (reported as a disk error), the database with a page limit."""
     order = orders(scene)[name]
     size = (scene.folder / "hub.db").stat().st_size
@@ -111,7 +111,7 @@ def test_a_file_that_cannot_grow(theatre: Stage, scene: Scene, tmp_path: Path, n
     refusals = 0
     for limit in steps:
         folder = scene.copy(tmp_path / f"data-{limit}")
-        ended = theatre.one(data=str(folder), **{kind: limit}, **order.wire)
+        ended = forkserver.one(data=str(folder), **{kind: limit}, **order.wire)
         refused = full(ended)
         refusals += refused
         with open_parts(settings_of(folder)) as parts:
@@ -175,14 +175,16 @@ def _token(parts: Parts) -> str:
 
 
 @pytest.mark.parametrize("name", ["replace the signing key", "load a catalogue", "look up", "retrieve"])
-def test_keys_catalogues_and_counters_on_a_full_disk(theatre: Stage, scene: Scene, tmp_path: Path, name: str) -> None:
+def test_keys_catalogues_and_counters_on_a_full_disk(
+    forkserver: ForkServer, scene: Scene, tmp_path: Path, name: str
+) -> None:
     order = orders(scene)[name]
     refusals = 0
     with volume(tmp_path / "small") as small:
         for pages in range(9, 200, 2):
             folder = scene.copy(small.path / f"data-{pages}")
             small.fill(pages * PAGE)
-            ended = theatre.one(data=str(folder), **order.wire)
+            ended = forkserver.one(data=str(folder), **order.wire)
             small.free()
             refused = "value" not in ended.value
             if refused:
@@ -271,7 +273,7 @@ def test_a_hub_does_not_open_on_a_database_that_is_not_one(folder: Path, content
 # --- no right --------------------------------------------------------------------------------------------------------
 
 
-def test_a_read_only_data_directory(theatre: Stage, folder: Path) -> None:
+def test_a_read_only_data_directory(forkserver: ForkServer, folder: Path) -> None:
     """As another user, who can read the files but not write them."""
     if os.getuid() != 0:
         pytest.skip("needs another user to be")
@@ -280,7 +282,7 @@ def test_a_read_only_data_directory(theatre: Stage, folder: Path) -> None:
     for above in folder.parents[:4]:  # up to the folder of all tests, with or without xdist workers
         with suppress(PermissionError):
             above.chmod(above.stat().st_mode | 0o055)
-    ended = theatre.one(data=str(folder), user=65534, act="push", **{"with": {"case": "D-1", "body": BODY}})
+    ended = forkserver.one(data=str(folder), user=65534, act="push", **{"with": {"case": "D-1", "body": BODY}})
     assert ended.value["fault"] == "DatabaseUnavailable", ended
     assert "readonly" in ended.value["text"] or "lock file" in ended.value["text"], ended
     with open_parts(settings_of(folder)) as parts:

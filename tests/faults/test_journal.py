@@ -17,8 +17,8 @@ from hub.worker import finish_due
 from tests.faults import acts
 from tests.faults import scene as s
 from tests.faults.child import settings_of
+from tests.faults.forkserver import ForkServer, fork_server
 from tests.faults.journal import Journal, item
-from tests.faults.stage import Stage, stage
 
 SECONDS = 180.0 if os.environ.get("HUB_LONG") else 6.0
 PUSHERS = 3
@@ -26,17 +26,17 @@ KILL_EVERY_S = 0.12
 
 
 @pytest.fixture(scope="module")
-def theatre() -> Iterator[Stage]:
-    with stage() as found:
+def forkserver() -> Iterator[ForkServer]:
+    with fork_server() as found:
         yield found
 
 
-class Troupe:
+class ProcessGroup:
     """Processes that are killed and restarted."""
 
-    def __init__(self, theatre: Stage, orders: list[dict[str, Any]]) -> None:
-        self._theatre, self._orders = theatre, orders
-        self._running = {n: theatre.start(**order) for n, order in enumerate(orders)}
+    def __init__(self, forkserver: ForkServer, orders: list[dict[str, Any]]) -> None:
+        self._forkserver, self._orders = forkserver, orders
+        self._running = {n: forkserver.start(**order) for n, order in enumerate(orders)}
         self.killed: Counter[str] = Counter()
 
     def kill_for(self, seconds: float) -> None:
@@ -45,19 +45,19 @@ class Troupe:
             time.sleep(random.uniform(0.2, 1.8) * KILL_EVERY_S)
             n = random.choice(list(self._running))
             os.kill(self._running[n], signal.SIGKILL)
-            ended = self._theatre.end(self._running[n])
+            ended = self._forkserver.end(self._running[n])
             assert ended.killed, ended
             self.killed[self._orders[n]["act"]] += 1
-            self._running[n] = self._theatre.start(**self._orders[n])
+            self._running[n] = self._forkserver.start(**self._orders[n])
 
     def finish(self) -> None:
         for pid in self._running.values():
-            ended = self._theatre.end(pid)
+            ended = self._forkserver.end(pid)
             assert ended.signal is None
             assert "value" in ended.value, ended.value
 
 
-def test_what_was_acknowledged_is_there_whoever_was_killed(theatre: Stage, tmp_path: Path) -> None:
+def test_what_was_acknowledged_is_there_whoever_was_killed(forkserver: ForkServer, tmp_path: Path) -> None:
     data, stop = s.make(tmp_path / "data").folder, tmp_path / "stop"
     books = [str(tmp_path / f"journal-{index}") for index in range(PUSHERS)]
     shared = {"data": str(data)}
@@ -68,19 +68,19 @@ def test_what_was_acknowledged_is_there_whoever_was_killed(theatre: Stage, tmp_p
     acted = tmp_path / "journal-acts"
     orders.append({**shared, "act": "revoker", "with": {"journal": str(acted), "books": books, "stop": str(stop)}})
     orders.append({**shared, "act": "worker", "with": {"stop": str(stop)}})
-    troupe = Troupe(theatre, orders)
-    troupe.kill_for(SECONDS)
+    processes = ProcessGroup(forkserver, orders)
+    processes.kill_for(SECONDS)
     stop.touch()
-    troupe.finish()
-    assert set(troupe.killed) == {"pusher", "revoker", "worker"}
+    processes.finish()
+    assert set(processes.killed) == {"pusher", "revoker", "worker"}
     with open_parts(settings_of(data), clock=s.Later()) as parts:
         assert finish_due(parts) == 0  # every push was eventually answered, so no intent is open
-        told = Told(books, acted)
-        assert told.answers > 50
-        told.hold(parts)
+        acknowledged = Acknowledged(books, acted)
+        assert acknowledged.answers > 50
+        acknowledged.hold(parts)
 
 
-class Told:
+class Acknowledged:
     """The acknowledgements recorded in the journals."""
 
     def __init__(self, books: list[str], acted: Path) -> None:

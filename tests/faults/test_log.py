@@ -17,9 +17,9 @@ from hub.parts import open_parts
 from tests.faults import acts
 from tests.faults import scene as s
 from tests.faults.child import settings_of
+from tests.faults.forkserver import ForkServer, fork_server
 from tests.faults.orders import Order, orders
 from tests.faults.scene import Picture, Scene
-from tests.faults.stage import Stage, stage
 from tests.faults.traced import traced
 
 FRAME = 24 + 4096
@@ -28,8 +28,8 @@ LONG = bool(os.environ.get("HUB_LONG"))
 
 
 @pytest.fixture(scope="module")
-def theatre() -> Iterator[Stage]:
-    with stage() as found:
+def forkserver() -> Iterator[ForkServer]:
+    with fork_server() as found:
         yield found
 
 
@@ -58,12 +58,12 @@ def recover(folder: Path, order: Order, before: Picture, after: Picture) -> str:
 
 
 @pytest.mark.parametrize("name", ["issue two", "correct one of two"])
-def test_a_log_truncated_anywhere(theatre: Stage, scene: Scene, tmp_path: Path, name: str) -> None:
+def test_a_log_truncated_anywhere(forkserver: ForkServer, scene: Scene, tmp_path: Path, name: str) -> None:
     order = orders(scene)[name]
     whole = scene.copy(tmp_path / "whole")
     with open_parts(settings_of(whole)) as parts:
         before = s.picture(parts, str(order.case))
-    assert theatre.one(data=str(whole), kill_step="step published", **order.wire).killed
+    assert forkserver.one(data=str(whole), kill_step="step published", **order.wire).killed
     log = (whole / "hub.db-wal").read_bytes()
     done = tmp_path / "done"
     shutil.copytree(whole, done)
@@ -96,7 +96,7 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs 
 
 @needs_strace
 @pytest.mark.parametrize("call", ["pwrite64", "fdatasync"])
-def test_killed_inside_any_writing_system_call(theatre: Stage, scene: Scene, tmp_path: Path, call: str) -> None:
+def test_killed_inside_any_writing_system_call(forkserver: ForkServer, scene: Scene, tmp_path: Path, call: str) -> None:
     order = orders(scene)["issue two"]
     with open_parts(settings_of(scene.copy(tmp_path / "before"))) as parts:
         before = s.picture(parts, str(order.case))
@@ -106,8 +106,8 @@ def test_killed_inside_any_writing_system_call(theatre: Stage, scene: Scene, tmp
     step = 1 if LONG or call == "fdatasync" else 14
     for number in range(1, 400, step):
         folder = scene.copy(tmp_path / f"data-{number}")
-        with traced([theatre.pid], "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}"):
-            ended = theatre.one(data=str(folder), **order.wire)
+        with traced([forkserver.pid], "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}"):
+            ended = forkserver.one(data=str(folder), **order.wire)
         states.append(recover(folder, order, before, after))
         if not ended.killed:
             break
@@ -119,13 +119,13 @@ def test_killed_inside_any_writing_system_call(theatre: Stage, scene: Scene, tmp
 
 
 @needs_strace
-def test_a_failed_fsync_is_not_acknowledged(theatre: Stage, scene: Scene, tmp_path: Path) -> None:
+def test_a_failed_fsync_is_not_acknowledged(forkserver: ForkServer, scene: Scene, tmp_path: Path) -> None:
     order = orders(scene)["issue two"]
     told = []
     for number in range(1, 40):
         folder = scene.copy(tmp_path / f"data-{number}")
-        with traced([theatre.pid], "-e", "trace=fdatasync", "-e", f"inject=fdatasync:error=EIO:when={number}"):
-            ended = theatre.one(data=str(folder), **order.wire)
+        with traced([forkserver.pid], "-e", "trace=fdatasync", "-e", f"inject=fdatasync:error=EIO:when={number}"):
+            ended = forkserver.one(data=str(folder), **order.wire)
         assert ended.signal is None
         with open_parts(settings_of(folder)) as parts:
             told.append("yes" if "value" in ended.value else ended.value["fault"])
@@ -140,12 +140,12 @@ def test_a_failed_fsync_is_not_acknowledged(theatre: Stage, scene: Scene, tmp_pa
 
 
 @needs_strace
-def test_what_is_answered_was_flushed(theatre: Stage, scene: Scene, tmp_path: Path) -> None:
+def test_what_is_answered_was_flushed(forkserver: ForkServer, scene: Scene, tmp_path: Path) -> None:
     """Between the last write to the WAL and the answer, the WAL is flushed."""
     trace = tmp_path / "trace"
     folder = scene.copy(tmp_path / "data")
-    with traced([theatre.pid], "-y", "-o", str(trace), "-e", "trace=pwrite64,fdatasync,fsync,write"):
-        ended = theatre.one(data=str(folder), **orders(scene)["issue two"].wire)
+    with traced([forkserver.pid], "-y", "-o", str(trace), "-e", "trace=pwrite64,fdatasync,fsync,write"):
+        ended = forkserver.one(data=str(folder), **orders(scene)["issue two"].wire)
     assert ended.value["value"]["status"] == 201
     calls = [
         "flush" if "sync(" in line else "answer" if "hub.db-wal" not in line else "log"

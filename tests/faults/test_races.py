@@ -19,8 +19,8 @@ from tests.faults import acts
 from tests.faults import scene as s
 from tests.faults.acts import accepted, certificate, completed, invented_person
 from tests.faults.child import settings_of
+from tests.faults.forkserver import Ended, ForkServer, fork_server
 from tests.faults.scene import Scene
-from tests.faults.stage import Ended, Stage, stage
 from tests.support import engines
 
 ROUNDS = 4
@@ -28,8 +28,8 @@ Body = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def theatre() -> Iterator[Stage]:
-    with stage() as found:
+def forkserver() -> Iterator[ForkServer]:
+    with fork_server() as found:
         yield found
 
 
@@ -47,27 +47,29 @@ def databases_are_given_back() -> Iterator[None]:
 class Ring:
     """A private city in which orders race."""
 
-    def __init__(self, theatre: Stage, scene: Scene, folder: Path) -> None:
+    def __init__(self, forkserver: ForkServer, scene: Scene, folder: Path) -> None:
         self.folder = scene.copy(folder)
         self.ids = scene.identifiers
-        self._theatre = theatre
+        self._forkserver = forkserver
         self._signs = itertools.count()
 
     def race(self, *orders: Body) -> list[Body]:
-        return [said(ended) for ended in self._theatre.run(*({"data": str(self.folder), **order} for order in orders))]
+        return [
+            said(ended) for ended in self._forkserver.run(*({"data": str(self.folder), **order} for order in orders))
+        ]
 
     def meet(self, held: Body, at: str, meanwhile: Callable[[], Any]) -> tuple[Body, Any]:
         """Hold an order at a step, run something else, resume it: (result of the order, result of the other)."""
         reached, go = (self.folder.parent / f"{name}-{next(self._signs)}" for name in ("reached", "go"))
         hold = {"at": at, "reached": str(reached), "go": str(go)}
-        pid = self._theatre.start(data=str(self.folder), hold=hold, **held)
+        pid = self._forkserver.start(data=str(self.folder), hold=hold, **held)
         while not reached.exists():
             pass
         try:
             between = meanwhile()
         finally:
             go.touch()
-        return said(self._theatre.end(pid)), between
+        return said(self._forkserver.end(pid)), between
 
     @contextmanager
     def open(self) -> Iterator[Parts]:
@@ -98,13 +100,13 @@ def act(name: str, identifier: str, **more: Any) -> Body:
 
 
 @pytest.fixture
-def ring(theatre: Stage, scene: Scene, tmp_path: Path) -> Ring:
-    return Ring(theatre, scene, tmp_path / "data")
+def ring(forkserver: ForkServer, scene: Scene, tmp_path: Path) -> Ring:
+    return Ring(forkserver, scene, tmp_path / "data")
 
 
 @pytest.fixture
-def rings(theatre: Stage, scene: Scene, tmp_path: Path) -> Iterator[Ring]:
-    return (Ring(theatre, scene, tmp_path / f"data-{n}") for n in range(ROUNDS))
+def rings(forkserver: ForkServer, scene: Scene, tmp_path: Path) -> Iterator[Ring]:
+    return (Ring(forkserver, scene, tmp_path / f"data-{n}") for n in range(ROUNDS))
 
 
 def outcomes(answers: list[Body]) -> list[object]:
@@ -151,7 +153,7 @@ def test_a_case_published_during_a_read_is_not_returned_without_its_certificates
     ring: Ring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = push("R-GET", completed(certificate(s.E, s.NEW)))
-    assert ring._theatre.one(data=str(ring.folder), kill_step="step reserved", **order).killed
+    assert ring._forkserver.one(data=str(ring.folder), kill_step="step reserved", **order).killed
     find, others = case_store.find, []
 
     def then_published(*values: Any) -> Any:
@@ -170,7 +172,7 @@ def test_a_case_published_during_a_read_is_not_returned_without_its_certificates
 def test_the_worker_and_a_repeated_push_finish_an_intent_once(rings: Iterator[Ring]) -> None:
     body = completed(certificate(s.E, s.NEW))
     for ring in rings:
-        assert ring._theatre.one(data=str(ring.folder), kill_step="step reserved", **push("R-W", body)).killed
+        assert ring._forkserver.one(data=str(ring.folder), kill_step="step reserved", **push("R-W", body)).killed
         finish = {"act": "finish", "with": {"case": "R-W"}}
         first, second, pushed = ring.race(finish, finish, push("R-W", body))
         assert (first, second) == ({"value": True}, {"value": True})
@@ -432,7 +434,7 @@ def test_a_key_replaced_between_reservation_and_publication(ring: Ring, step: st
 def test_a_process_that_cached_a_retired_key_finishes_its_intents(ring: Ring) -> None:
     """Like a worker that does nothing else."""
     with ring.open() as worker:
-        ring._theatre.one(
+        ring._forkserver.one(
             data=str(ring.folder), kill_step="step reserved", **push("R-OLD", completed(certificate(s.E, s.NEW)))
         )
         with ring.open() as parts:

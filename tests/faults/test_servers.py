@@ -18,9 +18,9 @@ from tests.faults import acts, steps
 from tests.faults import scene as s
 from tests.faults.acts import certificate, completed
 from tests.faults.child import settings_of
+from tests.faults.forkserver import ForkServer, fork_server
 from tests.faults.rows import ROWS, Row
 from tests.faults.servers import Servers, servers
-from tests.faults.stage import Stage, stage
 from tests.faults.trial import Trial
 from tests.support import engines, postgres
 
@@ -35,8 +35,8 @@ CREATE CONSTRAINT TRIGGER lose_commit AFTER INSERT ON {table} DEFERRABLE INITIAL
 
 
 @pytest.fixture(scope="module")
-def theatre() -> Iterator[Stage]:
-    with stage() as found:
+def forkserver() -> Iterator[ForkServer]:
+    with fork_server() as found:
         yield found
 
 
@@ -50,9 +50,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.mark.parametrize("row", [row for row in ROWS if LONG or row.short_s], ids=lambda row: row.name)
 @pytest.mark.timeout(900)
 def test_acknowledged_work_survives_every_fault(
-    theatre: Stage, running: Servers, row: Row, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    forkserver: ForkServer, running: Servers, row: Row, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trial = Trial(theatre, tmp_path, row.long_s if LONG else row.short_s, running)
+    trial = Trial(forkserver, tmp_path, row.long_s if LONG else row.short_s, running)
     row.work(trial)
     with capsys.disabled():
         told = f"{trial.answers} answers ({trial.again} told to come again) " if trial.answers else ""
@@ -62,8 +62,8 @@ def test_acknowledged_work_survives_every_fault(
 
 
 @pytest.mark.parametrize("story", ["index", "retrieve"])
-def test_killed_around_every_commit(theatre: Stage, running: Servers, tmp_path: Path, story: str) -> None:
-    steps.story_around_commits(Trial(theatre, tmp_path, 0.0, running), story)
+def test_killed_around_every_commit(forkserver: ForkServer, running: Servers, tmp_path: Path, story: str) -> None:
+    steps.story_around_commits(Trial(forkserver, tmp_path, 0.0, running), story)
 
 
 @pytest.mark.parametrize("table", ["intents", "versions"])
@@ -92,7 +92,9 @@ def test_a_commit_that_the_server_has_not_made_is_not_answered(tmp_path: Path, t
 
 
 @pytest.mark.parametrize("point", ["before COMMIT", "in COMMIT", "after COMMIT"])
-def test_a_reader_misses_no_change_when_a_sequencer_is_killed(theatre: Stage, tmp_path: Path, point: str) -> None:
+def test_a_reader_misses_no_change_when_a_sequencer_is_killed(
+    forkserver: ForkServer, tmp_path: Path, point: str
+) -> None:
     """Killed after assigning positions: they are committed with their rows or not at all, and late commits follow.
 
     The late transaction took the lowest entry number long before, and stays open all the while.
@@ -106,7 +108,7 @@ def test_a_reader_misses_no_change_when_a_sequencer_is_killed(theatre: Stage, tm
             late.execute(
                 "INSERT INTO outbox (entry, home, certificate, revision, kind, leaf) VALUES (0, 7, 7, 1, 1, '')"
             )
-            assert theatre.one(data=str(data), act="index", servers=True, kill_step=point).killed
+            assert forkserver.one(data=str(data), act="index", servers=True, kill_step=point).killed
             deadline = time.monotonic() + SETTLED_S
             first = 0 if point == "before COMMIT" else waiting - 1  # one is its certificate's second change
             while s.count(parts, "ledger") != first:

@@ -13,9 +13,9 @@ from tests.faults import test_crash as crash
 from tests.faults import test_journal as journal
 from tests.faults import test_log as log
 from tests.faults import test_races as races
+from tests.faults.forkserver import Ended, ForkServer, fork_server
 from tests.faults.orders import orders
 from tests.faults.scene import Scene
-from tests.faults.stage import Ended, Stage, stage
 from tests.faults.teeth import BUGS, Bug
 from tests.support.paths import ROOT
 
@@ -23,8 +23,8 @@ RED = (AssertionError, KeyError)
 
 
 @pytest.fixture(scope="module")
-def theatre() -> Iterator[Stage]:
-    with stage() as found:
+def forkserver() -> Iterator[ForkServer]:
+    with fork_server() as found:
         yield found
 
 
@@ -33,11 +33,11 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     return s.make(tmp_path_factory.mktemp("scene") / "data")
 
 
-class Seeded(Stage):
-    """A stage on which every child has the bug."""
+class Seeded(ForkServer):
+    """A fork server whose children all have the bug."""
 
-    def __init__(self, stage: Stage, bug: str | None) -> None:
-        super().__init__(stage._process)
+    def __init__(self, forkserver: ForkServer, bug: str | None) -> None:
+        super().__init__(forkserver._process)
         self._more = {} if bug is None else {"seeded": [bug]}
 
     def run(self, *orders: dict[str, Any]) -> list[Ended]:
@@ -47,21 +47,21 @@ class Seeded(Stage):
         return super().start(**order, **self._more)
 
 
-Test = Callable[[Stage, Scene, Path], None]
+Test = Callable[[ForkServer, Scene, Path], None]
 
 
 def _ring(test: Callable[..., None], *values: str) -> Test:
-    return lambda stage, scene, folder: test(races.Ring(stage, scene, folder / "data"), *values)
+    return lambda forkserver, scene, folder: test(races.Ring(forkserver, scene, folder / "data"), *values)
 
 
-def _sweep(stage: Stage, scene: Scene, folder: Path) -> None:
-    sweep = crash.Sweep(stage, scene, folder, orders(scene)["issue two"])
+def _sweep(forkserver: ForkServer, scene: Scene, folder: Path) -> None:
+    sweep = crash.Sweep(forkserver, scene, folder, orders(scene)["issue two"])
     for _, state, left in sweep.crash_sites(first=sweep.published - 10):
         crash.finish(sweep, state, left, by_worker=False)
 
 
-def _journal(stage: Stage, _scene: Scene, folder: Path) -> None:
-    journal.test_what_was_acknowledged_is_there_whoever_was_killed(stage, folder)
+def _journal(forkserver: ForkServer, _scene: Scene, folder: Path) -> None:
+    journal.test_what_was_acknowledged_is_there_whoever_was_killed(forkserver, folder)
 
 
 FOUND_BY: dict[str, Test] = {
@@ -72,8 +72,8 @@ FOUND_BY: dict[str, Test] = {
         races.test_a_successor_that_is_not_published_yet_is_one_already, "replaced", "replaced"
     ),
     "last_writer_wins": _ring(races.test_a_revocation_before_the_successor_is_published_stands, "replaced", "publish"),
-    "number_unregistered": lambda stage, scene, folder: races.test_a_number_is_given_once(
-        races.Ring(stage, scene, folder / f"data-{n}") for n in range(races.ROUNDS)
+    "number_unregistered": lambda forkserver, scene, folder: races.test_a_number_is_given_once(
+        races.Ring(forkserver, scene, folder / f"data-{n}") for n in range(races.ROUNDS)
     ),
     "no_flush": log.test_what_is_answered_was_flushed,
     "act_swallowed": _journal,
@@ -91,10 +91,10 @@ def test_every_bug_of_the_engines_can_be_planted(bug: Bug) -> None:
 
 @pytest.mark.parametrize("bug", FOUND_BY)
 def test_the_bug_is_found(
-    theatre: Stage, scene: Scene, tmp_path: Path, bug: str, monkeypatch: pytest.MonkeyPatch
+    forkserver: ForkServer, scene: Scene, tmp_path: Path, bug: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if bug == "no_flush" and shutil.which("strace") is None:
         pytest.skip("needs strace")
     monkeypatch.setattr(journal, "SECONDS", 1.5)
     with pytest.raises(RED):
-        FOUND_BY[bug](Seeded(theatre, bug), scene, tmp_path)
+        FOUND_BY[bug](Seeded(forkserver, bug), scene, tmp_path)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults import servers as engines
+from tests.faults.forkserver import ForkServer
 from tests.faults.servers import Servers
-from tests.faults.stage import Stage
 
 
 @dataclass
@@ -19,7 +19,7 @@ class Trial:
     answers: how many the clients received; again: how often a client had to retry.
     """
 
-    theatre: Stage
+    forkserver: ForkServer
     folder: Path
     seconds: float
     running: Servers | None = None

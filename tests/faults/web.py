@@ -24,7 +24,7 @@ from tests.faults import servers as engines
 from tests.faults.child import settings_of
 from tests.faults.journal import SHARED, Journal, _choose, item
 from tests.faults.servers import Servers
-from tests.faults.test_journal import Told, certificate_of
+from tests.faults.test_journal import Acknowledged, certificate_of
 from tests.ops.test_serve import children
 from tests.support.ports import free_port
 
@@ -155,7 +155,7 @@ class Web:
             time.sleep(random.uniform(0.3, 1.2))
             self._raise()
 
-    def finish(self) -> Told:
+    def finish(self) -> Acknowledged:
         """Stop clients and processes; returns what was acknowledged to the clients."""
         self._stop.set()
         for thread in self._threads:
@@ -166,7 +166,7 @@ class Web:
         for process in running:
             process.send_signal(signal.SIGTERM)
         assert [process.wait(READY_S) for process in running] == [0] * len(running)
-        return Told(self.books, self._acted)
+        return Acknowledged(self.books, self._acted)
 
     def close(self) -> None:
         """End all processes, in any case."""
@@ -317,7 +317,7 @@ class Web:
     def answers(self) -> tuple[int, int]:
         """How many requests were acknowledged, and how often a client had to retry."""
         read = Counter(kind for entry in self._read.lines() for kind in entry if kind != "identifier")
-        return Told(self.books, self._acted).answers + read.total(), self._unavailable.total()
+        return Acknowledged(self.books, self._acted).answers + read.total(), self._unavailable.total()
 
     def hold(self) -> None:
         """Every receipt given to a counter exists, and every answer is in the audit log."""

@@ -24,8 +24,8 @@ from tests.faults import acts
 from tests.faults import scene as s
 from tests.faults.acts import Body
 from tests.faults.child import settings_of
+from tests.faults.forkserver import Ended
 from tests.faults.servers import Servers
-from tests.faults.stage import Ended
 from tests.faults.stories import Killed, settle
 from tests.faults.sweeps import around_commits, noted, settled
 from tests.faults.trial import Trial
@@ -71,7 +71,7 @@ class Beginning:
         raise NotImplementedError
 
     def run(self, **more: Any) -> Ended:
-        return self.trial.theatre.one(data=str(self.data), servers=True, **self.order, **more)
+        return self.trial.forkserver.one(data=str(self.data), servers=True, **self.order, **more)
 
 
 class Init(Beginning):

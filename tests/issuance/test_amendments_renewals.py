@@ -7,8 +7,8 @@ import pytest
 from hub.domain.certificate import ActKind, Standing
 from hub.verification import VerdictState
 from tests.support import town as t
-from tests.support.lives import has_leaf_for_every_act, is_everywhere, is_signed, says
 from tests.support.town import ANNA, BERT, CARD, CARL, TODAY, body, grant, refusal, refused
+from tests.support.views import has_leaf_for_every_act, is_everywhere, is_signed, says
 
 WEST = {"place": "西市"}
 

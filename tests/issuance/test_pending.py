@@ -10,8 +10,8 @@ from hub.verification import VerdictState
 from hub.worker import finish_due
 from signing.keys import Purpose
 from tests.support import town as t
-from tests.support.lives import has_leaf_for_every_act, identifiers, is_everywhere, is_signed
 from tests.support.town import BERT, TRADE, body, grant, refused
+from tests.support.views import has_leaf_for_every_act, identifiers, is_everywhere, is_signed
 
 
 def pending(town, case="C-1", *pushed, **more):

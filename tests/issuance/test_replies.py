@@ -5,8 +5,8 @@ import json
 import pytest
 
 from hub.db.database import Duplicate
-from tests.support.lives import is_everywhere, is_signed, says
 from tests.support.town import ANNA, BERT, CARD, body, firm, grant, person, refused
+from tests.support.views import is_everywhere, is_signed, says
 
 
 def test_a_case_goes_from_its_acceptance_to_its_end(town):

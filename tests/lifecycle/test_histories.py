@@ -11,9 +11,9 @@ import pytest
 from hub.domain.case import Person
 from hub.domain.errors import Refusal
 from hub.store import certificates, parties
-from tests.support.lives import is_everywhere
 from tests.support.model import Case, Certificate, Version
 from tests.support.town import CARD, PERMIT, TRADE, Body, Town, body, grant, person
+from tests.support.views import is_everywhere
 
 STEPS = 22
 PEOPLE = [person(n, f"甲乙{n}") for n in range(200, 206)]

@@ -11,8 +11,8 @@ from hub.domain.dates import read_moment
 from hub.web.endpoint import Call
 from signing import identifier
 from tests.support import town as t
-from tests.support.lives import has_leaf_for_every_act, is_everywhere, list_value
 from tests.support.town import AGENT, COUNTER, HEALER, TODAY, TRADER, body, grant, refusal, refused
+from tests.support.views import has_leaf_for_every_act, is_everywhere, list_value
 
 WEST = {"place": "西市"}
 SUSPENSIONS = ("withheld", "lost", "under_change", "other")
@@ -25,7 +25,7 @@ def record(town):
     return found
 
 
-# --- moves -----------------------------------------------------------------------------------------------------------
+# --- transitions -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", SUSPENSIONS)

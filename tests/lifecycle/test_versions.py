@@ -3,8 +3,8 @@
 import pytest
 
 from hub.domain.certificate import Standing
-from tests.support.lives import is_everywhere
 from tests.support.town import ANNA, BERT, grant, refused
+from tests.support.views import is_everywhere
 
 WEST = {"place": "西市"}
 

@@ -24,8 +24,8 @@ from tests.support import city as c
 from tests.support import town as t
 from tests.support.city import City, open_copy
 from tests.support.copies import Copied, files, hub, names, restored, rows_of, settings_of
-from tests.support.lives import identifiers
 from tests.support.town import BERT, Town, body, grant
+from tests.support.views import identifiers
 
 SKIPPED = ("id_blocks", "cursors")
 

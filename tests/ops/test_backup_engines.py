@@ -15,7 +15,7 @@ from hub.parts import open_parts
 from hub.settings import Settings
 from hub.store import documents
 from hub.verification.verdict import VerdictState
-from tests.faults.stage import Stage, stage
+from tests.faults.forkserver import ForkServer, fork_server
 from tests.support import city as c
 from tests.support import engines, postgres
 from tests.support.copies import Copied, files, hub, names, restored, rows_of, settings_of
@@ -24,8 +24,8 @@ DERIVED = {"id_blocks", "cursors"}
 
 
 @pytest.fixture(scope="module")
-def theatre() -> Iterator[Stage]:
-    with stage() as found:
+def forkserver() -> Iterator[ForkServer]:
+    with fork_server() as found:
         yield found
 
 
@@ -160,11 +160,11 @@ def restoring(copied: Copied, data: Path, url: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("step", [*BEFORE_IT_IS_KEPT, "kept"])
 def test_a_restore_killed_anywhere_is_begun_again(
-    theatre: Stage, copied: Copied, tmp_path: Path, url: str, step: str
+    forkserver: ForkServer, copied: Copied, tmp_path: Path, url: str, step: str
 ) -> None:
     data = tmp_path / "new"
     settings = settings_of(data, copied.master, database_url=url)
-    assert theatre.one(**restoring(copied, data, url), kill_step=f"step {step}").killed
+    assert forkserver.one(**restoring(copied, data, url), kill_step=f"step {step}").killed
     with pytest.raises(WrongDatabase, match="interrupted"):
         initialise(settings)
     with pytest.raises(WrongDatabase, match="interrupted"), open_parts(settings):
@@ -177,16 +177,18 @@ def test_a_restore_killed_anywhere_is_begun_again(
         with postgres.shared().connect(name_in(url)) as connection:
             has = connection.execute("SELECT to_regclass('data_keys')").fetchone()
             assert has == (None,) or connection.execute("SELECT 1 FROM data_keys").fetchone() is None
-    ended = theatre.one(**restoring(copied, data, url))
+    ended = forkserver.one(**restoring(copied, data, url))
     assert ended.value.get("value") == copied.manifest.backup, ended.value
     assert names(data) == [".init.lock", "documents", "keys"]
     assert same(settings_of(copied.city, copied.master), settings)
 
 
-def test_it_is_gone_on_with_where_it_was_begun(theatre: Stage, copied: Copied, tmp_path: Path, url: str) -> None:
+def test_it_is_gone_on_with_where_it_was_begun(
+    forkserver: ForkServer, copied: Copied, tmp_path: Path, url: str
+) -> None:
     """Its keys and files may belong to a database that is complete: another setting must not take them away."""
     data = tmp_path / "new"
-    assert theatre.one(**restoring(copied, data, url), kill_step="step kept").killed
+    assert forkserver.one(**restoring(copied, data, url), kill_step="step kept").killed
     before = files(data)
     with pytest.raises(NotPossible, match=name_in(url)):
         restored(copied.folder, data, copied.master)
@@ -195,10 +197,10 @@ def test_it_is_gone_on_with_where_it_was_begun(theatre: Stage, copied: Copied, t
     assert same(settings_of(copied.city, copied.master), settings_of(data, copied.master, database_url=url))
 
 
-def held(theatre: Stage, tmp_path: Path, at: str, **order: Any) -> tuple[int, Path]:
+def held(forkserver: ForkServer, tmp_path: Path, at: str, **order: Any) -> tuple[int, Path]:
     """An order that waits at a step until the file appears."""
     go, reached = tmp_path / "go", tmp_path / "reached"
-    pid = theatre.start(**order, hold={"at": at, "go": str(go), "reached": str(reached)})
+    pid = forkserver.start(**order, hold={"at": at, "go": str(go), "reached": str(reached)})
     deadline = time.monotonic() + 60
     while not reached.exists():
         assert time.monotonic() < deadline
@@ -206,25 +208,27 @@ def held(theatre: Stage, tmp_path: Path, at: str, **order: Any) -> tuple[int, Pa
     return pid, go
 
 
-def test_one_restore_into_a_database_at_a_time(theatre: Stage, copied: Copied, tmp_path: Path, url: str) -> None:
-    first, go = held(theatre, tmp_path, "rows", **restoring(copied, tmp_path / "new", url))
+def test_one_restore_into_a_database_at_a_time(
+    forkserver: ForkServer, copied: Copied, tmp_path: Path, url: str
+) -> None:
+    first, go = held(forkserver, tmp_path, "rows", **restoring(copied, tmp_path / "new", url))
     with pytest.raises(DatabaseUnavailable):
         restored(copied.folder, tmp_path / "other", copied.master, database_url=url)
     go.touch()
-    assert theatre.end(first).value["value"] == copied.manifest.backup
+    assert forkserver.end(first).value["value"] == copied.manifest.backup
     assert same(settings_of(copied.city, copied.master), settings_of(tmp_path / "new", copied.master, database_url=url))
 
 
 @pytest.mark.parametrize("step", ["rows", "filled"])
 def test_a_server_that_ends_the_connection_keeps_nothing(
-    theatre: Stage, copied: Copied, tmp_path: Path, url: str, step: str
+    forkserver: ForkServer, copied: Copied, tmp_path: Path, url: str, step: str
 ) -> None:
     data = tmp_path / "new"
-    pid, go = held(theatre, tmp_path, step, **restoring(copied, data, url))
+    pid, go = held(forkserver, tmp_path, step, **restoring(copied, data, url))
     with postgres.shared().connect() as connection:
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name_in(url)])
     go.touch()
-    ended = theatre.end(pid)
+    ended = forkserver.end(pid)
     assert ended.value.get("fault") == "DatabaseUnavailable", ended
     assert names(data) == [".init.lock"]
     restored(copied.folder, data, copied.master, database_url=url)

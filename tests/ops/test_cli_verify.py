@@ -11,10 +11,10 @@ import pytest
 from hub.domain.certificate import State
 from hub.verification import problems
 from signing import qr
-from tests.support import paper
+from tests.support import pdf_files
 from tests.support.city import URL, City, load_city, open_copy
 from tests.support.paths import ROOT
-from tests.support.stranger import kill, personal, versions
+from tests.support.verified import kill, personal, versions
 from tests.test_docs import rows
 
 
@@ -124,7 +124,7 @@ def test_a_file_is_a_pdf_a_photo_or_a_text(city, tmp_path):
         (pdf, 0, "✓ 证照有效  Valid"),
         (revoked, 1, "✕ 证照已"),
         (pdf + b"\n", 1, "⚠ 内容与签名不一致"),
-        (paper.scanned(pdf, "JPEG"), 0, "✓ 按二维码：证照有效"),
+        (pdf_files.scanned(pdf, "JPEG"), 0, "✓ 按二维码：证照有效"),
         (b"%PDF-1.7\n", 5, "? 文件未能核验"),
     ):
         file = tmp_path / "证照.pdf"
@@ -139,7 +139,7 @@ def test_a_file_is_a_pdf_a_photo_or_a_text(city, tmp_path):
 
 
 def test_a_copy_is_told_as_one(city, tmp_path):
-    receipt, _ = paper.taken(city)
+    receipt, _ = pdf_files.taken(city)
     file = tmp_path / "copy.pdf"
     file.write_bytes(city.parts.rendition.of_copy(receipt))
     for done in (run(city, str(file)), run(city, receipt.code)):

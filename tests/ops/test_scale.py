@@ -117,10 +117,10 @@ def test_a_city_and_a_country_by_hand():
         "rebuild_per_s": 10_000,
     }
     found = {what: said for what, _, said in reckoning.reckoned(values)}
-    assert found["repository, everything pushed"] == ["120.0 GB", "30.0 TB"]
+    assert found["repository, if everything is pushed"] == ["120.0 GB", "30.0 TB"]
     assert found["database servers of 2 TB"] == ["1", "15"]
     assert found["directory, without replicas"] == ["6.0 GB", "1.5 TB"]
     assert found["shards of 30 GB and 200 million entries"] == ["1", "50"]
-    assert found["directory rebuilt, hours of one node"] == ["0.7 h", "166.7 h"]
-    assert found["issued at the peak, a second"] == ["5.6", "1,389"]
+    assert found["rebuilding the directory, hours on one node"] == ["0.7 h", "166.7 h"]
+    assert found["issued per second at the peak"] == ["5.6", "1,389"]
     assert found["status lists"] == ["153", "38,147"]

@@ -11,7 +11,7 @@ import pytest
 
 from hub.backup import BackupFolder, NotPossible
 from hub.backup.to_postgres import Differs, migrate
-from hub.cli.serve import alone
+from hub.cli.serve import serve_lock_held
 from hub.db import engines as store_engines
 from hub.db import migrated_marker, schema, sqlite, table_copy
 from hub.db.database import WrongDatabase
@@ -23,15 +23,15 @@ from hub.store import documents
 from hub.verification.verdict import VerdictState
 from tests.faults import acts
 from tests.faults.acts import certificate, completed, invented_person
-from tests.faults.stage import Stage, stage
+from tests.faults.forkserver import ForkServer, fork_server
 from tests.support import city as c
 from tests.support import engines, postgres
 from tests.support.copies import Copied, hub, rows_of
 
 
 @pytest.fixture(scope="module")
-def theatre() -> Iterator[Stage]:
-    with stage() as found:
+def forkserver() -> Iterator[ForkServer]:
+    with fork_server() as found:
         yield found
 
 
@@ -145,10 +145,10 @@ def test_whoever_has_it_open_is_stopped_and_what_was_acknowledged_is_there(setti
 
 @pytest.mark.parametrize("step", ["begun", "some rows", "copied", "compared", "kept"])
 def test_killed_anywhere_it_is_begun_again_or_found_done(
-    theatre: Stage, settings: Settings, url: str, step: str
+    forkserver: ForkServer, settings: Settings, url: str, step: str
 ) -> None:
     order = {"data": str(settings.data_dir), "act": "move", "url": url}
-    assert theatre.one(**order, kill_step=f"step {step}").killed
+    assert forkserver.one(**order, kill_step=f"step {step}").killed
     with pytest.raises(WrongDatabase, match="run `hub migrate --to` again"), open_parts(settings):
         pass
     if step != "kept":  # nothing of it is there
@@ -162,7 +162,7 @@ def test_killed_anywhere_it_is_begun_again_or_found_done(
     other = postgres.shared().url("other")
     with pytest.raises(NotPossible, match="use the same target"):
         migrate(settings, other)
-    ended = theatre.one(**order)
+    ended = forkserver.one(**order)
     assert "value" in ended.value, ended
     assert bool(ended.value["value"]) is (step != "kept")
     with pytest.raises(WrongDatabase, match="was moved"), open_parts(settings):
@@ -172,11 +172,11 @@ def test_killed_anywhere_it_is_begun_again_or_found_done(
 
 @pytest.mark.parametrize("at", ["copied", "compared"])
 def test_a_server_that_ends_the_connection_leaves_all_as_it_was(
-    theatre: Stage, settings: Settings, tmp_path: Path, url: str, at: str
+    forkserver: ForkServer, settings: Settings, tmp_path: Path, url: str, at: str
 ) -> None:
     go, reached = tmp_path / "go", tmp_path / "reached"
     hold = {"at": at, "go": str(go), "reached": str(reached)}
-    pid = theatre.start(data=str(settings.data_dir), act="move", url=url, hold=hold)
+    pid = forkserver.start(data=str(settings.data_dir), act="move", url=url, hold=hold)
     while not reached.exists():
         time.sleep(0.01)
     with pytest.raises(NotPossible, match="Another command"):
@@ -185,7 +185,7 @@ def test_a_server_that_ends_the_connection_leaves_all_as_it_was(
         name = engines.name_of(on_server(settings, url))
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
     go.touch()
-    ended = theatre.end(pid)
+    ended = forkserver.end(pid)
     assert ended.value.get("fault") == "DatabaseUnavailable", ended
     with open_parts(settings) as parts:
         assert push(parts, 1)["status"] == 201
@@ -216,7 +216,7 @@ def test_what_differs_is_not_kept(settings: Settings, url: str) -> None:
 
 
 def test_it_is_refused_while_the_hub_is_served_and_into_what_is_not_empty(settings: Settings, url: str) -> None:
-    with alone(settings):
+    with serve_lock_held(settings):
         done = hub("migrate", "--to", url, data=settings.data_dir)
         assert done.returncode == 4
         assert "hub serve" in done.stderr

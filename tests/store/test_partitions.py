@@ -19,7 +19,7 @@ from hub.settings import Settings
 from tests.faults import scene as s
 from tests.faults.acts import accepted, certificate, completed, invented_person
 from tests.faults.child import settings_of
-from tests.faults.stage import Stage, stage
+from tests.faults.forkserver import ForkServer, fork_server
 from tests.support import partitions, postgres
 
 AT_ONCE = 12
@@ -57,14 +57,14 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
 
 
 @pytest.fixture(scope="module")
-def theatre() -> Iterator[Stage]:
-    with stage() as found:
+def forkserver() -> Iterator[ForkServer]:
+    with fork_server() as found:
         yield found
 
 
-def race(theatre: Stage, city: City, *orders: Row) -> list[Any]:
+def race(forkserver: ForkServer, city: City, *orders: Row) -> list[Any]:
     """What came of each: the status, or the code of the refusal."""
-    ended = theatre.run(*({"data": str(city.settings.data_dir), **order} for order in orders))
+    ended = forkserver.run(*({"data": str(city.settings.data_dir), **order} for order in orders))
     assert all("refused" in one.value or "value" in one.value for one in ended), ended
     return sorted((one.value.get("refused") or one.value["value"]["status"] for one in ended), key=str)
 
@@ -211,35 +211,35 @@ def test_what_only_grows_cannot_be_changed_in_any_partition(city: City) -> None:
 # --- and the hub on them ---------------------------------------------------------------------------------------------
 
 
-def test_twenty_processes_that_push_one_case_make_one_certificate(theatre: Stage, city: City) -> None:
+def test_twenty_processes_that_push_one_case_make_one_certificate(forkserver: ForkServer, city: City) -> None:
     body = completed(certificate("分〔2026〕一", s.NEW))
-    assert race(theatre, city, *[push("P-ONE", body)] * 20) == [200] * 19 + [201]
+    assert race(forkserver, city, *[push("P-ONE", body)] * 20) == [200] * 19 + [201]
     with open_parts(city.settings) as parts:
         assert [v.number for v in s.versions(parts)].count("分〔2026〕一") == 1
     assert agrees(city)
 
 
-def test_a_number_is_given_once_whoever_holds_it(theatre: Stage, city: City) -> None:
+def test_a_number_is_given_once_whoever_holds_it(forkserver: ForkServer, city: City) -> None:
     """Eight cases of eight people, whose homes lie in several partitions."""
     orders = [push(f"P-N{n}", completed(certificate("分〔2026〕二", invented_person(300 + n)))) for n in range(8)]
-    assert race(theatre, city, *orders) == [201, *["number.taken"] * 7]
+    assert race(forkserver, city, *orders) == [201, *["number.taken"] * 7]
     assert agrees(city)
 
 
-def test_a_person_whom_many_cases_bring_is_one_party(theatre: Stage, city: City) -> None:
+def test_a_person_whom_many_cases_bring_is_one_party(forkserver: ForkServer, city: City) -> None:
     who = invented_person(400)
     orders = [
         push(f"P-P{n}", completed(certificate(f"分〔2026〕三{n}", invented_person(401 + n), who))) for n in range(4)
     ]
     orders += [push(f"P-A{n}", accepted(who, invented_person(405 + n))) for n in range(4)]
-    assert race(theatre, city, *orders) == [201] * 8
+    assert race(forkserver, city, *orders) == [201] * 8
     with open_parts(city.settings) as parts:
         holders = {v.parties[1] for v in s.versions(parts) if v.number.startswith("分〔2026〕三")}
     assert len(holders) == 1
     assert agrees(city)
 
 
-def test_a_certificate_has_one_successor(theatre: Stage, city: City) -> None:
+def test_a_certificate_has_one_successor(forkserver: ForkServer, city: City) -> None:
     both = city.identifiers[s.A], city.identifiers[s.B]
     orders = [
         push(
@@ -248,13 +248,13 @@ def test_a_certificate_has_one_successor(theatre: Stage, city: City) -> None:
         )
         for n in range(6)
     ]
-    assert race(theatre, city, *orders) == [201, *["certificate.move"] * 5]
+    assert race(forkserver, city, *orders) == [201, *["certificate.move"] * 5]
     assert agrees(city)
 
 
-def test_rows_lie_in_several_partitions(theatre: Stage, city: City) -> None:
+def test_rows_lie_in_several_partitions(forkserver: ForkServer, city: City) -> None:
     orders = [push(f"P-M{n}", completed(certificate(f"分〔2026〕五{n}", invented_person(600 + n)))) for n in range(12)]
-    assert race(theatre, city, *orders) == [201] * 12
+    assert race(forkserver, city, *orders) == [201] * 12
     with city.connect() as connection:
         many = {table: partitions.spread(connection, table) for table in partitions.HASHED}
     few = {"intents", "documents", "successions"}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from hub.domain.case import Person
-from hub.domain.certificate import ActKind, Standing, may_move
+from hub.domain.certificate import ActKind, Standing, may_transition
 from hub.domain.issuing import Planned, Signed
 from hub.domain.version import Version
 from hub.parts import Parts
@@ -64,20 +64,24 @@ class Life:
         versions = certificates.versions_of(self.parts.database.reader, self.parts.vault, *self.key)
         current = versions[-1]
         what = self.rng.choice(("correct", "renew", "renew", "suspend", "restore", "revoke", "supersede"))
-        if what in {"correct", "renew"} and may_move(current.standing, Standing.SUPERSEDED, current.dates, today):
+        if what in {"correct", "renew"} and may_transition(current.standing, Standing.SUPERSEDED, current.dates, today):
             return self._next(current, today, what)
-        if what == "suspend" and may_move(current.standing, Standing.SUSPENDED, current.dates, today):
+        if what == "suspend" and may_transition(current.standing, Standing.SUSPENDED, current.dates, today):
             return self._move(current, ActKind.SUSPENDED, Standing.SUSPENDED, today)
         if what == "restore" and current.standing is Standing.SUSPENDED:
             return self._move(current, ActKind.RESTORED, Standing.ACTIVE, today)
         if (
             self.rng.random() < 0.4
             and what == "revoke"
-            and may_move(current.standing, Standing.REVOKED, current.dates, today)
+            and may_transition(current.standing, Standing.REVOKED, current.dates, today)
         ):
             return self._move(current, ActKind.REVOKED, Standing.REVOKED, today)
         may_end = current.dates.superseded_on is None and self.rng.random() < 0.5
-        if what == "supersede" and may_end and may_move(current.standing, Standing.SUPERSEDED, current.dates, today):
+        if (
+            what == "supersede"
+            and may_end
+            and may_transition(current.standing, Standing.SUPERSEDED, current.dates, today)
+        ):
             return self._move(current, ActKind.SUPERSEDED, Standing.SUPERSEDED, today, self._day_after(today))
         return None
 
@@ -95,7 +99,7 @@ class Life:
         self, before: Version, kind: ActKind, standing: Standing, today: date, until: date | None = None
     ) -> Change:
         act = self._act(kind, standing, until or today)
-        return self._done(kind, changes.move(self.parts.vault, self.parts.ids, before, act, until))
+        return self._done(kind, changes.transition(self.parts.vault, self.parts.ids, before, act, until))
 
     def _done(self, kind: ActKind, change: Change) -> Change:
         self.acts.append(kind)

@@ -9,10 +9,10 @@ import pytest
 from hub.verification import Presented, VerdictState, problems
 from signing import qr
 from signing.keys import Purpose
-from tests.support import paper
+from tests.support import pdf_files
 from tests.support.city import URL, City, open_copy
-from tests.support.paper import forget_documents, revoke, taken, verify
-from tests.support.stranger import NO, YES, findings, personal
+from tests.support.pdf_files import forget_documents, revoke, taken, verify
+from tests.support.verified import NO, YES, findings, personal
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_copies_say_so_in_every_form(own: City) -> None:
     forget_documents(own)
     lost = verify(own, pdf)
     assert (lost.state, lost.subject, lost.presented, lost.problems) == (VerdictState.VALID, "copy", Presented.PDF, ())
-    photo = verify(own, paper.scanned(pdf, "JPEG"))
+    photo = verify(own, pdf_files.scanned(pdf, "JPEG"))
     assert (photo.state, photo.subject) == (VerdictState.VALID, "copy")
 
 
@@ -63,7 +63,7 @@ def test_copies_expire_and_the_certificate_does_not(own: City) -> None:
     pdf = own.parts.rendition.of_copy(receipt)
     forms = (
         lambda: verify(own, pdf),
-        lambda: own.parts.verification.verify_unknown_file(paper.sealed_copy(own, version, receipt.code)),
+        lambda: own.parts.verification.verify_unknown_file(pdf_files.sealed_copy(own, version, receipt.code)),
         lambda: own.parts.verification.verify_code(receipt.code),
     )
     own.clock.ahead = receipt.expires_on - own.clock.today()
@@ -77,7 +77,7 @@ def test_copies_expire_and_the_certificate_does_not(own: City) -> None:
         assert verdict.certificate.state is VerdictState.VALID
     forget_documents(own)
     assert forms[1]().state is VerdictState.CODE_EXPIRED
-    scan = verify(own, paper.scanned(pdf, "PDF"))
+    scan = verify(own, pdf_files.scanned(pdf, "PDF"))
     assert scan.state is VerdictState.CODE_EXPIRED
     revoke(own, version)
     for form in forms:

@@ -19,12 +19,12 @@ from signing import qr
 from signing.keys import Purpose
 from signing.pdf.check import finding as checked
 from signing.pdf.check.checking import Checkers
-from tests.support import paper
+from tests.support import pdf_files
 from tests.support import pdf_forgeries as forgeries
 from tests.support import pdf_samples as samples
 from tests.support.city import URL, City, open_copy
-from tests.support.paper import elsewhere, forget_documents, managing, taken, verify
-from tests.support.stranger import NO, UNKNOWN, YES, findings, kill, personal, resigned, text_of, versions
+from tests.support.pdf_files import elsewhere, forget_documents, managing, taken, verify
+from tests.support.verified import NO, UNKNOWN, YES, findings, kill, personal, resigned, text_of, versions
 
 pytestmark = pytest.mark.sqlite
 
@@ -86,7 +86,7 @@ def test_every_type_of_the_city_is_sealed_and_read(city: City) -> None:
 
 def test_a_change_shows_at_once(own: City) -> None:
     version = personal(own)
-    kept, lost = own.parts.rendition.of_version(version), paper.sealed(own, versions(own, State.VALID)[-1])
+    kept, lost = own.parts.rendition.of_version(version), pdf_files.sealed(own, versions(own, State.VALID)[-1])
     assert verify(own, kept).state is VerdictState.VALID
     act = {"reason": "测试", "legal_basis": "测试"}
     client = own.caller(managing(version.authority))
@@ -105,7 +105,7 @@ def test_a_change_shows_at_once(own: City) -> None:
 
 def test_only_masked_data_leaves(city: City) -> None:
     version = personal(city)
-    told = str(verify(city, paper.sealed(city, version)).as_json())
+    told = str(verify(city, pdf_files.sealed(city, version)).as_json())
     for holder in version.holders:
         assert holder.name not in told
         assert holder.id_number not in told
@@ -121,13 +121,13 @@ def corpus(city: City) -> list[forgeries.Forgery]:
     by_kid = {record.kid: record.der for record in key_store.x509_certificates(city.parts.database.reader)}
     root, issuing = (city.parts.keyring.active(purpose) for purpose in (Purpose.ROOT, Purpose.ISSUING))
     ours = samples.City(city.parts.keyring.folder, root, issuing, by_kid[root.kid], by_kid[issuing.kid])
-    files = {"licence": paper.sealed(city, version, at=samples.MADE), "proof": paper.sealed(city, other)}
-    seal = paper.seal_of(city, version.authority)
+    files = {"licence": pdf_files.sealed(city, version, at=samples.MADE), "proof": pdf_files.sealed(city, other)}
+    seal = pdf_files.seal_of(city, version.authority)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(samples, "city", lambda: ours)
         patch.setattr(samples, "seal", lambda: seal)
         patch.setattr(samples, "sealed", files.__getitem__)
-        patch.setattr(samples, "licence", lambda: paper.sheet_of(version))
+        patch.setattr(samples, "licence", lambda: pdf_files.sheet_of(version))
         patch.setattr(samples, "printed", lambda: (version.identifier, version.code, "", version.credential))
         patch.setattr(samples, "CHECKED", datetime.now(UTC))
         _forget_made()
@@ -170,47 +170,47 @@ def test_what_the_hub_alone_can_tell(own: City) -> None:
     receipt, _ = taken(own)
     forged = {
         "seal_of_another_authority": (
-            paper.sealed(own, version, seal=paper.seal_of(own, other.authority)),
+            pdf_files.sealed(own, version, seal=pdf_files.seal_of(own, other.authority)),
             VerdictState.UNTRUSTED,
             "file.other_authority",
         ),
         "credential_of_another_certificate": (
-            paper.sealed(own, version, credential=other.credential),
+            pdf_files.sealed(own, version, credential=other.credential),
             VerdictState.TAMPERED,
             "file.parts_differ",
         ),
         "code_of_another_certificate": (
-            paper.sealed(own, version, qr_text=text_of(other)),
+            pdf_files.sealed(own, version, qr_text=text_of(other)),
             VerdictState.TAMPERED,
             "file.parts_differ",
         ),
         "code_of_a_copy_of_another_certificate": (
-            paper.sealed(own, version, qr_text=f"{URL}/v/{receipt.code}"),
+            pdf_files.sealed(own, version, qr_text=f"{URL}/v/{receipt.code}"),
             VerdictState.TAMPERED,
             "file.parts_differ",
         ),
         "digits_of_another_certificate": (
-            paper.sealed(own, version, qr_text=qr.text(URL, version.code, other.digits)),
+            pdf_files.sealed(own, version, qr_text=qr.text(URL, version.code, other.digits)),
             VerdictState.TAMPERED,
             "signature.wrong",
         ),
         "credential_that_was_never_issued": (
-            paper.sealed(own, version, credential=resigned(version, sign, kid, iat=1)),
+            pdf_files.sealed(own, version, credential=resigned(version, sign, kid, iat=1)),
             VerdictState.TAMPERED,
             "record.differs",
         ),
         "credential_with_a_broken_signature": (
-            paper.sealed(own, version, credential=version.credential.replace(".", ".A", 1)),
+            pdf_files.sealed(own, version, credential=version.credential.replace(".", ".A", 1)),
             VerdictState.TAMPERED,
             "",
         ),
         "code_on_another_host": (
-            paper.sealed(own, version, qr_text=f"https://evil.example/v/{version.code}"),
+            pdf_files.sealed(own, version, qr_text=f"https://evil.example/v/{version.code}"),
             VerdictState.UNKNOWN,
             "upload.no_code",
         ),
         "code_that_is_not_on_record": (
-            paper.sealed(own, version, qr_text=f"{URL}/v/0123456789ABCDEF"),
+            pdf_files.sealed(own, version, qr_text=f"{URL}/v/0123456789ABCDEF"),
             VerdictState.UNKNOWN,
             "code.unknown",
         ),
@@ -220,20 +220,20 @@ def test_what_the_hub_alone_can_tell(own: City) -> None:
         assert verdict.state is state, (name, verdict.problems)
         assert not problem or problem in verdict.problems, (name, verdict.problems)
     own.parts.rendition.of_version(version)
-    second = verify(own, paper.sealed(own, version))
+    second = verify(own, pdf_files.sealed(own, version))
     assert (second.state, second.problems) == (VerdictState.TAMPERED, (problems.NOT_AS_ISSUED,))
     copy = own.parts.rendition.of_copy(receipt)
     _, of_child = taken(own)
     assert verify(own, copy).state is VerdictState.VALID
-    second = verify(own, paper.sealed_copy(own, of_child, receipt.code))
+    second = verify(own, pdf_files.sealed_copy(own, of_child, receipt.code))
     assert (second.state, second.problems) == (VerdictState.TAMPERED, (problems.NOT_AS_ISSUED,))
 
 
 def test_revoked_seals_are_not_trusted_but_known_bytes_are(own: City) -> None:
     version = personal(own)
-    known, unknown = own.parts.rendition.of_version(version), paper.sealed(own, versions(own, State.VALID)[-1])
+    known, unknown = own.parts.rendition.of_version(version), pdf_files.sealed(own, versions(own, State.VALID)[-1])
     assert verify(own, unknown).state is VerdictState.VALID
-    kid = paper.seal_of(own, versions(own, State.VALID)[-1].authority).key.kid
+    kid = pdf_files.seal_of(own, versions(own, State.VALID)[-1].authority).key.kid
     with own.parts.database.write() as writer:
         key_store.revoke_x509(writer, kid, int(time.time() * 1e6) - 1_000_000)
     time.sleep(2.1)
@@ -244,7 +244,7 @@ def test_revoked_seals_are_not_trusted_but_known_bytes_are(own: City) -> None:
 
 def test_a_seal_is_looked_at_for_longer_than_its_x509_certificate_lives(own: City) -> None:
     version = next(v for v in versions(own, State.VALID) if v.dates.valid_until is None)
-    pdf = paper.sealed(own, version)
+    pdf = pdf_files.sealed(own, version)
     own.clock.ahead = timedelta(days=365 * 11)
     verdict = verify(own, pdf)
     assert (verdict.state, verdict.problems) == (VerdictState.UNKNOWN, ("pdf.signer_expired",))
@@ -260,7 +260,7 @@ def test_a_seal_is_looked_at_for_longer_than_its_x509_certificate_lives(own: Cit
 @pytest.mark.parametrize(("angle", "blur"), [(0, 0), (3, 0.8), (-11, 0.6), (90, 0.5), (180, 0.5)])
 def test_paper_is_answered_by_its_code_and_says_so(city: City, form: str, angle: float, blur: float) -> None:
     version = personal(city)
-    verdict = verify(city, paper.scanned(city.parts.rendition.of_version(version), form, angle=angle, blur=blur))
+    verdict = verify(city, pdf_files.scanned(city.parts.rendition.of_version(version), form, angle=angle, blur=blur))
     assert (verdict.state, verdict.problems) == (VerdictState.VALID, ("file.image",))
     assert verdict.presented is Presented.RECORD
     assert findings(verdict) == (YES, YES, YES, YES)
@@ -271,28 +271,30 @@ def test_paper_is_answered_by_its_code_and_says_so(city: City, form: str, angle:
 
 def test_paper_of_what_has_ended_says_that(city: City) -> None:
     for state in (State.REVOKED, State.EXPIRED, State.SUSPENDED):
-        verdict = verify(city, paper.scanned(paper.sealed(city, versions(city, state)[0]), "JPEG"))
+        verdict = verify(city, pdf_files.scanned(pdf_files.sealed(city, versions(city, state)[0]), "JPEG"))
         assert verdict.state is VerdictState(state.value)
 
 
 def test_pictures_of_forged_codes_fall(city: City) -> None:
     version, other = personal(city), elsewhere(city, personal(city))
-    wrong = paper.sealed(city, version, qr_text=qr.text(URL, version.code, other.digits))
-    assert verify(city, paper.scanned(wrong, "PNG")).state is VerdictState.TAMPERED
-    unknown = paper.sealed(city, version, qr_text=f"{URL}/v/0123456789ABCDEF")
-    assert verify(city, paper.scanned(unknown, "PNG")).state is VerdictState.NOT_FOUND
-    foreign = paper.sealed(city, version, qr_text=f"https://evil.example/v/{version.code}")
-    verdict = verify(city, paper.scanned(foreign, "PNG"))
+    wrong = pdf_files.sealed(city, version, qr_text=qr.text(URL, version.code, other.digits))
+    assert verify(city, pdf_files.scanned(wrong, "PNG")).state is VerdictState.TAMPERED
+    unknown = pdf_files.sealed(city, version, qr_text=f"{URL}/v/0123456789ABCDEF")
+    assert verify(city, pdf_files.scanned(unknown, "PNG")).state is VerdictState.NOT_FOUND
+    foreign = pdf_files.sealed(city, version, qr_text=f"https://evil.example/v/{version.code}")
+    verdict = verify(city, pdf_files.scanned(foreign, "PNG"))
     assert (verdict.state, verdict.certificate) == (VerdictState.UNKNOWN, None)
     assert verdict.problems == ("file.image", "upload.no_code")
 
 
 def test_two_certificates_on_one_sheet_are_not_mixed_up(city: City) -> None:
-    one, two = (samples.Image.open(_file(paper.scanned(paper.sealed(city, v), "PNG"))) for v in versions(city)[:2])
+    one, two = (
+        samples.Image.open(_file(pdf_files.scanned(pdf_files.sealed(city, v), "PNG"))) for v in versions(city)[:2]
+    )
     both = samples.Image.new("RGB", (one.width + two.width, max(one.height, two.height)), "white")
     both.paste(one, (0, 0))
     both.paste(two, (one.width, 0))
-    verdict = verify(city, paper.saved(both, "JPEG"))
+    verdict = verify(city, pdf_files.saved(both, "JPEG"))
     assert (verdict.state, verdict.certificate) == (VerdictState.UNKNOWN, None)
     assert "file.several_codes" in verdict.problems
 
@@ -317,7 +319,7 @@ def test_other_files_say_nothing_of_any_certificate(city: City) -> None:
 
 def test_bombs_and_crowds_leave_the_next_file_unharmed(city: City, corpus: list[forgeries.Forgery]) -> None:
     files = {forgery.name: forgery.pdf for forgery in corpus}
-    good = paper.sealed(city, versions(city, State.VALID)[-1])
+    good = pdf_files.sealed(city, versions(city, State.VALID)[-1])
     for name in ("bomb_in_nested_streams", "ten_thousand_pages", "encrypted_with_a_password"):
         threads = [threading.Thread(target=verify, args=(city, files[name])) for _ in range(4)]
         for thread in threads:
@@ -329,7 +331,7 @@ def test_bombs_and_crowds_leave_the_next_file_unharmed(city: City, corpus: list[
 
 def test_a_dead_checker_is_no_verdict(own: City, monkeypatch: pytest.MonkeyPatch) -> None:
     version = personal(own)
-    pdf = paper.sealed(own, version)
+    pdf = pdf_files.sealed(own, version)
     monkeypatch.setattr("signing.pdf.check.checking._PROGRAM", ("/bin/false",))
     verdict = verify(own, pdf)
     assert (verdict.state, verdict.certificate) == (VerdictState.UNKNOWN, None)
@@ -342,9 +344,9 @@ def test_a_dead_checker_is_no_verdict(own: City, monkeypatch: pytest.MonkeyPatch
 
 def test_without_a_database_seals_still_speak(own: City) -> None:
     version, expired = personal(own), versions(own, State.EXPIRED)[0]
-    good, over = paper.sealed(own, version), paper.sealed(own, expired)
-    foreign = paper.sealed(own, version, seal=paper.seal_of(own, elsewhere(own, version).authority))
-    scan = paper.scanned(good, "JPEG")
+    good, over = pdf_files.sealed(own, version), pdf_files.sealed(own, expired)
+    foreign = pdf_files.sealed(own, version, seal=pdf_files.seal_of(own, elsewhere(own, version).authority))
+    scan = pdf_files.scanned(good, "JPEG")
     assert verify(own, good).state is VerdictState.VALID  # names and roots are known from now on
     kill(own)
     time.sleep(2.1)
@@ -362,7 +364,7 @@ def test_without_a_database_seals_still_speak(own: City) -> None:
 
 def test_without_a_database_from_the_start_nobody_is_a_stranger(template: Path, tmp_path: Path) -> None:
     with open_copy(template, tmp_path / "city") as own:
-        pdf = paper.sealed(own, personal(own))
+        pdf = pdf_files.sealed(own, personal(own))
         kill(own)
         verdict = verify(own, pdf)
         assert verdict.state is VerdictState.UNKNOWN
@@ -372,7 +374,7 @@ def test_without_a_database_from_the_start_nobody_is_a_stranger(template: Path, 
 
 def test_the_checker_has_nothing_of_ours(own: City) -> None:
     """No environment; no file but its own three and pipes: no database, no key, no socket."""
-    verify(own, paper.sealed(own, personal(own)))
+    verify(own, pdf_files.sealed(own, personal(own)))
     idle = own.parts.checkers._idle
     program = next(found for found in (idle.get(), idle.get()) if found is not None)
     folder = Path("/proc") / str(program._process.pid)
@@ -389,7 +391,7 @@ def test_checkers_start_with_the_first_unknown_file_and_end_with_the_parts(templ
         version = personal(own)
         verify(own, own.parts.rendition.of_version(version))
         assert _programs(own.parts.checkers) == []
-        verify(own, paper.sealed(own, elsewhere(own, version)))
+        verify(own, pdf_files.sealed(own, elsewhere(own, version)))
         (program,) = _programs(own.parts.checkers)
         assert program._process.poll() is None
     assert program._process.poll() is not None

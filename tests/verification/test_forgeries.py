@@ -19,7 +19,7 @@ from signing import credential, public_code, qr
 from signing.encoding import base64url, compact_json
 from signing.keys import KeyFolder, PublicKey, Purpose, raw_signature
 from tests.support.city import URL, City, open_copy
-from tests.support.stranger import NO, UNKNOWN, YES, findings, personal, resigned, resigned_digits, versions
+from tests.support.verified import NO, UNKNOWN, YES, findings, personal, resigned, resigned_digits, versions
 
 pytestmark = pytest.mark.sqlite
 

@@ -17,11 +17,11 @@ from hub.domain.certificate import State
 from hub.domain.errors import Refusal
 from hub.web import multipart
 from tests.support import city as c
-from tests.support import paper
+from tests.support import pdf_files
 from tests.support.city import City, load_city, open_copy
 from tests.support.framed import logged
 from tests.support.serving import problem_of, served
-from tests.support.stranger import personal, versions
+from tests.support.verified import personal, versions
 
 BOUNDARY = "x-7f3k"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"
@@ -148,7 +148,7 @@ def test_routes_that_take_no_file_do_not(hub: Hub) -> None:
 def test_a_file_is_answered_as_the_step_answers(hub: Hub) -> None:
     version = personal(hub.city)
     pdf = hub.city.parts.rendition.of_version(version)
-    for data in (pdf, pdf + b"\n", paper.scanned(pdf, "JPEG"), b"hello", bytes(10 * 1024 * 1024)):
+    for data in (pdf, pdf + b"\n", pdf_files.scanned(pdf, "JPEG"), b"hello", bytes(10 * 1024 * 1024)):
         answer = hub.upload(data)
         expected = hub.city.parts.verification.verify_file(data).as_json()
         assert answer.status_code == 200
@@ -161,7 +161,7 @@ def test_the_page_takes_a_file_without_script(hub: Hub) -> None:
     for data, title in (
         (pdf, "证照有效"),
         (pdf + b"\n", "内容与签名不一致"),
-        (paper.scanned(pdf, "JPEG"), "按二维码：证照有效"),
+        (pdf_files.scanned(pdf, "JPEG"), "按二维码：证照有效"),
         (b"hello", "文件未能核验"),
         (hub.city.parts.rendition.of_version(versions(hub.city, State.REVOKED)[0]), "证照已"),
     ):
@@ -171,7 +171,7 @@ def test_the_page_takes_a_file_without_script(hub: Hub) -> None:
         assert "<script" not in page.text
         assert page.headers["cache-control"] == "no-store"
     assert version.identifier in hub.upload(pdf, "/v").text
-    assert "有效" in hub.upload(paper.scanned(pdf, "JPEG"), "/v").text
+    assert "有效" in hub.upload(pdf_files.scanned(pdf, "JPEG"), "/v").text
 
 
 def test_the_page_says_what_is_wrong_with_the_form(hub: Hub) -> None:
@@ -213,13 +213,13 @@ def test_a_copy_says_for_what_it_is(hub: Hub) -> None:
 
 def test_nothing_of_a_file_is_kept_or_logged(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     version = personal(hub.city)
-    pdf = paper.sealed(hub.city, version)
+    pdf = pdf_files.sealed(hub.city, version)
     monkeypatch.setattr(tempfile, "_get_default_tempdir", _never)
     monkeypatch.setattr(tempfile, "mkstemp", _never)
     before = {path for path in hub.city.folder.rglob("*") if path.is_file()}
     with logged() as lines:
         for path in ("/api/v1/verifications", "/v"):
-            for data in (pdf, pdf[:-9], b"%PDF-1.7 " + version.number.encode(), paper.scanned(pdf, "PNG")):
+            for data in (pdf, pdf[:-9], b"%PDF-1.7 " + version.number.encode(), pdf_files.scanned(pdf, "PNG")):
                 assert hub.upload(data, path, f"{version.holders[0].name}-{version.number}.pdf").status_code == 200
             hub.client.post(path, files={f"{version.number}": pdf})
     assert {path for path in hub.city.folder.rglob("*") if path.is_file()} == before
@@ -240,7 +240,7 @@ def _never(*_: object, **__: object) -> None:
 
 def test_beyond_the_lane_unknown_files_are_turned_away_and_nobody_else(hub: Hub) -> None:
     version = personal(hub.city)
-    known, unknown = hub.city.parts.rendition.of_version(version), paper.sealed(hub.city, version)
+    known, unknown = hub.city.parts.rendition.of_version(version), pdf_files.sealed(hub.city, version)
     assert hub.upload(unknown).status_code == 200
     (program,) = [found for found in hub.city.parts.checkers._idle.queue if found is not None]
     os.kill(program._process.pid, signal.SIGSTOP)

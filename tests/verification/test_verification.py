@@ -18,7 +18,7 @@ from hub.verification.public_urls import address_of
 from signing import credential, public_code, qr
 from signing.keys import KeyFolder, PublicKey, Purpose
 from tests.support.city import URL, City, open_copy
-from tests.support.stranger import (
+from tests.support.verified import (
     NO,
     UNKNOWN,
     YES,

@@ -145,7 +145,7 @@ def feed(parts: Parts) -> Iterator[DoctorFinding]:
         yield _no_directory(str(error))
     else:
         yield _no_directory("") if status.generation is None else _late("index", status.lag, now, INDEX_LATE_S)
-    yield _set_aside(parts.directory.set_aside())
+    yield _rejected_entries(parts.directory.rejected_count())
     waiting = health.outbox_size(parts.database.reader)
     if waiting > MOST_WAITING:
         yield problem(
@@ -160,12 +160,12 @@ def feed(parts: Parts) -> Iterator[DoctorFinding]:
     yield _late("documents", parts.rendering.lag(), now, RENDERING_LATE_S)
 
 
-def _set_aside(refused: int) -> DoctorFinding:
-    if refused:
+def _rejected_entries(rejected: int) -> DoctorFinding:
+    if rejected:
         return problem(
             "set aside",
-            f"目录拒绝了 {refused} 条，检索仍能查到它们。",
-            f"The directory rejected {refused} entries; lookups still find them.",
+            f"目录拒绝了 {rejected} 条，检索仍能查到它们。",
+            f"The directory rejected {rejected} entries; lookups still find them.",
             "原因见后台进程的日志（set aside）；排除后运行 hub index retry。",
             "The worker's log has the reason (`set aside`); fix it, then run `hub index retry`.",
         )

@@ -128,7 +128,7 @@ class Loader:
         suspended = item.fate is Fate.SUSPENDED
         kind = ActKind.SUSPENDED if suspended else ActKind.REVOKED
         act = Act(kind, Standing.SUSPENDED if suspended else Standing.REVOKED, day, now, CLIENT, "other", {})
-        return changes.move(self._parts.vault, self._parts.ids, before, act), []
+        return changes.transition(self._parts.vault, self._parts.ids, before, act), []
 
 
 def _number_text(item: Plausible) -> str:

@@ -1,4 +1,4 @@
-"""The arithmetic of docs/scale.md: from measurements to the requirements of a city and a country.
+"""The arithmetic of docs/scale.md: what the measurements imply for a city and for a country.
 
 The page has two tables: measured values by name, and the values derived from them. `reckoned` computes the second from
 the first, so that a test can check that the page is consistent.
@@ -19,17 +19,17 @@ SIZES = (20_000_000, 5_000_000_000)
 DOCUMENT_BYTES = 60_000
 
 MEANINGS = {
-    "certificates": "certificates in the city that was measured",
+    "certificates": "certificates in the measured city",
     "certificate_bytes": "bytes of a certificate in the repository, rows and indexes",
-    "push_bytes": "bytes that a push leaves beside it: its body, its reply, the record",
-    "document_bytes": "bytes of a PDF file, sealed",
-    "rows_per_certificate": "rows of a certificate",
-    "entries_per_certificate": "entries of a certificate in the directory",
-    "entry_bytes": "bytes of an entry, merged, without replicas",
-    "made_per_core_s": "certificates that one core makes, signs and seals in a second",
-    "bulk_rows_per_s": "rows that the bulk path inserts in a second, one connection",
-    "rebuild_per_s": "entries a second of a rebuild, one process, one node",
-    "issue_per_s": "certificates a second over HTTP, two cores with everything on them",
+    "push_bytes": "bytes of a push in addition to its certificates: body, reply, audit row",
+    "document_bytes": "bytes of an encrypted PDF file",
+    "rows_per_certificate": "rows per certificate",
+    "entries_per_certificate": "directory entries per certificate",
+    "entry_bytes": "bytes of an entry after a merge, without replicas",
+    "made_per_core_s": "certificates that one core builds, signs and encrypts per second",
+    "bulk_rows_per_s": "rows per second through the bulk path, one connection",
+    "rebuild_per_s": "entries per second of a rebuild, one process, one node",
+    "issue_per_s": "certificates per second over HTTP, everything on two cores",
     "lookup_ms": "a lookup, p50, one at a time",
     "search_ms": "a directory search, p50, one at a time",
     "verification_ms": "a verification, p50, one at a time",
@@ -72,15 +72,20 @@ def reckoned(m: Mapping[str, float]) -> list[tuple[str, str, list[str]]]:
     repository = [size * (m["certificate_bytes"] + m["push_bytes"]) for size in SIZES]
     seconds = {name: m[f"{name}_ms"] / 1000 * share for name, share in PER_ISSUE.items()}
     rows: list[tuple[str, str, list[float], str]] = [
-        ("repository, everything pushed", "N × (certificate_bytes + push_bytes)", repository, "B"),
-        ("repository, everything collected", "N × certificate_bytes", [n * m["certificate_bytes"] for n in SIZES], "B"),
+        ("repository, if everything is pushed", "N × (certificate_bytes + push_bytes)", repository, "B"),
+        (
+            "repository, if everything is collected",
+            "N × certificate_bytes",
+            [n * m["certificate_bytes"] for n in SIZES],
+            "B",
+        ),
         (
             "database servers of 2 TB",
             "repository ÷ 2 TB, rounded up",
             [math.ceil(n / SERVER_BYTES) for n in repository],
             "",
         ),
-        ("PDF files, once each is drawn", "N × document_bytes", [n * m["document_bytes"] for n in SIZES], "B"),
+        ("PDF files, if all are rendered", "N × document_bytes", [n * m["document_bytes"] for n in SIZES], "B"),
         ("directory entries", "N × entries_per_certificate", entries, ""),
         ("directory, without replicas", "entries × entry_bytes", primary, "B"),
         (
@@ -93,39 +98,39 @@ def reckoned(m: Mapping[str, float]) -> list[tuple[str, str, list[str]]]:
             "",
         ),
         (
-            "making all of them, core-days",
+            "building all certificates, core-days",
             "N ÷ made_per_core_s",
             [n / m["made_per_core_s"] / 86_400 for n in SIZES],
             "d",
         ),
         (
-            "inserting all of them, hours of one server",
+            "inserting all certificates, hours on one server",
             "N × rows_per_certificate ÷ bulk_rows_per_s",
             [n * m["rows_per_certificate"] / m["bulk_rows_per_s"] / 3600 for n in SIZES],
             "h",
         ),
         (
-            "directory rebuilt, hours of one node",
+            "rebuilding the directory, hours on one node",
             "entries ÷ rebuild_per_s",
             [n / m["rebuild_per_s"] / 3600 for n in entries],
             "h",
         ),
-        ("issued at the peak, a second", "N × 10 % a year in 250 × 8 hours, × 20", peak, ""),
-        ("cores for that", "peak ÷ (issue_per_s ÷ 2)", [n / (m["issue_per_s"] / 2) for n in peak], ""),
+        ("issued per second at the peak", "N × 10 % a year in 250 × 8 hours, × 20", peak, ""),
+        ("cores for issuing at the peak", "peak ÷ (issue_per_s ÷ 2)", [n / (m["issue_per_s"] / 2) for n in peak], ""),
         (
-            "cores for what is asked meanwhile",
+            "cores for queries at the peak",
             "peak × (5 lookups + 1 search + 17.5 verifications)",
             [n * sum(seconds.values()) for n in peak],
             "",
         ),
         ("status lists", "N ÷ 131,072, rounded up", [math.ceil(n / 131_072) for n in SIZES], ""),
-        ("two equal public codes, expected", "N² ÷ 2⁸¹", [n * n / 2**81 for n in SIZES], "e"),
-        ("two equal party keys, expected", "(N ÷ 4)² ÷ 2⁶⁴", [(n / 4) ** 2 / 2**64 for n in SIZES], "e"),
+        ("expected collisions of public codes", "N² ÷ 2⁸¹", [n * n / 2**81 for n in SIZES], "e"),
+        ("expected collisions of party keys", "(N ÷ 4)² ÷ 2⁶⁴", [(n / 4) ** 2 / 2**64 for n in SIZES], "e"),
     ]
-    return [(what, how, [_said(value, unit) for value in values]) for what, how, values, unit in rows]
+    return [(what, how, [_formatted(value, unit) for value in values]) for what, how, values, unit in rows]
 
 
-def _said(value: float, unit: str) -> str:
+def _formatted(value: float, unit: str) -> str:
     if unit == "B":
         for power, name in ((1e15, "PB"), (1e12, "TB"), (1e9, "GB")):
             if value >= power:
@@ -142,8 +147,8 @@ def tables(values: Mapping[str, float]) -> tuple[str, str]:
     """Both tables as Markdown."""
     first = ["| name | value | |", "|---|---|---|"]
     first += [f"| `{name}` | {values[name]:.6g} | {meaning} |" for name, meaning in MEANINGS.items()]
-    second = ["| what follows | from | 20 million | 5 billion |", "|---|---|---|---|"]
-    second += [f"| {what} | {how} | {' | '.join(said)} |" for what, how, said in reckoned(values)]
+    second = ["| derived value | formula | 20 million | 5 billion |", "|---|---|---|---|"]
+    second += [f"| {what} | {how} | {' | '.join(texts)} |" for what, how, texts in reckoned(values)]
     return "\n".join(first), "\n".join(second)
 
 

@@ -1,4 +1,4 @@
-"""What was measured, as the tables of docs/performance.md and the numbers that docs/scale.md reckons with."""
+"""What was measured, as the tables of docs/performance.md and the numbers that docs/scale.md calculates with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,18 +29,24 @@ class Run:
 
 
 def tables(run: Run) -> str:
-    """Markdown: loading and sizes, then the same questions in a growing city."""
+    """Markdown: loading and sizes, then the same queries in a growing city."""
     last = run.figures[-1]
     many = f"{last.certificates:,}"
     rows = [
         ("bulk path into the repository", *_rates(last.rows, "rows/s", run.bare_database), ""),
         ("directory rebuilt", *_rates(last.rebuilt, "entries/s", run.bare_directory), "≥ 0.65"),
         ("directory fed from the ledger", f"{last.fed_per_s:,.0f} changes/s", "", "", ""),
-        ("changes given their positions", f"{last.sequenced_per_s:,.0f}/s", "", "", ""),
-        ("made, signed, sealed and loaded by two processes", f"{last.loaded_per_s:,.0f} certificates/s", "", "", ""),
-        ("repository", f"{run.sizes.a_certificate:,.0f} bytes a certificate", "", "", ""),
-        ("what a push leaves beside it", f"{run.sizes.a_push:,.0f} bytes", "", "", ""),
-        ("directory, merged", f"{run.sizes.an_entry:,.0f} bytes an entry", "", "", ""),
+        ("ledger positions assigned", f"{last.sequenced_per_s:,.0f}/s", "", "", ""),
+        (
+            "built, signed, encrypted and loaded by two processes",
+            f"{last.loaded_per_s:,.0f} certificates/s",
+            "",
+            "",
+            "",
+        ),
+        ("repository", f"{run.sizes.a_certificate:,.0f} bytes per certificate", "", "", ""),
+        ("a push, in addition to its certificates", f"{run.sizes.a_push:,.0f} bytes", "", "", ""),
+        ("directory, after a merge", f"{run.sizes.an_entry:,.0f} bytes per entry", "", "", ""),
         (
             "issue over HTTP",
             f"{run.issuing.rate:,.0f}/s",
@@ -56,7 +62,7 @@ def tables(run: Run) -> str:
             "",
         ),
         (
-            "issued → searchable in the directory alone, p50 / p99",
+            "issued → searchable in the directory, p50 / p99",
             f"{run.searchable[0]:,.0f} / {run.searchable[1]:,.0f} ms",
             "",
             "",
@@ -93,10 +99,10 @@ def _of(figures: Sequence[Figures], name: str) -> str:
 
 
 def _sizes(sizes: Sizes) -> str:
-    """One line: bytes a certificate by table, rows and indexes."""
+    """One line: bytes per certificate by table, rows and indexes."""
     known = [(name, *sizes.tables[name]) for name in (*WITHIN, "hub.db") if name in sizes.tables]
     each = [f"`{n}` {rows / sizes.certificates:,.0f} + {more / sizes.certificates:,.0f}" for n, rows, more in known]
-    return "Bytes a certificate, rows + indexes: " + ", ".join(each) + "."
+    return "Bytes per certificate, rows + indexes: " + ", ".join(each) + "."
 
 
 def write(text: str, document: Path = DOCUMENT) -> None:

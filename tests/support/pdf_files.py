@@ -22,7 +22,7 @@ from signing.pdf.draw.signature import SealKey
 from tests.support import city as c
 from tests.support import engines
 from tests.support.city import URL, City
-from tests.support.stranger import versions
+from tests.support.verified import versions
 
 
 def seal_of(city: City, authority: str) -> SealKey:

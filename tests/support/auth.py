@@ -36,7 +36,7 @@ class SetClock(Clock):
 
 
 @dataclass
-class Door:
+class Auth:
     settings: Settings
     parts: Parts
     clock: SetClock
@@ -67,13 +67,13 @@ class Door:
 
 
 @contextmanager
-def open_door(folder: Path) -> Iterator[Door]:
+def open_auth(folder: Path) -> Iterator[Auth]:
     settings = Settings(data_dir=folder, public_url=HUB)
     initialise(settings)
     clock = SetClock()
     with open_parts(settings, clock=clock) as parts:
         authorities = [{"code": c, "name": c, "region": "350100"} for c in (BUREAU, OTHER)]
         parts.registration.load_catalogue({"authorities": authorities})
-        found = Door(settings, parts, clock)
+        found = Auth(settings, parts, clock)
         found.add("a-client")
         yield found

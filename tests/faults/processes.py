@@ -12,19 +12,19 @@ from typing import Any
 
 from tests.faults import scene as s
 from tests.faults import servers as engines
+from tests.faults.forkserver import ForkServer
 from tests.faults.servers import Fault
-from tests.faults.stage import Stage
-from tests.faults.test_journal import PUSHERS, Told
+from tests.faults.test_journal import PUSHERS, Acknowledged
 from tests.faults.trial import Trial
 
 PATIENCE_S = 60.0
 
 
 @dataclass
-class Troupe:
+class ProcessGroup:
     """Worker and client processes, and the faults that they are exposed to."""
 
-    theatre: Stage
+    forkserver: ForkServer
     data: Path
     more: dict[str, Any] = field(default_factory=dict)
     workers: int = 2
@@ -47,7 +47,7 @@ class Troupe:
         parts += [{"act": "worker", "with": {"stop": stop}}] * self.workers + self.extra
         shared = {"data": str(self.data), "patience_s": PATIENCE_S, **self.more}
         self.orders = [{**shared, **part} for part in parts]
-        self.running = {n: self.theatre.start(**order) for n, order in enumerate(self.orders)}
+        self.running = {n: self.forkserver.start(**order) for n, order in enumerate(self.orders)}
 
     def trouble(self, faults: dict[str, Fault], seconds: float, *, kills: int = 2) -> None:
         """Each fault once, then random ones until the time is up; between them, processes are killed."""
@@ -65,23 +65,23 @@ class Troupe:
         """Kill one process, and restart it."""
         with suppress(ProcessLookupError):
             os.kill(self.running[n], 9)
-        ended = self.theatre.end(self.running[n])
+        ended = self.forkserver.end(self.running[n])
         if ended.killed or "value" not in ended.value:
             assert ended.killed, ended
             self.tried[f"{self.orders[n]['act']} killed"] += 1
-        self.running[n] = self.theatre.start(**self.orders[n])
+        self.running[n] = self.forkserver.start(**self.orders[n])
 
-    def finish(self) -> Told:
+    def finish(self) -> Acknowledged:
         """Shut down all processes; returns what was acknowledged to the clients."""
         self.stop.touch()
         for pid in self.running.values():
-            ended = self.theatre.end(pid)
+            ended = self.forkserver.end(pid)
             assert ended.signal is None, ended
             assert "value" in ended.value, ended.value
-        return self.told()
+        return self.acknowledged()
 
-    def told(self) -> Told:
-        return Told(self.books, self.acted)
+    def acknowledged(self) -> Acknowledged:
+        return Acknowledged(self.books, self.acted)
 
     def abandon(self) -> None:
         """End all processes, in any case."""
@@ -91,16 +91,16 @@ class Troupe:
                 os.kill(pid, 9)
 
 
-def with_troupe(trial: Trial, data: Path, work: Callable[[Troupe], None], **more: Any) -> None:
-    troupe = Troupe(trial.theatre, data, tried=trial.tried, **more)
+def with_processes(trial: Trial, data: Path, work: Callable[[ProcessGroup], None], **more: Any) -> None:
+    processes = ProcessGroup(trial.forkserver, data, tried=trial.tried, **more)
     try:
-        work(troupe)
-        told = troupe.finish()
+        work(processes)
+        acknowledged = processes.finish()
     except BaseException:
-        troupe.abandon()
+        processes.abandon()
         raise
-    engines.hold(data, told, clock=_Late() if "clock" in troupe.more else None)
-    trial.answers = told.answers
+    engines.hold(data, acknowledged, clock=_Late() if "clock" in processes.more else None)
+    trial.answers = acknowledged.answers
 
 
 class _Late(s.Later):

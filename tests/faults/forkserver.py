@@ -33,7 +33,7 @@ class Ended:
         return self.signal == signal.SIGKILL
 
 
-class Stage:
+class ForkServer:
     """The test's side: every order is a dictionary for `child.perform`."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -65,21 +65,21 @@ class Stage:
         stdin.write(json.dumps(order) + "\n")
         stdin.flush()
         line = stdout.readline()
-        assert line, "the stage is gone"
+        assert line, "the fork server has ended"
         return json.loads(line)
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
+def fork_server() -> Iterator[ForkServer]:
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.stage"],
+        [sys.executable, "-m", "tests.faults.forkserver"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        yield Stage(process)
+        yield ForkServer(process)
         assert process.stdin is not None
         process.stdin.close()
 
@@ -95,7 +95,7 @@ class _Child:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._said)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # reserved for the stage's own answers
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # reserved for the fork server's own answers
             for handle in close:
                 os.close(handle)
             _be(order, said, barrier)
