@@ -51,7 +51,7 @@ def test_every_place_named_by_the_architecture_exists():
     assert len(places) >= 20
     for file, name in places:
         source = (ROOT / file).read_text(encoding="utf-8")
-        assert re.search(rf"^\s*(def|class) {name}\b|^{name}\b", source, re.MULTILINE), (file, name)
+        assert re.search(rf"^\s*(async def|def|class) {name}\b|^{name}\b", source, re.MULTILINE), (file, name)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
