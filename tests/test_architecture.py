@@ -116,7 +116,7 @@ def outside(*allowed: str) -> list[str]:
 
 
 def test_transactions_begin_and_end_in_the_engines():
-    # Migrations run in Alembic's transaction; the embedded directory is a file of its own and commits by itself.
+    # Migrations run in Alembic's transaction; the embedded directory is a separate file with its own commits.
     modules = outside("hub/db/sqlite.py", "hub/db/postgres.py", "hub/db/schema.py", "hub/db/migrations/", "indexer/")
     found = [f"{m}:{n.lineno}" for m in modules for n in texts(m) if TRANSACTION.match(n.value)]
     found += [f"{m}:{line}" for m in modules for line, name in calls(m) if name.endswith((".commit", ".rollback"))]

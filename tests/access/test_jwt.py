@@ -260,7 +260,7 @@ def test_a_signature_of_zeros_is_no_signature() -> None:
 
 
 def test_a_second_spelling_of_the_same_bytes_is_refused() -> None:
-    """64 bytes leave four unused bits in the last character: any value of them would decode alike."""
+    """64 bytes leave four unused bits in the last character: all their values would decode to the same bytes."""
     good = token()
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     last = alphabet.index(good[-1])

@@ -66,7 +66,7 @@ def test_a_declared_length_over_the_limit_is_refused_before_a_byte_is_read(hub):
         reply = read_reply(connection)
         assert (reply.status, reply.code) == (413, "upload.too_large")
         assert reply.headers["connection"] == "close"
-    with connected(hub.address) as connection:  # nor is one who asks first told to go on
+    with connected(hub.address) as connection:  # nor does one that asks first get 100 Continue
         connection.sendall(head("POST", "/t/body", Content_Length="9999999", Expect="100-continue", **JSON))
         assert read_reply(connection).status == 413
 

@@ -37,7 +37,7 @@ ANY = "any"
 
 @dataclass(frozen=True)
 class Row:
-    """How a route is called as it should be, by whom, and what another department's client with every scope is told."""
+    """A correct call of a route, its caller, and the answer to another department's client with every scope."""
 
     client: str = ""
     path: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A stranger with a PDF and what we publish, and nothing else: is the seal good, and who would be told if it were not."""
+"""Check a seal with the PDF and what we publish only, and detect a bad one."""
 
 import re
 import shutil
@@ -170,7 +170,7 @@ def test_lists_are_kept_for_a_moment_and_then_signed_anew(web: Web) -> None:
     assert web.http.get(path).content == first
     web.city.clock.ahead = timedelta(seconds=6)
     assert web.http.get(path).content != first
-    web.city.clock.ahead = -timedelta(hours=1)  # set back: one that lies in the future is not given out
+    web.city.clock.ahead = -timedelta(hours=1)  # the clock was set back: a list from the future is not served
     assert x509.load_der_x509_crl(web.http.get(path).content).last_update_utc < datetime.now(UTC)
 
 

@@ -331,7 +331,7 @@ def test_a_clerk_may_look_up_so_many_people_a_day(template: Path, tmp_path: Path
 @pytest.mark.parametrize("limit", ["people_a_day_per_client", "people_a_day"])
 def test_a_client_and_everybody_have_limits_too(template: Path, tmp_path: Path, limit: str) -> None:
     with open_copy(template, tmp_path / "data", **{limit: 1}) as city:
-        city.clock.ahead = timedelta(days=1)  # a day on which nobody has been named yet
+        city.clock.ahead = timedelta(days=1)  # a day on which no person has been named yet
         city.look_up(*ENROLMENT, c.CHILD)
         assert refused(city.look_up, *ENROLMENT, c.CHEN) == "rate.limited"
         other = refused if limit == "people_a_day" else lambda call, *args: call(*args) and "ok"

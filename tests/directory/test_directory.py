@@ -119,7 +119,7 @@ def test_cursors_never_go_back(city: City) -> None:
         for position in (5, 3, 9, 9):
             ledger.advance(writer, "someone", position)
     assert ledger.cursor(city.parts.database.reader, "someone") == 9
-    assert ledger.cursor(city.parts.database.reader, "nobody") == 0
+    assert ledger.cursor(city.parts.database.reader, "unknown-consumer") == 0
 
 
 def test_what_is_on_its_way_is_counted_with_its_age(city: City) -> None:

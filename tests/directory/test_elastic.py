@@ -1,4 +1,4 @@
-"""The hub with Elasticsearch as its directory: what the server refuses, forgets or loses hides nothing from anybody."""
+"""The hub with Elasticsearch as its directory: what the server rejects, forgets or loses hides nothing from callers."""
 
 import threading
 import time
@@ -189,7 +189,7 @@ def test_the_former_generation_is_kept_for_a_day(fed: City) -> None:
 
 
 def test_an_alias_is_swapped_under_load(fed: City) -> None:
-    """Nobody who asks meanwhile sees less than everything."""
+    """Concurrent queries never miss an entry."""
     expected, stop = held(fed), threading.Event()
     wrong: list[Any] = []
 

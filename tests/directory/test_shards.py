@@ -1,5 +1,5 @@
-"""Shards that are away, and shards that the server gives back empty: lookups lose nothing, searches do not pretend; and a
-node that is lost of three, whose shards have copies elsewhere.
+"""Missing shards, and shards that the server replaces by empty ones: lookups lose nothing, searches report it; and the
+loss of one of three nodes, whose shards have replicas elsewhere.
 """
 
 import os
@@ -66,7 +66,7 @@ def holders(city: City) -> list[tuple[int, str]]:
 
 
 def ask_anew(city: City) -> None:
-    """Nobody remembers that it has failed."""
+    """Forget that the server failed."""
     city.parts.lookup._holdings._down_until = 0.0
     engine(city)._client._circuit.answered()  # type: ignore[attr-defined]
 
@@ -149,7 +149,7 @@ def is_found(city: City, identifier: str) -> bool:
 
 @pytest.mark.skipif(not os.environ.get("HUB_LONG"), reason="three nodes take a minute: HUB_LONG=1")
 def test_of_three_nodes_one_is_lost_and_searches_and_feeding_go_on(tmp_path: Path) -> None:
-    """While it is away: lookups at once, searches and the feed as soon as the cluster has noticed."""
+    """During the outage: lookups immediately, searches and the feed as soon as the cluster has noticed."""
     nodes = elastic.cluster(tmp_path / "nodes")
     try:
         with city_on(tmp_path, nodes.urls, 1) as city:

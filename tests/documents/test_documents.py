@@ -1,4 +1,4 @@
-"""Documents at rest: one file and one row, whoever races, dies or runs out of room in between."""
+"""Documents at rest: one file and one row, whichever process races, dies or runs out of disk space in between."""
 
 import errno
 import hashlib
@@ -209,7 +209,7 @@ def test_the_check_finds_another_credential(city: City) -> None:
 
 @contextmanager
 def small_volume(folder: Path) -> Iterator[None]:
-    """A file system of its own where the documents lie."""
+    """A separate file system for the documents."""
     folder.mkdir(exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)]
     if subprocess.run(command, check=False, capture_output=True).returncode != 0:

@@ -85,7 +85,7 @@ def test_the_moment_and_the_address_are_those_of_the_credential(city: City) -> N
         city.parts.database.reader, documents.DocumentKey(version.home, version.certificate, version.version)
     )
     assert kept is not None
-    assert kept.recorded_at > said_moment(pdf) + timedelta(hours=4), "when it was made is on record all the same"
+    assert kept.recorded_at > said_moment(pdf) + timedelta(hours=4), "the time when it was made is still on record"
 
 
 def test_a_seal_never_says_a_moment_before_its_own_certificate(city: City) -> None:

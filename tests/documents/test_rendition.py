@@ -40,7 +40,7 @@ ENROLMENT = ("gulou-education-counter", "GLJY-2026-RX-0415", "GLJY0033")
 
 @pytest.fixture(scope="module")
 def drawn(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Drawn"]:
-    """A city whose every version was rendered, with its files beside it."""
+    """A city with every version rendered, and its files."""
     folder = tmp_path_factory.mktemp("drawn")
     with open_copy(template, folder / "data") as city:
         assert render_all(city) > 80
@@ -238,7 +238,7 @@ def test_a_new_document_key_seals_from_then_on(city: City) -> None:
     assert new.der.hex() in city.parts.rendition.of_version(two).decode("latin-1")
 
 
-# --- the key is away ----------------------------------------------------------------------------------------------------
+# --- the key is missing ----------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -308,7 +308,7 @@ def test_a_record_that_does_not_open_holds_nobody_up(city: City) -> None:
 
 
 def test_it_is_there_soon_after_its_issuance(city: City) -> None:
-    """The worker as it runs beside the service."""
+    """The worker, running next to the service."""
     stop = threading.Event()
     worker = threading.Thread(target=Worker(city.parts, stop).run)
     worker.start()

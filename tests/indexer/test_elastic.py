@@ -186,7 +186,7 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     "a CA that is none": ({"HUB_INDEX_CA_FILE": "{password}"}, "HUB_INDEX_CA_FILE"),
     "another CA": ({"HUB_INDEX_CA_FILE": ""}, "not trusted"),
     "a wrong password": ({"HUB_INDEX_PASSWORD_FILE": "{ca}"}, "check HUB_INDEX_USER"),
-    "no such user": ({"HUB_INDEX_USER": "somebody"}, "check HUB_INDEX_USER"),
+    "no such user": ({"HUB_INDEX_USER": "another-user"}, "check HUB_INDEX_USER"),
     "a password that is not there": ({"HUB_INDEX_PASSWORD_FILE": "/nowhere/password"}, "HUB_INDEX_PASSWORD_FILE"),
     "a user without a password": ({"HUB_INDEX_PASSWORD_FILE": ""}, "belong together"),
     "no rights on these indexes": ({"HUB_INDEX_PREFIX": "elsewhere"}, "lacks privileges"),
@@ -294,7 +294,7 @@ def test_a_host_that_swallows_packets_is_given_up_soon(tmp_path: Path) -> None:
     with socket.socket() as full, ExitStack() as waiting:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
-        for _ in range(4):  # nobody accepts them, and further ones get no answer at all
+        for _ in range(4):  # no process accepts them, and further ones get no answer at all
             one = waiting.enter_context(socket.socket())
             one.setblocking(False)
             one.connect_ex(full.getsockname())

@@ -1,4 +1,4 @@
-"""What the embedded engine promises beyond what all engines do: little is read, and a broken file says so."""
+"""What the embedded engine guarantees in addition: it reads little, and detects a broken file."""
 
 import random
 from pathlib import Path

@@ -48,7 +48,7 @@ def changed(at: str, value: Any, body: Body | None = None) -> Body:
 
 
 def personal(value: Any, key: str = "") -> Iterator[str]:
-    """Everything in a body that names somebody."""
+    """Everything in a body that names a person."""
     if isinstance(value, dict):
         for name, item in value.items():
             yield from personal(item, name)

@@ -1,4 +1,4 @@
-"""Who may tell about a case under which number, what is told twice, and how a case goes on."""
+"""Who may push a case under which number, repeated pushes, and how a case continues."""
 
 import json
 from pathlib import Path
@@ -72,11 +72,11 @@ CALLERS: dict[str, tuple[Caller, Body, str | None, str | None]] = {
     "a counter that completes without a certificate": (COUNTER, body(status="completed"), None, "perm.not_issuer"),
     "a counter that refuses": (COUNTER, body(status="refused"), None, "perm.not_issuer"),
     "a counter that says another took it in": (COUNTER, body(accepted_by=t.HEALTH), None, "perm.case_required"),
-    "a counter that says nobody took it in": (COUNTER, body(accepted_by="x"), None, "perm.case_required"),
+    "a counter that names no accepting authority": (COUNTER, body(accepted_by="x"), None, "perm.case_required"),
     "the authority that says who took it in": (TRADER, body(accepted_by=t.STREET), None, None),
     "another authority that decides": (HEALER, body(grant("N-1")), None, "perm.not_issuer"),
     "another authority's source": (HEALER, body(), t.TRADE, "perm.case_required"),
-    "a source that is nobody's": (TRADER, body(), "nobody", "perm.case_required"),
+    "a source without an owner": (TRADER, body(), "no-such-source", "perm.case_required"),
     "another's source and no such matter": (HEALER, body(matter_code="T-NONE"), t.TRADE, "perm.case_required"),
 }  # fmt: skip
 

@@ -278,7 +278,7 @@ def test_a_public_address_that_changes_stays_in_what_was_signed(town: Town) -> N
     (old,) = town.issue("T-1", grant("N-1"))
     with town.parts.database.write() as writer:
         key_store.set_public_url(writer, "https://new.example", 1)
-    town.parts.keyring.refresh()  # which it does by itself every two seconds
+    town.parts.keyring.refresh()  # which it does automatically every two seconds
     found = town.push("T-2", body(grant("N-2")))
     assert found.reply["certificates"][0]["links"]["verify"].startswith("https://new.example/v/")
     assert credential.read(old.credential).claims.issuer == t.URL

@@ -1,4 +1,4 @@
-"""The signer is away, comes back, has another key: nothing is seen before everything is there."""
+"""The signer is unavailable, comes back, or has another key: nothing is visible before everything is complete."""
 
 from datetime import date, timedelta
 

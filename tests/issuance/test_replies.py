@@ -1,4 +1,4 @@
-"""What a push is answered with, now and for ever; what a refused one leaves, which is nothing."""
+"""The reply to a push, now and later; a refused push leaves nothing."""
 
 import json
 

@@ -1,8 +1,8 @@
-"""Reserve and publish against what somebody else has done just before: each guard fails once, and nothing else appears.
+"""Reserve and publish against a concurrent change: each guard fails once, and nothing else is written.
 
-On PostgreSQL both are one statement, whose parts would be written side by side if they did not hang on its guards: the
-loser of an ON CONFLICT gets no row, an UPDATE or DELETE that finds nothing is no error. So what stands in the open
-transaction is looked at too, before it is undone.
+On PostgreSQL both are one statement, whose parts would all be written if they did not depend on its guards: the loser
+of an ON CONFLICT gets no row, and an UPDATE or DELETE that matches nothing is no error. So the tests also inspect the
+open transaction before it is rolled back.
 """
 
 import threading
@@ -167,7 +167,7 @@ def test_a_case_that_has_moved_on_keeps_all_else_away(town: Town, monkeypatch: p
 def test_a_case_that_somebody_holds_is_looked_at_again(
     town: Town, monkeypatch: pytest.MonkeyPatch, engine: str, change: str, came: object
 ) -> None:
-    """The statement waits for the row, and judges it as it is then: PostgreSQL; on SQLite nobody writes beside it."""
+    """On PostgreSQL, the statement waits for the row and checks its new state; SQLite has no concurrent writer."""
     real, seen = publish.commit_rows, []
     held, go = threading.Event(), threading.Event()
 

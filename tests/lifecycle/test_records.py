@@ -1,4 +1,4 @@
-"""What the hub tells about a certificate to its own authority, about the catalogue to everybody, and all of it over HTTP."""
+"""What an authority reads about its own certificates, what all clients read of the catalogue, and both over HTTP."""
 
 import json
 import secrets

@@ -1,4 +1,4 @@
-"""A backup made on one engine is put back into either; into a server's database whole or not at all, as into a file."""
+"""A backup of either engine is restored to either engine, completely or not at all."""
 
 import time
 from collections.abc import Iterator

@@ -124,7 +124,7 @@ def test_no_backup_is_made_without_a_key_that_signs(copied: Copied, tmp_path: Pa
     assert names(tmp_path / "copy") == []
 
 
-# --- where it may lie ------------------------------------------------------------------------------------------------
+# --- permitted places ------------------------------------------------------------------------------------------------
 
 
 def test_a_newer_schema_and_a_place_that_is_taken_are_told_in_a_sentence(copied: Copied, tmp_path: Path) -> None:

@@ -280,7 +280,7 @@ authorities:
   - {code: "11350000MB9G00191W", name: 公安局, region: "35"}
   - {code: "11350000MB9G00192W", name: 公安局, region: "350100"}
 matters:
-  - {code: "a b", name: 事项, authority_code: nobody, yields: [unknown]}
+  - {code: "a b", name: 事项, authority_code: unknown, yields: [unknown]}
 """
 
 

@@ -145,7 +145,7 @@ def deployment() -> Iterator[Deployment]:
 
 @pytest.fixture(scope="module")
 def slow(deployment: Deployment) -> tuple[dict[str, float], list[threading.Thread]]:
-    """Two who send too slowly, beside everything else: a head letter by letter, and a body that stops."""
+    """Two slow clients next to all others: one sends its head letter by letter, the other stops in its body."""
     took: dict[str, float] = {}
 
     def slowly(name: str, start: bytes, more: bytes) -> None:
@@ -257,7 +257,7 @@ def test_a_case_is_pushed_through_it_and_verified(deployment: Deployment) -> Non
         wait_for(lambda: searched().status_code == 503)
         assert problem(searched()) == "index.unavailable"
         again = deployment.ask("PUT", "/api/v1/cases/P-3", json=t.body(t.grant("P-3")), headers=bearer)
-        assert again.status_code == 201  # nobody waits for the directory
+        assert again.status_code == 201  # no request waits for the directory
         assert deployment.is_healthy("api")
     finally:
         index.freeze(signal.SIGCONT)
@@ -333,14 +333,14 @@ def test_request_ids_reach_the_hub_and_come_back(deployment: Deployment) -> None
 
 
 def test_logs_say_nothing_of_what_was_asked(deployment: Deployment) -> None:
-    deployment.ask("GET", "/v/990121198307073910?name=SOMEBODY", headers={"User-Agent": "SOMEBODY"})
+    deployment.ask("GET", "/v/990121198307073910?name=PERSON", headers={"User-Agent": "PERSON"})
     deployment.ask("GET", "/%00/990121198307073910")
     wait_for(lambda: deployment.log("proxy").count("\n") > 1)
     lines = [json.loads(line) for line in deployment.log("proxy").splitlines()]
     names = {"time", "client", "method", "status", "upstream", "seconds", "in", "out", "request_id"}
     assert all(set(line) == names for line in lines)
     assert "990121198307073910" not in deployment.log("proxy") + deployment.log("api")
-    assert "SOMEBODY" not in deployment.log("proxy") + deployment.log("api")
+    assert "PERSON" not in deployment.log("proxy") + deployment.log("api")
 
 
 def test_the_service_may_not_change_tables_nor_what_only_grows(deployment: Deployment) -> None:
@@ -414,7 +414,7 @@ def test_what_is_in_hand_is_answered_when_it_is_stopped(deployment: Deployment) 
     going.set()
     for thread in asking:
         thread.join(30)
-    # One that arrives in the moment of the end is told to come again; none is cut in the middle.
+    # One that arrives during the shutdown is asked to retry; none is cut in the middle.
     assert set(answers) <= {200, 503}
     assert deployment.stop("worker", signal.SIGTERM) == 0
     assert deployment.stop("proxy", signal.SIGQUIT) == 0

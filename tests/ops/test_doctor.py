@@ -188,7 +188,7 @@ def test_rights(settings: Settings, folder: Path) -> None:
 
 
 def test_a_file_of_a_service_that_others_may_read(settings: Settings, tmp_path: Path) -> None:
-    """A secret of a service may be shared with its group, and with nobody else."""
+    """A secret of a service may be shared with its group only."""
     fields = [name for name in Settings.model_fields if name.endswith("_password_file")]
     for field in fields:
         secret = tmp_path / field

@@ -1,4 +1,4 @@
-"""`hub doctor` beside real servers: what is planted in them is found, named and given a way out."""
+"""`hub doctor` with real servers: it finds each planted problem, names it and says what to do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -221,7 +221,7 @@ def test_a_walk_that_meets_a_fault_is_begun_again(city: City, small_batches: Non
     other = sqlite3.connect(city.folder / "hub.db")
     with city.parts.database.write() as writer:
         writer.run("PRAGMA busy_timeout = 50")
-    other.execute("BEGIN IMMEDIATE")  # somebody's shell, which does not take our lock
+    other.execute("BEGIN IMMEDIATE")  # a user's shell, which does not take our lock
     with pytest.raises(DatabaseUnavailable):
         city.parts.rotation.step()
     other.rollback()
@@ -468,7 +468,7 @@ def test_a_signing_key_is_replaced_and_its_private_part_retired(city: City) -> N
         assert parts.keyring.public(made.kid, Purpose.CREDENTIAL) == made, "at once, in every process"
     with pytest.raises(CannotRotate, match="1 open intent"):
         rotation.retire(former.kid)
-    assert issue_open(city.parts), "voided and prepared anew"
+    assert issue_open(city.parts), "voided and prepared again"
     rotation.retire(former.kid)
     assert [here for key, here in rotation.signing_keys() if key.public.kid == former.kid] == [False]
     assert city.version(city.identifier(c.CLEAN_RECORD, (NEW.id_type, NEW.id_number, ""))).kid == made.kid
@@ -476,7 +476,7 @@ def test_a_signing_key_is_replaced_and_its_private_part_retired(city: City) -> N
 
 
 def test_only_what_can_be_rotated_is(city: City) -> None:
-    for purpose, authority in ((Purpose.ROOT, ""), (Purpose.DOCUMENT, "nobody")):
+    for purpose, authority in ((Purpose.ROOT, ""), (Purpose.DOCUMENT, "no-such-authority")):
         with pytest.raises(CannotRotate):
             city.parts.rotation.replace(purpose, authority)
     with pytest.raises(CannotRotate):

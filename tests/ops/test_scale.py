@@ -36,7 +36,7 @@ def test_numbers_of_people_bodies_and_certificates_are_right_and_unique():
     assert len({(i.authority, i.case_number) for i in items}) == len(items)
     for holder in {holder for item in items for holder in item.pushed.holders}:
         assert numbers.normalise(holder.id_type, holder.id_number) == (holder.id_type, holder.id_number)
-        assert holder.id_type == "001" or holder.id_number.startswith("99"), "an area that somebody lives in"
+        assert holder.id_type == "001" or holder.id_number.startswith("99"), "an area with inhabitants"
 
 
 def test_stages_and_what_is_loaded_beside_them_never_share_a_holder():

@@ -119,7 +119,7 @@ def test_a_newcomer_can_open_type_and_scan_what_is_printed(tmp_path):
         print(f"CPU until ready: {first.cpu_s:.1f} s, at the second start {second.cpu_s:.1f} s")
         assert made_once(folder) == before
         assert not re.search("Installing|Downloading|Creating|Set-up complete", second.err.read_text(encoding="utf-8"))
-        assert re.search(rf"{first.address}/v/\w{{16}}", second.printed())  # what was printed stays as it was
+        assert re.search(rf"{first.address}/v/\w{{16}}", second.printed())  # what was printed stays unchanged
 
 
 def test_empty_means_keys_and_nothing_else(tmp_path):

@@ -1,4 +1,4 @@
-"""docs/formats.md cannot lie: its code runs on the vectors, and what it quotes is in them."""
+"""docs/formats.md is correct: its code runs on the vectors, and its quotations are in them."""
 
 import json
 import re

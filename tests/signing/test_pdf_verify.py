@@ -274,7 +274,7 @@ def test_questions_that_are_none_end_the_program(trust: Trust) -> None:
 
 
 # What DSS takes where we do not, and why: its verdict is about what was signed, ours about the whole file.
-_REVISION = "what was signed is still in it; readers are told of the later revision by other means"
+_REVISION = "the signed bytes are still in it; another finding reports the later revision"
 LENIENT = {
     "line_feed_appended": _REVISION,
     "comment_appended": _REVISION,
@@ -291,7 +291,7 @@ LENIENT = {
     "other_ecdsa_value": "both values of ECDSA are valid; ours is the lower one",
     "unsigned_attribute_added": "allowed by CMS; we add none",
     "root_left_out_of_signature": "the root is known from elsewhere",
-    "stranger_instead_of_our_root": "X.509 certificates beside the chain are ignored",
+    "stranger_instead_of_our_root": "X.509 certificates outside the chain are ignored",
     "signed_data_version_changed": "the version of SignedData is not looked at",
 }
 

@@ -1,6 +1,6 @@
-"""What the store relies on of a database, asked of both engines: the same statements, and what one writer knows of another.
+"""What the store requires of a database, on both engines: equal statements, and what one writer sees of another.
 
-Every trap of PostgreSQL that SQLite does not have stands here as a test on both.
+Every pitfall of PostgreSQL that SQLite does not have is a test here, on both.
 """
 
 import threading
@@ -192,11 +192,11 @@ def add(database: Database, name: str) -> None:
         thread.submit(insert).result(PATIENCE_S)
 
 
-# --- writers beside each other ---------------------------------------------------------------------------------------
+# --- concurrent writers ---------------------------------------------------------------------------------------
 
 
 class Beside:
-    """A write in a thread of its own that is kept open until it is told to end."""
+    """A write in a separate thread that stays open until it is released."""
 
     def __init__(self, database: Database, work: Any, *, exclusive: bool = False) -> None:
         self._database, self._work, self._exclusive = database, work, exclusive
@@ -322,7 +322,7 @@ def test_only_one_sequences_at_a_time(settings: Settings, database: Database) ->
         return
     with Beside(database, lambda w: ledger.sequence(w, 2)) as first:
         assert first.began.wait(PATIENCE_S)
-        assert sequenced(database) == 0, "somebody else is at it"
+        assert sequenced(database) == 0, "another process is at it"
         assert ledger.after(database.reader, 0, 10) == []
         first.end()
     assert sequenced(database) == 1

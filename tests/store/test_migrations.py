@@ -1,4 +1,4 @@
-"""Migrations beside the release before: whoever serves goes on, and a migration is done as a whole or not at all."""
+"""Migrations while the previous release runs: it continues to serve, and a migration is applied completely or not at all."""
 
 import os
 import re
@@ -115,7 +115,7 @@ def test_a_new_migration_is_named_so(settings: Settings, tmp_path: Path, monkeyp
 
 
 def test_plans_from_before_a_migration_are_made_anew(settings: Settings, tmp_path: Path) -> None:
-    """Whoever has asked before is told once for each connection that the tables have just changed, and no more."""
+    """Each existing connection gets one error after the tables have changed, and no more."""
     with open_parts(settings) as parts:
         for _ in range(5):
             assert check(parts).findings == []
@@ -184,7 +184,7 @@ def test_a_migration_that_is_killed_has_done_nothing(settings: Settings, tmp_pat
 
 @contextmanager
 def in_use(settings: Settings, table: str) -> Iterator["psycopg.Connection[Any]"]:
-    """Somebody reads a table in a transaction that does not end, as a backup does."""
+    """A long transaction reads a table, as a backup does."""
     with postgres.shared().connect(engines.name_of(settings)) as connection:
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         connection.execute(f"SELECT COUNT(*) FROM {table}")
@@ -232,7 +232,7 @@ def test_a_table_that_is_free_in_time_is_changed(on_server: Settings, tmp_path: 
 
 
 def test_an_index_that_was_not_finished_is_made_anew(on_server: Settings, tmp_path: Path) -> None:
-    """Made beside all writes, it waits for whoever has read before, and is worth nothing until then."""
+    """Built during writes, it waits for earlier readers, and is not usable until then."""
     assert later(on_server, upto(tmp_path / "first", COLUMN), COLUMN, "migrate")[0] == 0
     folder = upto(tmp_path / "later", INDEX)
     command = [sys.executable, "-m", "tests.support.later_release", str(folder), INDEX, "migrate"]
@@ -276,7 +276,7 @@ def test_a_busy_file_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch
     assert schema.migrate(place)
 
 
-# --- beside everything that runs -------------------------------------------------------------------------------------
+# --- while everything runs -------------------------------------------------------------------------------------
 
 
 def test_processes_go_on_while_their_tables_change(service: Service, tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_processes_go_on_while_their_tables_change(service: Service, tmp_path: P
         settled = refused[0]
         before = len(journal)
         wait_for(lambda: len(journal) > before + 40)
-        assert refused[0] == settled, "afterwards nobody is refused any more"
+        assert refused[0] == settled, "afterwards no request is refused"
         stop.set()
         for one in clerks:
             one.result(30)

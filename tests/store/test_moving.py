@@ -1,4 +1,4 @@
-"""`hub migrate --to`: an embedded hub goes to a server whole or not at all, and nobody uses the file afterwards."""
+"""`hub migrate --to`: an embedded hub is moved to a server completely or not at all, and no process uses the file afterwards."""
 
 import shutil
 import threading
@@ -37,7 +37,7 @@ def forkserver() -> Iterator[ForkServer]:
 
 @pytest.fixture
 def settings(copied: Copied, tmp_path: Path) -> Settings:
-    """An embedded hub of one's own, with files, and its master key beside it."""
+    """A separate embedded hub, with files, and its master key next to it."""
     folder = tmp_path / "city"
     shutil.copytree(copied.city, folder)
     return Settings(data_dir=folder, public_url=c.URL)
@@ -194,7 +194,7 @@ def test_a_server_that_ends_the_connection_leaves_all_as_it_was(
 
 
 def test_what_differs_is_not_kept(settings: Settings, url: str) -> None:
-    """Somebody's trigger changes one value in one table."""
+    """A foreign trigger changes one value in one table."""
     schema.migrate(store_engines.place_of(on_server(settings, url)))
     with postgres.shared().connect(engines.name_of(on_server(settings, url))) as connection:
         connection.execute(

@@ -1,6 +1,6 @@
-"""The growth tables partitioned by hash and by time: what must be unique in the whole city still is, whoever races.
+"""The growth tables partitioned by hash and by time: what must be unique in the whole city stays unique under races.
 
-Rows that want the same unique thing have different homes, so that partitions alone would keep each of them.
+Rows that compete for a unique value have different homes, so partitions on their own would accept each of them.
 """
 
 import threading
@@ -220,7 +220,7 @@ def test_twenty_processes_that_push_one_case_make_one_certificate(forkserver: Fo
 
 
 def test_a_number_is_given_once_whoever_holds_it(forkserver: ForkServer, city: City) -> None:
-    """Eight cases of eight people, whose homes lie in several partitions."""
+    """Eight cases of eight people, whose homes are in several partitions."""
     orders = [push(f"P-N{n}", completed(certificate("分〔2026〕二", invented_person(300 + n)))) for n in range(8)]
     assert race(forkserver, city, *orders) == [201, *["number.taken"] * 7]
     assert agrees(city)

@@ -1,4 +1,4 @@
-"""A commit on PostgreSQL that is under way when its connection is cut: the server goes on with it, and tells nobody."""
+"""A commit on PostgreSQL whose connection is cut: the server completes it, but no client gets the result."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +39,7 @@ def city(tmp_path: Path) -> Iterator[City]:
 
 
 def cut_in_commit(city: City, table: str, seconds: float, work: Callable[[], object]) -> None:
-    """Do what inserts into a table; its COMMIT takes a while, and is not waited for by whoever sent it."""
+    """Call work that inserts into a table; its COMMIT takes a while, and the client does not wait for it."""
     database, name = city.parts.database, engines.name_of(city.parts.settings)
     assert isinstance(database, PostgresDatabase)
     with postgres.shared().connect(name) as owner, ThreadPoolExecutor(1) as pool:

@@ -225,7 +225,7 @@ def test_everybody_is_told_in_time_and_it_is_found_again(service: Service, name:
     wait_for(lambda: service.get("/readyz").status_code == 200, BACK_S)
 
 
-@pytest.mark.parametrize("end", ["goes on", "is killed"])
+@pytest.mark.parametrize("end", ["resumes", "is killed"])
 def test_the_worker_goes_on_as_soon_as_a_server_that_stood_still_does(service: Service, end: str) -> None:
     """Its statements may take minutes, so it waits; but for no longer than the server stands still."""
 

@@ -59,7 +59,7 @@ def as_user(settings: Settings, user: str) -> Settings:
 
 def hub(folder: Path, url: str, *words: str, **more: str) -> tuple[int, str]:
     environment = {"PATH": os.environ["PATH"], "HUB_DATA_DIR": str(folder), "HUB_DATABASE_URL": url, **more}
-    environment.setdefault("HUB_DATABASE_CONNECT_S", "1")  # so long a start waits for a server that is away
+    environment.setdefault("HUB_DATABASE_CONNECT_S", "1")  # how long a start waits for an unavailable server
     done = subprocess.run(
         [sys.executable, "-m", "hub", *words],
         env=environment,
@@ -76,8 +76,8 @@ WRONG: dict[str, tuple[str, int, str]] = {
     "no URL": ("hub", 4, "postgresql+psycopg://"),
     "a nonsensical URL": ("postgresql+psycopg://127.0.0.1:port/hub", 4, "HUB_DATABASE_URL"),
     "no such database": ("postgresql+psycopg://postgres@127.0.0.1:{port}/nothing", 4, "check user, database"),
-    "no such user": ("postgresql+psycopg://nobody-here@127.0.0.1:{port}/postgres", 4, "check user, database"),
-    "nobody answers": ("postgresql+psycopg://postgres@127.0.0.1:{nowhere}/hub", 5, "cannot be reached"),
+    "no such user": ("postgresql+psycopg://no-such-user@127.0.0.1:{port}/postgres", 4, "check user, database"),
+    "no server answers": ("postgresql+psycopg://postgres@127.0.0.1:{nowhere}/hub", 5, "cannot be reached"),
     "no such host": ("postgresql+psycopg://postgres@nowhere.invalid/hub", 5, "cannot be reached"),
     "no TLS there": ("postgresql+psycopg://postgres@127.0.0.1:{port}/postgres?sslmode=require", 4, "TLS"),
     "an unreadable CA": (
@@ -134,7 +134,7 @@ def test_a_server_that_is_too_old_is_refused(made: Settings, words: tuple[str, .
 
 
 def test_a_password_may_lie_in_a_file(cluster: Cluster, made: Settings, tmp_path: Path) -> None:
-    """The server trusts everybody here; what cannot be read is told."""
+    """The server trusts every login here; an unreadable file is reported."""
     code, said = hub(made.data_dir, str(made.database_url), "init", HUB_DATABASE_PASSWORD_FILE=str(tmp_path / "none"))
     assert code == 4
     assert "HUB_DATABASE_PASSWORD_FILE" in said
@@ -212,7 +212,7 @@ def test_a_service_role_that_may_do_more_does_not_start(cluster: Cluster, made: 
 
 
 def test_who_serves_as_the_owner_is_told(cluster: Cluster, tmp_path: Path) -> None:
-    """A single login that may not make roles: it works, and is told at every start what would be better."""
+    """A single login that may not create roles: it works, and every start warns and says what would be better."""
     name = cluster.create()
     with cluster.connect() as connection:
         connection.execute(f'ALTER DATABASE "{name}" OWNER TO {SINGLE}')
@@ -225,7 +225,7 @@ def test_who_serves_as_the_owner_is_told(cluster: Cluster, tmp_path: Path) -> No
     assert "more database privileges than it needs" in started(tmp_path / "data", url, "serve", "--port", "0", **role)
     settings = Settings(data_dir=tmp_path / "data", database_url=url, database_service_role="hub_test_service")
     assert {f.name: f.state for f in examine(settings)}["database rights"] is State.PROBLEM
-    with cluster.connect() as connection:  # what it is told to do
+    with cluster.connect() as connection:  # what the warning says to do
         connection.execute("CREATE ROLE hub_test_service NOLOGIN")
         connection.execute(f"GRANT hub_test_service TO {LOGIN}")
     code, said = hub(tmp_path / "data", url, "init", **role)

@@ -1,7 +1,7 @@
-"""Rule 4 on the disk: nothing personal lies in the data directory, the invented inputs in `sample/` aside.
+"""Rule 4 on disk: the data directory contains nothing personal, except the invented inputs in `sample/`.
 
-Everybody's number, name and every certificate's number is looked for in every file: as it is, in other encodings, in
-base64 at each of its three alignments, in hexadecimal, and as the unkeyed digests that could be guessed from it.
+The tests search every file for all names, identity numbers and certificate numbers: as plain text, in other encodings,
+in base64 at each of its three alignments, in hexadecimal, and as unkeyed digests, which could be guessed.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Stage 3 by itself, without a database: a table of what was presented, what is on record, and the judgement."""
+"""Stage 3 without a database: a table of what was presented, what is on record, and the judgement."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Files over HTTP: the form strictly read, the verdict as JSON and as a page, nothing kept, nobody else held up."""
+"""Files over HTTP: strict parsing of the form, the verdict as JSON and as a page, nothing stored, no other request delayed."""
 
 import json
 import os

@@ -374,7 +374,7 @@ def test_a_record_that_does_not_open(own):
 
 
 def test_a_record_that_somebody_has_changed(own):
-    """Dates stand in plain columns; what was signed decides."""
+    """Dates are in plain columns; the signed ones decide."""
     expired = versions(own, State.EXPIRED)[0]
     with own.parts.database.write() as writer:
         values = {"identifier": expired.identifier}
