@@ -1,4 +1,4 @@
-"""The strict wrapper: every forgery is refused, each in the same few words, and nothing else is."""
+"""The strict JWT parser: every forgery is refused with one of a few fixed messages, and nothing else is refused."""
 
 import base64
 import hashlib
@@ -132,7 +132,7 @@ def with_public_key_as_secret(encoding: Encoding, form: PublicFormat) -> str:
 
 
 def duplicate(member: str, where: str) -> str:
-    """The same member twice: the first reader and the last reader of it would disagree."""
+    """A duplicate member: parsers that keep the first and the last one would disagree."""
     texts = {"header": json.dumps(HEADER), "claims": json.dumps(CLAIMS)}
     texts[where] = texts[where][:-1] + f", {member}}}"
     return token(texts["header"].encode(), texts["claims"].encode())

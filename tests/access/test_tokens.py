@@ -1,4 +1,4 @@
-"""From an assertion to a token to a caller: on a real database, with real keys, and over HTTP."""
+"""From assertion to token to caller, with a real database, real keys, and over HTTP."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Bodies: their size, time, form, and the room that they share."""
+"""Request bodies: size, time, media type, and shared memory."""
 
 import json
 import time
@@ -136,7 +136,7 @@ def test_room_for_bodies_is_limited():
 
 
 def test_an_offer_of_another_protocol_is_answered_in_this_one(hub):
-    """As Java's HttpClient sends its first request over plain HTTP."""
+    """Java's HttpClient sends its first request over plain HTTP like this."""
     upgrade = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2_Settings": "AAEAAEAAAAIAAAABAAMAAABk"}
     with connected(hub.address) as connection:
         for _ in range(3):

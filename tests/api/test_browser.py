@@ -1,4 +1,5 @@
-"""The public's pages and the API documentation in a real browser: small phones, large letters, no scripts, slow lines."""
+"""The public pages and the API documentation in a real browser: small phones, large fonts, no scripts, slow
+networks."""
 
 import json
 import re
@@ -37,7 +38,8 @@ Found = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
-    """What one browser saw, by visit; `titles`: the Chinese title of every verdict; `openapi`: what /docs describes."""
+    """The results of one browser, by visit; `titles`: the Chinese title of every verdict; `openapi`: what /docs
+    describes."""
     folder = tmp_path_factory.mktemp("browser")
     load_city(folder / "template")
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The frame around every endpoint: who may call, in which lane, and what becomes of refusals and faults."""
+"""Request handling around every endpoint: who may call, in which lane, and how refusals and errors are reported."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Keys and status lists, fetched from a real server and judged by programs that share no code with us."""
+"""Keys and status lists, fetched from a real server and checked by programs that share no code with ours."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -152,7 +152,7 @@ def test_a_missing_status_key_is_said_to_be_missing(city, client):
 
 
 def test_a_former_address_goes_on_serving_its_lists(template, tmp_path):
-    """What is printed and signed names the old address; a list fetched there must call itself by it."""
+    """Printed and signed data name the old address; a list fetched there must use that address for itself."""
     with open_copy(template, tmp_path / "city") as moved:
         with moved.parts.database.write() as writer:
             key_store.set_public_url(writer, "https://new.example/certs", 2)

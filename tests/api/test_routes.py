@@ -1,6 +1,5 @@
-"""Every route of the hub, in one table: without a token, with an expired one, without the scope, from another department,
-and as it should be. A route that is not in the table fails the test.
-"""
+"""Every route of the hub, in one table: without a token, with an expired one, without the scope, from another
+department, and with a correct call. A route that is not in the table fails the test."""
 
 import json
 import time
@@ -109,7 +108,7 @@ class Hub:
     receipt: str
 
     def token(self, client: str, *, scopes: frozenset[str] | None = None, age: timedelta = timedelta()) -> str:
-        """A real token of a sample client, made `age` ago, with all of its scopes or only some."""
+        """A real token of a sample client, issued `age` ago, with all or some of its scopes."""
         key = (self.city.folder / "sample" / "keys" / f"{client}.pem").read_bytes()
         self.city.clock.ahead = -age
         try:

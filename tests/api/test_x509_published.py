@@ -36,7 +36,7 @@ class Web:
     http: httpx.Client
 
     def fetch(self, folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
-        """Roots, intermediates and CRLs as files, from trust.json alone."""
+        """Roots, intermediates and CRLs as files, from trust.json only."""
         answer = self.http.get("/x509/trust.json")
         assert answer.status_code == 200
         said = answer.json()
@@ -82,7 +82,7 @@ def openssl(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def verify(web: Web, pdf: bytes, folder: Path) -> str:
-    """What OpenSSL says of the signer's X.509 certificate with nothing but what is published."""
+    """OpenSSL's verdict on the signer's X.509 certificate, using only published files."""
     roots, issuing, crls = web.fetch(folder)
     texts = [path.read_text() for path in roots]
     for path in crls:

@@ -128,7 +128,7 @@ def test_superseded_titles_satisfy_the_matter_that_asks_for_former_ones(city: Ci
 
 
 def renew(city: City, old: str, case: str, holders: list[c.Person], days: int, **more: Any) -> str:
-    """A renewal of a certificate that begins in some days; its identifier."""
+    """Renew a certificate from a later day on; returns the identifier."""
     version = city.version(old)
     body = {
         **more,

@@ -198,7 +198,7 @@ def test_a_state_that_the_matter_does_not_accept_is_not_given(city: City) -> Non
 
 
 def open_former(city: City) -> list[str]:
-    """A case of a matter that accepts superseded titles; the identifiers of three such."""
+    """A case of a matter that accepts superseded titles; returns the identifiers of three of them."""
     body = {"matter_code": "FZZRZY-BDCZY", "status": "accepted", "applicants": [c.person(c.HUANG)]}
     body["related"] = [c.person(ESTATE, relation="owner")]
     city.push(FORMER[0], FORMER[1], {**body, "accepted_at": c.ago(1)})

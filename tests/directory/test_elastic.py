@@ -48,7 +48,7 @@ def held(city: City) -> list[str]:
 
 
 def lay_in_its_place(city: City, **changed: Any) -> None:
-    """Another index under the name of the one that answers, with its marks and another mapping."""
+    """Replace the current index by one with the same name and marks but another mapping."""
     index, prefix = index_of(city), city.parts.settings.index_prefix
     kept = {name: engine(city).mark("g1", name) for name in (marks.POSITION, marks.NAMES, marks.FORMAT_OF)}
     body = {
@@ -232,7 +232,7 @@ def test_a_directory_that_takes_no_writes_holds_nothing_up(fed: City) -> None:
 
 
 def test_nothing_personal_is_on_the_server(fed: City) -> None:
-    """Every field of every document, every term, the slow log of every question and write, and the list of tasks."""
+    """All fields and terms of all documents, the slow log of all queries and writes, and the task list."""
     index = index_of(fed)
     slow = {
         **{f"index.search.slowlog.threshold.{phase}.warn": "0ms" for phase in ("query", "fetch")},
@@ -288,13 +288,13 @@ def test_secrets_are_not_shown() -> None:
 
 
 def requests_taken() -> dict[str, int]:
-    """How many requests the server has had so far, by route."""
+    """The number of requests that the server has received, by route."""
     (node,) = request("GET", "/_nodes/stats/http")["nodes"].values()
     return {route: found["requests"]["count"] for route, found in node["http"]["routes"].items()}
 
 
 def test_a_lookup_is_one_request(fed: City) -> None:
-    """Besides two a second for all of them together: which generation answers, and how far it has come."""
+    """Not counting two per second and process: the current generation and its position."""
     held(fed)
     before, began = requests_taken(), time.monotonic()
     for _ in range(20):

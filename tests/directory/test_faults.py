@@ -1,4 +1,4 @@
-"""The directory loses its files, or finds others in their place: lookups do not care, and the worker makes it good."""
+"""The directory loses its files, or they are replaced: lookups are not affected, and the worker repairs it."""
 
 import shutil
 from pathlib import Path
@@ -58,7 +58,7 @@ def a_folder_in_place_of_the_file(folder: Path) -> None:
 
 
 def holes(folder: Path) -> None:
-    """Every page but the first is zeros."""
+    """Overwrite every page but the first with zeros."""
     path = next(folder.glob("g*.db"))
     content = path.read_bytes()
     for one in folder.glob("g*.db*"):
@@ -182,7 +182,7 @@ def test_an_entry_that_the_engine_has_refused_hides_nothing(fed: City) -> None:
 
 
 def test_what_was_refused_stays_on_record_until_what_has_taken_it_answers(fed: City) -> None:
-    """A generation in the making takes it: the one that answers still lacks it."""
+    """A generation that is being built accepts it; the current one still lacks it."""
     expected = held(fed)
     name = engine(fed).current()
     assert name

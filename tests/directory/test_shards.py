@@ -61,7 +61,7 @@ def held(city: City) -> set[str]:
 
 
 def holders(city: City) -> list[tuple[int, str]]:
-    """Every party with a type that it holds, in whatever shard."""
+    """Every party with a type that it holds, in all shards."""
     return sorted({(entry.party, entry.type_code) for entry in all_entries(city) if not entry.ended})
 
 
@@ -72,7 +72,7 @@ def ask_anew(city: City) -> None:
 
 
 def answers(city: City, asked: list[tuple[int, str]]) -> list[set[str]]:
-    """What is found for each, below the rules of who may ask."""
+    """The directory's results for each, without permission checks."""
     today = city.clock.today()
     holdings = city.parts.lookup._holdings
     found = []
@@ -124,7 +124,7 @@ def test_half_of_its_shards_gone_and_given_back_empty(server: elastic.Server, fe
 
 
 def soon(holds: Callable[[], bool], seconds: float = 60.0) -> float:
-    """After how many seconds it holds; what is not available now is asked again."""
+    """How many seconds until it holds; retried while something is unavailable."""
     began = time.monotonic()
     while True:
         with suppress(DirectoryUnavailable, Refusal):
@@ -135,14 +135,14 @@ def soon(holds: Callable[[], bool], seconds: float = 60.0) -> float:
 
 
 def is_fed(city: City) -> bool:
-    """Whether the directory knows every change, after what can be done now."""
+    """Whether the directory has every change, after feeding what can be fed now."""
     city.parts.directory.sequence()
     city.parts.directory.feed()
     return not city.parts.directory.lag().changes
 
 
 def is_found(city: City, identifier: str) -> bool:
-    """Whether a certificate is in the directory itself, and found by a search."""
+    """Whether the directory has a certificate, and a search finds it."""
     hits = {hit.entry.identifier for hit in found(city, text="无犯罪记录").hits}
     return identifier in hits and identifier in {entry.identifier for entry in all_entries(city)}
 

@@ -30,7 +30,7 @@ WHOLE_DAY = timedelta(days=1)
 
 
 def key_of(city: City, number: int = 0) -> DocumentKey:
-    """Of a certificate by its place in the order of issue: the first ones have never been corrected."""
+    """A certificate by its position in the order of issue; the first ones have never been corrected."""
     order = "SELECT home, certificate FROM certificates ORDER BY certificate"
     home, certificate = city.parts.database.reader.all(order)[number]
     return DocumentKey(home, certificate, 1)
@@ -362,7 +362,7 @@ def test_a_copied_data_directory_reads_its_documents(city: City, tmp_path: Path)
 
 
 def test_states_are_told_apart() -> None:
-    """Every state that a copy may note on its face has words."""
+    """Every state that may be printed on a copy has a text."""
     from hub.documents import sheets
 
     assert set(sheets._STATES) == set(State) - {State.VALID}

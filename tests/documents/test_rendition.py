@@ -1,4 +1,4 @@
-"""The sample city on paper: every certificate drawn, read back, judged, scanned; made once and never again."""
+"""Every certificate of the sample city as PDF: rendered once, read back, verified and scanned."""
 
 import re
 import shutil
@@ -68,7 +68,7 @@ def all_versions(city: City) -> list[Version]:
 
 
 def render_all(city: City) -> int:
-    """What the worker does, without its process; how many were made."""
+    """The worker's rendering, without its process; returns the number of documents."""
     while city.parts.directory.sequence():
         pass
     while city.parts.rendering.step():

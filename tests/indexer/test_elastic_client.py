@@ -45,7 +45,7 @@ def peer(behave: Peer) -> Iterator[int]:
 
 
 def hang_up(caller: socket.socket) -> None:
-    """Says nothing and goes."""
+    """Closes the connection without a response."""
 
 
 def reset(caller: socket.socket) -> None:
@@ -69,7 +69,7 @@ def trickle(caller: socket.socket) -> None:
 
 
 def ask(port: int, scheme: str = "http", client: Client | None = None) -> tuple[DirectoryUnavailable, float]:
-    """What comes of a question, and after how many seconds."""
+    """The result of a query, and after how many seconds."""
     begun = time.monotonic()
     asked = client or Client(Access((f"{scheme}://127.0.0.1:{port}",), timeout_s=0.5))
     with pytest.raises(DirectoryUnavailable) as fault, asked.asking() as server:

@@ -1,4 +1,4 @@
-"""The servers that other tests rely on: they are what they say, keep their data, and leave nothing behind."""
+"""The servers that other tests use: configured as documented, durable, and removed completely."""
 
 import os
 import signal

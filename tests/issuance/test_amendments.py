@@ -315,7 +315,7 @@ def test_unknown_identifiers_are_not_replaced(town, named):
 
 
 def test_an_identifier_is_read_as_it_stands(town):
-    """With another letter case or check character it is another identifier."""
+    """With different letter case or check character, it is a different identifier."""
     [old] = town.issue("C-1", grant("许-1"))
     last = "0" if old.identifier[-1] != "0" else "1"
     for named in (old.identifier.lower(), old.identifier[:-1] + last, f" {old.identifier}"):

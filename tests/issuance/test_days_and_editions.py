@@ -1,4 +1,4 @@
-"""What turns on a day or an edition: when what is replaced ends, and which edition a correction has."""
+"""What depends on a day or an edition: when a superseded certificate ends, and which edition a correction uses."""
 
 import copy
 from datetime import date

@@ -1,4 +1,4 @@
-"""Pushing a case: each thing that is wrong has its code and its place, and leaves nothing but a row of the record."""
+"""Pushing a case: every error has its code and pointer, and leaves nothing but an audit row."""
 
 import json
 import unicodedata
@@ -32,7 +32,7 @@ PLAIN = t.body(
 
 
 def changed(at: str, value: Any, body: Body | None = None) -> Body:
-    """A body with another value at a JSON pointer; GONE takes the place away."""
+    """A body with another value at a JSON pointer; GONE removes the member."""
     found = json.loads(json.dumps(PLAIN if body is None else body))  # no two places are one object
     *path, last = at.strip("/").split("/")
     here: Any = found
@@ -82,7 +82,7 @@ def refusal(
     by: Caller = t.TRADER,
     source: str | None = None,
 ) -> Refusal:
-    """The refusal of a push, which must be this one and leave nothing else behind."""
+    """The refusal of a push, which must be this one and have no other effect."""
     before = counts(town)
     with pytest.raises(Refusal) as caught:
         town.push(case, content, by, source)
@@ -104,7 +104,7 @@ def refusal(
 
 @pytest.fixture(scope="module")
 def shared(town_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """A town for all the pushes that leave nothing behind."""
+    """A town for all pushes that have no effect."""
     with t.open_copy(town_template, tmp_path_factory.mktemp("shared") / "town") as found:
         yield found
 

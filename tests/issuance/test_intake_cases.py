@@ -130,7 +130,7 @@ def test_a_decision_is_undone_by_who_decides_alone(town: Town) -> None:
 
 
 def spelt_otherwise(content: Body) -> bytes:
-    """The same RFC 8785 form: keys in another order, all escaped, spread over lines."""
+    """The same RFC 8785 form: different key order, all escaped, on several lines."""
 
     def turned(value: Any) -> Any:
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Pushing a case: what just fits, the one form that it is kept in, and whose numbers are the same."""
+"""Pushing a case: values at the limits, their normal form, and which numbers are equal."""
 
 import json
 import unicodedata

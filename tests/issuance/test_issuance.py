@@ -1,4 +1,4 @@
-"""What a completed case becomes: signed certificates in pushed order, all of them or none."""
+"""Issuing a completed case: signed certificates in pushed order, all or none."""
 
 import base64
 import hashlib
@@ -84,7 +84,7 @@ def test_an_absent_beginning_is_the_day_of_issue(town: Town) -> None:
 
 @dataclass
 class Jws:
-    """A compact JWS and its disclosures, taken apart by hand."""
+    """A compact JWS and its disclosures, parsed by hand."""
 
     header: dict[str, object]
     payload: dict[str, object]
@@ -114,7 +114,7 @@ def taken_apart(text: str) -> Jws:
 
 
 def key_of(town: Town, kid: str) -> ec.EllipticCurvePublicKey:
-    """The public key on record, read with the library alone."""
+    """The public key on record, read with the cryptography library only."""
     row = town.parts.database.reader.one("SELECT spki FROM signing_keys WHERE kid = :kid", {"kid": kid})
     assert row is not None
     found = load_der_public_key(row["spki"])

@@ -95,7 +95,7 @@ def test_the_same_person_is_the_same_party_in_every_case(town):
 
 
 def test_what_a_refused_push_brought_is_not_kept(town):
-    """Neither its people nor its body: the rest of it is taken when the obstacle is gone."""
+    """Neither its people nor its body are stored; the same push succeeds once the obstacle is gone."""
     [record] = town.issue("C-1", grant("许-1"))
     before = town.counts()
     content = body(grant("许-2", person(77), supersedes=[record.identifier]), grant("许-1", BERT))

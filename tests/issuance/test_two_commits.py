@@ -34,7 +34,7 @@ TWO = body(grant("N-1"), grant("N-2", BERT, CARL, valid_until="2027-01-01"))
 
 
 class Left(Exception):  # noqa: N818
-    """The transaction is left with this: what came of the call, and the tables that have other rows than before it."""
+    """Ends the transaction: the result of the call, and the tables whose rows differ."""
 
     def __init__(self, came: object, changed: set[str]) -> None:
         super().__init__(came)
@@ -48,7 +48,7 @@ def rows_of(writer: Writer) -> dict[str, list[Any]]:
 def left(
     town: Town, monkeypatch: pytest.MonkeyPatch, module: ModuleType, spoil: Callable[..., object], content: t.Body
 ) -> Left:
-    """Push, and do something in the very transaction of `reserve` or `publish` before it; nothing of it stays."""
+    """Push, and change something in the transaction of `reserve` or `publish` first; everything is rolled back."""
     real = module.commit_rows
 
     def after(writer: Writer, *given: Any) -> object:

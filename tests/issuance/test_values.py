@@ -1,4 +1,4 @@
-"""Tables and photos from the catalogue's file to what is signed, and in words; older editions stay as they were."""
+"""Tables and photos from the catalogue file to the signed data and to text; older editions stay unchanged."""
 
 import base64
 import copy
@@ -61,7 +61,7 @@ def read(content: t.Body) -> catalogue_document.Read:
 
 
 def wrong(*fields: t.Body) -> list[tuple[str, str]]:
-    """(place inside the first new field's list, code) of every problem."""
+    """(pointer within the first new field's list, code) of every problem."""
     at = f"/types/0/fields/{len(t.CATALOGUE['types'][0]['fields'])}"
     problems = read(catalogue_with(*fields)).problems
     assert all(problem.message and problem.message_en for problem in problems)

@@ -1,4 +1,4 @@
-"""The life of a certificate over its versions and days: what reaches which, and which state comes first."""
+"""Transitions and versions over time: which act affects which version, and which state has precedence."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def record(town):
 
 @pytest.fixture
 def renewed(town, record):
-    """(what is in force until 20 March, its renewal)."""
+    """(certificate in force until 20 March, its renewal)."""
     pushed = grant("许-1", fields=WEST, valid_from="2026-03-20", supersedes=[record.identifier])
     return [record, *town.issue("C-2", pushed)]
 
@@ -121,7 +121,7 @@ def test_what_is_replaced_from_today_on_has_ended_on_record(town, record):
 
 
 def test_a_life_goes_through_every_state(town):
-    """not_yet, valid, suspended, valid, superseded, revoked; and what has run out, suspended or not, is expired."""
+    """not_yet, valid, suspended, valid, superseded, revoked; past its date, it is expired even if suspended."""
     pushed = grant("许-1", issued_on="2026-03-10", valid_from="2026-03-12", valid_until="2026-03-31")
     [first] = town.issue("C-1", pushed)
     seen = [town.state(first)]

@@ -105,7 +105,7 @@ def test_large_rows_are_read_a_few_at_a_time(town: Town, monkeypatch: pytest.Mon
 
 
 def test_no_part_of_it_tells_anything(copied: Copied) -> None:
-    """Not even what is in clear in the database: names of bodies, case numbers, keyed hashes, data keys."""
+    """Not even what the database stores unencrypted: names of organisations, case numbers, keyed hashes, data keys."""
     with open_parts(settings_of(copied.city, copied.master)) as parts:
         reader = parts.database.reader
         words = [row["organisation"] for row in reader.all("SELECT organisation FROM certificates")]

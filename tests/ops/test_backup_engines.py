@@ -34,7 +34,7 @@ def name_in(url: str) -> str:
 
 
 def same(was: Settings, now: Settings) -> bool:
-    """Every row, file and key of the one is in the other, and all of it agrees."""
+    """Every row, file and key of the first is in the second, and `hub check` passes."""
     with open_parts(was) as former, open_parts(now) as parts:
         assert check(parts).findings == []
         before, after = rows_of(former), rows_of(parts)
@@ -186,7 +186,7 @@ def test_a_restore_killed_anywhere_is_begun_again(
 def test_it_is_gone_on_with_where_it_was_begun(
     forkserver: ForkServer, copied: Copied, tmp_path: Path, url: str
 ) -> None:
-    """Its keys and files may belong to a database that is complete: another setting must not take them away."""
+    """Keys and files may belong to a complete database: another setting must not remove them."""
     data = tmp_path / "new"
     assert forkserver.one(**restoring(copied, data, url), kill_step="step kept").killed
     before = files(data)

@@ -1,4 +1,4 @@
-"""What is damaged, of another release, of another master key, or would overwrite something is refused as a whole."""
+"""Backups that are damaged, of another release or master key, or would overwrite something are refused as a whole."""
 
 import json
 import os
@@ -85,7 +85,7 @@ def test_a_manifest_says_what_was_made_or_nothing(
 
 
 def test_rows_cannot_be_left_out(copied: Copied, tmp_path: Path) -> None:
-    """Without its acts and with a manifest that does not know of them: revocations would be gone."""
+    """A manifest without the table of acts: revocations would be lost."""
     folder = copied.copy(tmp_path / "copy")
     path = folder / "data" / manifests.NAME
     content = json.loads(path.read_text())

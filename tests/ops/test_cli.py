@@ -1,4 +1,4 @@
-"""The command line: exit codes, one line a fault, data on stdout and everything else on stderr."""
+"""The command line: exit codes, one line per error, data on stdout and everything else on stderr."""
 
 import contextlib
 import errno
@@ -71,7 +71,7 @@ Hub = Callable[..., Result]
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Hub:
-    """Run `hub` in this process on a data directory of one's own."""
+    """Run `hub` in this process on a separate data directory."""
     monkeypatch.setenv("HUB_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.delenv("HUB_PUBLIC_URL", raising=False)
 

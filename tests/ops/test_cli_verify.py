@@ -1,4 +1,4 @@
-"""`hub verify` in its own process: the API's verdicts, in the terminal and as an exit code."""
+"""`hub verify` in a separate process: the API's verdicts in the terminal and as exit codes."""
 
 import json
 import os
@@ -112,7 +112,7 @@ def test_what_cannot_be_checked_is_exit_code_5(tmp_path, city):
 
 
 def test_every_problem_is_explained():
-    """docs/verification.md lists what the hub itself finds, in the order of the code."""
+    """docs/verification.md lists the hub's own problems, in the order of the code."""
     assert [name for name in rows("docs/verification.md") if name in problems.MEANINGS] == list(problems.MEANINGS)
 
 

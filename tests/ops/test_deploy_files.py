@@ -1,4 +1,4 @@
-"""The files of a deployment agree with each other, with the code and with the standards that they follow."""
+"""The files of a deployment are consistent with each other, with the code and with the standards that they follow."""
 
 import fnmatch
 import json
@@ -248,7 +248,7 @@ def test_units_run_what_the_compose_file_runs() -> None:
 
 @pytest.fixture(scope="module")
 def exposed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Every name that /metrics has on a hub where something has happened."""
+    """All names in /metrics of a hub that has been used."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("metrics") / "data")
     initialise(settings)
     with open_parts(settings) as parts:

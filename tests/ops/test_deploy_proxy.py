@@ -1,4 +1,4 @@
-"""The deployment as it runs: both engines, migration, API, worker and proxy by their own commands and files, seen from
+"""The running deployment: both engines, migration, API, worker and proxy with their own commands and files, tested from
 outside over TLS."""
 
 import json
@@ -36,7 +36,7 @@ Process = subprocess.Popen[bytes]
 
 
 class Deployment:
-    """Everything that is running, and a client outside."""
+    """The running deployment, and a client outside."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -61,7 +61,7 @@ class Deployment:
         self.start(service, self.site.command(service), self.site.environment(service))
 
     def run(self, *words: str, service: str = "api", code: int = 0) -> str:
-        """One more `hub` command where a service runs."""
+        """Run another `hub` command in a service's environment."""
         start = self.site.command(service)
         command = [*start[: start.index("hub") + 1], *words]
         done = subprocess.run(
@@ -77,7 +77,7 @@ class Deployment:
         return done.stdout.strip()
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """Through the proxy, with its certificate and name verified."""
+        """Send a request through the proxy, verifying its certificate and name."""
         address = f"https://127.0.0.1:{self.site.ports['proxy']}{path}"
         headers = {"Host": HOST, **more.pop("headers", {})}
         return self.client.request(method, address, headers=headers, extensions={"sni_hostname": HOST}, **more)
@@ -91,7 +91,7 @@ class Deployment:
             yield found
 
     def is_healthy(self, service: str) -> bool:
-        """The service's own health check, as Compose runs it."""
+        """The service's health check, as Compose runs it."""
         words = compose()["services"][service]["healthcheck"]["test"]
         inside = {"api": ("127.0.0.1:8080", f"127.0.0.1:{self.site.ports['api']}")}
         inside["proxy"] = ("127.0.0.1:8443", f"127.0.0.1:{self.site.ports['proxy']}")
@@ -102,7 +102,7 @@ class Deployment:
         return subprocess.run(command, check=False, capture_output=True, timeout=10, cwd=place).returncode == 0
 
     def wait(self, service: str) -> None:
-        """Until it is healthy; what it said where it never is."""
+        """Wait until it is healthy; returns its output if it never is."""
         process = self.processes[service]
         wait_for(lambda: process.poll() is not None or self.is_healthy(service), 45)
         assert process.poll() is None, self.log(service)
@@ -283,7 +283,7 @@ def test_bodies_are_bounded_twice(deployment: Deployment) -> None:
 
 
 def test_an_api_that_is_away_is_told_at_once_and_no_forged_address_reaches_it(deployment: Deployment) -> None:
-    """Its place is then taken by a listener that keeps what it hears."""
+    """A listener that records its input then takes the port."""
     heads: list[bytes] = []
     address = ("127.0.0.1", deployment.site.ports["api"])
 

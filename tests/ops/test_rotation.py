@@ -1,4 +1,4 @@
-"""New keys in place of old ones, while processes push and look up, and killed wherever it may be killed."""
+"""Key rotation while processes push and look up, and killed at every point."""
 
 import json
 import os
@@ -78,7 +78,7 @@ def no_signing(city: City) -> Iterator[None]:
 
 @contextmanager
 def another(city: City) -> Iterator[Parts]:
-    """What another process has open."""
+    """The parts of another process."""
     with open_parts(city.parts.settings) as parts:
         yield parts
 
@@ -113,7 +113,7 @@ def push(parts: Parts, case: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def issue_open(parts: Parts) -> bool:
-    """Sign and publish what `sealed_template` left decided; whether that was done now."""
+    """Sign and publish what `sealed_template` left pending; returns whether this call did it."""
     source = c.caller("fz-public-security").source
     return intents.is_open(parts.database.reader, source, "CS-1") and parts.issuance.finish(source, "CS-1") is not None
 

@@ -1,4 +1,4 @@
-"""`hub sample load`: everything loads, whatever interrupts it; the index says what a newcomer needs."""
+"""`hub sample load`: loads everything despite interruptions; its index contains what a newcomer needs."""
 
 import json
 import signal
@@ -26,7 +26,7 @@ STEPS = 1 + len(c.ACCOUNTS["clients"]) + len(c.ACCOUNTS["clerks"]) + len(c.STORY
 
 
 class Killed(BaseException):
-    """As if the process had ended here."""
+    """Simulates the end of the process."""
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def index_of(folder: Path) -> dict[str, Any]:
 
 
 def load(settings: Settings, kill_at: int | None = None) -> list[int]:
-    """Load, or be killed after a step; what was reported as done."""
+    """Load, or be killed after a step; returns what was reported as done."""
     reported = []
 
     def progress(done: int, total: int) -> None:
@@ -60,7 +60,7 @@ def load(settings: Settings, kill_at: int | None = None) -> list[int]:
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    """What must be the same however it was loaded: everything but what is random."""
+    """Everything that must not depend on how it was loaded: all that is not random."""
     index = index_of(folder)
     left = {name: index[name] for name in ("clients", "clerks", "cases", "open_cases")}
     shown = [(entry["case_number"], entry["type_code"], entry["state"]) for entry in index["certificates"]]

@@ -1,4 +1,4 @@
-"""The measurement at scale, small: its city is plausible and the same every time, its command runs, its page adds up."""
+"""The scale benchmark, small: its city is plausible and reproducible, its command runs, its document is consistent."""
 
 from collections import Counter
 from datetime import date

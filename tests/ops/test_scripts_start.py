@@ -1,4 +1,4 @@
-"""`scripts/start` as a newcomer runs it: what it prints can be opened, typed and scanned; the second start redoes nothing."""
+"""`scripts/start` for a newcomer: what it prints can be opened, typed and scanned; a second start repeats nothing."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def start(folder: Path, *options: str) -> Iterator[Started]:
 
 
 def cpu_s(pid: int) -> float:
-    """Processor time of a process and of its children that have ended: how long a start takes where nothing else runs."""
+    """CPU time of a process and its finished children: the duration of a start on an idle machine."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
@@ -74,7 +74,7 @@ def is_ready(address: str) -> bool:
 
 
 def scanned(text: str, folder: Path) -> str:
-    """What zbarimg reads in the blocks of a terminal, drawn as a dark terminal shows them."""
+    """What zbarimg reads from terminal blocks, drawn as on a dark terminal."""
     rows = [line for line in text.splitlines() if line and set(line) <= set(" █▀▄")]
     scale = 4
     image = Image.new("L", (max(map(len, rows)) * scale, len(rows) * 2 * scale), 0)
@@ -90,7 +90,7 @@ def scanned(text: str, folder: Path) -> str:
 
 
 def made_once(folder: Path) -> dict[Path, int]:
-    """When each file was written that a second start must find and leave alone: packages, keys, the sample city."""
+    """Modification times of files that a second start must not touch: packages, keys, the sample city."""
     files = [*(ROOT / ".venv").glob(".set-up-*"), ROOT / "signing/fonts/NotoSansSC-Regular.ttf"]
     files += [file for kind in ("keys", "sample") for file in (folder / kind).rglob("*") if file.is_file()]
     assert len(files) > 5

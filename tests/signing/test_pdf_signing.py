@@ -1,4 +1,4 @@
-"""The seal, judged from outside: poppler with NSS, qpdf, veraPDF, EU DSS; and what sign() refuses."""
+"""The seal, verified by other software: poppler with NSS, qpdf, veraPDF, EU DSS; and what sign() refuses."""
 
 import re
 import shutil

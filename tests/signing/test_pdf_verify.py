@@ -1,4 +1,4 @@
-"""What the checker finds: good files, forged ones, photos and scans, and files made to break it."""
+"""The checker's findings: genuine and forged files, photos and scans, and files made to break it."""
 
 import json
 import random
@@ -73,7 +73,7 @@ def test_forgeries_fall(name: str, checkers: Checkers, trust: Trust) -> None:
 
 
 def test_no_byte_can_be_changed(trust: Trust) -> None:
-    """Each bit of the unsigned digits that a hexadecimal digit has, and a sample of all other bytes."""
+    """Every bit of the unsigned hexadecimal digits, and a sample of all other bytes."""
     pdf = forgeries.good()
     start, end = forgeries.hole(pdf)
     chance = random.Random(7)
@@ -209,7 +209,7 @@ def test_several_threads_share_the_programs(trust: Trust) -> None:
 
 
 def run_bounded(code: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a process that has bound itself as the checker does."""
+    """Run code in a process that is sandboxed like the checker."""
     code = f"from signing.pdf.check import checker\nchecker.limit()\n{code}"
     return subprocess.run(
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False, env={}, cwd="/"

@@ -1,4 +1,4 @@
-"""The bulk path keeps every rule that a push keeps: all of a batch or nothing, unique, resumable, as `hub check` wants."""
+"""The bulk path follows all rules of a push: atomic batches, unique, resumable, consistent for `hub check`."""
 
 import multiprocessing
 import os

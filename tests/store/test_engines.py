@@ -151,7 +151,7 @@ def test_a_duplicate_is_told_and_nothing_is_kept(database: Database) -> None:
 
 
 def test_a_transaction_that_has_failed_is_never_acknowledged(settings: Settings, database: Database) -> None:
-    """A server answers its COMMIT without an error, and has kept nothing."""
+    """The server acknowledges a COMMIT but has stored nothing."""
     with database.write() as writer:
         writer.insert("id_blocks", {"name": "a", "next": 1})
 
@@ -285,7 +285,7 @@ def sequenced(database: Database) -> int:
 
 
 def test_a_reader_after_a_position_never_misses_a_late_commit(settings: Settings, database: Database) -> None:
-    """The lower entry commits last: a reader that only remembers the highest entry would never see it."""
+    """The lower entry commits last: a reader that remembers only the highest entry would miss it."""
     if is_sqlite(settings):  # one writer at a time: nothing can commit late
         for entry in (2, 1):
             with database.write() as writer:

@@ -51,7 +51,7 @@ def migrations(tmp_path: Path) -> Path:
 
 
 def later(settings: Settings, migrations: Path, head: str, *words: str, **more: str) -> tuple[int, str]:
-    """A command of the release that is to come; exit code and stderr."""
+    """Run a command of the next release; exit code and stderr."""
     command = [sys.executable, "-m", "tests.support.later_release", str(migrations), head, *words]
     env = os.environ | engines.environment(settings) | more
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
@@ -59,7 +59,7 @@ def later(settings: Settings, migrations: Path, head: str, *words: str, **more: 
 
 
 def now(settings: Settings, *words: str) -> tuple[int, str]:
-    """A command of this release."""
+    """Run a command of this release."""
     env = os.environ | engines.environment(settings)
     done = subprocess.run([*HUB, *words], env=env, capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stderr
@@ -257,7 +257,8 @@ def invalid(settings: Settings) -> int:
 
 
 def test_two_migrations_at_once_wait_for_each_other(on_server: Settings, tmp_path: Path) -> None:
-    """Also where one makes an index that waits for all statements: those that wait for it are none."""
+    """Also if one builds an index concurrently, which waits for all statements: sessions that poll for the lock run
+    none."""
     folder = upto(tmp_path / "later", INDEX)
     with ThreadPoolExecutor(2) as threads:
         done = list(threads.map(lambda _: later(on_server, folder, INDEX, "migrate"), range(2)))
@@ -280,7 +281,7 @@ def test_a_busy_file_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch
 
 
 def test_processes_go_on_while_their_tables_change(service: Service, tmp_path: Path) -> None:
-    """Pushes, readers and the worker of the former release; connections with prepared plans are replaced."""
+    """Pushes, readers and the worker of the previous release; connections with prepared plans are replaced."""
     stop, refused, journal = threading.Event(), [0], {}
 
     def clerk(index: int) -> None:

@@ -48,7 +48,7 @@ def on_server(settings: Settings, url: str) -> Settings:
 
 
 def rows_in_file(settings: Settings) -> dict[str, list[table_copy.Row]]:
-    """What the embedded database has, moved or not."""
+    """The content of the embedded database, whether moved or not."""
     source = sqlite.SqliteDatabase(settings.data_dir / "hub.db", migrating=True)
     try:
         reader = source.reader
@@ -58,7 +58,7 @@ def rows_in_file(settings: Settings) -> dict[str, list[table_copy.Row]]:
 
 
 def is_there(settings: Settings, url: str) -> bool:
-    """Every row of the file, numbers and positions included, and all of it agrees."""
+    """Every row of the file was copied, including numbers and positions, and `hub check` passes."""
     with open_parts(on_server(settings, url)) as parts:
         assert rows_of(parts) == rows_in_file(settings)
         assert check(parts).findings == []

@@ -1,4 +1,4 @@
-"""A database server that stops, is killed or stands still under several API processes and a worker, and comes back."""
+"""A database server that stops, is killed or suspended under several API processes and a worker, and comes back."""
 
 import json
 import os
@@ -38,7 +38,7 @@ BACK_S = 30.0
 
 @dataclass
 class Service:
-    """`hub serve --workers 2` and `hub work` on a cluster of their own."""
+    """`hub serve --workers 2` and `hub work` on a separate cluster."""
 
     cluster: Cluster
     settings: Settings
@@ -227,7 +227,7 @@ def test_everybody_is_told_in_time_and_it_is_found_again(service: Service, name:
 
 @pytest.mark.parametrize("end", ["resumes", "is killed"])
 def test_the_worker_goes_on_as_soon_as_a_server_that_stood_still_does(service: Service, end: str) -> None:
-    """Its statements may take minutes, so it waits; but for no longer than the server stands still."""
+    """The worker's statements may take minutes, so it waits; but only as long as the server is suspended."""
 
     def beat() -> datetime | None:
         return heartbeat.last(service.settings.data_dir)

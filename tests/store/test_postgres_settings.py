@@ -1,4 +1,5 @@
-"""Which servers and users will do: what is wrong stops the start with one sentence, and the service may do no more than it must."""
+"""Which servers and users are accepted: one sentence says why a start fails, and the service has no more privileges
+than it needs."""
 
 import os
 import subprocess
@@ -39,7 +40,7 @@ def cluster() -> Cluster:
 
 @pytest.fixture(scope="module")
 def made(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Initialised by an owner who is no superuser; LOGIN is a member of the service role."""
+    """Initialised by an owner without superuser privileges; LOGIN is a member of the service role."""
     name = cluster.create()
     with cluster.connect() as connection:
         with suppress(psycopg.errors.DuplicateObject):
@@ -119,7 +120,7 @@ main()
 
 @pytest.mark.parametrize("words", [("init",), ("serve", "--port", "0"), ("work",), ("check",)])
 def test_a_server_that_is_too_old_is_refused(made: Settings, words: tuple[str, ...]) -> None:
-    """No older one is at hand: the driver tells another number, and everything else is as it is."""
+    """No older server is available: the driver reports another number, and everything else is unchanged."""
     environment = {"PATH": os.environ["PATH"], "HUB_DATA_DIR": str(made.data_dir)}
     done = subprocess.run(
         [sys.executable, "-c", AN_OLDER_SERVER, *words],
@@ -193,7 +194,7 @@ EXTRA = {
 
 @pytest.mark.parametrize("statement", EXTRA)
 def test_a_service_role_that_may_do_more_does_not_start(cluster: Cluster, made: Settings, statement: str) -> None:
-    """`hub init` takes away what was granted on the tables themselves; the rest is for who has granted it."""
+    """`hub init` revokes privileges granted on the tables themselves; others must be revoked by their grantor."""
     assert made.database_url is not None
     undo, is_undone_by_init = EXTRA[statement]
     login = str(as_user(made, LOGIN).database_url)
@@ -240,7 +241,7 @@ def test_who_serves_as_the_owner_is_told(cluster: Cluster, tmp_path: Path) -> No
 
 
 def started(folder: Path, url: str, *words: str, **more: str) -> str:
-    """What a process says that was started and stopped again; it ends well."""
+    """The output of a process that was started and stopped; it must exit cleanly."""
     environment = {"PATH": os.environ["PATH"], "HUB_DATA_DIR": str(folder), "HUB_DATABASE_URL": url, **more}
     log = folder.with_suffix(".log")
     with log.open("wb") as sink:

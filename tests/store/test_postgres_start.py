@@ -89,7 +89,8 @@ def _owner(file: Path) -> tuple[int, int]:
 
 @pytest.mark.parametrize("mode", ["disable", "require"])
 def test_a_connection_that_is_lost_is_never_taken_for_a_wrong_setting(place: Place, mode: str) -> None:
-    """After any number of bytes; exit code 4 would keep a supervisor from starting the hub again."""
+    """The connection is cut after any number of bytes; exit code 4 would prevent a supervisor from restarting the
+    hub."""
     there = engines.place_of(place.through_proxy(f"?sslmode={mode}"))
     assert not isinstance(there, Path)
     times, was_lost = 0, True
@@ -170,7 +171,7 @@ def starting(
 
 
 def ends_well(command: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """It has begun to work, and stops in order."""
+    """It has started, and stops cleanly."""
     wait_for(lambda: process.poll() is not None or BEGUN[command] in log.read_bytes(), ENDS_S)
     assert process.poll() is None, log.read_text()
     process.terminate()
@@ -221,7 +222,7 @@ def test_a_server_that_stays_away_ends_the_start_with_one_sentence(place: Place,
 
 
 def test_a_start_waits_for_whoever_still_has_its_address(place: Place, tmp_path: Path) -> None:
-    """As API processes do whose parent was killed, until they notice."""
+    """Like API processes whose parent was killed, until they notice."""
     with socket.create_server(("127.0.0.1", 0)) as former:
         port = str(former.getsockname()[1])
         with starting(place, tmp_path, "serve", port=port) as (process, log):

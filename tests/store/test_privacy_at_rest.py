@@ -23,7 +23,8 @@ ENROLMENT = ("gulou-education-counter", "GLJY-2026-RX-0415", "GLJY0033")
 
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
-    """A city in use: loaded, looked up, taken from, refused, its keys rotated; still open, so with its write-ahead log."""
+    """A used city: loaded, looked up, retrieved from, refused, keys rotated; still open, so with its write-ahead
+    log."""
     folder = tmp_path_factory.mktemp("city") / "loaded"
     c.load_city(folder)
     with open_copy(folder, folder.with_name("data")) as found:
@@ -85,7 +86,7 @@ def digests(text: str) -> Iterator[tuple[str, bytes]]:
 
 
 def secrets(folder: Path) -> dict[str, set[str]]:
-    """Numbers of people and bodies, names of people, printed numbers."""
+    """Identity numbers, names of people, printed numbers."""
     found: dict[str, set[str]] = {"id": set(), "name": set(), "number": set()}
     authorities = {a["code"] for a in c.yaml.safe_load((c.SAMPLE / "city.yaml").read_text("utf-8"))["authorities"]}
     for body in bodies(folder):
