@@ -55,6 +55,11 @@ PHRASES = {
     "look after": "supervise",
     "mend(s|ed)?": "fix, recover",
     "shuts? out": "excludes",
+    "(gave|gives?|given) out": "issued, served, assigned",
+    "(goes|went|go|gone) away": "is unavailable, fails",
+    "in the making": "unfinished",
+    "(a|the) stranger": "anyone, the public, a third party",
+    "at all times": "always",
 }
 
 AREAS = {

@@ -61,7 +61,7 @@ def judge(presented: Presentation, records: Records, today: date) -> Judgement:
     file = presented.file
     if file is not None:
         ruling = _of_picture(file, records) if file.what is What.IMAGE else _of_file(presented, file, records)
-    elif presented.sha256 is not None:  # the very bytes that we gave out
+    elif presented.sha256 is not None:  # a file that we issued
         ruling = _with_record(Proof(_YES, _YES), records.found, records)
     elif presented.credential is not None:
         ruling = _of_credential(presented, records)
@@ -166,7 +166,9 @@ def _of_file(presented: Presentation, file: CheckedFile, records: Records) -> _R
     elif printed is None and file.what is not What.OTHER and problems.NO_CODE not in proof.problems:
         proof = _worse(proof, problems.NO_CODE)
     holds = attached is not None and attached.proof.holds
-    if printed is not None and (printed.issued.version is not None or not holds):  # who has a code may see its record
+    if printed is not None and (
+        printed.issued.version is not None or not holds
+    ):  # anyone who has a code may see its record
         missing = printed.proof.intact is _UNKNOWN and printed.proof.trusted is _UNKNOWN
         return _with_record(proof, printed.issued, records, missing=missing)
     return _with_record(proof, attached.issued, records) if attached is not None and holds else _Ruling(proof)
@@ -276,7 +278,7 @@ def _conclude(presented: Presented, ruling: _Ruling, today: date) -> Judgement:
     shown: VerdictState | None = None
     over = False
     if issued is not None and (version := issued.version) is not None:
-        if issued.why is None:  # the database went away between two reads; what is known already stands
+        if issued.why is None:  # the database failed between two reads; what was read stays valid
             noted = (*noted, problems.DATABASE_UNAVAILABLE)
         shown = VerdictState.of(version.state(today))
         in_force = VerdictAnswer.of(holds=_in_force(version.standing, version.dates, today))

@@ -72,7 +72,7 @@ def ask(port: int, scheme: str = "http", client: Client | None = None) -> tuple[
     """The result of a query, and after how many seconds."""
     begun = time.monotonic()
     asked = client or Client(Access((f"{scheme}://127.0.0.1:{port}",), timeout_s=0.5))
-    with pytest.raises(DirectoryUnavailable) as fault, asked.asking() as server:
+    with pytest.raises(DirectoryUnavailable) as fault, asked.querying() as server:
         server.cluster.health()
     return fault.value, time.monotonic() - begun
 

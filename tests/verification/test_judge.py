@@ -204,7 +204,7 @@ CASES: list[tuple[str, Presentation, Records, str, str, tuple[str, ...]]] = [
     ("credential, issuer unread", CREDENTIAL, on_record(ours={}), "unknown", "y???", ("database.unavailable",)),
     ("credential, never issued", CREDENTIAL, on_record(named=other()), "tampered", "ny??", ("record.differs",)),
     ("no credential", presentation.read_credential("x"), NONE, "tampered", "n???", ("credential.shape",)),
-    # files that we gave out
+    # files that we issued
     ("a known file", known(), on_record(), "valid", "yyyy", ()),
     ("known file, revoked", known(), on_record(found=REVOKED), "revoked", "yyny", ()),
     ("known file, changed record", known(), on_record(found=DAMAGED), "unknown", "yy??", ("record.damaged",)),
