@@ -337,11 +337,13 @@ def test_readers_and_makers_go_on_while_files_are_sealed_anew(city: City) -> Non
 
     with ThreadPoolExecutor(3) as pool:
         readers = [pool.submit(read) for _ in range(2)]
-        new = city.parts.rotation.begin(KeyPurpose.SEAL)
-        maker = pool.submit(make)
-        list(city.parts.rotation.run())
-        more = maker.result()
-        stop.set()
+        try:
+            new = city.parts.rotation.begin(KeyPurpose.SEAL)
+            maker = pool.submit(make)
+            list(city.parts.rotation.run())
+            more = maker.result()
+        finally:
+            stop.set()  # otherwise the readers outlive a failure, and crash when the database is closed
         for reader in readers:
             reader.result()
     assert faults == []
