@@ -76,9 +76,9 @@ def judge(presented: Presentation, records: Records, today: date) -> Judgement:
 def _of_text(text: PresentedText, records: Records) -> _Ruling:
     """If an address was never ours, nothing else is checked; digits are optional."""
     if text.address is not None and text.address not in records.ours:
-        return _unsaid(problems.DATABASE_UNAVAILABLE)
+        return _without_certificate(problems.DATABASE_UNAVAILABLE)
     if text.address is not None and not records.ours[text.address]:
-        return _unsaid(problems.HOST_FOREIGN, trusted=_NO)
+        return _without_certificate(problems.HOST_FOREIGN, trusted=_NO)
     if text.problem:
         return _Ruling(_worse(NOTHING, text.problem), missing=True)
     return _of_digits_alone(records) if records.code is None else _of_code(records)
@@ -106,7 +106,7 @@ def _of_digits_alone(records: Records) -> _Ruling:
     if version is None:
         return _record_alone(named, records)
     if digits.text != version.digits and evidence.same_payload(digits.text, version.digits):
-        return _unsaid(problems.CODE_MALFORMED)
+        return _without_certificate(problems.CODE_MALFORMED)
     proof = evidence.of_digits(version.code, digits, named, records.keys)
     return _with_record(proof, named, records) if proof.holds else _Ruling(proof)
 
@@ -138,9 +138,9 @@ def _of_credential(presented: Presentation, records: Records) -> _Ruling:
 def _of_picture(file: CheckedFile, records: Records) -> _Ruling:
     """A photo or scan of paper: judged by its QR code, and marked as a photo."""
     if records.several:
-        ruling = _unsaid(problems.FILE_SEVERAL_CODES)
+        ruling = _without_certificate(problems.FILE_SEVERAL_CODES)
     elif records.code is None:
-        ruling = _unsaid(problems.NO_CODE)
+        ruling = _without_certificate(problems.NO_CODE)
     else:
         ruling = _of_code(records)
     noted = (problems.FILE_IMAGE, *file.problems, *ruling.proof.problems)
@@ -154,7 +154,7 @@ def _of_file(presented: Presentation, file: CheckedFile, records: Records) -> _R
     """
     attached, printed = _attached(presented, records), _printed(records)
     parts = [part for part in (attached, printed) if part is not None]
-    proof = _together([Proof(file.intact, file.trusted, file.problems), *(part.proof for part in parts)])
+    proof = _combined([Proof(file.intact, file.trusted, file.problems), *(part.proof for part in parts)])
     if len({part.identifier for part in parts} - {None}) > 1:
         proof = _worse(proof, problems.FILE_PARTS_DIFFER, intact=_NO)
     if file.intact is _YES:
@@ -239,12 +239,12 @@ def _with_record(
     return _Ruling(proof, issued)
 
 
-def _unsaid(problem: str, trusted: VerdictAnswer = _UNKNOWN) -> _Ruling:
+def _without_certificate(problem: str, trusted: VerdictAnswer = _UNKNOWN) -> _Ruling:
     """A problem, without a certificate to show."""
     return _Ruling(Proof(_UNKNOWN, trusted, (problem,)))
 
 
-def _together(proofs: list[Proof]) -> Proof:
+def _combined(proofs: list[Proof]) -> Proof:
     """Combine a file and its parts: as good as the worst of them; the file's own problems come first.
 
     A code without digits has no answers, and does not affect the result.

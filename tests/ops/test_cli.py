@@ -154,7 +154,7 @@ def test_the_version_is_that_of_the_installed_package() -> None:
 def test_a_fault_is_one_line_and_an_exit_code(
     error: Exception, code: int, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert common.tell(error) == code
+    assert common.report(error) == code
     captured = capsys.readouterr()
     assert text in captured.err
     assert captured.out == ""
