@@ -158,7 +158,7 @@ def test_wrong_claims_are_refused_and_nothing_is_written(auth: Auth, claims: dic
     assert auth.used() == 0
 
 
-def test_a_clock_that_differs_too_much_is_told_so(auth: Auth) -> None:
+def test_clock_skew_has_its_own_code(auth: Auth) -> None:
     at = int(auth.clock.now().timestamp())
     assert code(auth.access.issue_token, auth.assertion(iat=at + 90, exp=at + 150)) == "auth.clock_skew"
     auth.access.issue_token(auth.assertion(iat=at + 50, exp=at + 110))
@@ -191,7 +191,7 @@ def test_unknown_client_unknown_key_and_wrong_signature_look_alike(auth: Auth) -
     assert {(r.code, r.detail) for r in refusals} == {("auth.invalid", refusals[0].detail)}
 
 
-def test_strangers_do_not_reach_the_writer(auth: Auth) -> None:
+def test_unauthenticated_requests_do_not_reach_the_writer(auth: Auth) -> None:
     """Another process holds the write lock indefinitely: every refusal still comes immediately."""
     used = auth.assertion()
     auth.access.issue_token(used)

@@ -164,7 +164,7 @@ def test_a_revoked_key_is_on_the_list_at_once_and_the_file_no_longer_good(web: W
     assert verify(web, web.city.parts.rendition.of_version(other), tmp_path / "e").strip().endswith("OK")
 
 
-def test_lists_are_kept_for_a_moment_and_then_signed_anew(web: Web) -> None:
+def test_lists_are_cached_for_a_moment_and_then_signed_again(web: Web) -> None:
     path = web.http.get("/x509/trust.json").json()["crls"][1].removeprefix(c.URL)
     first = web.http.get(path).content
     assert web.http.get(path).content == first
@@ -174,7 +174,7 @@ def test_lists_are_kept_for_a_moment_and_then_signed_anew(web: Web) -> None:
     assert x509.load_der_x509_crl(web.http.get(path).content).last_update_utc < datetime.now(UTC)
 
 
-def test_a_key_that_is_away_is_told_and_what_was_signed_stands(web: Web) -> None:
+def test_a_missing_key_is_reported_and_what_was_signed_stays_valid(web: Web) -> None:
     root, issuing = (url.removeprefix(c.URL) for url in web.http.get("/x509/trust.json").json()["crls"])
     first = web.http.get(root).content
     keys = web.city.folder / "keys"

@@ -84,7 +84,7 @@ def test_a_write_to_an_index_that_is_gone_makes_none(fed: City) -> None:
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
-def test_what_the_server_refuses_is_set_aside_and_the_rest_is_written(tmp_path: Path) -> None:
+def test_rejected_entries_are_recorded_and_the_rest_is_written(tmp_path: Path) -> None:
     rng = Random(3)
     good = [indexing.entry(n, rng) for n in range(1, 4)]
     bad = indexing.entry(9, rng)._replace(type_code="T" * 40_000)
@@ -123,7 +123,7 @@ def test_a_request_that_is_too_large_goes_in_halves(tmp_path: Path) -> None:
         server.remove()
 
 
-def test_an_entry_that_was_refused_is_found_all_the_same_and_written_later(fed: City) -> None:
+def test_a_rejected_entry_is_still_found_and_written_later(fed: City) -> None:
     properties = mapping.PROPERTIES | {"title": {"type": "byte"}}
     lay_in_its_place(fed, properties=properties)
     before = held(fed)

@@ -148,7 +148,7 @@ def is_found(city: City, identifier: str) -> bool:
 
 
 @pytest.mark.skipif(not os.environ.get("HUB_LONG"), reason="three nodes take a minute: HUB_LONG=1")
-def test_of_three_nodes_one_is_lost_and_searches_and_feeding_go_on(tmp_path: Path) -> None:
+def test_with_one_of_three_nodes_lost_searches_and_feeding_continue(tmp_path: Path) -> None:
     """During the outage: lookups immediately, searches and the feed as soon as the cluster has noticed."""
     nodes = elastic.cluster(tmp_path / "nodes")
     try:

@@ -119,7 +119,7 @@ def test_the_least_rights_are_enough(secured: elastic.Server, tmp_path: Path) ->
         assert directory.count(second) == 0
 
 
-def test_wrong_credentials_and_certificates_are_told_apart(secured: elastic.Server, tmp_path: Path) -> None:
+def test_wrong_credentials_and_certificates_have_distinct_errors(secured: elastic.Server, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("not-the-password")
     assert "HUB_INDEX_USER" in refusal(settings(tmp_path, secured, index_password_file=wrong))
@@ -223,7 +223,7 @@ def test_wrong_settings_stop_the_start_with_one_sentence(
         assert secured.hub.password not in said
 
 
-def test_a_server_of_another_release_stops_the_start_and_one_that_is_away_does_not(tmp_path: Path) -> None:
+def test_a_server_of_another_release_stops_the_start_and_an_unavailable_one_does_not(tmp_path: Path) -> None:
     """A server that reports another version, as real servers of 7.17.29 and 9.2.0 do."""
     for version in ("9.0.1", "7.17.29"):
         with answering(200, nodes(version), PRODUCT) as url:

@@ -78,7 +78,7 @@ def ask(port: int, scheme: str = "http", client: Client | None = None) -> tuple[
 
 
 @pytest.mark.parametrize("behave", [hang_up, reset, stay_silent, trickle])
-def test_a_connection_that_breaks_or_stalls_is_no_wrong_server_and_holds_nobody_up(behave: Peer) -> None:
+def test_a_connection_that_breaks_or_stalls_is_no_wrong_server_and_delays_no_caller(behave: Peer) -> None:
     with peer(behave) as port:
         fault, seconds = ask(port)
         assert not isinstance(fault, WrongServer)
@@ -93,7 +93,7 @@ def test_so_it_is_while_the_connection_is_made_secure(behave: Peer) -> None:
         assert seconds < SOON_S
 
 
-def test_a_certificate_that_nobody_here_trusts_is_for_an_operator(tmp_path: Path) -> None:
+def test_an_untrusted_certificate_needs_an_operator(tmp_path: Path) -> None:
     trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trusted.load_cert_chain(certificate(tmp_path))
 

@@ -48,7 +48,7 @@ def test_what_is_too_short_or_too_long_is_not_asked(text: str) -> None:
     assert tokens.query_tokens(text) == []
 
 
-def test_a_loose_character_beside_a_word_is_not_asked_for() -> None:
+def test_a_single_character_next_to_a_word_is_dropped() -> None:
     assert tokens.query_tokens("光KTV城") == ["ktv"]
     assert tokens.matches(tokens.query_tokens("光KTV城"), "星光KTV城市")
 

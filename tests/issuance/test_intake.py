@@ -279,7 +279,7 @@ def test_what_cannot_be_drawn(shared: Town, at: str, text: str) -> None:
         *(f"{CERTIFICATE}/state", f"{HOLDER}/relation", f"{FIELDS}/colour", f"{FIELDS}/Place"),
     ],
 )
-def test_a_field_that_nobody_knows(shared: Town, at: str) -> None:
+def test_an_unknown_field(shared: Town, at: str) -> None:
     refusal(shared, changed(at, "1"), "schema.invalid", at)
 
 
@@ -313,14 +313,14 @@ def test_every_wrong_place_is_named_and_at_most_fifty(shared: Town) -> None:
 
 @pytest.mark.parametrize("place", ["issued_on", "valid_from", "valid_until"])
 @pytest.mark.parametrize("text", ["2026-3-1", "2026-02-30"])
-def test_a_wrong_day_is_told_what_a_day_is(shared: Town, place: str, text: str) -> None:
+def test_a_wrong_day_is_refused_with_the_format(shared: Town, place: str, text: str) -> None:
     found = refusal(shared, changed(f"{CERTIFICATE}/{place}", text), "schema.invalid", f"{CERTIFICATE}/{place}")
     assert "YYYY-MM-DD" in found.errors[0].message
 
 
 @pytest.mark.parametrize("place", ["/accepted_at", "/completed_at"])
 @pytest.mark.parametrize("text", ["2026-03-01", "2026-03-01T09:00:00", "2026-03-01T09:00:00+08:60"])
-def test_a_wrong_moment_is_told_of_the_zone(shared: Town, place: str, text: str) -> None:
+def test_a_wrong_moment_is_refused_with_the_zone(shared: Town, place: str, text: str) -> None:
     found = refusal(shared, changed(place, text), "schema.invalid", place)
     assert "带时区" in found.errors[0].message
 

@@ -93,7 +93,7 @@ def test_who_may_open_a_case(town: Town, name: str) -> None:
         assert town.counts() == {**before, "audit": before["audit"] + 1}
 
 
-def test_a_foreign_case_cannot_be_told_from_an_absent_one(town: Town) -> None:
+def test_a_foreign_case_looks_like_an_absent_one(town: Town) -> None:
     town.push("T-1", body())
     for content in (body(), body(matter_code="T-NONE"), body(matter_code=t.INSPECT), body(status="withdrawn")):
         answers = [refusal(town.push, number, content, HEALER, t.TRADE) for number in ("T-1", "T-2")]
@@ -141,7 +141,7 @@ def spelt_otherwise(content: Body) -> bytes:
 
 
 @pytest.mark.parametrize("content", [GOOD, body(), body(status="refused")], ids=["granted", "accepted", "refused"])
-def test_an_equal_push_is_answered_in_the_same_bytes_for_ever(town: Town, content: Body) -> None:
+def test_an_equal_push_is_always_answered_in_the_same_bytes(town: Town, content: Body) -> None:
     first = town.push("T-1", content)
     counts = town.counts()
     identifiers = [item["identifier"] for item in first.reply["certificates"]]

@@ -276,7 +276,7 @@ def test_one_person_may_have_several_roles(town: Town) -> None:
 # --- naming people is looking them up ---------------------------------------------------------------------------------
 
 
-def test_everybody_named_in_an_open_case_counts_once_a_day(town_template: Path, tmp_path: Path) -> None:
+def test_everyone_named_in_an_open_case_counts_once_a_day(town_template: Path, tmp_path: Path) -> None:
     with t.open_copy(town_template, tmp_path / "town", people_a_day_per_client=4) as town:
         related = [{**t.CARL, "relation": "parent"}]
         town.push("A-1", t.body(applicants=[t.ANNA], agent=t.BERT, related=related))
@@ -303,7 +303,7 @@ def test_everybody_named_in_an_open_case_counts_once_a_day(town_template: Path, 
         assert town.push("A-5", t.body(applicants=[t.person(9)]), t.COUNTER).status == 201  # another client
 
 
-def test_everybodys_clients_together_have_a_limit(town_template: Path, tmp_path: Path) -> None:
+def test_all_clients_together_have_a_limit(town_template: Path, tmp_path: Path) -> None:
     with t.open_copy(town_template, tmp_path / "town", people_a_day=2) as town:
         town.push("A-1", t.body(applicants=[t.ANNA]))
         town.push("A-1", t.body(applicants=[t.BERT]), t.COUNTER)

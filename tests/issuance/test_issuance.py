@@ -228,7 +228,7 @@ def test_a_number_is_unique_within_authority_and_type(town: Town) -> None:
     assert len({v["certificate"] for v in town.rows("certificates")}) == 3
 
 
-def test_a_number_stays_taken_for_ever(town: Town) -> None:
+def test_a_number_stays_taken(town: Town) -> None:
     (found,) = town.issue("T-1", grant("N-1"))
     town.move("revoke", found)
     assert refused(town.push, "T-2", body(grant("N-1"))) == "number.taken"

@@ -25,7 +25,7 @@ def test_a_case_may_end_without_certificates(town, status):
     assert town.live("C-1") == found.reply
 
 
-def test_a_body_seen_before_gets_the_same_reply_for_ever(town):
+def test_a_body_seen_before_always_gets_the_same_reply(town):
     accepted, first = body(), body(grant("许-1"))
     replies = [town.push("C-1", accepted).reply, town.push("C-1", first).reply]
     second = body(grant("许-1", fields={"place": "西市"}), amendment=1)

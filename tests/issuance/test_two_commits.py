@@ -164,7 +164,7 @@ def test_a_case_that_has_moved_on_keeps_all_else_away(town: Town, monkeypatch: p
 @pytest.mark.parametrize(
     ("change", "came"), [("accepted_by = accepted_by", None), ("revision = revision + 1", Conflict)]
 )
-def test_a_case_that_somebody_holds_is_looked_at_again(
+def test_a_locked_case_is_checked_again(
     town: Town, monkeypatch: pytest.MonkeyPatch, engine: str, change: str, came: object
 ) -> None:
     """On PostgreSQL, the statement waits for the row and checks its new state; SQLite has no concurrent writer."""

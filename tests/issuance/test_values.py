@@ -207,7 +207,7 @@ def test_other_fields_take_no_rows_and_columns_no_names_of_people(city: t.Town) 
     assert refused_at(city, units=[{**ROW, "安试": 1}]) == [("/units/0", "schema.invalid")]
 
 
-def test_many_wrong_cells_are_told_up_to_fifty(city: t.Town) -> None:
+def test_many_wrong_cells_are_reported_up_to_fifty(city: t.Town) -> None:
     assert len(refused_at(city, units=[{}] * 100)) == 50
 
 

@@ -98,7 +98,7 @@ def test_what_is_replaced_before_its_renewal_begins_ends_with_it(town, renewed, 
     assert town.agrees()
 
 
-def test_what_was_to_end_early_goes_on_when_its_successor_begins_later_after_all(town, renewed):
+def test_an_early_end_is_postponed_when_the_successor_begins_later_after_all(town, renewed):
     first, second = renewed
     replacing = grant("许-2", valid_from="2026-03-15", supersedes=[second.identifier])
     seen = []
@@ -149,7 +149,7 @@ def test_a_life_goes_through_every_state(town):
 @pytest.mark.parametrize("suspended", [False, True])
 @pytest.mark.parametrize("ends", [False, True])
 @pytest.mark.parametrize("revoked", [False, True])
-def test_the_first_state_that_applies_is_told_on_every_day(town, suspended, ends, revoked):
+def test_the_first_state_that_applies_is_shown_on_every_day(town, suspended, ends, revoked):
     """In force from day 3 to day 6, replaced from day 9 on."""
     [record] = town.issue("C-1", grant("许-1", valid_from="2026-03-13", valid_until="2026-03-16"))
     if suspended:

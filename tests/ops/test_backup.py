@@ -166,7 +166,7 @@ def test_a_backup_from_before_a_new_master_key_wants_the_former_one(copied: Copi
 
 
 @pytest.mark.parametrize("where", ["data", "next to the master key"])
-def test_it_does_not_lie_beside_what_it_must_be_kept_from(copied: Copied, tmp_path: Path, where: str) -> None:
+def test_it_is_never_stored_with_what_it_must_be_kept_from(copied: Copied, tmp_path: Path, where: str) -> None:
     shutil.copytree(copied.city, tmp_path / "city")
     key = tmp_path / "safe" / "key"
     MasterKey.create(key)
@@ -261,7 +261,7 @@ def test_former_addresses_and_used_assertions_are_remembered(copied: Copied, tmp
 # --- concurrent work -----------------------------------------------------------------------------------------------
 
 
-def test_files_may_be_sealed_anew_meanwhile(copied: Copied, tmp_path: Path) -> None:
+def test_files_may_be_reencrypted_meanwhile(copied: Copied, tmp_path: Path) -> None:
     """A rotation moves every file to another name while the former names are being copied."""
     city = tmp_path / "city"
     shutil.copytree(copied.city, city)

@@ -55,7 +55,7 @@ def same(was: Settings, now: Settings) -> bool:
 # --- from one to the other -------------------------------------------------------------------------------------------
 
 
-def test_a_backup_of_a_file_is_put_back_into_a_server(copied: Copied, tmp_path: Path, url: str) -> None:
+def test_a_backup_of_a_file_is_restored_to_a_server(copied: Copied, tmp_path: Path, url: str) -> None:
     data = tmp_path / "new"
     done = hub("restore", copied.folder, data=data, master=copied.master, url=url)
     assert done.returncode == 0, done.stderr
@@ -69,7 +69,7 @@ def test_a_backup_of_a_file_is_put_back_into_a_server(copied: Copied, tmp_path: 
     assert hub("init", data=data, master=copied.master, url=url).returncode == 0
 
 
-def test_a_backup_of_a_server_is_put_back_into_either(tmp_path: Path, url: str) -> None:
+def test_a_backup_of_a_server_is_restored_to_either(tmp_path: Path, url: str) -> None:
     c.load_city(tmp_path / "template", engines.POSTGRESQL)
     with engines.copied(tmp_path / "template", tmp_path / "city", public_url=c.URL) as settings:
         with open_parts(settings) as parts:
@@ -132,7 +132,7 @@ def test_a_hub_that_is_there_is_left_alone(copied: Copied, tmp_path: Path, url: 
     assert names(tmp_path / "new") == [".init.lock"]
 
 
-def test_who_may_not_make_tables_is_told(copied: Copied, tmp_path: Path, url: str) -> None:
+def test_a_user_who_may_not_create_tables_gets_an_error(copied: Copied, tmp_path: Path, url: str) -> None:
     cluster = postgres.shared()
     with cluster.connect() as connection:
         connection.execute("DO $$ BEGIN CREATE ROLE nobody_much LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")

@@ -39,9 +39,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {"flip": flip, "cut": cut, "lengthen
 
 @pytest.mark.parametrize("kind", DAMAGE)
 @pytest.mark.parametrize("what", ["tables/certificates.rows", "tables/seen.rows", "documents", "keys"])
-def test_whatever_is_damaged_is_found_and_nothing_is_put_back(
-    copied: Copied, tmp_path: Path, kind: str, what: str
-) -> None:
+def test_all_damage_is_found_and_nothing_is_restored(copied: Copied, tmp_path: Path, kind: str, what: str) -> None:
     folder = copied.copy(tmp_path / "copy")
     chosen = folder / "data" / what if what != "keys" else folder / "keys"
     DAMAGE[kind](random.choice(files(chosen)) if chosen.is_dir() else chosen)
@@ -127,7 +125,7 @@ def test_no_backup_is_made_without_a_key_that_signs(copied: Copied, tmp_path: Pa
 # --- permitted places ------------------------------------------------------------------------------------------------
 
 
-def test_a_newer_schema_and_a_place_that_is_taken_are_told_in_a_sentence(copied: Copied, tmp_path: Path) -> None:
+def test_a_newer_schema_and_a_used_place_are_reported_in_a_sentence(copied: Copied, tmp_path: Path) -> None:
     newer = copied.copy(tmp_path / "newer")
     path = newer / "data" / manifests.NAME
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": "0099"}))

@@ -138,7 +138,7 @@ def test_a_file_is_a_pdf_a_photo_or_a_text(city, tmp_path):
     assert (told["presented"], told["state"]) == ("pdf", "unknown")
 
 
-def test_a_copy_is_told_as_one(city, tmp_path):
+def test_a_copy_is_recognised(city, tmp_path):
     receipt, _ = pdf_files.taken(city)
     file = tmp_path / "copy.pdf"
     file.write_bytes(city.parts.rendition.of_copy(receipt))

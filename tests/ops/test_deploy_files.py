@@ -118,7 +118,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_secret_is_made_and_none_besides(secrets: Path) -> None:
+def test_exactly_the_secrets_are_created(secrets: Path) -> None:
     wanted = {Path(secret["file"]).name for secret in compose()["secrets"].values()}
     assert {path.name for path in secrets.iterdir()} == wanted | {"master", "ca.key"}
     assert all(secret["file"].startswith("deploy/secrets/") for secret in compose()["secrets"].values())

@@ -282,7 +282,7 @@ def test_bodies_are_bounded_twice(deployment: Deployment) -> None:
     assert english["title"] == "The request body is too large"
 
 
-def test_an_api_that_is_away_is_told_at_once_and_no_forged_address_reaches_it(deployment: Deployment) -> None:
+def test_an_unavailable_api_is_reported_at_once_and_no_forged_address_reaches_it(deployment: Deployment) -> None:
     """A listener that records its input then takes the port."""
     heads: list[bytes] = []
     address = ("127.0.0.1", deployment.site.ports["api"])
@@ -380,7 +380,7 @@ def test_the_doctor_sees_the_server(deployment: Deployment, monkeypatch: pytest.
     assert (wrong.state, "HUB_DATABASE_URL" in wrong.message_en) == (State.PROBLEM, True)
 
 
-def test_a_database_that_is_away_and_back(deployment: Deployment) -> None:
+def test_a_database_outage_and_recovery(deployment: Deployment) -> None:
     deployment.site.database.cluster.stop()
     found = json.loads(deployment.run("doctor", "--json", code=5))
     assert [f["name"] for f in found["findings"] if f["state"] == "down"] == ["database"]

@@ -127,7 +127,7 @@ def test_without_a_hub_it_says_what_to_run_first(tmp_path: Path) -> None:
     assert list((tmp_path / "empty").iterdir()) == []
 
 
-def test_a_database_that_is_away_or_broken_is_down(settings: Settings, folder: Path) -> None:
+def test_an_unavailable_or_broken_database_is_down(settings: Settings, folder: Path) -> None:
     (folder / "hub.db").write_bytes(b"something else" * 1000)
     for log in folder.glob("hub.db-*"):
         log.unlink()
@@ -281,7 +281,7 @@ def test_a_directory_that_is_gone(settings: Settings, folder: Path) -> None:
     assert verdict(examine(settings)) is State.DOWN
 
 
-def test_keys_that_are_missing_or_away(settings: Settings, folder: Path) -> None:
+def test_missing_and_unavailable_keys(settings: Settings, folder: Path) -> None:
     key = next((folder / "keys").glob("x509_issuing-*.pem"))
     key.rename(folder / key.name)
     found = look(settings)

@@ -132,7 +132,7 @@ def test_empty_means_keys_and_nothing_else(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["--port", "0"], ["--port"], ["--nonsense"], ["--port=70000"]])
-def test_wrong_usage_is_told(arguments, tmp_path):
+def test_wrong_usage_is_reported(arguments, tmp_path):
     done = subprocess.run([str(ROOT / "scripts/start"), *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "scripts/start" in done.stderr

@@ -96,7 +96,7 @@ def test_an_empty_value_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.model_fields_set == set()
 
 
-def test_files_and_folders_that_cannot_be_used_are_told(
+def test_unusable_files_and_folders_are_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def told(**environment: Any) -> str:

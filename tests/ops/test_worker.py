@@ -131,7 +131,7 @@ def test_drawing_and_feeding_rest_while_changes_rush_in_and_only_then(city):
 
 
 @pytest.mark.sqlite
-def test_a_database_that_goes_away_comes_back(city):
+def test_a_database_outage_ends(city):
     push_without_signer(city, CASES[0])
     lock = city.folder / "hub.db.lock"
     lock.unlink(missing_ok=True)

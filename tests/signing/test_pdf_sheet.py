@@ -167,7 +167,7 @@ def test_nothing_leaves_the_frame(name: str, tmp_path: Path) -> None:
     assert not [value for value in texts(HARD[name]) if value not in page_text and len(value) < 30]
 
 
-def test_long_tables_go_on_with_their_head_on_the_next_page(tmp_path: Path) -> None:
+def test_long_tables_continue_with_their_head_on_the_next_page(tmp_path: Path) -> None:
     pdf = sealed(samples.estate(60))
     assert len(pypdfium2.PdfDocument(pdf)) >= 2
     second = read(pdf, tmp_path, "-f", "2", "-l", "2")

@@ -126,7 +126,7 @@ def test_other_files_are_unreadable(trust: Trust) -> None:
         assert (found.intact, found.trusted) == (Answer.UNKNOWN, Answer.UNKNOWN)
 
 
-def test_large_files_are_not_looked_at(checkers: Checkers, trust: Trust) -> None:
+def test_large_files_are_not_inspected(checkers: Checkers, trust: Trust) -> None:
     data = forgeries.good() + bytes(MAX_BYTES)
     assert inspect(data, trust, samples.CHECKED).problems == ("upload.too_large",)
     assert checkers.check(data, trust, samples.CHECKED).problems == ("upload.too_large",)
@@ -183,7 +183,7 @@ def test_bombs_leave_the_next_file_unharmed(checkers: Checkers, trust: Trust) ->
         assert checkers.check(forgeries.good(), trust, samples.CHECKED).intact is Answer.YES
 
 
-def test_a_killed_program_is_started_anew(trust: Trust) -> None:
+def test_a_killed_program_is_restarted(trust: Trust) -> None:
     with Checkers(1, 20) as made:
         assert made.check(forgeries.good(), trust, samples.CHECKED).intact is Answer.YES
         program = made._idle.get()

@@ -135,7 +135,7 @@ def test_texts_are_ordered_by_their_bytes(database: Database) -> None:
     assert found == sorted(names, key=str.encode)
 
 
-def test_a_duplicate_is_told_and_nothing_is_kept(database: Database) -> None:
+def test_a_duplicate_raises_and_nothing_is_kept(database: Database) -> None:
     with database.write() as writer:
         writer.insert("id_blocks", {"name": "a", "next": 1})
 

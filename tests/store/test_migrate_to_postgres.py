@@ -108,7 +108,7 @@ def test_the_command_moves_everything_and_says_what_to_set(settings: Settings, u
         assert made.engine == "postgresql"
 
 
-def test_whoever_has_it_open_is_stopped_and_what_was_acknowledged_is_there(settings: Settings, url: str) -> None:
+def test_a_process_that_has_it_open_is_stopped_and_what_was_acknowledged_is_there(settings: Settings, url: str) -> None:
     acknowledged: list[int] = []
     ended: list[str] = []
 

@@ -96,7 +96,7 @@ def test_a_release_works_on_its_own_schema_and_on_newer_ones_that_say_so() -> No
         assert not schema.works_on(other), other
 
 
-def test_every_migration_is_named_by_its_number_and_who_works_beside_it() -> None:
+def test_every_migration_is_named_by_its_number_and_the_oldest_compatible_release() -> None:
     names = [str(path.name) for path in sorted((schema._MIGRATIONS / "versions").glob("[0-9]*.py"))]
     found = [re.match(r"(\d{4})(?:_(\d{4}))?_[a-z]", name) for name in names]
     assert all(found), names
@@ -114,7 +114,7 @@ def test_a_new_migration_is_named_so(settings: Settings, tmp_path: Path, monkeyp
     assert "op." not in made.partition("def upgrade")[2], "the tables are what the migrations make"
 
 
-def test_plans_from_before_a_migration_are_made_anew(settings: Settings, tmp_path: Path) -> None:
+def test_plans_from_before_a_migration_are_replaced(settings: Settings, tmp_path: Path) -> None:
     """Each existing connection gets one error after the tables have changed, and no more."""
     with open_parts(settings) as parts:
         for _ in range(5):
@@ -200,7 +200,7 @@ def on_server(tmp_path: Path) -> Iterator[Settings]:
         postgres.shared().drop(engines.name_of(found))
 
 
-def test_a_table_in_use_is_left_alone_and_holds_nobody_up(on_server: Settings, tmp_path: Path) -> None:
+def test_a_table_in_use_is_left_unchanged_and_no_request_waits(on_server: Settings, tmp_path: Path) -> None:
     folder = upto(tmp_path / "later", INDEX)
     database = store_engines.opened(store_engines.place_of(on_server, patient=False))
     longest = 0.0
@@ -231,7 +231,7 @@ def test_a_table_that_is_free_in_time_is_changed(on_server: Settings, tmp_path: 
         assert migrating.result()[0] == 0
 
 
-def test_an_index_that_was_not_finished_is_made_anew(on_server: Settings, tmp_path: Path) -> None:
+def test_an_unfinished_index_is_rebuilt(on_server: Settings, tmp_path: Path) -> None:
     """Built during writes, it waits for earlier readers, and is not usable until then."""
     assert later(on_server, upto(tmp_path / "first", COLUMN), COLUMN, "migrate")[0] == 0
     folder = upto(tmp_path / "later", INDEX)
@@ -266,7 +266,7 @@ def test_two_migrations_at_once_wait_for_each_other(on_server: Settings, tmp_pat
 
 
 @pytest.mark.sqlite
-def test_a_busy_file_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_busy_file_is_reported(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(schema, "_MIGRATIONS", upto(tmp_path / "later", COLUMN))
     monkeypatch.setattr(schema, "HEAD", COLUMN)
     place = store_engines.place_of(settings)
@@ -280,7 +280,7 @@ def test_a_busy_file_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch
 # --- while everything runs -------------------------------------------------------------------------------------
 
 
-def test_processes_go_on_while_their_tables_change(service: Service, tmp_path: Path) -> None:
+def test_processes_continue_while_their_tables_change(service: Service, tmp_path: Path) -> None:
     """Pushes, readers and the worker of the previous release; connections with prepared plans are replaced."""
     stop, refused, journal = threading.Event(), [0], {}
 

@@ -219,7 +219,7 @@ def test_twenty_processes_that_push_one_case_make_one_certificate(forkserver: Fo
     assert agrees(city)
 
 
-def test_a_number_is_given_once_whoever_holds_it(forkserver: ForkServer, city: City) -> None:
+def test_a_number_is_assigned_once_whatever_its_partition(forkserver: ForkServer, city: City) -> None:
     """Eight cases of eight people, whose homes are in several partitions."""
     orders = [push(f"P-N{n}", completed(certificate("分〔2026〕二", invented_person(300 + n)))) for n in range(8)]
     assert race(forkserver, city, *orders) == [201, *["number.taken"] * 7]

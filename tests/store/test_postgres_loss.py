@@ -196,7 +196,7 @@ FAULTS = {"stopped": stopped, "killed": killed, "standing still": frozen}
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_everybody_is_told_in_time_and_it_is_found_again(service: Service, name: str) -> None:
+def test_all_clients_get_an_error_in_time_and_it_is_found_again(service: Service, name: str) -> None:
     processes = children(service.process.pid)
     assert service.push(f"L-BEFORE-{name[:3]}", body(f"L-BEFORE-{name[:3]}")).status_code == 201
     assert service.push("L-ONE", body("L-ONE")).status_code in {200, 201}
@@ -226,7 +226,7 @@ def test_everybody_is_told_in_time_and_it_is_found_again(service: Service, name:
 
 
 @pytest.mark.parametrize("end", ["resumes", "is killed"])
-def test_the_worker_goes_on_as_soon_as_a_server_that_stood_still_does(service: Service, end: str) -> None:
+def test_the_worker_continues_as_soon_as_a_suspended_server_does(service: Service, end: str) -> None:
     """The worker's statements may take minutes, so it waits; but only as long as the server is suspended."""
 
     def beat() -> datetime | None:

@@ -146,7 +146,7 @@ def test_a_password_may_lie_in_a_file(cluster: Cluster, made: Settings, tmp_path
     assert "secret" not in repr(place)
 
 
-def test_who_may_not_make_tables_is_told(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_user_who_may_not_create_tables_gets_an_error(cluster: Cluster, tmp_path: Path) -> None:
     code, said = hub(tmp_path / "data", cluster.url(cluster.create(), OUTSIDER), "init")
     assert (code, said.count("\n")) == (4, 1), said
     assert "owner of the database" in said
@@ -212,7 +212,7 @@ def test_a_service_role_that_may_do_more_does_not_start(cluster: Cluster, made: 
     assert hub(made.data_dir, login, "keys", "list")[0] == 0
 
 
-def test_who_serves_as_the_owner_is_told(cluster: Cluster, tmp_path: Path) -> None:
+def test_serving_as_the_owner_warns(cluster: Cluster, tmp_path: Path) -> None:
     """A single login that may not create roles: it works, and every start warns and says what would be better."""
     name = cluster.create()
     with cluster.connect() as connection:

@@ -242,7 +242,7 @@ def test_revoked_seals_are_not_trusted_but_known_bytes_are(own: City) -> None:
     assert verify(own, known).state is VerdictState.VALID
 
 
-def test_a_seal_is_looked_at_for_longer_than_its_x509_certificate_lives(own: City) -> None:
+def test_a_seal_is_checked_for_longer_than_its_x509_certificate_lives(own: City) -> None:
     version = next(v for v in versions(own, State.VALID) if v.dates.valid_until is None)
     pdf = pdf_files.sealed(own, version)
     own.clock.ahead = timedelta(days=365 * 11)
@@ -362,7 +362,7 @@ def test_without_a_database_seals_still_speak(own: City) -> None:
     assert (verdict.state, findings(verdict)) == (VerdictState.UNKNOWN, (YES, YES, UNKNOWN, YES))
 
 
-def test_without_a_database_from_the_start_nobody_is_a_stranger(template: Path, tmp_path: Path) -> None:
+def test_without_a_database_from_the_start_nothing_is_foreign(template: Path, tmp_path: Path) -> None:
     with open_copy(template, tmp_path / "city") as own:
         pdf = pdf_files.sealed(own, personal(own))
         kill(own)

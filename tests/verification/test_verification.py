@@ -373,7 +373,7 @@ def test_a_record_that_does_not_open(own):
     assert (verdict.state, findings(verdict)) == (VerdictState.UNKNOWN, (YES, YES, UNKNOWN, YES))
 
 
-def test_a_record_that_somebody_has_changed(own):
+def test_a_record_that_was_changed(own):
     """Dates are in plain columns; the signed ones decide."""
     expired = versions(own, State.EXPIRED)[0]
     with own.parts.database.write() as writer:
