@@ -98,7 +98,7 @@ def test_rejected_entries_are_recorded_and_the_rest_is_written(tmp_path: Path) -
         assert "TTTT" not in aside[0].reason
         assert directory.mark(name, "position") == 7
         assert directory.walk(name, (-1, -1, -1), 10) == sorted(good, key=lambda e: e.key)
-        with pytest.raises(ValueError, match="refused"):
+        with pytest.raises(ValueError, match="rejected"):
             directory.write(name, [bad], {"position": 8})
         assert directory.mark(name, "position") == 7
 
