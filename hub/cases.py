@@ -90,7 +90,7 @@ class Cases:
         return Pushed(reply(number, found.amendment, found.status, "pending", []), 202)
 
     def live(self, caller: Caller, case_number: str, source: str | None = None) -> dict[str, Any]:
-        """The case as it stands, for clients of its authorities or its source; `case.not_found` for all others."""
+        """The case, for clients of its authorities or its source; `case.not_found` for all others."""
         record = AuditEntry("case.read", caller.client_id, request=caller.request)
         with self._audit.of(record):
             number, named = _place(caller, case_number, source, record)

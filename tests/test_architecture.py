@@ -1,4 +1,4 @@
-"""What docs/architecture.md promises about the code, read from the code; lint-imports checks who may import whom."""
+"""The rules of docs/architecture.md, checked in the code; lint-imports checks the imports."""
 
 import ast
 import re
@@ -58,7 +58,7 @@ def tree(module: str) -> ast.Module:
 
 
 def texts(module: str) -> Iterator[ast.Constant]:
-    """Every string of a module that is not a docstring, pieces of f-strings included."""
+    """All strings of a module except docstrings, including parts of f-strings."""
     plain = {id(n.value) for n in ast.walk(tree(module)) if isinstance(n, ast.Expr)}
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in plain:
@@ -66,14 +66,14 @@ def texts(module: str) -> Iterator[ast.Constant]:
 
 
 def calls(module: str) -> Iterator[tuple[int, str]]:
-    """Every call as (line, name), the name with the last word that it is called on: `date.today`, `print`."""
+    """All calls as (line, name), with the last qualifier: `date.today`, `print`."""
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Call):
             yield node.lineno, ".".join(ast.unparse(node.func).split(".")[-2:])
 
 
 def imported(module: str) -> Iterator[str]:
-    """The first name of everything that a module imports, also inside functions and for type checking."""
+    """The top-level name of every import of a module, also inside functions and for type checking."""
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -101,7 +101,7 @@ def defined(module: str) -> Iterator[tuple[int, str]]:
 
 
 def used(module: str) -> Iterator[str]:
-    """Every name that a module reads; what a package imports from its own modules is only passed on."""
+    """All names that a module uses; names that a package only re-exports do not count."""
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             yield node.id
@@ -116,7 +116,7 @@ def outside(*allowed: str) -> list[str]:
 
 
 def test_transactions_begin_and_end_in_the_engines():
-    # Migrations run in Alembic's transaction; the embedded directory is a file of its own and commits by itself.
+    # Migrations run in Alembic's transaction; the embedded directory is a separate file with its own commits.
     modules = outside("hub/db/sqlite.py", "hub/db/postgres.py", "hub/db/schema.py", "hub/db/migrations/", "indexer/")
     found = [f"{m}:{n.lineno}" for m in modules for n in texts(m) if TRANSACTION.match(n.value)]
     found += [f"{m}:{line}" for m in modules for line, name in calls(m) if name.endswith((".commit", ".rollback"))]
@@ -147,7 +147,7 @@ def test_unknown_faults_are_swallowed_at_the_edges_only():
 
 
 def _passes_on(statement: str) -> bool:
-    """Whether the last statement of a handler raises the fault again, here or in the coroutine that waits for it."""
+    """Whether the last statement of a handler re-raises the error, here or in the coroutine that awaits it."""
     return statement == "raise" or "future.set_exception, error" in statement
 
 

@@ -1,4 +1,4 @@
-"""What documents promise: settings and error codes have a line each, links lead somewhere, and translations match."""
+"""Documents are complete: every setting and error code has a line, links resolve, and translations match."""
 
 import json
 import os
@@ -62,7 +62,7 @@ def test_links_lead_somewhere(document):
 
 
 def outline(document: str) -> dict[str, object]:
-    """What a document and its translation have in common."""
+    """The parts that a document and its translation must share."""
     text = (ROOT / "docs" / document).read_text(encoding="utf-8")
     blocks = re.findall(r"^```[a-z]+\n.*?^```$", text, re.MULTILINE | re.DOTALL)
     prose = FENCE.sub("", text)

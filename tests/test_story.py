@@ -1,6 +1,6 @@
-"""The main story as a stranger lives it: the README's own commands, typed in order, against a real `hub serve`.
+"""The README's commands, typed in order against a real `hub serve`.
 
-Afterwards nothing that the process said or stored gives a person away: the log, the metrics, the data directory.
+Afterwards, no log, metric or file of the data directory contains personal data in plain text.
 """
 
 import base64
@@ -79,7 +79,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
 
 def type_readme(folder: Path, port: int) -> list[str]:
-    """What each block prints; the address is the one thing that the test changes."""
+    """The output of each block; the address is the only thing that the test changes."""
     script = ["set -uo pipefail"]
     for number, block in enumerate(BLOCKS):
         script += [block.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{port}"), f"echo; echo '=== {number}'"]

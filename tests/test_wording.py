@@ -55,6 +55,11 @@ PHRASES = {
     "look after": "supervise",
     "mend(s|ed)?": "fix, recover",
     "shuts? out": "excludes",
+    "(gave|gives?|given) out": "issued, served, assigned",
+    "(goes|went|go|gone) away": "is unavailable, fails",
+    "in the making": "unfinished",
+    "(a|the) stranger": "anyone, the public, a third party",
+    "at all times": "always",
 }
 
 AREAS = {
@@ -129,7 +134,7 @@ def tokens(name: str) -> tuple[tokenize.TokenInfo, ...]:
 
 
 def prose(name: str) -> str:
-    """What people read in a file: of Python code, comments, docstrings and literals, but not identifiers."""
+    """The human-readable text of a file: of Python code, comments, docstrings and literals, but not identifiers."""
     return "\n".join(token.string for token in tokens(name)) if name.endswith(".py") else content(name)
 
 
@@ -210,7 +215,7 @@ FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
 def half_width_in_document(name: str) -> list[str]:
-    """Not in code; and an English sentence that quotes a Chinese term continues after a comma and a space."""
+    """Ignores code; an English sentence that quotes a Chinese term continues after a comma and a space."""
     text = re.sub(r"`[^`\n]*`", "``", FENCE.sub("", content(name)))
     return re.findall(f".{{0,12}}[{HAN}][,;:?!](?! |$)", text, re.MULTILINE)
 
@@ -225,7 +230,7 @@ def half_width() -> Iterator[str]:
 
 
 def others() -> list[str]:
-    """What operators read and run."""
+    """Files that operators read and run."""
     return ["deploy/make-secrets", "deploy/nginx/nginx.conf", "docs/operations/alerts.yml"]
 
 

@@ -53,4 +53,4 @@ def main() -> None:
     try:
         build()(prog_name="hub")
     except Exception as error:  # noqa: BLE001 (the outermost layer: every error becomes a line and an exit code)
-        sys.exit(common.tell(error))
+        sys.exit(common.report(error))

@@ -154,7 +154,7 @@ def say_how_to_limit(settings: "Settings") -> None:
 
 @contextmanager
 def opened() -> Iterator["Parts"]:
-    """Open the parts for this environment; `tell` turns their exceptions into exit codes."""
+    """Open the parts for this environment; `report` turns their exceptions into exit codes."""
     from hub.parts import open_parts
 
     with open_parts(settings()) as parts:
@@ -162,7 +162,7 @@ def opened() -> Iterator["Parts"]:
         yield parts
 
 
-def tell(error: Exception) -> int:
+def report(error: Exception) -> int:
     """Report an error on stderr, without a traceback and without values; returns the exit code."""
     from hub.backup import Damaged, NotPossible
     from hub.db.database import DatabaseUnavailable, StorageFull, WrongDatabase
@@ -179,14 +179,14 @@ def tell(error: Exception) -> int:
             code = error.code
             say(error.line)
         case Refusal():
-            _say_refusal(error, *TITLES[error.code])
+            _report_refusal(error, *TITLES[error.code])
         case WrongSchema() | TablesInUse():
-            code = _say_of_schema(error)
+            code = _report_schema(error)
         case WrongDatabase():
             code = Exit.CONFIGURATION
             say(error.message, f"{error}.")
         case NotPossible() | Damaged() | DocumentDamaged():
-            code = _say_of_copying(error)
+            code = _report_copying(error)
         case WrongServer():
             code = Exit.CONFIGURATION
             say(error.message, f"{error}.")
@@ -213,13 +213,13 @@ def tell(error: Exception) -> int:
     return int(code)
 
 
-def _say_refusal(error: Any, title: str, title_en: str) -> None:
+def _report_refusal(error: Any, title: str, title_en: str) -> None:
     say(f"{error.code}: {error.detail or title}。", f"{title_en}.")
     for item in error.errors:
         say(f"  {item.pointer or '/'}  {item.message}", item.message_en)
 
 
-def _say_of_schema(error: "WrongSchema | TablesInUse") -> Exit:
+def _report_schema(error: "WrongSchema | TablesInUse") -> Exit:
     from hub.db.schema import NewerSchema, TablesInUse
 
     if isinstance(error, TablesInUse):
@@ -239,7 +239,7 @@ def _say_of_schema(error: "WrongSchema | TablesInUse") -> Exit:
     return Exit.CONFIGURATION
 
 
-def _say_of_copying(error: "NotPossible | Damaged | DocumentDamaged") -> Exit:
+def _report_copying(error: "NotPossible | Damaged | DocumentDamaged") -> Exit:
     from hub.backup import Damaged, NotPossible
 
     if isinstance(error, NotPossible):

@@ -96,10 +96,10 @@ def _serve_server(settings: "Settings", host: str, port: int, workers: int) -> N
 
                 run(parts, sock)
                 return
-        _look_after(sock, workers)
+        _supervise(sock, workers)
 
 
-def _look_after(sock: socket.socket, workers: int) -> None:
+def _supervise(sock: socket.socket, workers: int) -> None:
     """Keep the API processes running until a signal arrives, then stop all of them gracefully at the same time."""
     import tempfile
 

@@ -50,7 +50,7 @@ def verify(
     if as_json:
         common.emit_json(verdict.as_json())
     else:
-        _tell(verdict)
+        _print_verdict(verdict)
     if verdict.state is not VerdictState.VALID:
         raise typer.Exit(Exit.DEPENDENCY if verdict.state is VerdictState.UNKNOWN else Exit.FAILED)
 
@@ -87,7 +87,7 @@ def _decoded(raw: bytes) -> str:
     return text
 
 
-def _tell(verdict: "Verdict") -> None:
+def _print_verdict(verdict: "Verdict") -> None:
     from hub.domain.dates import show_moment
     from hub.verification import problems, verdict_text
 
@@ -103,12 +103,12 @@ def _tell(verdict: "Verdict") -> None:
         zh, en = problems.meaning(code)
         common.emit(f"  ! {zh}  {en} [{code}]")
     if verdict.copy is not None:
-        _tell_copy(verdict.copy)
+        _print_copy(verdict.copy)
     if verdict.certificate is not None:
-        _tell_certificate(verdict.certificate, own_state=verdict.certificate.state is not verdict.state)
+        _print_certificate(verdict.certificate, own_state=verdict.certificate.state is not verdict.state)
 
 
-def _tell_copy(copy: "PublicCopy") -> None:
+def _print_copy(copy: "PublicCopy") -> None:
     from hub.domain.dates import show_moment
     from hub.verification import verdict_text
 
@@ -123,7 +123,7 @@ def _tell_copy(copy: "PublicCopy") -> None:
         common.emit(f"    {label}: {value}")
 
 
-def _tell_certificate(shown: "PublicCertificate", *, own_state: bool) -> None:
+def _print_certificate(shown: "PublicCertificate", *, own_state: bool) -> None:
     from hub.verification import verdict_text
 
     lines = [("证照名称 Certificate", f"{shown.type_name} {shown.type_name_en}".rstrip())]

@@ -58,7 +58,7 @@ class Blank(Protocol):
     def filling(self, mark: str) -> AbstractContextManager[Filling]:
         """Create this release's tables; they are kept with all inserted rows when the block ends, or not at all.
 
-        mark: letters and digits. Raises WrongDatabase and DatabaseUnavailable; if the server goes away during the
+        mark: letters and digits. Raises WrongDatabase and DatabaseUnavailable; if the server fails during the
         commit, only `is_filled` can tell the outcome.
         """
         ...

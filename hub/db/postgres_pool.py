@@ -29,7 +29,7 @@ _DOWN_S = 0.5
 """After a wait for a connection has failed, all callers fail immediately for this long."""
 _GRACE_S = 0.2
 """How much longer than the server's statement timeout a statement may take before its connection is closed."""
-_LOOK_EVERY_S = 0.05
+_CHECK_EVERY_S = 0.05
 _A_WHILE_S = 0.3
 _PREPARED = 500
 _DEAD_PEERS = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
@@ -138,7 +138,7 @@ class _Watch:
         self._thread.start()
 
     def _run(self) -> None:
-        while not self._stop.wait(_LOOK_EVERY_S):
+        while not self._stop.wait(_CHECK_EVERY_S):
             now = time.monotonic()
             waiting = list(self.busy.items())
             if any(now - since > self._limit_s for _, since in waiting):

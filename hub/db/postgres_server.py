@@ -244,7 +244,7 @@ def is_in_use(error: BaseException | None) -> bool:
     return isinstance(error, errors.LockNotAvailable)
 
 
-def tell(error: BaseException | None) -> None:
+def raise_translated(error: BaseException | None) -> None:
     """Raise the translated driver error, unless it is a programming error."""
     if isinstance(error, errors.InsufficientPrivilege):
         raise WrongDatabase(
@@ -278,7 +278,7 @@ def give_rights(connection: "psycopg.Connection[Any]", role: str) -> bool:
             for statement in grants(tables[0][0], [row[1] for row in tables], role):
                 connection.execute(statement)
     except errors.InsufficientPrivilege as error:
-        tell(error)
+        raise_translated(error)
     return True
 
 
@@ -310,7 +310,7 @@ def require_empty(place: Address, head: str, tables: Sequence[str]) -> None:
                 if table in tables and connection.execute(_any_row(table)).fetchone():
                     raise _occupied()
         except errors.InsufficientPrivilege as error:
-            tell(error)
+            raise_translated(error)
 
 
 def require_no_rows(writer: Writer, tables: Sequence[str]) -> None:

@@ -183,7 +183,7 @@ def _upgrade_server(place: "Address") -> None:
             return
         except DBAPIError as error:
             if not postgres_server.is_in_use(error.orig):
-                postgres_server.tell(error.orig)
+                postgres_server.raise_translated(error.orig)
                 raise
         if time.monotonic() > until:
             raise TablesInUse("a table was in use all the time: nothing was changed")

@@ -28,7 +28,7 @@ from hub.db.database import (
 )
 
 _BUSY_S = 5.0
-_LOOK_S = 1.0
+_CHECK_S = 1.0
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -153,7 +153,7 @@ class SqliteDatabase:
         self._file: _Inode = None
         self._logs: tuple[_Inode, ...] = ()
         self._log_paths = [f"{path}-wal", f"{path}-shm"]
-        self._looked_at = float("-inf")
+        self._checked_at = float("-inf")
 
     @property
     def reader(self) -> SqliteReader:
@@ -162,9 +162,9 @@ class SqliteDatabase:
         if found is None:
             found = SqliteReader(self._connect())
             self._local.reader = found
-        elif time.monotonic() - self._looked_at > _LOOK_S:
+        elif time.monotonic() - self._checked_at > _CHECK_S:
             self._require_file()
-            self._looked_at = time.monotonic()
+            self._checked_at = time.monotonic()
         return found
 
     @contextmanager

@@ -58,7 +58,7 @@ class Rendering:
         if self._ready_at is not None and time.monotonic() >= self._ready_at:
             self._rendition.get_ready()
             self._ready_at = None
-        done = self._again()
+        done = self._retry_one()
         entries = ledger.after(reader, self._read_to, ENTRIES_AT_ONCE) if len(self._waiting) < MOST_WAITING else []
         for entry in entries:
             if done >= VERSIONS_AT_ONCE:
@@ -78,7 +78,7 @@ class Rendering:
         """How many certificates wait for a key."""
         return len(self._waiting)
 
-    def _again(self) -> int:
+    def _retry_one(self) -> int:
         """Retry one certificate that is due: if the key is missing for one, it is mostly missing for all."""
         now = time.monotonic()
         for key, waiting in self._waiting.items():

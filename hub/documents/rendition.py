@@ -5,7 +5,7 @@ file. A change of fonts, templates or catalogue names affects no existing docume
 
 Rendering is deterministic to the last byte, at any time and in any process, with the same release, catalogue and keys:
 time and address come from the version's credential or from the receipt, never from the moment of drawing. So a hub
-restored from a backup draws the same files that were given out before.
+restored from a backup renders the same files that were served before.
 """
 
 import threading

@@ -101,7 +101,7 @@ class Planner:
             self._item(pushed, mine, f"/certificates/{place}")
             for place, pushed in enumerate(self._received.push.certificates)
         ]
-        self._look_ahead(items)
+        self._find_endings(items)
         for item in items:
             if item.owner in mine:
                 self._known(item, mine[item.owner])
@@ -119,7 +119,7 @@ class Planner:
         owner = self._owners.get(number_text(self._received, pushed))
         return Item(pushed, at, owner, self._named(pushed, mine, at))
 
-    def _look_ahead(self, items: list[Item]) -> None:
+    def _find_endings(self, items: list[Item]) -> None:
         """Find when each named version ends and what ends it: its own renewal, or the first of the others to begin."""
         for item in items:
             for named in item.named:

@@ -36,7 +36,7 @@ SIGNING_PURPOSES = (Purpose.CREDENTIAL, Purpose.DOCUMENT, Purpose.ACCESS_TOKEN, 
 DATA_PURPOSES = (KeyPurpose.SEAL, KeyPurpose.BLIND)
 ACTIONS_A_SEAL_KEY = 2**24
 """Requests after which a seal key is replaced automatically: at most 2^30 seals, far below the AES-GCM limit."""
-LOOK_EVERY_S = 3600.0
+CHECK_EVERY_S = 3600.0
 _LOCK_FILE = ".init.lock"
 
 
@@ -83,7 +83,7 @@ class Rotation:
         self._lock = threading.Lock()
         self._walk: tuple[_Job, Iterator[int]] | None = None
         self._gave_up: _Job | None = None
-        self._looked_at = float("-inf")
+        self._checked_at = float("-inf")
 
     # --- data keys ----------------------------------------------------------------------------------------------------
 
@@ -158,9 +158,9 @@ class Rotation:
 
     def _renew(self) -> bool:
         now = time.monotonic()
-        if now - self._looked_at < LOOK_EVERY_S:
+        if now - self._checked_at < CHECK_EVERY_S:
             return False
-        self._looked_at = now
+        self._checked_at = now
         key = next(k for k in reversed(self.data_keys()) if k.purpose is KeyPurpose.SEAL)
         begun = month_of(from_micros(key.created_at))
         if not store.has_actions_after(self._database.reader, begun, ACTIONS_A_SEAL_KEY) or not self.is_complete():

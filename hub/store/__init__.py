@@ -1,1 +1,1 @@
-"""SQL and files, and nothing else has them. Functions take a reader or a writer and return domain objects."""
+"""All SQL for rows, and stored files. Functions take a reader or a writer and return domain objects."""

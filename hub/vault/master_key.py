@@ -183,7 +183,7 @@ class MasterKey:
         """Unwrap a data key; raises VaultError if this is another master key."""
         secret = self._try(key)
         if secret is None and self._path is not None:
-            self._look_again(self._path)
+            self._reread(self._path)
             secret = self._try(key)
         if secret is None:
             raise VaultError("the master key does not match this database: use the one it was created with")
@@ -193,7 +193,7 @@ class MasterKey:
         """Whether `key` is wrapped under this master key, as currently loaded."""
         return self._try(key) is not None
 
-    def _look_again(self, path: Path) -> None:
+    def _reread(self, path: Path) -> None:
         """Another process may be replacing the master key; until then, the new file is next to the old one.
 
         Read the new file first: if it no longer exists, it has already been renamed over the old one.

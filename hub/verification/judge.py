@@ -63,7 +63,7 @@ def judge(presented: Presentation, records: Records, today: date) -> Judgement:
     if file is not None:
         picture = file.what is What.IMAGE
         ruling = _of_picture(file, records, proven) if picture else _of_file(presented, file, records, proven)
-    elif presented.sha256 is not None:  # the very bytes that we gave out
+    elif presented.sha256 is not None:  # a file that we issued
         ruling = _with_record(Proof(_YES, _YES), proven.found)
     elif presented.credential is not None:
         ruling = _of_credential(presented.credential, proven)
@@ -78,9 +78,9 @@ def judge(presented: Presentation, records: Records, today: date) -> Judgement:
 def _of_text(text: PresentedText, records: Records, proven: Evidence) -> _Ruling:
     """If an address was never ours, nothing else is checked; digits are optional."""
     if text.address is not None and text.address not in records.ours:
-        return _unsaid(problems.DATABASE_UNAVAILABLE)
+        return _without_certificate(problems.DATABASE_UNAVAILABLE)
     if text.address is not None and not records.ours[text.address]:
-        return _unsaid(problems.HOST_FOREIGN, trusted=_NO)
+        return _without_certificate(problems.HOST_FOREIGN, trusted=_NO)
     if text.problem:
         return _Ruling(_worse(NOTHING, text.problem), missing=True)
     return _of_digits_alone(records, proven) if records.code is None else _of_code(proven)
@@ -104,7 +104,7 @@ def _of_digits_alone(records: Records, proven: Evidence) -> _Ruling:
     if digits is None or records.named.version is None:
         return _record_alone(proven.named)
     if proven.digits_resigned:
-        return _unsaid(problems.CODE_MALFORMED)
+        return _without_certificate(problems.CODE_MALFORMED)
     return _with_record(proven.digits, proven.named) if proven.digits.holds else _Ruling(proven.digits)
 
 
@@ -131,9 +131,9 @@ def _of_credential(credential: PresentedCredential, proven: Evidence) -> _Ruling
 def _of_picture(file: CheckedFile, records: Records, proven: Evidence) -> _Ruling:
     """A photo or scan of paper: judged by its QR code, and marked as a photo."""
     if records.several:
-        ruling = _unsaid(problems.FILE_SEVERAL_CODES)
+        ruling = _without_certificate(problems.FILE_SEVERAL_CODES)
     elif records.code is None:
-        ruling = _unsaid(problems.NO_CODE)
+        ruling = _without_certificate(problems.NO_CODE)
     else:
         ruling = _of_code(proven)
     noted = (problems.FILE_IMAGE, *file.problems, *ruling.proof.problems)
@@ -147,7 +147,7 @@ def _of_file(presented: Presentation, file: CheckedFile, records: Records, prove
     """
     attached, printed = _attached(presented, proven), _printed(records, proven)
     parts = [part for part in (attached, printed) if part is not None]
-    proof = _together([Proof(file.intact, file.trusted, file.problems), *(part.proof for part in parts)])
+    proof = _combined([Proof(file.intact, file.trusted, file.problems), *(part.proof for part in parts)])
     if len({part.identifier for part in parts} - {None}) > 1:
         proof = _worse(proof, problems.FILE_PARTS_DIFFER, intact=_NO)
     if file.intact is _YES:
@@ -224,12 +224,12 @@ def _with_record(proof: Proof, record: OnRecord, *, missing: bool = False) -> _R
     return _Ruling(proof, issued)
 
 
-def _unsaid(problem: str, trusted: VerdictAnswer = _UNKNOWN) -> _Ruling:
+def _without_certificate(problem: str, trusted: VerdictAnswer = _UNKNOWN) -> _Ruling:
     """A problem, without a certificate to show."""
     return _Ruling(Proof(_UNKNOWN, trusted, (problem,)))
 
 
-def _together(proofs: list[Proof]) -> Proof:
+def _combined(proofs: list[Proof]) -> Proof:
     """Combine a file and its parts: as good as the worst of them; the file's own problems come first.
 
     A code without digits has no answers, and does not affect the result.
@@ -263,7 +263,7 @@ def _conclude(presented: Presented, ruling: _Ruling, today: date) -> Judgement:
     shown: VerdictState | None = None
     over = False
     if issued is not None and (version := issued.version) is not None:
-        if issued.why is None:  # the database went away between two reads; what is known already stands
+        if issued.why is None:  # the database failed between two reads; what was read stays valid
             noted = (*noted, problems.DATABASE_UNAVAILABLE)
         shown = VerdictState.of(version.state(today))
         in_force = VerdictAnswer.of(holds=_in_force(version.standing, version.dates, today))

@@ -60,7 +60,7 @@ class StatusLists:
         if not 0 <= number < status.LISTS or not certificates.has_version_between(reader, first, last):
             raise Refusal("page.not_found")
         now = self._clock.now()
-        keys, values = _said(certificates.not_good(reader, first, last), day_of(now))
+        keys, values = _entries(certificates.not_good(reader, first, last), day_of(now))
         uri = f"{self._addresses.matching(host)}/status/{number}"
         kid = self._keyring.active(Purpose.STATUS).kid
         mark = hashlib.sha256(f"{uri} {kid} ".encode() + keys.tobytes() + values).digest()
@@ -82,7 +82,7 @@ class StatusLists:
             self._built[mark] = built
 
 
-def _said(rows: list[tuple[int, int, int | None]], today: date) -> tuple["array[int]", bytes]:
+def _entries(rows: list[tuple[int, int, int | None]], today: date) -> tuple["array[int]", bytes]:
     """The keys of all versions that are not in force, apart from their dates, and the value of each."""
     pairs = {(standing, ended) for _, standing, ended in rows}
     worth = {pair: _VALUES.get(_state(*pair, today), 0) for pair in pairs}

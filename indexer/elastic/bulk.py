@@ -44,19 +44,19 @@ class Outcome:
     older: int
     rejected: list[RejectedEntry]
 
-    def and_also(self, other: "Outcome") -> "Outcome":
+    def plus(self, other: "Outcome") -> "Outcome":
         """The sum of both."""
         return Outcome(self.taken + other.taken, self.older + other.older, self.rejected + other.rejected)
 
 
-def put_entries(entries: Iterable[Entry]) -> Iterator[Operation]:
+def upsert_entries(entries: Iterable[Entry]) -> Iterator[Operation]:
     """Upsert each entry, unless a newer one is stored."""
     for entry in entries:
         action = _action("index", entry_id(entry.key), entry.party, entry.revision)
         yield Operation(f"{action}\n{document(entry)}".encode(), entry)
 
 
-def take_out(entry: Entry) -> Operation:
+def delete_entry(entry: Entry) -> Operation:
     """Delete an entry that is stored in exactly this revision; a newer one stays."""
     return Operation(_action("delete", entry_id(entry.key), entry.party, entry.revision).encode())
 
@@ -91,15 +91,15 @@ class Bulk:
         outcome = Outcome(0, 0, [])
         if not following:
             return self._whole(batch)
-        under_way: deque[Future[Outcome]] = deque()
+        in_flight: deque[Future[Outcome]] = deque()
         with ThreadPoolExecutor(IN_FLIGHT) as senders:
             while batch:
-                if len(under_way) == IN_FLIGHT:
-                    outcome = outcome.and_also(under_way.popleft().result())
-                under_way.append(senders.submit(self._whole, batch))
+                if len(in_flight) == IN_FLIGHT:
+                    outcome = outcome.plus(in_flight.popleft().result())
+                in_flight.append(senders.submit(self._whole, batch))
                 batch, following = following, list(islice(remaining, AT_ONCE))
-            for sent in under_way:
-                outcome = outcome.and_also(sent.result())
+            for sent in in_flight:
+                outcome = outcome.plus(sent.result())
         return outcome
 
     def _whole(self, batch: Sequence[Operation]) -> Outcome:

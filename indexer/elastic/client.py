@@ -65,9 +65,9 @@ class Client:
         self._circuit = _Circuit()
 
     @contextmanager
-    def asking(self) -> Iterator[Elasticsearch]:
+    def querying(self) -> Iterator[Elasticsearch]:
         """For a query; fails immediately while the circuit is open."""
-        with self._watched(self._circuit.enter()):
+        with self._guarded_by_circuit(self._circuit.enter()):
             yield self._asking
 
     @contextmanager
@@ -88,7 +88,7 @@ class Client:
             header["routing"] = str(routing)
         timeout = f"{round(self._ask_timeout_s * 1000)}ms"
         lines = [line for body in bodies for line in (header, body | {"timeout": timeout})]
-        with self.asking() as server:
+        with self.querying() as server:
             answers = server.msearch(searches=lines).body["responses"]
             for answer in answers:
                 _require_whole(answer)
@@ -97,7 +97,7 @@ class Client:
     def documents(self, index: str, wanted: Sequence[tuple[str, str]]) -> list[dict[str, Any] | None]:
         """The sources of some documents by (id, routing), as last written, even if not searchable yet."""
         places = [{"_id": name, "routing": routing} for name, routing in wanted]
-        with self.asking() as server:
+        with self.querying() as server:
             found = server.mget(index=index, docs=places).body["docs"]
             for one in found:
                 if "error" in one:
@@ -138,18 +138,18 @@ class Client:
     def _require_plain(self) -> None:
         """Detect TLS explicitly: a server with TLS drops a plain connection without any error message."""
         for url in self._access.urls:
-            if url.startswith("http:") and _speaks_tls(url, self._access.connect_timeout_s):
+            if url.startswith("http:") and _accepts_tls(url, self._access.connect_timeout_s):
                 raise WrongServer(
                     "HUB_INDEX_URL 处的服务器使用 TLS，请改用 https://。",
                     "The server at HUB_INDEX_URL uses TLS: change the address to https://",
                 )
 
     @contextmanager
-    def _watched(self, failures: int) -> Iterator[None]:
+    def _guarded_by_circuit(self, failures: int) -> Iterator[None]:
         try:
             with faults():
                 yield
-        except (DirectoryBroken, _Declined):
+        except (DirectoryBroken, _RequestRejected):
             self._circuit.answered()
             raise
         except DirectoryUnavailable:
@@ -193,7 +193,7 @@ def fault_of(status: int, kind: str) -> DirectoryUnavailable:
             f"The server at HUB_INDEX_URL does not support our protocol: use Elasticsearch release {MAJOR}",
         )
     text = f"{status} {kind}" if kind.replace("_", "").isalnum() else str(status)
-    return _Declined(text) if status in {400, 404, 405, 409} else DirectoryUnavailable(text)
+    return _RequestRejected(text) if status in {400, 404, 405, 409} else DirectoryUnavailable(text)
 
 
 def _lacks_rights() -> WrongServer:
@@ -203,7 +203,7 @@ def _lacks_rights() -> WrongServer:
     )
 
 
-def _speaks_tls(url: str, timeout_s: float) -> bool:
+def _accepts_tls(url: str, timeout_s: float) -> bool:
     """Whether the address accepts a TLS handshake; nothing is sent or verified."""
     place = urlsplit(url)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -246,7 +246,7 @@ def _require_whole(answer: dict[str, Any]) -> None:
         raise DirectoryUnavailable("only some shards answered")
 
 
-class _Declined(DirectoryUnavailable):
+class _RequestRejected(DirectoryUnavailable):
     """The server works but rejects this request."""
 
 
@@ -288,7 +288,7 @@ class _Circuit:
 
 
 @dataclass(frozen=True, slots=True)
-class _Whole:
+class _Response:
     """A complete response."""
 
     status: int
@@ -302,7 +302,7 @@ class _Pool:
     def __init__(self, pool: urllib3.HTTPConnectionPool) -> None:
         self._pool = pool
 
-    def urlopen(self, method: str, target: str, *, timeout: urllib3.Timeout, **more: Any) -> _Whole:
+    def urlopen(self, method: str, target: str, *, timeout: urllib3.Timeout, **more: Any) -> _Response:
         """Send a request; raises ReadTimeoutError when the time is up, after twice the time limit at the latest."""
         until = time.monotonic() + cast("float", timeout.total)
         answer = self._pool.urlopen(method, target, timeout=timeout, preload_content=False, **more)
@@ -312,7 +312,7 @@ class _Pool:
             answer.close()
             raise
         answer.release_conn()
-        return _Whole(answer.status, answer.headers, data)
+        return _Response(answer.status, answer.headers, data)
 
     def _pieces(self, answer: urllib3.BaseHTTPResponse, target: str, until: float) -> Iterator[bytes]:
         while piece := answer.read1(_PIECE):

@@ -15,7 +15,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from indexer.elastic import mapping, queries, servers, shards
-from indexer.elastic.bulk import Bulk, Outcome, put_entries, put_marks, refresh, take_out
+from indexer.elastic.bulk import Bulk, Outcome, delete_entry, put_marks, refresh, upsert_entries
 from indexer.elastic.client import Access, Client
 from indexer.elastic.mapping import MARKS, VERSION, entry_id, entry_of, mark_id, mark_of
 from indexer.engine import Mark, OnRejected, ServerState, reject
@@ -27,9 +27,9 @@ __all__ = ["Access", "ElasticDirectory", "Shape"]
 
 _NAME = re.compile(r"g[0-9]{1,12}")
 _ANSWERING = {"refresh_interval": "1s"}
-_FORGETTING, _FORGETTING_S = 10, 0.15
+_PURGE_ATTEMPTS, _PURGE_WAIT_S = 10, 0.15
 _KNOWN_S = 1.0
-_UNKNOWN_S = 1.5
+_DELETE_DELAY_S = 1.5
 """How long after a swap the previous generation may still be queried. A query to an index that is being deleted fails
 like one to a sick server."""
 
@@ -53,9 +53,9 @@ class ElasticDirectory:
         self.folder = folder
         self._shape = shape
         self._client = Client(access)
-        self._fitting: set[str] = set()
+        self._verified: set[str] = set()
         self._known_current: set[str] = set()
-        self._swapped_at = -_UNKNOWN_S
+        self._swapped_at = -_DELETE_DELAY_S
         self._known: tuple[str, float, tuple[str, Mark] | None] = ("", 0.0, None)
 
     def require_usable(self) -> None:
@@ -75,11 +75,11 @@ class ElasticDirectory:
 
     def current(self) -> str | None:
         """The current generation; None if there is none, or if another release made it."""
-        with self._client.asking() as server:
+        with self._client.querying() as server:
             found = _versions(server, self._shape.prefix)
-        fitting = {name for index, version in found.items() if version == VERSION and (name := self._name(index))}
-        self._fitting = fitting | (self._fitting - {str(self._name(index)) for index in found})
-        return max(fitting, key=_number, default=None)
+        verified = {name for index, version in found.items() if version == VERSION and (name := self._name(index))}
+        self._verified = verified | (self._verified - {str(self._name(index)) for index in found})
+        return max(verified, key=_number, default=None)
 
     def answering(self, mark: str) -> tuple[str, Mark] | None:
         """The current generation and one of its marks, at most a second old; None without either."""
@@ -94,7 +94,7 @@ class ElasticDirectory:
 
     def names(self) -> list[str]:
         """Every generation of this prefix, oldest first."""
-        with self._client.asking() as server:
+        with self._client.querying() as server:
             found = server.indices.get_alias(index=f"{self._shape.prefix}-g*").body
         return sorted((name for index in found if (name := self._name(index))), key=_number)
 
@@ -135,17 +135,17 @@ class ElasticDirectory:
         """Delete a generation that is not current."""
         if name == self.current():
             raise ValueError("the generation in use cannot be dropped")
-        time.sleep(max(0.0, self._swapped_at + _UNKNOWN_S - time.monotonic()))
+        time.sleep(max(0.0, self._swapped_at + _DELETE_DELAY_S - time.monotonic()))
         with self._client.writing() as server:
             server.options(ignore_status=404).indices.delete(index=self._index(name))
-        self._fitting.discard(name)
+        self._verified.discard(name)
         self._known_current.discard(name)
 
     def examine(self, name: str) -> None:
         """Check that an index is as this release would create it with these settings, and is the alias's only
         target."""
         index, shape = self._index(name), self._shape
-        with self._client.asking() as server:
+        with self._client.querying() as server:
             found = server.indices.get(index=index).body[index]
             answering = [one for one in _versions(server, shape.prefix) if one != index]
         wanted = mapping.mappings(shape.shards)
@@ -162,7 +162,7 @@ class ElasticDirectory:
 
     def require_whole(self, name: str) -> None:
         """Raise DirectoryBroken if a lost shard was replaced by an empty one."""
-        self._whole_hits(name, [])
+        self._complete_hits(name, [])
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -176,12 +176,12 @@ class ElasticDirectory:
     ) -> int:
         """Write entries and make them searchable, then write marks. See `DirectoryEngine.write`."""
         wanted = {entry.key: entry for entry in entries}
-        outdated = self._as_seen(name, wanted, instead_of)
+        outdated = self._still_stored(name, wanted, instead_of)
         with self._writing(name) as bulk:
             replaced = {entry.key for entry in outdated}
-            outcome = bulk.send(put_entries(entry for key, entry in wanted.items() if key not in replaced))
+            outcome = bulk.send(upsert_entries(entry for key, entry in wanted.items() if key not in replaced))
         if outdated:
-            outcome = outcome.and_also(self._exchange(name, outdated, wanted))
+            outcome = outcome.plus(self._replace(name, outdated, wanted))
         if outcome.rejected:
             on_rejected(outcome.rejected)
         if wanted and self._is_current(name):
@@ -192,17 +192,17 @@ class ElasticDirectory:
                 bulk.send(put_marks(marks))
         return outcome.taken
 
-    def _exchange(self, name: str, outdated: Sequence[Entry], wanted: Mapping[EntryKey, Entry]) -> Outcome:
+    def _replace(self, name: str, outdated: Sequence[Entry], wanted: Mapping[EntryKey, Entry]) -> Outcome:
         """Delete entries and write others in their places, possibly with lower revisions."""
         instead = [wanted[entry.key] for entry in outdated if entry.key in wanted]
         with self._writing(name) as bulk:
-            bulk.send(map(take_out, outdated))
-            for _ in range(_FORGETTING):
+            bulk.send(map(delete_entry, outdated))
+            for _ in range(_PURGE_ATTEMPTS):
                 bulk.refresh()  # after a refresh and a while, the server forgets the versions of deleted documents
-                outcome = bulk.send(put_entries(instead))
+                outcome = bulk.send(upsert_entries(instead))
                 if not outcome.older:
                     break
-                time.sleep(_FORGETTING_S)
+                time.sleep(_PURGE_WAIT_S)
         return outcome
 
     @contextmanager
@@ -211,7 +211,7 @@ class ElasticDirectory:
             deadline = time.monotonic() + self._client.write_timeout_s
             yield Bulk(server, self._index(name), self._writable(name), deadline)
 
-    def _as_seen(self, name: str, wanted: Mapping[EntryKey, Entry], instead_of: Iterable[Entry]) -> list[Entry]:
+    def _still_stored(self, name: str, wanted: Mapping[EntryKey, Entry], instead_of: Iterable[Entry]) -> list[Entry]:
         """Those of `instead_of` that are still stored exactly like this and that no higher revision will replace."""
         seen = [e for e in instead_of if e.key not in wanted or wanted[e.key].revision < e.revision]
         if not seen:
@@ -222,7 +222,7 @@ class ElasticDirectory:
     def _is_current(self, name: str) -> bool:
         """Whether queries may reach a generation. Checked after writing: a later swap makes everything searchable."""
         if name not in self._known_current:
-            with self._client.asking() as server:
+            with self._client.querying() as server:
                 if self._index(name) not in _versions(server, self._shape.prefix):
                     return False
             self._known_current.add(name)
@@ -241,7 +241,7 @@ class ElasticDirectory:
         before: int | None = None
         while True:
             body = queries.party_body(party, type_codes, today, before)
-            hits = self._whole_hits(name, [body], party)[0]
+            hits = self._complete_hits(name, [body], party)[0]
             found += queries.entries_of(hits)
             if len(hits) < queries.AT_ONCE:
                 return found
@@ -251,7 +251,7 @@ class ElasticDirectory:
         """One page; facets on the first page only."""
         if search.text and not search.tokens:
             return Page((), None)
-        hits, *edge = self._whole_hits(name, queries.page_bodies(search), search.party)
+        hits, *edge = self._complete_hits(name, queries.page_bodies(search), search.party)
         page = queries.page_of(search, hits)
         if not edge:
             return page
@@ -275,28 +275,28 @@ class ElasticDirectory:
         return int(answer["hits"]["total"]["value"])
 
     def _search(self, name: str, bodies: Sequence[Any], routing: int | None = None) -> list[Any]:
-        self._require_fitting(name)
+        self._require_own_mapping(name)
         return self._client.search(self._index(name), bodies, routing)
 
-    def _whole_hits(self, name: str, bodies: Sequence[Any], routing: int | None = None) -> list[Any]:
+    def _complete_hits(self, name: str, bodies: Sequence[Any], routing: int | None = None) -> list[Any]:
         """The hits of queries whose result must be complete: every shard must still have its data."""
         whole, *answers = self._search(name, [shards.body(), *bodies], routing)
         shards.require(whole)
         return [answer["hits"]["hits"] for answer in answers]
 
     def _documents(self, name: str, wanted: Sequence[tuple[str, str]]) -> list[dict[str, Any] | None]:
-        self._require_fitting(name)
+        self._require_own_mapping(name)
         return self._client.documents(self._index(name), wanted)
 
-    def _require_fitting(self, name: str) -> None:
+    def _require_own_mapping(self, name: str) -> None:
         """Refuse an index of another release: fields may be missing, and searches would miss entries."""
-        if name in self._fitting:
+        if name in self._verified:
             return
-        with self._client.asking() as server:
+        with self._client.querying() as server:
             version = _versions(server, self._index(name)).get(self._index(name))
         if version != VERSION:
             raise DirectoryBroken("the index is missing or has a different mapping")
-        self._fitting = self._fitting | {name}
+        self._verified = self._verified | {name}
 
     # --- names --------------------------------------------------------------------------------------------------------
 

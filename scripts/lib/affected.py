@@ -18,7 +18,7 @@ PACKAGES = ("hub", "signing", "indexer")
 LIMIT = 15
 ALWAYS = "tests/test_architecture.py"
 LONG = ("tests/faults/", "tests/ops/test_deploy_", "tests/ops/test_scripts_start.py", "tests/test_story.py")
-# Where the tests of a package are that has no folder of its own.
+# The test folders of packages that have none of their own.
 SUBJECTS = {
     "cases": "issuance",
     "intake": "issuance",

@@ -1,4 +1,4 @@
-"""docs/access.md is true: a newcomer who copies its code gets a token."""
+"""The code in docs/access.md works: a newcomer who copies it gets a token."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def test_the_python_code_gets_a_token(hub: tuple[Parts, dict[str, str]]) -> None
 
 
 def test_the_shell_code_gets_a_token_every_time(hub: tuple[Parts, dict[str, str]]) -> None:
-    """Often enough to meet signatures whose numbers are short, which is where such code goes wrong."""
+    """Repeated often enough to get signatures with short integers, a common source of errors."""
     missing = [tool for tool in ("bash", "openssl", "curl") if shutil.which(tool) is None]
     if missing:
         assert os.environ.get("CI") != "true", f"{missing} must be here"

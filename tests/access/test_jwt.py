@@ -1,4 +1,4 @@
-"""The strict wrapper: every forgery is refused, each in the same few words, and nothing else is."""
+"""The strict JWT parser: every forgery is refused with one of a few fixed messages, and nothing else is refused."""
 
 import base64
 import hashlib
@@ -132,7 +132,7 @@ def with_public_key_as_secret(encoding: Encoding, form: PublicFormat) -> str:
 
 
 def duplicate(member: str, where: str) -> str:
-    """The same member twice: the first reader and the last reader of it would disagree."""
+    """A duplicate member: parsers that keep the first and the last one would disagree."""
     texts = {"header": json.dumps(HEADER), "claims": json.dumps(CLAIMS)}
     texts[where] = texts[where][:-1] + f", {member}}}"
     return token(texts["header"].encode(), texts["claims"].encode())
@@ -260,7 +260,7 @@ def test_a_signature_of_zeros_is_no_signature() -> None:
 
 
 def test_a_second_spelling_of_the_same_bytes_is_refused() -> None:
-    """64 bytes leave four unused bits in the last character: any value of them would decode alike."""
+    """64 bytes leave four unused bits in the last character: all their values would decode to the same bytes."""
     good = token()
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     last = alphabet.index(good[-1])
@@ -357,7 +357,7 @@ def test_clocks_may_differ_by_a_minute(changes: dict[str, int], code: str | None
         assert refused(text) == code
 
 
-def test_whoever_cannot_sign_learns_nothing_about_times_or_audience() -> None:
+def test_an_invalid_signature_reveals_nothing_about_times_or_audience() -> None:
     for changes in ({"exp": AT - 3600, "iat": AT - 3660}, {"iat": AT + 3600, "exp": AT + 3660}, {"aud": "x"}):
         with pytest.raises(Refusal) as error:
             check(token(None, claims(**changes), OTHER))

@@ -1,4 +1,4 @@
-"""From an assertion to a token to a caller: on a real database, with real keys, and over HTTP."""
+"""From assertion to token to caller, with a real database, real keys, and over HTTP."""
 
 import json
 import threading
@@ -78,7 +78,7 @@ def test_the_key_id_may_be_left_out(auth: Auth) -> None:
     auth.access.issue_token(auth.assertion(headers={}))
 
 
-def test_the_hubs_own_signer_makes_what_the_door_takes(auth: Auth) -> None:
+def test_the_hubs_own_signer_makes_valid_assertions(auth: Auth) -> None:
     signed = sign_assertion(auth.keys["a-client"], "a-client", auth.access.issuer(), auth.clock.now())
     assert auth.access.issue_token(signed)[1] == 600
 
@@ -158,7 +158,7 @@ def test_wrong_claims_are_refused_and_nothing_is_written(auth: Auth, claims: dic
     assert auth.used() == 0
 
 
-def test_a_clock_that_differs_too_much_is_told_so(auth: Auth) -> None:
+def test_clock_skew_has_its_own_code(auth: Auth) -> None:
     at = int(auth.clock.now().timestamp())
     assert code(auth.access.issue_token, auth.assertion(iat=at + 90, exp=at + 150)) == "auth.clock_skew"
     auth.access.issue_token(auth.assertion(iat=at + 50, exp=at + 110))
@@ -181,7 +181,7 @@ def test_unknown_client_unknown_key_and_wrong_signature_look_alike(auth: Auth) -
     stranger = auth.parts.registration.add_client("stranger", BUREAU, scopes=SCOPES)[1]
     auth.parts.registration.set_client_disabled("stranger", True)
     attempts = [
-        auth.assertion("nobody", auth.keys["a-client"]),
+        auth.assertion("unknown-client", auth.keys["a-client"]),
         auth.assertion("a-client", stranger),
         auth.assertion("a-client", stranger, headers={}),
         auth.assertion("a-client", stranger, headers={"kid": kid_of(read_key(auth.keys["a-client"]).public_key())}),
@@ -191,13 +191,13 @@ def test_unknown_client_unknown_key_and_wrong_signature_look_alike(auth: Auth) -
     assert {(r.code, r.detail) for r in refusals} == {("auth.invalid", refusals[0].detail)}
 
 
-def test_strangers_do_not_reach_the_writer(auth: Auth) -> None:
-    """The writer is held by somebody else, for as long as it takes: every refusal still comes at once."""
+def test_unauthenticated_requests_do_not_reach_the_writer(auth: Auth) -> None:
+    """Another process holds the write lock indefinitely: every refusal still comes immediately."""
     used = auth.assertion()
     auth.access.issue_token(used)
     attempts = {
         used: "auth.replayed",
-        auth.assertion("nobody", auth.keys["a-client"]): "auth.invalid",
+        auth.assertion("unknown-client", auth.keys["a-client"]): "auth.invalid",
         auth.assertion(iat=1, exp=60): "auth.expired",
         auth.assertion() + "AA": "auth.invalid",
     }
@@ -289,7 +289,7 @@ def test_a_new_client_is_known_to_running_processes_at_once(auth: Auth) -> None:
 def forged(
     auth: Auth, kid: str, *, purpose: Purpose = Purpose.ACCESS_TOKEN, typ: str = "at+jwt", **changes: Any
 ) -> str:
-    """A token as somebody would make it who has the key folder."""
+    """A token forged with the private key folder."""
     at = int(auth.clock.now().timestamp())
     claims = {"iss": HUB, "aud": HUB, "sub": "a-client", "client_id": "a-client", "iat": at, "exp": at + 600}
     claims |= {"jti": "x", "scope": "cases:write audit:read"} | changes

@@ -1,4 +1,4 @@
-"""Bodies: their size, time, form, and the room that they share."""
+"""Request bodies: size, time, media type, and shared memory."""
 
 import json
 import time
@@ -66,7 +66,7 @@ def test_a_declared_length_over_the_limit_is_refused_before_a_byte_is_read(hub):
         reply = read_reply(connection)
         assert (reply.status, reply.code) == (413, "upload.too_large")
         assert reply.headers["connection"] == "close"
-    with connected(hub.address) as connection:  # nor is one who asks first told to go on
+    with connected(hub.address) as connection:  # nor does one that asks first get 100 Continue
         connection.sendall(head("POST", "/t/body", Content_Length="9999999", Expect="100-continue", **JSON))
         assert read_reply(connection).status == 413
 
@@ -91,7 +91,7 @@ def test_an_authenticated_body_may_be_larger(hub):
     assert hub.client.put("/t/push", content=b" " * (7 << 20), headers=headers).json()["bytes"] == 7 << 20
 
 
-def test_a_large_body_is_not_taken_from_strangers(hub):
+def test_a_large_body_needs_a_token(hub):
     with connected(hub.address) as connection:
         connection.sendall(head("PUT", "/t/push", Content_Length=str(7 << 20), Authorization="Bearer nonsense", **JSON))
         assert read_reply(connection).code == "auth.invalid"
@@ -107,7 +107,7 @@ def test_a_body_that_does_not_arrive_in_time_is_refused(hub, extra):
         assert time.monotonic() - started > 0.4
 
 
-def test_a_client_that_leaves_in_the_middle_harms_nobody(hub, log_lines):
+def test_a_client_that_disconnects_does_no_harm(hub, log_lines):
     with connected(hub.address) as connection:
         connection.sendall(head("POST", "/t/body", Content_Length="100", **JSON) + b"half")
     deadline = time.monotonic() + 30
@@ -136,7 +136,7 @@ def test_room_for_bodies_is_limited():
 
 
 def test_an_offer_of_another_protocol_is_answered_in_this_one(hub):
-    """As Java's HttpClient sends its first request over plain HTTP."""
+    """Java's HttpClient sends its first request over plain HTTP like this."""
     upgrade = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2_Settings": "AAEAAEAAAAIAAAABAAMAAABk"}
     with connected(hub.address) as connection:
         for _ in range(3):

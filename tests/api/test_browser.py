@@ -1,4 +1,5 @@
-"""The public's pages and the API documentation in a real browser: small phones, large letters, no scripts, slow lines."""
+"""The public pages and the API documentation in a real browser: small phones, large fonts, no scripts, slow
+networks."""
 
 import json
 import re
@@ -37,7 +38,8 @@ Found = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
-    """What one browser saw, by visit; `titles`: the Chinese title of every verdict; `openapi`: what /docs describes."""
+    """The results of one browser, by visit; `titles`: the Chinese title of every verdict; `openapi`: what /docs
+    describes."""
     folder = tmp_path_factory.mktemp("browser")
     load_city(folder / "template")
     with ExitStack() as stack:
@@ -100,7 +102,7 @@ def test_the_title_of_every_state_stands_in_the_first_screen(found: Found, name:
 
 @pytest.mark.parametrize("how", ["", " with scripts"])
 @pytest.mark.parametrize("name", PAGES)
-def test_nothing_is_asked_of_anybody_else_and_nothing_complains(found: Found, name: str, how: str) -> None:
+def test_no_other_host_is_requested_and_no_error_is_logged(found: Found, name: str, how: str) -> None:
     seen = found[name + how]
     assert seen["status"] == 200
     assert seen["errors"] == []
@@ -111,7 +113,7 @@ def test_nothing_is_asked_of_anybody_else_and_nothing_complains(found: Found, na
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_nobody_is_shut_out(found: Found, name: str) -> None:
+def test_the_pages_are_accessible(found: Found, name: str) -> None:
     judged = found[f"{name} with scripts"]["axe"]
     assert judged["passed"] > 10
     assert [fault for fault in judged["violations"] if fault["impact"] in {"serious", "critical"}] == []

@@ -1,4 +1,4 @@
-"""The frame around every endpoint: who may call, in which lane, and what becomes of refusals and faults."""
+"""Request handling around every endpoint: who may call, in which lane, and how refusals and errors are reported."""
 
 import json
 import re
@@ -151,7 +151,7 @@ def test_a_queue_of_writers_delays_no_reader_and_a_full_lane_says_so_at_once(hub
             assert running.acquire(timeout=5)
             assert running.acquire(timeout=5)
             _wait_for(lambda: 'hub_lane_requests{lane="write"} 5.0' in hub.client.get("/metrics").text)
-            refused = hub.client.get("/t/slow-write")  # is answered, while whoever waits is not before the gate opens
+            refused = hub.client.get("/t/slow-write")  # is answered; waiting requests only after the gate opens
             assert (refused.status_code, problem_of(refused)["code"]) == (503, "database.unavailable")
             assert refused.headers["retry-after"] == "1"
             for path in ["/t/read", "/t/open/x", "/livez", "/readyz", "/t/who"] * 5:

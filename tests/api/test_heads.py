@@ -1,4 +1,4 @@
-"""Heads and headers of requests and answers, on a real socket."""
+"""Heads and headers of requests and responses, on a real socket."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Nothing is fetched from outside at run time: lived without a network, and read in what is served."""
+"""Nothing is fetched from outside at run time: run without a network, and checked in what is served."""
 
 import json
 import os
@@ -31,7 +31,7 @@ CLIENTS = re.compile(r"^\s*(?:from|import) (?:urllib\.request|http\.client|httpx
 
 
 def without_network() -> list[str]:
-    """What starts a program in a network of its own here."""
+    """The command that starts a program in a network namespace of its own."""
     for command in (["unshare", "--net"], ["unshare", "--map-root-user", "--net"]):
         if shutil.which("unshare") and subprocess.run([*command, "true"], capture_output=True).returncode == 0:
             return command

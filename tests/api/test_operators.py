@@ -86,7 +86,7 @@ def test_the_document_knows_every_status_and_who_may_call(hub):
     push = document["paths"]["/t/push"]["put"]
     assert set(push["responses"]) == {"200", "401", "403", "408", "413", "422", "429", "500", "503"}
     assert push["security"] == [{"access_token": ["cases:write"]}]
-    assert push["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/AnyBody"}
+    assert push["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/TextBody"}
     assert document["paths"]["/t/manage"]["get"]["security"] == [
         {"access_token": ["audit:read"]},
         {"access_token": ["certificates:manage"]},
@@ -98,7 +98,7 @@ def test_the_document_knows_every_status_and_who_may_call(hub):
         ("q", "query", False),
     }
     assert set(opened["responses"]) == {"200", "404", "422", "500", "503"}
-    assert {"AnyBody", "Problem"} <= set(document["components"]["schemas"])
+    assert {"TextBody", "Problem"} <= set(document["components"]["schemas"])
     for reference in re.findall(r'"\$ref": "#/components/schemas/([^"]+)"', json.dumps(document)):
         assert reference in document["components"]["schemas"]
 

@@ -1,4 +1,4 @@
-"""The public's pages in a real server: small, without script, Chinese first, one wording a state."""
+"""The public pages on a real server: small, without scripts, Chinese first, one wording per state."""
 
 import base64
 import gzip
@@ -34,7 +34,7 @@ GZIPPED = 4096
 
 
 class Page(HTMLParser):
-    """What a browser would see."""
+    """The visible text of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ def client(city: City) -> Iterator[httpx.Client]:
 
 
 def looks_right(text: str) -> Page:
-    """What holds for every page."""
+    """Checks for every page."""
     page = Page(text)
     assert text.startswith("<!doctype html>")
     assert page.all("html") == [{"lang": "zh-CN"}]
@@ -243,7 +243,7 @@ def test_what_is_no_code_is_not_repeated(client, path):
 
 
 def of_state(city: City, state: VerdictState) -> Verdict:
-    """A verdict of each state; those that no page of an intact hub shows are made from one that it does."""
+    """One verdict per state; those that no page of an intact hub shows are derived from one that it does."""
     missing = city.parts.verification.verify_code(public_code.new_code())
     if state is VerdictState.NOT_FOUND:
         return missing

@@ -1,4 +1,4 @@
-"""Keys and status lists, fetched from a real server and judged by programs that share no code with us."""
+"""Keys and status lists, fetched from a real server and checked by programs that share no code with ours."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -53,14 +53,14 @@ def test_every_public_key_of_the_published_purposes(city, client):
     assert {recorded[kid].purpose for kid in missing} == {Purpose.DOCUMENT, Purpose.ROOT, Purpose.ISSUING}
 
 
-def test_retired_keys_are_published_for_ever(city, client):
+def test_retired_keys_stay_published(city, client):
     kid = city.parts.keyring.active(Purpose.CREDENTIAL).kid
     with city.parts.database.write() as writer:
         key_store.set_signing_state(writer, kid, key_store.SigningState.RETIRED, 1)
     assert kid in {key["kid"] for key in jwks_of(client)["keys"]}
 
 
-def test_strangers_accept_what_we_issue_with_what_we_publish(city, client):
+def test_third_parties_verify_what_we_issue_with_what_we_publish(city, client):
     jwks = jwks_of(client)
     reply = client.get("/status/0", headers={"Host": "hub.example"})
     found = versions(city)
@@ -151,8 +151,8 @@ def test_a_missing_status_key_is_said_to_be_missing(city, client):
     assert reply.headers["retry-after"]
 
 
-def test_a_former_address_goes_on_serving_its_lists(template, tmp_path):
-    """What is printed and signed names the old address; a list fetched there must call itself by it."""
+def test_a_former_address_continues_to_serve_its_lists(template, tmp_path):
+    """Printed and signed data name the old address; a list fetched there must use that address for itself."""
     with open_copy(template, tmp_path / "city") as moved:
         with moved.parts.database.write() as writer:
             key_store.set_public_url(writer, "https://new.example/certs", 2)

@@ -1,6 +1,5 @@
-"""Every route of the hub, in one table: without a token, with an expired one, without the scope, from another department,
-and as it should be. A route that is not in the table fails the test.
-"""
+"""Every route of the hub, in one table: without a token, with an expired one, without the scope, from another
+department, and with a correct call. A route that is not in the table fails the test."""
 
 import json
 import time
@@ -37,7 +36,7 @@ ANY = "any"
 
 @dataclass(frozen=True)
 class Row:
-    """How a route is called as it should be, by whom, and what another department's client with every scope is told."""
+    """A correct call of a route, its caller, and the answer to another department's client with every scope."""
 
     client: str = ""
     path: dict[str, str] = field(default_factory=dict)
@@ -109,7 +108,7 @@ class Hub:
     receipt: str
 
     def token(self, client: str, *, scopes: frozenset[str] | None = None, age: timedelta = timedelta()) -> str:
-        """A real token of a sample client, made `age` ago, with all of its scopes or only some."""
+        """A real token of a sample client, issued `age` ago, with all or some of its scopes."""
         key = (self.city.folder / "sample" / "keys" / f"{client}.pem").read_bytes()
         self.city.clock.ahead = -age
         try:
@@ -158,7 +157,7 @@ def test_every_route_is_in_the_table_or_on_the_public_list(hub: Hub) -> None:
     assert set(hub.endpoints) - public == set(table(""))
 
 
-def test_nothing_is_routed_beside_the_declared_endpoints(hub: Hub) -> None:
+def test_only_declared_endpoints_are_routed(hub: Hub) -> None:
     for path in ("/admin", "/redoc", "/api", "/api/v1", "/static/x", "/docs/../app.py", "/api/v1/directory/x"):
         assert problem(httpx.get(hub.address + path)) == (404, "page.not_found"), path
 

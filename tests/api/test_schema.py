@@ -1,4 +1,4 @@
-"""OpenAPI is exact: whatever schemathesis makes of it, there is no 5xx, no undocumented status, form or media type."""
+"""OpenAPI is exact: schemathesis finds no 5xx, no undocumented status, schema or media type."""
 
 import re
 import subprocess
@@ -30,7 +30,7 @@ AUTHORITY = "11350100MB9A10175L"
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    """(address, token with every scope) of a sample city."""
+    """(address, token with all scopes) of a sample city."""
     folder = tmp_path_factory.mktemp("schema") / "data"
     city.load_city(folder)
     with open_parts(Settings(data_dir=folder, public_url=city.URL)) as parts:

@@ -1,4 +1,4 @@
-"""`POST /oauth/token` as an integrator meets it."""
+"""`POST /oauth/token` as integrators use it."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A stranger with a PDF and what we publish, and nothing else: is the seal good, and who would be told if it were not."""
+"""Check a seal with the PDF and what we publish only, and detect a bad one."""
 
 import re
 import shutil
@@ -36,7 +36,7 @@ class Web:
     http: httpx.Client
 
     def fetch(self, folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
-        """Roots, intermediates and CRLs as files, from trust.json alone."""
+        """Roots, intermediates and CRLs as files, from trust.json only."""
         answer = self.http.get("/x509/trust.json")
         assert answer.status_code == 200
         said = answer.json()
@@ -82,7 +82,7 @@ def openssl(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def verify(web: Web, pdf: bytes, folder: Path) -> str:
-    """What OpenSSL says of the signer's X.509 certificate with nothing but what is published."""
+    """OpenSSL's verdict on the signer's X.509 certificate, using only published files."""
     roots, issuing, crls = web.fetch(folder)
     texts = [path.read_text() for path in roots]
     for path in crls:
@@ -164,17 +164,17 @@ def test_a_revoked_key_is_on_the_list_at_once_and_the_file_no_longer_good(web: W
     assert verify(web, web.city.parts.rendition.of_version(other), tmp_path / "e").strip().endswith("OK")
 
 
-def test_lists_are_kept_for_a_moment_and_then_signed_anew(web: Web) -> None:
+def test_lists_are_cached_for_a_moment_and_then_signed_again(web: Web) -> None:
     path = web.http.get("/x509/trust.json").json()["crls"][1].removeprefix(c.URL)
     first = web.http.get(path).content
     assert web.http.get(path).content == first
     web.city.clock.ahead = timedelta(seconds=6)
     assert web.http.get(path).content != first
-    web.city.clock.ahead = -timedelta(hours=1)  # set back: one that lies in the future is not given out
+    web.city.clock.ahead = -timedelta(hours=1)  # the clock was set back: a list from the future is not served
     assert x509.load_der_x509_crl(web.http.get(path).content).last_update_utc < datetime.now(UTC)
 
 
-def test_a_key_that_is_away_is_told_and_what_was_signed_stands(web: Web) -> None:
+def test_a_missing_key_is_reported_and_what_was_signed_stays_valid(web: Web) -> None:
     root, issuing = (url.removeprefix(c.URL) for url in web.http.get("/x509/trust.json").json()["crls"])
     first = web.http.get(root).content
     keys = web.city.folder / "keys"

@@ -1,12 +1,12 @@
-"""Measure the hub beside its floors, print the tables and, with --write, write docs/performance.md whole.
+"""Measure the hub and its floors, print the tables and, with --write, write all of docs/performance.md.
 
-.venv/bin/python -m tests.benchmarks --quick    one short round, two minutes: only to see that everything runs
+.venv/bin/python -m tests.benchmarks --quick    one short round, two minutes: to check that everything runs
 .venv/bin/python -m tests.benchmarks            five rounds, about six minutes
 .venv/bin/python -m tests.benchmarks --large --scale 1000000 --write
                                                 everything, with 100,000 and with a million certificates, half an hour
 
-Without --scale the tables of a million stay as they are in the document. --prose measures nothing: it writes the text
-around the figures anew.
+Without --scale, the document keeps its tables for a million certificates. --prose measures nothing: it writes the text
+again around the last figures.
 """
 
 import argparse

@@ -17,7 +17,7 @@ TIMEOUT_S = 240
 
 
 def drive(visits: dict[str, dict[str, Any]]) -> tuple[str, dict[str, dict[str, Any]]]:
-    """Open pages one after the other, as drive.mjs says; the browser's version, and by name what was found."""
+    """Open pages one after the other, as drive.mjs does; returns the browser's version, and the findings by name."""
     chromium, program = shutil.which("chromium"), node()
     if chromium is None:
         missing("Chromium (apt-get install chromium)")

@@ -128,7 +128,7 @@ def test_superseded_titles_satisfy_the_matter_that_asks_for_former_ones(city: Ci
 
 
 def renew(city: City, old: str, case: str, holders: list[c.Person], days: int, **more: Any) -> str:
-    """A renewal of a certificate that begins in some days; its identifier."""
+    """Renew a certificate from a later day on; returns the identifier."""
     version = city.version(old)
     body = {
         **more,
@@ -154,7 +154,7 @@ def renew(city: City, old: str, case: str, holders: list[c.Person], days: int, *
     return str(reply["certificates"][0]["identifier"])
 
 
-def test_a_renewal_that_begins_later_is_shown_beside_what_is_still_in_force(city: City) -> None:
+def test_a_renewal_that_begins_later_is_shown_with_what_is_still_in_force(city: City) -> None:
     old = city.identifier(c.FOOD, c.MINYU)
     new = renew(city, old, "续-1", [c.MINYU], 20, matter_code="GLSCJG-SPJY")
     place = ("fuqing-education-counter", "园-1", "FQJY0027")
@@ -329,9 +329,9 @@ def test_a_clerk_may_look_up_so_many_people_a_day(template: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("limit", ["people_a_day_per_client", "people_a_day"])
-def test_a_client_and_everybody_have_limits_too(template: Path, tmp_path: Path, limit: str) -> None:
+def test_a_client_and_the_whole_hub_have_limits_too(template: Path, tmp_path: Path, limit: str) -> None:
     with open_copy(template, tmp_path / "data", **{limit: 1}) as city:
-        city.clock.ahead = timedelta(days=1)  # a day on which nobody has been named yet
+        city.clock.ahead = timedelta(days=1)  # a day on which no person has been named yet
         city.look_up(*ENROLMENT, c.CHILD)
         assert refused(city.look_up, *ENROLMENT, c.CHEN) == "rate.limited"
         other = refused if limit == "people_a_day" else lambda call, *args: call(*args) and "ok"
@@ -358,7 +358,7 @@ def test_questions_at_once_do_not_pass_a_limit_together(template: Path, tmp_path
         assert sorted(row["outcome"] for row in city.audit()) == ["ok", "ok", "rate.limited"]
 
 
-def test_a_refused_question_counts_nobody(template: Path, tmp_path: Path) -> None:
+def test_a_refused_lookup_counts_no_one(template: Path, tmp_path: Path) -> None:
     with open_copy(template, tmp_path / "data", people_a_day_per_clerk=1) as city:
         for who in (c.GAO, c.HUANG, c.QIU):
             assert refused(city.look_up, *ENROLMENT, who) == "perm.holder_not_in_case"

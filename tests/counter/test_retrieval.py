@@ -198,7 +198,7 @@ def test_a_state_that_the_matter_does_not_accept_is_not_given(city: City) -> Non
 
 
 def open_former(city: City) -> list[str]:
-    """A case of a matter that accepts superseded titles; the identifiers of three such."""
+    """A case of a matter that accepts superseded titles; returns the identifiers of three of them."""
     body = {"matter_code": "FZZRZY-BDCZY", "status": "accepted", "applicants": [c.person(c.HUANG)]}
     body["related"] = [c.person(ESTATE, relation="owner")]
     city.push(FORMER[0], FORMER[1], {**body, "accepted_at": c.ago(1)})
@@ -285,7 +285,7 @@ def test_what_is_no_identifier_is_not_found(city: City) -> None:
         assert refused(city.retrieve, *ENROLMENT, wanted) == "certificate.not_found"
 
 
-def test_types_that_the_matter_does_not_need_are_refused_whoever_holds_them(city: City) -> None:
+def test_types_that_the_matter_does_not_need_are_refused_for_every_holder(city: City) -> None:
     for who, type_code in ((c.CHEN, c.MARRIAGE), (c.MINYU, c.FOOD), (c.QIU, c.DRIVING)):
         assert refused(city.retrieve, *ENROLMENT, city.identifier(type_code, who)) == "perm.type_not_in_matter"
 

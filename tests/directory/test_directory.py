@@ -1,4 +1,4 @@
-"""The directory of the sample city: fed, searched, compared, rebuilt, broken, and never in the way."""
+"""The directory of the sample city: fed, searched, compared, rebuilt, broken; lookups never depend on it."""
 
 import threading
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ CASE = ("fz-tobacco-counter", "榕烟许〔2026〕0182", "FZYC0107", c.LIN)
 
 @pytest.fixture
 def city(template: Path, tmp_path: Path, engine: str) -> Iterator[City]:
-    """All that is embedded, or all that has a server."""
+    """Both embedded engines, or both servers."""
     index = directories.EMBEDDED if engine == engines.SQLITE else directories.ELASTIC
     with directories.settings_of(index) as more, open_copy(template, tmp_path / "data", **more) as found:
         directories.begin(found.parts)
@@ -65,7 +65,7 @@ def found(city: City, caller: str = SEARCHER, **wanted: Any) -> SearchResult:
 
 
 def push(city: City, number: str, holders: list[c.Person], **more: Any) -> str:
-    """A certificate for some holders; its identifier."""
+    """Issue a certificate for some holders; returns its identifier."""
     body = {
         "matter_code": "FZGA-WFZZM",
         "status": "completed",
@@ -119,7 +119,7 @@ def test_cursors_never_go_back(city: City) -> None:
         for position in (5, 3, 9, 9):
             ledger.advance(writer, "someone", position)
     assert ledger.cursor(city.parts.database.reader, "someone") == 9
-    assert ledger.cursor(city.parts.database.reader, "nobody") == 0
+    assert ledger.cursor(city.parts.database.reader, "unknown-consumer") == 0
 
 
 def test_what_is_on_its_way_is_counted_with_its_age(city: City) -> None:
@@ -316,7 +316,7 @@ def test_over_http(fed: City, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def plant(city: City) -> dict[Kind, Entry]:
-    """One missing, one stale, one that is ahead of the repository and one with nothing behind it."""
+    """Plant one missing entry, one stale one, one ahead of the repository and one without a certificate."""
     directory = engine(city)
     name = directory.current()
     assert name

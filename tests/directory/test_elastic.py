@@ -1,4 +1,4 @@
-"""The hub with Elasticsearch as its directory: what the server refuses, forgets or loses hides nothing from anybody."""
+"""The hub with Elasticsearch as its directory: what the server rejects, forgets or loses hides nothing from callers."""
 
 import threading
 import time
@@ -48,7 +48,7 @@ def held(city: City) -> list[str]:
 
 
 def lay_in_its_place(city: City, **changed: Any) -> None:
-    """Another index under the name of the one that answers, with its marks and another mapping."""
+    """Replace the current index by one with the same name and marks but another mapping."""
     index, prefix = index_of(city), city.parts.settings.index_prefix
     kept = {name: engine(city).mark("g1", name) for name in (marks.POSITION, marks.NAMES, marks.FORMAT_OF)}
     body = {
@@ -84,7 +84,7 @@ def test_a_write_to_an_index_that_is_gone_makes_none(fed: City) -> None:
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
-def test_what_the_server_refuses_is_set_aside_and_the_rest_is_written(tmp_path: Path) -> None:
+def test_rejected_entries_are_recorded_and_the_rest_is_written(tmp_path: Path) -> None:
     rng = Random(3)
     good = [indexing.entry(n, rng) for n in range(1, 4)]
     bad = indexing.entry(9, rng)._replace(type_code="T" * 40_000)
@@ -98,7 +98,7 @@ def test_what_the_server_refuses_is_set_aside_and_the_rest_is_written(tmp_path: 
         assert "TTTT" not in aside[0].reason
         assert directory.mark(name, "position") == 7
         assert directory.walk(name, (-1, -1, -1), 10) == sorted(good, key=lambda e: e.key)
-        with pytest.raises(ValueError, match="refused"):
+        with pytest.raises(ValueError, match="rejected"):
             directory.write(name, [bad], {"position": 8})
         assert directory.mark(name, "position") == 7
 
@@ -123,7 +123,7 @@ def test_a_request_that_is_too_large_goes_in_halves(tmp_path: Path) -> None:
         server.remove()
 
 
-def test_an_entry_that_was_refused_is_found_all_the_same_and_written_later(fed: City) -> None:
+def test_a_rejected_entry_is_still_found_and_written_later(fed: City) -> None:
     properties = mapping.PROPERTIES | {"title": {"type": "byte"}}
     lay_in_its_place(fed, properties=properties)
     before = held(fed)
@@ -189,7 +189,7 @@ def test_the_former_generation_is_kept_for_a_day(fed: City) -> None:
 
 
 def test_an_alias_is_swapped_under_load(fed: City) -> None:
-    """Nobody who asks meanwhile sees less than everything."""
+    """Concurrent queries never miss an entry."""
     expected, stop = held(fed), threading.Event()
     wrong: list[Any] = []
 
@@ -232,7 +232,7 @@ def test_a_directory_that_takes_no_writes_holds_nothing_up(fed: City) -> None:
 
 
 def test_nothing_personal_is_on_the_server(fed: City) -> None:
-    """Every field of every document, every term, the slow log of every question and write, and the list of tasks."""
+    """All fields and terms of all documents, the slow log of all queries and writes, and the task list."""
     index = index_of(fed)
     slow = {
         **{f"index.search.slowlog.threshold.{phase}.warn": "0ms" for phase in ("query", "fetch")},
@@ -288,13 +288,13 @@ def test_secrets_are_not_shown() -> None:
 
 
 def requests_taken() -> dict[str, int]:
-    """How many requests the server has had so far, by route."""
+    """The number of requests that the server has received, by route."""
     (node,) = request("GET", "/_nodes/stats/http")["nodes"].values()
     return {route: found["requests"]["count"] for route, found in node["http"]["routes"].items()}
 
 
 def test_a_lookup_is_one_request(fed: City) -> None:
-    """Besides two a second for all of them together: which generation answers, and how far it has come."""
+    """Not counting two per second and process: the current generation and its position."""
     held(fed)
     before, began = requests_taken(), time.monotonic()
     for _ in range(20):

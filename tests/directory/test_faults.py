@@ -1,4 +1,4 @@
-"""The directory loses its files, or finds others in their place: lookups do not care, and the worker makes it good."""
+"""The directory loses its files, or they are replaced: lookups are not affected, and the worker repairs it."""
 
 import shutil
 from pathlib import Path
@@ -58,7 +58,7 @@ def a_folder_in_place_of_the_file(folder: Path) -> None:
 
 
 def holes(folder: Path) -> None:
-    """Every page but the first is zeros."""
+    """Overwrite every page but the first with zeros."""
     path = next(folder.glob("g*.db"))
     content = path.read_bytes()
     for one in folder.glob("g*.db*"):
@@ -78,7 +78,7 @@ FAULTS = (
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_lookups_do_not_care_and_the_worker_makes_it_good(fed: City, fault: Any) -> None:
+def test_lookups_are_unaffected_and_the_worker_repairs_it(fed: City, fault: Any) -> None:
     expected = held(fed)
     assert expected
     reader = fed.parts.database
@@ -93,7 +93,7 @@ def test_lookups_do_not_care_and_the_worker_makes_it_good(fed: City, fault: Any)
     assert held(fed) == expected
 
 
-def test_where_no_directory_can_be_written_lookups_go_on(city: City) -> None:
+def test_lookups_continue_while_no_directory_can_be_written(city: City) -> None:
     expected = held(city)
     folder = index_folder(city.parts.settings)
     shutil.rmtree(folder)
@@ -106,7 +106,7 @@ def test_where_no_directory_can_be_written_lookups_go_on(city: City) -> None:
     assert check(city.parts).findings[0].where == "directory"
 
 
-def test_an_older_file_that_was_put_back_hides_nothing(fed: City, tmp_path: Path) -> None:
+def test_an_older_file_that_was_restored_hides_nothing(fed: City, tmp_path: Path) -> None:
     folder = index_folder(fed.parts.settings)
     shutil.copytree(folder, tmp_path / "older")
     new = push(fed, "D-1", [c.MINYU])
@@ -120,7 +120,7 @@ def test_an_older_file_that_was_put_back_hides_nothing(fed: City, tmp_path: Path
     assert report.differences == []
 
 
-def test_a_repository_that_was_put_back_gets_another_directory(city: City, template: Path, tmp_path: Path) -> None:
+def test_a_restored_repository_gets_another_directory(city: City, template: Path, tmp_path: Path) -> None:
     new = push(city, "D-1", [c.MINYU])
     settle(city.parts)
     shutil.copytree(template, tmp_path / "restored")
@@ -137,7 +137,7 @@ def test_a_repository_that_was_put_back_gets_another_directory(city: City, templ
         assert new not in {entry.identifier for entry in all_entries(restored)}
 
 
-def test_a_build_that_was_killed_goes_on(city: City) -> None:
+def test_a_killed_build_is_resumed(city: City) -> None:
     folder = index_folder(city.parts.settings)
     shutil.rmtree(folder)
     parts = city.parts
@@ -182,7 +182,7 @@ def test_an_entry_that_the_engine_has_refused_hides_nothing(fed: City) -> None:
 
 
 def test_what_was_refused_stays_on_record_until_what_has_taken_it_answers(fed: City) -> None:
-    """A generation in the making takes it: the one that answers still lacks it."""
+    """A generation that is being built accepts it; the current one still lacks it."""
     expected = held(fed)
     name = engine(fed).current()
     assert name

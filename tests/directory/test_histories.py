@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, and wherever it is killed: the directory's answer is the repository's answer."""
+"""Random histories with kills at any point: directory and repository always give the same answer."""
 
 import random
 from collections.abc import Iterator
@@ -28,11 +28,11 @@ TODAY = date(2026, 11, 24)
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """Simulates the end of the process."""
 
 
 class World:
-    """A few people, a few certificates, and two workers that may be killed at any step."""
+    """A few people and certificates, and two workers that may be killed at any step."""
 
     def __init__(self, parts: Parts, rng: random.Random) -> None:
         self.parts = parts
@@ -57,7 +57,7 @@ class World:
         )
 
     def _at_step(self, _: str) -> None:
-        """Between any two steps: the end, or another worker, or another change, or a question."""
+        """Between any two steps: a kill, another worker, another change, or a query."""
         dice = self.rng.random()
         if dice < 0.15:
             raise Killed
@@ -120,7 +120,7 @@ class World:
         self.ask()
 
     def end(self) -> None:
-        """When all is quiet, every entry of this world is as the rows say."""
+        """When no change is pending, every entry matches the rows."""
         settle(self.parts)
         name, picture = self.directory.current(), self.parts.catalogue()
         assert name is not None
@@ -131,7 +131,7 @@ class World:
                 assert self.directory.find(name, entry.key) == entry
 
     def _lose_a_file(self) -> None:
-        """A generation or the name of the current one is lost, or its file becomes another one."""
+        """A generation or the pointer to the current one is lost, or its file is replaced."""
         folder = index_folder(self.parts.settings)
         chosen = [path for path in folder.glob("*") if path.suffix == ".db" or path.name == "current"]
         for path in self.rng.sample(chosen, min(len(chosen), 2)):
@@ -142,7 +142,7 @@ class World:
                 path.with_name("new").replace(path)
 
     def ask(self) -> None:
-        """One party and some types, on this day or a later one, both ways."""
+        """Query one party and some types, on this day or a later one, with and without the directory."""
         one: Someone = self.rng.choice(self.people)
         types = tuple(self.rng.sample(TYPES, self.rng.choice((1, 3, 3))))
         today = self.today + timedelta(days=self.rng.choice((0, 0, 0, 1, 5, 30)))
@@ -187,7 +187,7 @@ def test_two_thousand_histories(parts: Parts) -> None:
 
 
 def settle(parts: Parts) -> None:
-    """As a worker does, which comes again after a generation has broken under it."""
+    """Like a worker, which tries again after its generation broke."""
     for _ in range(5):
         with suppress(DirectoryUnavailable):
             while parts.directory.sequence() + parts.directory.feed():

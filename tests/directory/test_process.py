@@ -1,4 +1,4 @@
-"""The directory with real workers that are killed at random, and the commands that look after it."""
+"""The directory with real workers that are killed at random, and the commands that maintain it."""
 
 import json
 import os

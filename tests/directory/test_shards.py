@@ -1,5 +1,5 @@
-"""Shards that are away, and shards that the server gives back empty: lookups lose nothing, searches do not pretend; and a
-node that is lost of three, whose shards have copies elsewhere.
+"""Missing shards, and shards that the server replaces by empty ones: lookups lose nothing, searches report it; and the
+loss of one of three nodes, whose shards have replicas elsewhere.
 """
 
 import os
@@ -61,18 +61,18 @@ def held(city: City) -> set[str]:
 
 
 def holders(city: City) -> list[tuple[int, str]]:
-    """Every party with a type that it holds, in whatever shard."""
+    """Every party with a type that it holds, in all shards."""
     return sorted({(entry.party, entry.type_code) for entry in all_entries(city) if not entry.ended})
 
 
 def ask_anew(city: City) -> None:
-    """Nobody remembers that it has failed."""
+    """Forget that the server failed."""
     city.parts.lookup._holdings._down_until = 0.0
     engine(city)._client._circuit.answered()  # type: ignore[attr-defined]
 
 
 def answers(city: City, asked: list[tuple[int, str]]) -> list[set[str]]:
-    """What is found for each, below the rules of who may ask."""
+    """The directory's results for each, without permission checks."""
     today = city.clock.today()
     holdings = city.parts.lookup._holdings
     found = []
@@ -124,7 +124,7 @@ def test_half_of_its_shards_gone_and_given_back_empty(server: elastic.Server, fe
 
 
 def soon(holds: Callable[[], bool], seconds: float = 60.0) -> float:
-    """After how many seconds it holds; what is not available now is asked again."""
+    """How many seconds until it holds; retried while something is unavailable."""
     began = time.monotonic()
     while True:
         with suppress(DirectoryUnavailable, Refusal):
@@ -135,21 +135,21 @@ def soon(holds: Callable[[], bool], seconds: float = 60.0) -> float:
 
 
 def is_fed(city: City) -> bool:
-    """Whether the directory knows every change, after what can be done now."""
+    """Whether the directory has every change, after feeding what can be fed now."""
     city.parts.directory.sequence()
     city.parts.directory.feed()
     return not city.parts.directory.lag().changes
 
 
 def is_found(city: City, identifier: str) -> bool:
-    """Whether a certificate is in the directory itself, and found by a search."""
+    """Whether the directory has a certificate, and a search finds it."""
     hits = {hit.entry.identifier for hit in found(city, text="无犯罪记录").hits}
     return identifier in hits and identifier in {entry.identifier for entry in all_entries(city)}
 
 
 @pytest.mark.skipif(not os.environ.get("HUB_LONG"), reason="three nodes take a minute: HUB_LONG=1")
-def test_of_three_nodes_one_is_lost_and_searches_and_feeding_go_on(tmp_path: Path) -> None:
-    """While it is away: lookups at once, searches and the feed as soon as the cluster has noticed."""
+def test_with_one_of_three_nodes_lost_searches_and_feeding_continue(tmp_path: Path) -> None:
+    """During the outage: lookups immediately, searches and the feed as soon as the cluster has noticed."""
     nodes = elastic.cluster(tmp_path / "nodes")
     try:
         with city_on(tmp_path, nodes.urls, 1) as city:

@@ -1,4 +1,4 @@
-"""Documents at rest: one file and one row, whoever races, dies or runs out of room in between."""
+"""Documents at rest: one file and one row, whichever process races, dies or runs out of disk space in between."""
 
 import errno
 import hashlib
@@ -30,7 +30,7 @@ WHOLE_DAY = timedelta(days=1)
 
 
 def key_of(city: City, number: int = 0) -> DocumentKey:
-    """Of a certificate by its place in the order of issue: the first ones have never been corrected."""
+    """A certificate by its position in the order of issue; the first ones have never been corrected."""
     order = "SELECT home, certificate FROM certificates ORDER BY certificate"
     home, certificate = city.parts.database.reader.all(order)[number]
     return DocumentKey(home, certificate, 1)
@@ -56,7 +56,7 @@ def test_what_is_kept_is_found_by_its_key_and_by_its_digest(city: City) -> None:
     assert documents.by_digest(city.parts.database.reader, hashlib.sha256(b"").digest()) is None
 
 
-def test_the_file_is_sealed_named_at_random_and_nobody_elses(city: City) -> None:
+def test_the_file_is_encrypted_private_and_randomly_named(city: City) -> None:
     key = key_of(city)
     city.parts.documents.keep(key, CONTENT, city.clock.now())
     (path,) = files(city)
@@ -209,7 +209,7 @@ def test_the_check_finds_another_credential(city: City) -> None:
 
 @contextmanager
 def small_volume(folder: Path) -> Iterator[None]:
-    """A file system of its own where the documents lie."""
+    """A separate file system for the documents."""
     folder.mkdir(exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)]
     if subprocess.run(command, check=False, capture_output=True).returncode != 0:
@@ -220,7 +220,7 @@ def small_volume(folder: Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_no_room_is_told_and_leaves_nothing(city: City) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(city: City) -> None:
     folder = documents_folder(city.parts.settings)
     with small_volume(folder):
         city.parts.documents.keep(key_of(city), CONTENT, city.clock.now())
@@ -244,7 +244,7 @@ def test_a_limit_on_files_is_no_room_either(city: City) -> None:
     assert city.parts.documents.keep(key_of(city), CONTENT, city.clock.now()) == CONTENT
 
 
-def test_a_disk_that_refuses_is_told_without_a_path(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_error_is_reported_without_a_path(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_handle: int) -> None:
         raise OSError(errno.EIO, "input/output error", "/secret")
 
@@ -287,7 +287,7 @@ def all_read(city: City, made: dict[DocumentKey, bytes]) -> bool:
     return all(row is not None and city.parts.documents.read(row) == made[key] for key, row in found.items())
 
 
-def test_files_are_sealed_anew_when_the_seal_key_changes(city: City) -> None:
+def test_files_are_reencrypted_when_the_seal_key_changes(city: City) -> None:
     made = kept(city, 30)
     old = sealing_key(city.parts)
     before = {path.name for path in files(city)}
@@ -316,7 +316,7 @@ def test_a_key_that_a_damaged_file_needs_is_not_spent(city: City) -> None:
     assert {key.number: key.state for key in city.parts.rotation.data_keys()}[old] is KeyState.RETIRED
 
 
-def test_readers_and_makers_go_on_while_files_are_sealed_anew(city: City) -> None:
+def test_readers_and_makers_continue_while_files_are_reencrypted(city: City) -> None:
     made = kept(city, 40)
     stop = threading.Event()
     faults: list[BaseException] = []
@@ -337,11 +337,13 @@ def test_readers_and_makers_go_on_while_files_are_sealed_anew(city: City) -> Non
 
     with ThreadPoolExecutor(3) as pool:
         readers = [pool.submit(read) for _ in range(2)]
-        new = city.parts.rotation.begin(KeyPurpose.SEAL)
-        maker = pool.submit(make)
-        list(city.parts.rotation.run())
-        more = maker.result()
-        stop.set()
+        try:
+            new = city.parts.rotation.begin(KeyPurpose.SEAL)
+            maker = pool.submit(make)
+            list(city.parts.rotation.run())
+            more = maker.result()
+        finally:
+            stop.set()  # otherwise the readers outlive a failure, and crash when the database is closed
         for reader in readers:
             reader.result()
     assert faults == []
@@ -361,8 +363,8 @@ def test_a_copied_data_directory_reads_its_documents(city: City, tmp_path: Path)
             assert other.read(found) == content
 
 
-def test_states_are_told_apart() -> None:
-    """Every state that a copy may note on its face has words."""
+def test_states_have_distinct_words() -> None:
+    """Every state that may be printed on a copy has a text."""
     from hub.documents import sheets
 
     assert set(sheets._STATES) == set(State) - {State.VALID}

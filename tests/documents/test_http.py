@@ -1,4 +1,4 @@
-"""PDF files over HTTP: who gets them, under which name, and what is said when there is no key, no room or no file."""
+"""PDF files over HTTP: who gets them, their file names, and the errors without a key, disk space or file."""
 
 import re
 import resource
@@ -31,7 +31,7 @@ def web(template: Path, tmp_path: Path) -> Iterator[Web]:
 
 
 def document(web: Web, identifier: str) -> str:
-    """Where the reply of the certificate says that its PDF is."""
+    """The URL of the PDF in the reply."""
     reply = web.http.get(f"/api/v1/certificates/{identifier}", headers=web.token(POLICE))
     return str(reply.json()["links"]["document"])
 

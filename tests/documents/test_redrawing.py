@@ -1,4 +1,5 @@
-"""Drawn again, a document is the same to the last byte: a paper that a restored hub has no record of stays good."""
+"""A document rendered again is identical to the last byte, so printed copies without a record after a restore stay
+valid."""
 
 import hashlib
 import json
@@ -50,14 +51,14 @@ print(json.dumps({name: hashlib.sha256(pdf).hexdigest() for name, pdf in made.it
 
 
 def said_moment(pdf: bytes) -> datetime:
-    """The moment that a seal says."""
+    """The signing time of a seal."""
     moment = PdfFileReader(BytesIO(pdf)).embedded_signatures[0].self_reported_timestamp
     assert moment is not None
     return moment
 
 
 def drawn(folder: Path, hours: float, receipt: str, seed: str) -> dict[str, str]:
-    """Every document of a city, by a process of its own; SHA-256 by name."""
+    """Render every document of a city in a new process; SHA-256 by name."""
     command = [sys.executable, "-c", DRAWING, str(folder), str(hours), receipt]
     done = subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
@@ -85,7 +86,7 @@ def test_the_moment_and_the_address_are_those_of_the_credential(city: City) -> N
         city.parts.database.reader, documents.DocumentKey(version.home, version.certificate, version.version)
     )
     assert kept is not None
-    assert kept.recorded_at > said_moment(pdf) + timedelta(hours=4), "when it was made is on record all the same"
+    assert kept.recorded_at > said_moment(pdf) + timedelta(hours=4), "the time when it was made is still on record"
 
 
 def test_a_seal_never_says_a_moment_before_its_own_certificate(city: City) -> None:
@@ -101,7 +102,7 @@ def test_a_seal_never_says_a_moment_before_its_own_certificate(city: City) -> No
 
 
 def test_a_file_from_after_the_backup_stays_what_it_is(city: City, tmp_path: Path) -> None:
-    """Drawn and handed out by the former hub, then drawn again by the one that was restored, three hours later."""
+    """Rendered and served by the original hub, then rendered again by the restored one, three hours later."""
     receipt, _ = taken(city)
     city.parts.backup.run(BackupFolder(tmp_path / "copy"))
     assert render_all(city) > 80

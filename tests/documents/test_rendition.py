@@ -1,4 +1,4 @@
-"""The sample city on paper: every certificate drawn, read back, judged, scanned; made once and never again."""
+"""Every certificate of the sample city as PDF: rendered once, read back, verified and scanned."""
 
 import re
 import shutil
@@ -40,7 +40,7 @@ ENROLMENT = ("gulou-education-counter", "GLJY-2026-RX-0415", "GLJY0033")
 
 @pytest.fixture(scope="module")
 def drawn(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Drawn"]:
-    """A city whose every version was rendered, with its files beside it."""
+    """A city with every version rendered, and its files."""
     folder = tmp_path_factory.mktemp("drawn")
     with open_copy(template, folder / "data") as city:
         assert render_all(city) > 80
@@ -68,7 +68,7 @@ def all_versions(city: City) -> list[Version]:
 
 
 def render_all(city: City) -> int:
-    """What the worker does, without its process; how many were made."""
+    """The worker's rendering, without its process; returns the number of documents."""
     while city.parts.directory.sequence():
         pass
     while city.parts.rendering.step():
@@ -238,7 +238,7 @@ def test_a_new_document_key_seals_from_then_on(city: City) -> None:
     assert new.der.hex() in city.parts.rendition.of_version(two).decode("latin-1")
 
 
-# --- the key is away ----------------------------------------------------------------------------------------------------
+# --- the key is missing ----------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -250,7 +250,7 @@ def away(city: City, authority: str) -> Iterator[None]:
     path.with_suffix(".away").rename(path)
 
 
-def test_a_reader_is_told_and_what_is_stored_is_still_given(city: City) -> None:
+def test_a_reader_gets_an_error_and_what_is_stored_is_still_served(city: City) -> None:
     one, two = [v for v in all_versions(city) if v.authority == c.caller("fz-public-security").authority][:2]
     before = city.parts.rendition.of_version(one)
     with away(city, one.authority):
@@ -269,7 +269,7 @@ def test_nothing_is_sealed_with_an_x509_certificate_that_has_ended(city: City) -
     assert city.parts.rendition.of_version(version)
 
 
-def test_the_worker_goes_on_with_the_others_and_comes_back(city: City) -> None:
+def test_the_worker_continues_with_the_others_and_retries(city: City) -> None:
     police = c.caller("fz-public-security").authority
     theirs = [v for v in all_versions(city) if v.authority == police]
     with away(city, police):
@@ -292,7 +292,7 @@ def test_the_worker_goes_on_with_the_others_and_comes_back(city: City) -> None:
     assert city.parts.rendering.waiting == 0
 
 
-def test_a_record_that_does_not_open_holds_nobody_up(city: City) -> None:
+def test_an_unreadable_record_does_not_block_others(city: City) -> None:
     broken = all_versions(city)[3]
     with city.parts.database.write() as writer:
         writer.run(
@@ -308,7 +308,7 @@ def test_a_record_that_does_not_open_holds_nobody_up(city: City) -> None:
 
 
 def test_it_is_there_soon_after_its_issuance(city: City) -> None:
-    """The worker as it runs beside the service."""
+    """The worker, running next to the service."""
     stop = threading.Event()
     worker = threading.Thread(target=Worker(city.parts, stop).run)
     worker.start()
@@ -423,7 +423,7 @@ def test_a_copys_code_is_taken_before_its_file_is_made(city: City) -> None:
     assert city.parts.verification.verify_code(row["value"]).state.value == "valid"
 
 
-def test_the_same_receipt_has_the_same_copy_for_ever(city: City) -> None:
+def test_the_same_receipt_always_has_the_same_copy(city: City) -> None:
     number, before = take(city)
     assert take(city) == (number, before)
     client = c.caller(ENROLMENT[0])
@@ -459,5 +459,5 @@ def test_copies_are_for_the_client_that_took_them_and_on_record(city: City) -> N
     assert city.audit()[-1]["clerk"].endswith("|GLJY0033")
 
 
-def test_a_name_that_the_font_lacks_is_told_by_its_number() -> None:
+def test_a_character_that_the_font_lacks_is_reported_by_its_number() -> None:
     assert sheets._drawable("榕〔2026〕\U00031350号") == "榕〔2026〕[U+31350]号"

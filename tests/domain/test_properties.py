@@ -26,7 +26,7 @@ CITIZENS = st.builds(t.citizen, st.integers(0, 9000 * 899), st.dates(date(1900, 
 
 
 def answer(rule: Any, *values: Any) -> Any:
-    """What a rule says, or the refusal that it ends in."""
+    """The result of a rule, or its refusal."""
     try:
         return rule(*values)
     except Refusal as refusal:

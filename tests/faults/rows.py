@@ -143,7 +143,7 @@ def failing_flush(trial: Trial) -> None:
             with traced(server.processes(), "-e", "trace=fdatasync", "-e", error):
                 deadline = time.monotonic() + PROGRESS_S
                 while server.panics() == panics:
-                    assert time.monotonic() < deadline, "nobody flushes"
+                    assert time.monotonic() < deadline, "no process flushes"
                     time.sleep(0.01)
                 time.sleep(random.uniform(0.0, 0.3))
             if server.has_ended():

@@ -81,7 +81,7 @@ BUGS = (
         _COMMIT,
     ),
     Bug(
-        "a transaction that has failed is committed, and nobody looks at the answer",
+        "a failed transaction is committed, and the reply is ignored",
         "hub/db/postgres.py",
         'if self._control(connection, "COMMIT") != "COMMIT":',
         'if not self._control(connection, "COMMIT"):',
@@ -109,7 +109,7 @@ BUGS = (
         "tests/store/test_engines.py::test_a_reader_after_a_position_never_misses_a_late_commit",
     ),
     Bug(
-        "published although somebody else has taken the intent away",
+        "published although another call has deleted the intent",
         "hub/store/publish.py",
         "if not intents.delete(writer, publication.intent):\n        return False",
         "intents.delete(writer, publication.intent)",

@@ -107,7 +107,7 @@ def test_a_backup_under_load_contains_everything_acknowledged_before_it(
     for pid in started:
         ended = forkserver.end(pid)
         assert "value" in ended.value, ended
-    assert len(acknowledged.pushes()) > len(before.pushes()) > 10, "it went on meanwhile"
+    assert len(acknowledged.pushes()) > len(before.pushes()) > 10, "pushes continued meanwhile"
     done = hub("restore", tmp_path / "copy", data=tmp_path / "new", master=data / "master.key")
     assert done.returncode == 0, done.stderr
     assert hub("check", data=tmp_path / "new", master=data / "master.key").returncode == 0
@@ -154,7 +154,7 @@ def verified(parts: Parts, version: Version) -> VerdictState:
 
 
 def assert_printed_copies_hold(former: Parts, parts: Parts) -> None:
-    """A PDF drawn by the former hub after the backup is unknown here by its bytes, but valid all the same.
+    """A PDF drawn by the former hub after the backup is unknown here by its bytes, but still valid.
 
     Until this hub draws its own, because then one version has two files (ADR 0018).
     """
@@ -192,7 +192,7 @@ def assert_repeated_pushes_hold(former: Parts, parts: Parts, before: Acknowledge
             assert certificate["number"] == lost["number"]
             assert certificate["identifier"] not in was
             assert certificate["links"]["verify"] != lost["links"]["verify"]
-    assert issued_again > 0, "the backup was made while pushes went on"
+    assert issued_again > 0, "the backup was made while pushes continued"
     fresh_keys = {v.version_key for v in s.versions(parts) if v.identifier not in kept | was.keys()}
     assert not fresh_keys & taken
     assert min(fresh_keys) > max(taken)

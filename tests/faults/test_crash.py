@@ -84,7 +84,7 @@ class Sweep:
             yield point, state, folder
 
     def _only_takes_ids(self, point: int) -> bool:
-        """Whether the point is in a second or later write that only allocates a block of ids: they are all the same."""
+        """Whether the point is in a second or later write that only allocates a block of ids: such writes are identical."""
         begins = [n for n, label in enumerate(self.points, 1) if label == "INSERT INTO id_blocks"][1:]
         return any(n - 1 < point <= n + BLOCK_OF_IDS - 2 for n in begins if self.points[n + 1] == "COMMIT")
 

@@ -242,7 +242,7 @@ def test_no_write_to_a_lost_file_is_acknowledged(folder: Path, loss: str) -> Non
 def test_readers_detect_the_loss_and_verification_does_not_report_valid(
     folder: Path, loss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.db.sqlite._LOOK_S", 0.0)
+    monkeypatch.setattr("hub.db.sqlite._CHECK_S", 0.0)
     (folder / "copy").write_bytes((folder / "hub.db").read_bytes())
     with open_parts(settings_of(folder)) as parts:
         version = s.versions(parts)[0]

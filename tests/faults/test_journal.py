@@ -57,7 +57,7 @@ class ProcessGroup:
             assert "value" in ended.value, ended.value
 
 
-def test_what_was_acknowledged_is_there_whoever_was_killed(forkserver: ForkServer, tmp_path: Path) -> None:
+def test_what_was_acknowledged_survives_every_kill(forkserver: ForkServer, tmp_path: Path) -> None:
     data, stop = s.make(tmp_path / "data").folder, tmp_path / "stop"
     books = [str(tmp_path / f"journal-{index}") for index in range(PUSHERS)]
     shared = {"data": str(data)}

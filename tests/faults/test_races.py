@@ -1,4 +1,4 @@
-"""Processes and threads that compete for the same thing: one gets it, and every answer is true."""
+"""Processes and threads that compete for the same thing: one gets it, and every answer is correct."""
 
 import itertools
 from collections.abc import Callable, Iterator

@@ -61,7 +61,7 @@ def _sweep(forkserver: ForkServer, scene: Scene, folder: Path) -> None:
 
 
 def _journal(forkserver: ForkServer, _scene: Scene, folder: Path) -> None:
-    journal.test_what_was_acknowledged_is_there_whoever_was_killed(forkserver, folder)
+    journal.test_what_was_acknowledged_survives_every_kill(forkserver, folder)
 
 
 FOUND_BY: dict[str, Test] = {

@@ -366,7 +366,7 @@ class _Asking:
                 assert answer.status_code < 500, answer.text
                 return answer
             time.sleep(0.05)
-        raise AssertionError("nobody answers")
+        raise AssertionError("no server answers")
 
     def _answers(self, method: str, path: str, content: bytes | None, accept: str) -> Iterator[httpx.Response | None]:
         deadline = time.monotonic() + READY_S

@@ -29,7 +29,7 @@ from tests.faults.servers import Servers
 from tests.faults.stories import Killed, settle
 from tests.faults.sweeps import around_commits, noted, settled
 from tests.faults.trial import Trial
-from tests.store.test_moving import rows_in_file
+from tests.store.test_migrate_to_postgres import rows_in_file
 from tests.support import engines as data_engines
 from tests.support import migrations
 from tests.support.copies import rows_of

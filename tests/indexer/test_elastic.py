@@ -1,4 +1,5 @@
-"""Servers that are wrong, closed, away or slow: said in one sentence, and a dead one costs nothing."""
+"""Wrong, misconfigured, unavailable or slow servers: one sentence says what is wrong, and a dead server causes no
+delay."""
 
 import json
 import signal
@@ -64,7 +65,7 @@ def refusal(wanted: Settings) -> str:
 
 @contextmanager
 def answering(status: int, answers: dict[str, Any], headers: dict[str, str]) -> Iterator[str]:
-    """A server that is not ours: the same status everywhere, and a body by path."""
+    """A foreign server: the same status for all paths, and a body by path."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -118,7 +119,7 @@ def test_the_least_rights_are_enough(secured: elastic.Server, tmp_path: Path) ->
         assert directory.count(second) == 0
 
 
-def test_wrong_credentials_and_certificates_are_told_apart(secured: elastic.Server, tmp_path: Path) -> None:
+def test_wrong_credentials_and_certificates_have_distinct_errors(secured: elastic.Server, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("not-the-password")
     assert "HUB_INDEX_USER" in refusal(settings(tmp_path, secured, index_password_file=wrong))
@@ -161,14 +162,14 @@ def test_a_server_of_another_kind_stops_the_start(
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A hub with its directory in a file, to be started with other settings."""
+    """A hub with the embedded directory, to be started with other settings."""
     folder = tmp_path_factory.mktemp("made") / "data"
     initialise(Settings(data_dir=folder))
     return folder
 
 
 def hub(folder: Path, *words: str, **environment: str) -> tuple[int, str]:
-    """The exit code and what was said of one command."""
+    """The exit code and output of one command."""
     variables = {"PATH": "/usr/bin:/bin", "HUB_DATA_DIR": str(folder), **environment}
     command = [sys.executable, "-m", "hub", *words]
     ended = subprocess.run(
@@ -186,7 +187,7 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     "a CA that is none": ({"HUB_INDEX_CA_FILE": "{password}"}, "HUB_INDEX_CA_FILE"),
     "another CA": ({"HUB_INDEX_CA_FILE": ""}, "not trusted"),
     "a wrong password": ({"HUB_INDEX_PASSWORD_FILE": "{ca}"}, "check HUB_INDEX_USER"),
-    "no such user": ({"HUB_INDEX_USER": "somebody"}, "check HUB_INDEX_USER"),
+    "no such user": ({"HUB_INDEX_USER": "another-user"}, "check HUB_INDEX_USER"),
     "a password that is not there": ({"HUB_INDEX_PASSWORD_FILE": "/nowhere/password"}, "HUB_INDEX_PASSWORD_FILE"),
     "a user without a password": ({"HUB_INDEX_PASSWORD_FILE": ""}, "belong together"),
     "no rights on these indexes": ({"HUB_INDEX_PREFIX": "elsewhere"}, "lacks privileges"),
@@ -222,8 +223,8 @@ def test_wrong_settings_stop_the_start_with_one_sentence(
         assert secured.hub.password not in said
 
 
-def test_a_server_of_another_release_stops_the_start_and_one_that_is_away_does_not(tmp_path: Path) -> None:
-    """A server that only says that it is another, as real ones of 7.17.29 and 9.2.0 were seen to."""
+def test_a_server_of_another_release_stops_the_start_and_an_unavailable_one_does_not(tmp_path: Path) -> None:
+    """A server that reports another version, as real servers of 7.17.29 and 9.2.0 do."""
     for version in ("9.0.1", "7.17.29"):
         with answering(200, nodes(version), PRODUCT) as url:
             code, said = hub(tmp_path / "data", "init", HUB_INDEX_URL=url)
@@ -244,7 +245,7 @@ def elapsed(work: Any) -> float:
 
 
 def asked(work: Any) -> int:
-    """How many of a hundred questions are sent to a server that is taken to be down: one, when it is tried again."""
+    """How many of a hundred queries are sent while the circuit is open: one, which tests the server."""
     real = client._Node.perform_request
     with patch.object(client._Node, "perform_request", autospec=True, side_effect=real) as sent:
         for _ in range(100):
@@ -294,7 +295,7 @@ def test_a_host_that_swallows_packets_is_given_up_soon(tmp_path: Path) -> None:
     with socket.socket() as full, ExitStack() as waiting:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
-        for _ in range(4):  # nobody accepts them, and further ones get no answer at all
+        for _ in range(4):  # no process accepts them, and further ones get no answer at all
             one = waiting.enter_context(socket.socket())
             one.setblocking(False)
             one.connect_ex(full.getsockname())

@@ -1,4 +1,4 @@
-"""The connection to Elasticsearch where the other end breaks, stalls or is somebody else: what is said, and how soon."""
+"""The connection to Elasticsearch if the other end breaks, stalls or is another service: the error, and how soon."""
 
 import socket
 import ssl
@@ -27,7 +27,7 @@ SOON_S = 20.0
 
 @contextmanager
 def peer(behave: Peer) -> Iterator[int]:
-    """Somebody who listens on a port and treats every caller like this."""
+    """A server that treats every connection like this."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
@@ -45,7 +45,7 @@ def peer(behave: Peer) -> Iterator[int]:
 
 
 def hang_up(caller: socket.socket) -> None:
-    """Says nothing and goes."""
+    """Closes the connection without a response."""
 
 
 def reset(caller: socket.socket) -> None:
@@ -58,7 +58,7 @@ def stay_silent(caller: socket.socket) -> None:
 
 
 def trickle(caller: socket.socket) -> None:
-    """An answer that goes on for much longer than anybody waits, though it never stops for long."""
+    """An answer that takes much longer than the time limit, though it never pauses for long."""
     caller.recv(65_536)
     kind = b"application/vnd.elasticsearch+json;compatible-with=8"
     caller.sendall(b"HTTP/1.1 200 OK\r\nX-Elastic-Product: Elasticsearch\r\nContent-Length: 1000\r\n")
@@ -69,16 +69,16 @@ def trickle(caller: socket.socket) -> None:
 
 
 def ask(port: int, scheme: str = "http", client: Client | None = None) -> tuple[DirectoryUnavailable, float]:
-    """What comes of a question, and after how many seconds."""
+    """The result of a query, and after how many seconds."""
     begun = time.monotonic()
     asked = client or Client(Access((f"{scheme}://127.0.0.1:{port}",), timeout_s=0.5))
-    with pytest.raises(DirectoryUnavailable) as fault, asked.asking() as server:
+    with pytest.raises(DirectoryUnavailable) as fault, asked.querying() as server:
         server.cluster.health()
     return fault.value, time.monotonic() - begun
 
 
 @pytest.mark.parametrize("behave", [hang_up, reset, stay_silent, trickle])
-def test_a_connection_that_breaks_or_stalls_is_no_wrong_server_and_holds_nobody_up(behave: Peer) -> None:
+def test_a_connection_that_breaks_or_stalls_is_no_wrong_server_and_delays_no_caller(behave: Peer) -> None:
     with peer(behave) as port:
         fault, seconds = ask(port)
         assert not isinstance(fault, WrongServer)
@@ -93,7 +93,7 @@ def test_so_it_is_while_the_connection_is_made_secure(behave: Peer) -> None:
         assert seconds < SOON_S
 
 
-def test_a_certificate_that_nobody_here_trusts_is_for_an_operator(tmp_path: Path) -> None:
+def test_an_untrusted_certificate_needs_an_operator(tmp_path: Path) -> None:
     trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trusted.load_cert_chain(certificate(tmp_path))
 
@@ -119,7 +119,7 @@ def test_a_server_without_tls_at_a_secure_address_is_for_an_operator() -> None:
 
 def certificate(folder: Path) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nobody")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "example")])
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
@@ -154,7 +154,7 @@ def test_many_that_fail_together_are_one_failure() -> None:
         before = len(asked)
         client._circuit._until = time.monotonic() + 60
         ask(port, client=client)
-        assert len(asked) == before, "nobody is asked for a while"
+        assert len(asked) == before, "no request is sent for a while"
         client._circuit._until = 0.0  # the time is over: the next one tries
         _, seconds = ask(port, client=client)
         assert 0.4 < seconds < SOON_S

@@ -1,4 +1,4 @@
-"""The servers that other tests rely on: they are what they say, keep their data, and leave nothing behind."""
+"""The servers that other tests use: configured as documented, durable, and removed completely."""
 
 import os
 import signal
@@ -137,7 +137,7 @@ def test_tls_and_a_user_who_may_what_the_hub_needs_and_no_more(tmp_path):
         assert {as_hub(*asked) for asked in forbidden} == {403}
 
 
-def test_whoever_kills_the_tests_leaves_no_server(tmp_path):
+def test_killed_tests_leave_no_server(tmp_path):
     elastic.require()
     program = (
         "import sys, pathlib; from tests.support import elastic; "

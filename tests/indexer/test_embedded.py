@@ -1,4 +1,4 @@
-"""What the embedded engine promises beyond what all engines do: little is read, and a broken file says so."""
+"""What the embedded engine guarantees in addition: it reads little, and detects a broken file."""
 
 import random
 from pathlib import Path
@@ -17,7 +17,7 @@ def directory(tmp_path: Path) -> EmbeddedDirectory:
 
 
 def test_the_same_again_writes_nothing(directory: EmbeddedDirectory) -> None:
-    """A rebuild's own changes follow it: no work."""
+    """After a rebuild, the feed sees changes that it already has: no work."""
     name = directory.create()
     directory.swap(name)
     new = entry(1, random.Random(1))
@@ -29,7 +29,7 @@ def test_the_same_again_writes_nothing(directory: EmbeddedDirectory) -> None:
 
 
 def test_what_is_passed_over_is_not_read(directory: EmbeddedDirectory) -> None:
-    """Searches find and count in an index; of 3,000 matches only the page's own entries are touched."""
+    """Searches and counts use an index only; of 3,000 matches, only the page's entries are read."""
     rng = random.Random(5)
     name = directory.create()
     listed = {"primary": True, "ended": False, "personal": False, "organisation": NAMES[0], "type_code": "T1"}

@@ -1,4 +1,4 @@
-"""Every engine answers exactly what `matches` says, in order, page by page, whatever was written when."""
+"""Every engine returns exactly what `matches` defines, in order, page by page, after any sequence of writes."""
 
 import random
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Both engines, filled with the same entries, answer the same questions with the same identifiers and counts."""
+"""Both engines, filled with the same entries, return the same identifiers and counts for the same queries."""
 
 import random
 from collections.abc import Iterator
@@ -110,7 +110,7 @@ def made(n: int, rng: random.Random) -> Entry:
 
 
 def asked(rng: random.Random, entries: list[Entry]) -> Search:
-    """Half of the texts are pieces of what is there."""
+    """Half of the query texts are parts of stored texts."""
     one = rng.choice(entries)
     maybe = lambda *values: rng.choice(("", "", "", *values))  # noqa: E731
     start = rng.randrange(max(1, len(one.text) - 1))

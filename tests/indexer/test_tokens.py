@@ -1,4 +1,4 @@
-"""Chinese text as tokens: every edge that the same answer from every engine depends on."""
+"""Chinese text as tokens: every edge case on which equal results of all engines depend."""
 
 import pytest
 from hypothesis import example, given
@@ -34,7 +34,7 @@ def test_tokens(text: str, expected: list[str]) -> None:
 @example("ΟΔΟΣ", "ΣΑΜΟΣ")
 @example("か", "\u3099か")
 def test_words_side_by_side_are_the_words_of_each(organisation: str, title: str) -> None:
-    """The embedded engine keeps the tokens of titles and names, and joins them."""
+    """The embedded engine caches the tokens of titles and names, and joins them."""
     assert tokens.tokens(f"{organisation} {title}".strip()) == tokens.tokens(organisation) + tokens.tokens(title)
 
 
@@ -48,7 +48,7 @@ def test_what_is_too_short_or_too_long_is_not_asked(text: str) -> None:
     assert tokens.query_tokens(text) == []
 
 
-def test_a_loose_character_beside_a_word_is_not_asked_for() -> None:
+def test_a_single_character_next_to_a_word_is_dropped() -> None:
     assert tokens.query_tokens("光KTV城") == ["ktv"]
     assert tokens.matches(tokens.query_tokens("光KTV城"), "星光KTV城市")
 

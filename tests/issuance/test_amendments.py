@@ -126,7 +126,7 @@ def test_an_ended_case_changes_by_a_higher_amendment_alone(town):
     assert town.push("C-1", body(grant("许-1", fields=WEST), amendment=7)).status == 200
 
 
-def test_a_refused_case_may_be_decided_anew(town):
+def test_a_refused_case_may_be_decided_again(town):
     town.push("C-1", body(status="refused"))
     assert refused(town.push, "C-1", body(grant("许-1"))) == "case.conflict"
     [record] = town.issue("C-1", grant("许-1"), amendment=1)
@@ -134,7 +134,7 @@ def test_a_refused_case_may_be_decided_anew(town):
     assert town.agrees()
 
 
-def test_an_open_case_may_be_told_again_and_not_back(town):
+def test_an_open_case_may_be_pushed_again_but_not_reverted(town):
     assert town.push("C-1", body(amendment=2)).status == 201
     assert town.push("C-1", body(amendment=2, applicants=[BERT])).status == 200
     assert refused(town.push, "C-1", body(amendment=1)) == "case.stale"
@@ -315,7 +315,7 @@ def test_unknown_identifiers_are_not_replaced(town, named):
 
 
 def test_an_identifier_is_read_as_it_stands(town):
-    """With another letter case or check character it is another identifier."""
+    """With different letter case or check character, it is a different identifier."""
     [old] = town.issue("C-1", grant("许-1"))
     last = "0" if old.identifier[-1] != "0" else "1"
     for named in (old.identifier.lower(), old.identifier[:-1] + last, f" {old.identifier}"):

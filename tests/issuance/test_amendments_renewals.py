@@ -1,4 +1,4 @@
-"""Renewals: the next version of a certificate, which another case brings."""
+"""Renewals: another case adds the next version of a certificate."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""What turns on a day or an edition: when what is replaced ends, and which edition a correction has."""
+"""What depends on a day or an edition: when a superseded certificate ends, and which edition a correction uses."""
 
 import copy
 from datetime import date
@@ -29,7 +29,7 @@ def test_an_amendment_that_goes_back_is_a_new_version(town: Town) -> None:
     assert third.identifier != first.identifier
 
 
-def test_the_number_of_a_correction_cannot_be_somebody_elses(town: Town) -> None:
+def test_the_number_of_a_correction_cannot_be_another_certificates(town: Town) -> None:
     town.issue("T-1", grant("N-1"))
     town.issue("T-2", grant("N-2"))
     assert refused(town.push, "T-2", body(grant("N-2"), grant("N-1"), amendment=1)) == "number.taken"

@@ -1,8 +1,8 @@
-"""Intents that were open while the release with their named format was installed are opened and finished.
+"""Intents in the former format, open during an upgrade, are read and finished.
 
-`former_intents.txt` holds what the release before has sealed for the three pushes of `STORY`, in hexadecimal digits. Its
-random numbers were counted instead, as they are here, so that the same push reserves the same numbers. What depends on
-the keys of a hub, and the salts, cannot be the same: those are put in from the hub of the test where that is said.
+`former_intents.txt` has the content that the previous release encrypted for the three pushes of `STORY`, in
+hexadecimal. Its random numbers were replaced by counters, as they are here, so that the same push reserves the same
+numbers.
 """
 
 import itertools
@@ -30,7 +30,7 @@ FIELDS = {"place": "东市", "area": "12.50", "seats": 4, "opened_on": "2026-02-
 
 
 def former(case: str) -> dict[str, Any]:
-    """The content that was sealed for a case."""
+    """The encrypted content of a case's intent."""
     texts = dict(part.split("\n", 1) for part in FORMER.read_text(encoding="ascii").split("# ") if part)
     return cbor2.loads(bytes.fromhex(texts[case].replace("\n", "")))
 
@@ -81,7 +81,7 @@ def opened(town: Town, case: str) -> Intent:
 
 
 def put(town: Town, intent: Intent, inside: dict[str, Any]) -> None:
-    """Let an open intent have another content."""
+    """Replace the content of an open intent."""
     sealed = seal(town.parts.vault, "intents", (intent.source, intent.case_number, intent.intent), inside)
     values = {"sealed": sealed, "case": intent.case_number}
     with town.parts.database.write() as writer:
@@ -89,7 +89,7 @@ def put(town: Town, intent: Intent, inside: dict[str, Any]) -> None:
 
 
 def same_keys(mine: Planned, theirs: Planned) -> Planned:
-    """`mine` with what was made with the keys of the other hub."""
+    """`mine`, with the parts that depend on the other hub's keys."""
     other = {name: getattr(theirs, name) for name in (*MADE_WITH_KEYS, "salt", "digits")}
     return replace(mine, **other)
 
@@ -98,7 +98,7 @@ def same_keys(mine: Planned, theirs: Planned) -> Planned:
 @pytest.mark.parametrize("key", ["of the former hub", "in use"])
 @pytest.mark.parametrize("case", STORY)
 def test_a_former_intent_is_opened_and_finished(town: Town, case: str, key: str) -> None:
-    """With the key of the hub that sealed it, which is not on record here, it is voided and drafted again."""
+    """The other hub's signing key is not on record here, so the intent is voided and drafted again."""
     STORY[case](town)
     mine, inside = opened(town, case), former(case)
     assert "format" not in inside

@@ -1,4 +1,4 @@
-"""Pushing a case: each thing that is wrong has its code and its place, and leaves nothing but a row of the record."""
+"""Pushing a case: every error has its code and pointer, and leaves nothing but an audit row."""
 
 import json
 import unicodedata
@@ -32,7 +32,7 @@ PLAIN = t.body(
 
 
 def changed(at: str, value: Any, body: Body | None = None) -> Body:
-    """A body with another value at a JSON pointer; GONE takes the place away."""
+    """A body with another value at a JSON pointer; GONE removes the member."""
     found = json.loads(json.dumps(PLAIN if body is None else body))  # no two places are one object
     *path, last = at.strip("/").split("/")
     here: Any = found
@@ -48,7 +48,7 @@ def changed(at: str, value: Any, body: Body | None = None) -> Body:
 
 
 def personal(value: Any, key: str = "") -> Iterator[str]:
-    """Everything in a body that names somebody."""
+    """Everything in a body that names a person."""
     if isinstance(value, dict):
         for name, item in value.items():
             yield from personal(item, name)
@@ -82,7 +82,7 @@ def refusal(
     by: Caller = t.TRADER,
     source: str | None = None,
 ) -> Refusal:
-    """The refusal of a push, which must be this one and leave nothing else behind."""
+    """The refusal of a push, which must be this one and have no other effect."""
     before = counts(town)
     with pytest.raises(Refusal) as caught:
         town.push(case, content, by, source)
@@ -104,7 +104,7 @@ def refusal(
 
 @pytest.fixture(scope="module")
 def shared(town_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """A town for all the pushes that leave nothing behind."""
+    """A town for all pushes that have no effect."""
     with t.open_copy(town_template, tmp_path_factory.mktemp("shared") / "town") as found:
         yield found
 
@@ -279,7 +279,7 @@ def test_what_cannot_be_drawn(shared: Town, at: str, text: str) -> None:
         *(f"{CERTIFICATE}/state", f"{HOLDER}/relation", f"{FIELDS}/colour", f"{FIELDS}/Place"),
     ],
 )
-def test_a_field_that_nobody_knows(shared: Town, at: str) -> None:
+def test_an_unknown_field(shared: Town, at: str) -> None:
     refusal(shared, changed(at, "1"), "schema.invalid", at)
 
 
@@ -313,14 +313,14 @@ def test_every_wrong_place_is_named_and_at_most_fifty(shared: Town) -> None:
 
 @pytest.mark.parametrize("place", ["issued_on", "valid_from", "valid_until"])
 @pytest.mark.parametrize("text", ["2026-3-1", "2026-02-30"])
-def test_a_wrong_day_is_told_what_a_day_is(shared: Town, place: str, text: str) -> None:
+def test_a_wrong_day_is_refused_with_the_format(shared: Town, place: str, text: str) -> None:
     found = refusal(shared, changed(f"{CERTIFICATE}/{place}", text), "schema.invalid", f"{CERTIFICATE}/{place}")
     assert "YYYY-MM-DD" in found.errors[0].message
 
 
 @pytest.mark.parametrize("place", ["/accepted_at", "/completed_at"])
 @pytest.mark.parametrize("text", ["2026-03-01", "2026-03-01T09:00:00", "2026-03-01T09:00:00+08:60"])
-def test_a_wrong_moment_is_told_of_the_zone(shared: Town, place: str, text: str) -> None:
+def test_a_wrong_moment_is_refused_with_the_zone(shared: Town, place: str, text: str) -> None:
     found = refusal(shared, changed(place, text), "schema.invalid", place)
     assert "带时区" in found.errors[0].message
 

@@ -1,4 +1,4 @@
-"""The form in which bodies are compared is RFC 8785, by whichever of two ways it is made."""
+"""Bodies are compared in RFC 8785 form, with the same result from both implementations."""
 
 import json
 from typing import Any

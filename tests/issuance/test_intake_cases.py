@@ -1,4 +1,4 @@
-"""Who may tell about a case under which number, what is told twice, and how a case goes on."""
+"""Who may push a case under which number, repeated pushes, and how a case continues."""
 
 import json
 from pathlib import Path
@@ -72,11 +72,11 @@ CALLERS: dict[str, tuple[Caller, Body, str | None, str | None]] = {
     "a counter that completes without a certificate": (COUNTER, body(status="completed"), None, "perm.not_issuer"),
     "a counter that refuses": (COUNTER, body(status="refused"), None, "perm.not_issuer"),
     "a counter that says another took it in": (COUNTER, body(accepted_by=t.HEALTH), None, "perm.case_required"),
-    "a counter that says nobody took it in": (COUNTER, body(accepted_by="x"), None, "perm.case_required"),
+    "a counter that names no accepting authority": (COUNTER, body(accepted_by="x"), None, "perm.case_required"),
     "the authority that says who took it in": (TRADER, body(accepted_by=t.STREET), None, None),
     "another authority that decides": (HEALER, body(grant("N-1")), None, "perm.not_issuer"),
     "another authority's source": (HEALER, body(), t.TRADE, "perm.case_required"),
-    "a source that is nobody's": (TRADER, body(), "nobody", "perm.case_required"),
+    "a source without an owner": (TRADER, body(), "no-such-source", "perm.case_required"),
     "another's source and no such matter": (HEALER, body(matter_code="T-NONE"), t.TRADE, "perm.case_required"),
 }  # fmt: skip
 
@@ -93,7 +93,7 @@ def test_who_may_open_a_case(town: Town, name: str) -> None:
         assert town.counts() == {**before, "audit": before["audit"] + 1}
 
 
-def test_a_foreign_case_cannot_be_told_from_an_absent_one(town: Town) -> None:
+def test_a_foreign_case_looks_like_an_absent_one(town: Town) -> None:
     town.push("T-1", body())
     for content in (body(), body(matter_code="T-NONE"), body(matter_code=t.INSPECT), body(status="withdrawn")):
         answers = [refusal(town.push, number, content, HEALER, t.TRADE) for number in ("T-1", "T-2")]
@@ -130,7 +130,7 @@ def test_a_decision_is_undone_by_who_decides_alone(town: Town) -> None:
 
 
 def spelt_otherwise(content: Body) -> bytes:
-    """The same RFC 8785 form: keys in another order, all escaped, spread over lines."""
+    """The same RFC 8785 form: different key order, all escaped, on several lines."""
 
     def turned(value: Any) -> Any:
         if isinstance(value, dict):
@@ -141,7 +141,7 @@ def spelt_otherwise(content: Body) -> bytes:
 
 
 @pytest.mark.parametrize("content", [GOOD, body(), body(status="refused")], ids=["granted", "accepted", "refused"])
-def test_an_equal_push_is_answered_in_the_same_bytes_for_ever(town: Town, content: Body) -> None:
+def test_an_equal_push_is_always_answered_in_the_same_bytes(town: Town, content: Body) -> None:
     first = town.push("T-1", content)
     counts = town.counts()
     identifiers = [item["identifier"] for item in first.reply["certificates"]]

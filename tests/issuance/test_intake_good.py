@@ -1,4 +1,4 @@
-"""Pushing a case: what just fits, the one form that it is kept in, and whose numbers are the same."""
+"""Pushing a case: values at the limits, their normal form, and which numbers are equal."""
 
 import json
 import unicodedata
@@ -276,13 +276,13 @@ def test_one_person_may_have_several_roles(town: Town) -> None:
 # --- naming people is looking them up ---------------------------------------------------------------------------------
 
 
-def test_everybody_named_in_an_open_case_counts_once_a_day(town_template: Path, tmp_path: Path) -> None:
+def test_everyone_named_in_an_open_case_counts_once_a_day(town_template: Path, tmp_path: Path) -> None:
     with t.open_copy(town_template, tmp_path / "town", people_a_day_per_client=4) as town:
         related = [{**t.CARL, "relation": "parent"}]
         town.push("A-1", t.body(applicants=[t.ANNA], agent=t.BERT, related=related))
         town.push("A-1", t.body(applicants=[t.ANNA, t.BERT, t.CARL], accepted_by=t.STREET))
         town.push("A-2", t.body(applicants=[{**t.ANNA, "id_type": "999"}]))
-        assert len(town.rows("seen")) == 6  # three people, for the client and for everybody
+        assert len(town.rows("seen")) == 6  # three people, for the client and for the whole hub
         town.push("A-3", t.body(applicants=[t.DORA]))
         for more in (
             {"applicants": [t.person(9)]},
@@ -296,12 +296,14 @@ def test_everybody_named_in_an_open_case_counts_once_a_day(town_template: Path, 
             assert {name for name in after if after[name] != before[name]} == {"audit"}
         assert case_of(town).people[0].name == "安试"
         assert town.push("A-1", t.body(applicants=[t.person(9)], status="withdrawn")).status == 200
-        assert town.push("A-1", t.body(applicants=[t.person(10)])).status == 200  # after the end: nobody is named
+        assert (
+            town.push("A-1", t.body(applicants=[t.person(10)])).status == 200
+        )  # after the end, no person counts as named
         assert town.push("A-4", t.body(t.grant("P-4", t.person(11)), applicants=[t.person(11)])).status == 201
         assert town.push("A-5", t.body(applicants=[t.person(9)]), t.COUNTER).status == 201  # another client
 
 
-def test_everybodys_clients_together_have_a_limit(town_template: Path, tmp_path: Path) -> None:
+def test_all_clients_together_have_a_limit(town_template: Path, tmp_path: Path) -> None:
     with t.open_copy(town_template, tmp_path / "town", people_a_day=2) as town:
         town.push("A-1", t.body(applicants=[t.ANNA]))
         town.push("A-1", t.body(applicants=[t.BERT]), t.COUNTER)
@@ -311,7 +313,7 @@ def test_everybodys_clients_together_have_a_limit(town_template: Path, tmp_path:
         town.push("A-3", t.body(applicants=[t.CARL]), t.COUNTER)
 
 
-# --- for ever ---------------------------------------------------------------------------------------------------------
+# --- permanent ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_reply_is_the_same_after_a_renewal_and_a_correction(town: Town) -> None:

@@ -1,4 +1,4 @@
-"""What holds of every number, day, moment and case number, whatever is sent; and of every body that is broken."""
+"""Properties of every number, day, instant and case number, whatever is sent; and of every malformed body."""
 
 import json
 import re
@@ -46,7 +46,7 @@ def _wide(text: str) -> str:
 
 
 def tried(call: Callable[..., Any], *args: Any) -> Any:
-    """What a call returns, or the refusal that it ends in."""
+    """The result of a call, or its refusal."""
     try:
         return call(*args)
     except Refusal as refusal:

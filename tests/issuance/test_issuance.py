@@ -1,4 +1,4 @@
-"""What a completed case becomes: signed certificates in pushed order, all of them or none."""
+"""Issuing a completed case: signed certificates in pushed order, all or none."""
 
 import base64
 import hashlib
@@ -84,7 +84,7 @@ def test_an_absent_beginning_is_the_day_of_issue(town: Town) -> None:
 
 @dataclass
 class Jws:
-    """A compact JWS and its disclosures, taken apart by hand."""
+    """A compact JWS and its disclosures, parsed by hand."""
 
     header: dict[str, object]
     payload: dict[str, object]
@@ -114,7 +114,7 @@ def taken_apart(text: str) -> Jws:
 
 
 def key_of(town: Town, kid: str) -> ec.EllipticCurvePublicKey:
-    """The public key on record, read with the library alone."""
+    """The public key on record, read with the cryptography library only."""
     row = town.parts.database.reader.one("SELECT spki FROM signing_keys WHERE kid = :kid", {"kid": kid})
     assert row is not None
     found = load_der_public_key(row["spki"])
@@ -228,7 +228,7 @@ def test_a_number_is_unique_within_authority_and_type(town: Town) -> None:
     assert len({v["certificate"] for v in town.rows("certificates")}) == 3
 
 
-def test_a_number_stays_taken_for_ever(town: Town) -> None:
+def test_a_number_stays_taken(town: Town) -> None:
     (found,) = town.issue("T-1", grant("N-1"))
     town.move("revoke", found)
     assert refused(town.push, "T-2", body(grant("N-1"))) == "number.taken"
@@ -278,7 +278,7 @@ def test_a_public_address_that_changes_stays_in_what_was_signed(town: Town) -> N
     (old,) = town.issue("T-1", grant("N-1"))
     with town.parts.database.write() as writer:
         key_store.set_public_url(writer, "https://new.example", 1)
-    town.parts.keyring.refresh()  # which it does by itself every two seconds
+    town.parts.keyring.refresh()  # which it does automatically every two seconds
     found = town.push("T-2", body(grant("N-2")))
     assert found.reply["certificates"][0]["links"]["verify"].startswith("https://new.example/v/")
     assert credential.read(old.credential).claims.issuer == t.URL

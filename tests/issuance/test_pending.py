@@ -1,4 +1,4 @@
-"""The signer is away, comes back, has another key: nothing is seen before everything is there."""
+"""The signer is unavailable, comes back, or has another key: nothing is visible before everything is complete."""
 
 from datetime import date, timedelta
 
@@ -26,7 +26,7 @@ def reserved(town, case="C-1"):
     return intents.open_intent(town.parts.database.reader, town.parts.vault, TRADE, case)
 
 
-def test_nothing_is_visible_while_the_signer_is_away(town):
+def test_nothing_is_visible_while_the_signer_is_unavailable(town):
     content = pending(town)
     assert {k: town.live("C-1")[k] for k in ("status", "issuance", "certificates")} == {
         "status": "completed",
@@ -66,7 +66,7 @@ def test_finishing_is_done_once(town):
     assert town.counts() == before
 
 
-def test_an_amendment_waits_beside_the_versions_that_stand(town):
+def test_an_amendment_waits_while_the_current_versions_stay(town):
     [first] = town.issue("C-1", grant("许-1"))
     pending(town, "C-1", grant("许-1", fields={"place": "西市"}), amendment=1)
     live = town.live("C-1")
@@ -159,7 +159,7 @@ def test_a_key_retired_meanwhile_voids_the_intent_on_record_and_keeps_the_number
     assert town.agrees()
 
 
-def test_a_retired_key_whose_successor_is_away_still_waits(town):
+def test_a_retired_key_whose_successor_is_missing_still_waits(town):
     content = pending(town)
     town.parts.signing_keys.replace(KeyRequest(Purpose.CREDENTIAL))
     with town.without_signer():
@@ -185,7 +185,7 @@ def test_what_stays_as_it_is_may_have_been_signed_with_a_retired_key(town):
     assert town.agrees()
 
 
-def test_an_amendment_over_one_that_waits_is_told_to_come_again(town):
+def test_an_amendment_over_a_pending_one_must_be_retried(town):
     content = pending(town)
     later = body(grant("许-1", fields={"place": "西市"}), grant("许-2", BERT), amendment=1)
     with town.without_signer():

@@ -22,7 +22,7 @@ def text_of(data: bytes) -> str:
 
 
 def largest() -> bytes:
-    """A JPEG of exactly as many bytes as may be: restart intervals and quantisation fill it up."""
+    """A JPEG of exactly the maximum size, padded with restart intervals and quantisation tables."""
     data = picture("JPEG", (800, 1100), quality=30)
     room = MAX_PHOTO_BYTES - len(data)
     assert room > 0

@@ -1,4 +1,4 @@
-"""What a push is answered with, now and for ever; what a refused one leaves, which is nothing."""
+"""The reply to a push, now and later; a refused push leaves nothing."""
 
 import json
 
@@ -25,7 +25,7 @@ def test_a_case_may_end_without_certificates(town, status):
     assert town.live("C-1") == found.reply
 
 
-def test_a_body_seen_before_gets_the_same_reply_for_ever(town):
+def test_a_body_seen_before_always_gets_the_same_reply(town):
     accepted, first = body(), body(grant("许-1"))
     replies = [town.push("C-1", accepted).reply, town.push("C-1", first).reply]
     second = body(grant("许-1", fields={"place": "西市"}), amendment=1)
@@ -95,7 +95,7 @@ def test_the_same_person_is_the_same_party_in_every_case(town):
 
 
 def test_what_a_refused_push_brought_is_not_kept(town):
-    """Neither its people nor its body: the rest of it is taken when the obstacle is gone."""
+    """Neither its people nor its body are stored; the same push succeeds once the obstacle is gone."""
     [record] = town.issue("C-1", grant("许-1"))
     before = town.counts()
     content = body(grant("许-2", person(77), supersedes=[record.identifier]), grant("许-1", BERT))

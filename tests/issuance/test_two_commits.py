@@ -1,8 +1,8 @@
-"""Reserve and publish against what somebody else has done just before: each guard fails once, and nothing else appears.
+"""Reserve and publish against a concurrent change: each guard fails once, and nothing else is written.
 
-On PostgreSQL both are one statement, whose parts would be written side by side if they did not hang on its guards: the
-loser of an ON CONFLICT gets no row, an UPDATE or DELETE that finds nothing is no error. So what stands in the open
-transaction is looked at too, before it is undone.
+On PostgreSQL both are one statement, whose parts would all be written if they did not depend on its guards: the loser
+of an ON CONFLICT gets no row, and an UPDATE or DELETE that matches nothing is no error. So the tests also inspect the
+open transaction before it is rolled back.
 """
 
 import threading
@@ -34,7 +34,7 @@ TWO = body(grant("N-1"), grant("N-2", BERT, CARL, valid_until="2027-01-01"))
 
 
 class Left(Exception):  # noqa: N818
-    """The transaction is left with this: what came of the call, and the tables that have other rows than before it."""
+    """Ends the transaction: the result of the call, and the tables whose rows differ."""
 
     def __init__(self, came: object, changed: set[str]) -> None:
         super().__init__(came)
@@ -48,7 +48,7 @@ def rows_of(writer: Writer) -> dict[str, list[Any]]:
 def left(
     town: Town, monkeypatch: pytest.MonkeyPatch, module: ModuleType, spoil: Callable[..., object], content: t.Body
 ) -> Left:
-    """Push, and do something in the very transaction of `reserve` or `publish` before it; nothing of it stays."""
+    """Push, and change something in the transaction of `reserve` or `publish` first; everything is rolled back."""
     real = module.commit_rows
 
     def after(writer: Writer, *given: Any) -> object:
@@ -164,10 +164,10 @@ def test_a_case_that_has_moved_on_keeps_all_else_away(town: Town, monkeypatch: p
 @pytest.mark.parametrize(
     ("change", "came"), [("accepted_by = accepted_by", None), ("revision = revision + 1", Conflict)]
 )
-def test_a_case_that_somebody_holds_is_looked_at_again(
+def test_a_locked_case_is_checked_again(
     town: Town, monkeypatch: pytest.MonkeyPatch, engine: str, change: str, came: object
 ) -> None:
-    """The statement waits for the row, and judges it as it is then: PostgreSQL; on SQLite nobody writes beside it."""
+    """On PostgreSQL, the statement waits for the row and checks its new state; SQLite has no concurrent writer."""
     real, seen = publish.commit_rows, []
     held, go = threading.Event(), threading.Event()
 

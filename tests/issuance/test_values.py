@@ -1,4 +1,4 @@
-"""Tables and photos from the catalogue's file to what is signed, and in words; older editions stay as they were."""
+"""Tables and photos from the catalogue file to the signed data and to text; older editions stay unchanged."""
 
 import base64
 import copy
@@ -61,7 +61,7 @@ def read(content: t.Body) -> catalogue_document.Read:
 
 
 def wrong(*fields: t.Body) -> list[tuple[str, str]]:
-    """(place inside the first new field's list, code) of every problem."""
+    """(pointer within the first new field's list, code) of every problem."""
     at = f"/types/0/fields/{len(t.CATALOGUE['types'][0]['fields'])}"
     problems = read(catalogue_with(*fields)).problems
     assert all(problem.message and problem.message_en for problem in problems)
@@ -207,7 +207,7 @@ def test_other_fields_take_no_rows_and_columns_no_names_of_people(city: t.Town) 
     assert refused_at(city, units=[{**ROW, "安试": 1}]) == [("/units/0", "schema.invalid")]
 
 
-def test_many_wrong_cells_are_told_up_to_fifty(city: t.Town) -> None:
+def test_many_wrong_cells_are_reported_up_to_fifty(city: t.Town) -> None:
     assert len(refused_at(city, units=[{}] * 100)) == 50
 
 

@@ -1,4 +1,4 @@
-"""Random histories: whatever happens in whatever order, the hub says what a simple model says, and nothing disagrees."""
+"""Random histories: after any sequence of acts, the hub agrees with a simple model, and all views agree."""
 
 import random
 from collections.abc import Callable
@@ -22,7 +22,7 @@ STANDINGS = {"suspend": "suspended", "restore": "active", "revoke": "revoked"}
 
 
 class History:
-    """One town and one model, to which the same happens."""
+    """A town and a model, on which the same acts are performed."""
 
     def __init__(self, town: Town, seed: int) -> None:
         self.town = town
@@ -42,7 +42,7 @@ class History:
         return f"{self.counts[what]}"
 
     def content(self, number: str, type_code: str = PERMIT, **more: Any) -> Body:
-        """A grant with days around today, some of them before and some after it."""
+        """A grant with dates around today, before and after it."""
         start = self.today + timedelta(days=self.dice.choice((-6, -3, -1, 0, 0, 0, 1, 2, 4, 7)))
         until = self.dice.choice((None, None, start + timedelta(days=self.dice.randrange(1, 15))))
         holders = self.dice.sample(PEOPLE, self.dice.choice((1, 1, 2)))
@@ -59,7 +59,7 @@ class History:
         )
 
     def some(self) -> tuple[Certificate, Version]:
-        """Any version of any certificate, the current ones more often."""
+        """A random version, current ones more often."""
         found = self.dice.choice(self.certificates)
         return found, found.current if self.dice.random() < 0.7 else self.dice.choice(found.versions)
 
@@ -85,7 +85,7 @@ class History:
         self.push(case, [item], set() if may else {"certificate.move"}, done)
 
     def replace(self) -> None:
-        """One or more by one, or by several."""
+        """One or more certificates superseded by one or by several."""
         chosen = {id(found): (found, version) for found, version in (self.some() for _ in range(3))}
         olds = list(chosen.values())[: self.dice.choice((1, 2, 3))]
         names = [version.identifier for _, version in olds]
@@ -105,7 +105,7 @@ class History:
         self.push(case, items, set() if may else {"certificate.move"}, done)
 
     def amend(self) -> None:
-        """Some of a case's certificates are changed, some repeated, some with what they supersede; one may be new."""
+        """Of a case's certificates, some are changed, some repeated, some with what they supersede; one may be new."""
         case = self.dice.choice(self.cases)
         items: list[Body] = []
         problems, changed = set(), []
@@ -137,7 +137,7 @@ class History:
         self.push(case, items if new is None else [*items, new], problems, done, case.amendment + 1)
 
     def ends_moved(self, case: Case, items: list[Body]) -> list[tuple[Certificate, date]]:
-        """The certificates that the case still is to replace, and does on another day now."""
+        """The certificates that the case will supersede, now on another day."""
         begins: dict[str, date] = {}
         for item in items:
             for name in item["supersedes"]:
@@ -185,7 +185,7 @@ class History:
     def push(
         self, case: Case, items: list[Body], problems: set[str], done: Callable[[date], Any], amendment: int = 0
     ) -> None:
-        """Push, with or without a signer; `done` tells the model, when it is published."""
+        """Push, with or without a signer; `done` updates the model when it is published."""
         content, decided = body(*items, amendment=amendment), self.today
         self.log.append(f"{decided} {case.number}#{amendment} {problems} {[shown(item) for item in items]}")
         with self.town.without_signer() if self.dice.random() < 0.25 else nullcontext():
@@ -211,7 +211,7 @@ class History:
         self.said.append((case.number, content, pushed.reply))
 
     def meanwhile(self) -> None:
-        """Nothing has changed yet, and something else does."""
+        """Nothing has changed yet, and something else changes."""
         self.compare()
         for _ in range(self.dice.randrange(3)):
             if self.certificates and self.dice.random() < 0.6:
@@ -243,7 +243,7 @@ class History:
             assert not self.overlapping(certificate), (certificate.number, self.overlapping(certificate), self.log)
 
     def overlapping(self, certificate: Certificate) -> list[date]:
-        """The days from today on when more than one version would be in force, or would be but for a suspension."""
+        """The days from today on which more than one version would be in force, ignoring suspensions."""
         days = [self.today + timedelta(days=n) for n in range(20)]
         in_force = [
             sum(v.start <= day and v.state(day) in {"valid", "suspended"} for v in certificate.versions) for day in days
@@ -251,7 +251,7 @@ class History:
         return [day for day, count in zip(days, in_force, strict=True) if count > 1]
 
     def compare_all(self) -> None:
-        """Every form, every case, every holder."""
+        """Every view, every case, every holder."""
         self.compare()
         assert self.town.agrees()
         for certificate in self.certificates:
@@ -301,7 +301,7 @@ class History:
 
 
 def answer(call: Callable[..., Any], *args: Any, **more: Any) -> Any:
-    """What a call returns, or the code of its refusal."""
+    """The result of a call, or the code of its refusal."""
     try:
         return call(*args, **more)
     except Refusal as refusal:

@@ -1,4 +1,4 @@
-"""The life of a certificate: what may happen to it, what may not, and that every form shows it at once."""
+"""The transitions of a certificate: which are allowed, and that every view shows them immediately."""
 
 import json
 from datetime import date, timedelta

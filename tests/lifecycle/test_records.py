@@ -1,4 +1,4 @@
-"""What the hub tells about a certificate to its own authority, about the catalogue to everybody, and all of it over HTTP."""
+"""What an authority reads about its own certificates, what all clients read of the catalogue, and both over HTTP."""
 
 import json
 import secrets
@@ -46,7 +46,7 @@ def test_the_issuing_authority_reads_everything(city: City) -> None:
     assert found.state.value == "valid"
 
 
-def test_every_version_and_every_act_is_told_in_order(city: City) -> None:
+def test_every_version_and_every_act_is_listed_in_order(city: City) -> None:
     row = city.parts.database.reader.one("SELECT identifier FROM versions WHERE case_number = '榕公证〔2022〕00571'")
     assert row is not None
     lost = read(city, c.caller(PUBLIC_SECURITY), row["identifier"])
@@ -273,7 +273,7 @@ def test_a_department_reads_its_certificate_and_its_credential(web: Web) -> None
 # --- the catalogue ---------------------------------------------------------------------------------------------------
 
 
-def test_the_catalogue_is_told_to_any_client(web: Web) -> None:
+def test_any_client_can_read_the_catalogue(web: Web) -> None:
     headers = web.token("fz-data-bureau")
     types = web.http.get("/api/v1/types", headers=headers)
     matters = web.http.get("/api/v1/matters", headers=headers)
@@ -346,7 +346,7 @@ def test_one_matter_with_its_materials(web: Web) -> None:
     }
 
 
-def test_a_new_edition_is_listed_beside_the_old_one(city: City) -> None:
+def test_a_new_edition_is_listed_with_the_old_one(city: City) -> None:
     from hub.api import catalogue
 
     content = c.yaml.safe_load((c.SAMPLE / "city.yaml").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The life of a certificate over its versions and days: what reaches which, and which state comes first."""
+"""Transitions and versions over time: which act affects which version, and which state has precedence."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def record(town):
 
 @pytest.fixture
 def renewed(town, record):
-    """(what is in force until 20 March, its renewal)."""
+    """(certificate in force until 20 March, its renewal)."""
     pushed = grant("许-1", fields=WEST, valid_from="2026-03-20", supersedes=[record.identifier])
     return [record, *town.issue("C-2", pushed)]
 
@@ -98,7 +98,7 @@ def test_what_is_replaced_before_its_renewal_begins_ends_with_it(town, renewed, 
     assert town.agrees()
 
 
-def test_what_was_to_end_early_goes_on_when_its_successor_begins_later_after_all(town, renewed):
+def test_an_early_end_is_postponed_when_the_successor_begins_later_after_all(town, renewed):
     first, second = renewed
     replacing = grant("许-2", valid_from="2026-03-15", supersedes=[second.identifier])
     seen = []
@@ -121,7 +121,7 @@ def test_what_is_replaced_from_today_on_has_ended_on_record(town, record):
 
 
 def test_a_life_goes_through_every_state(town):
-    """not_yet, valid, suspended, valid, superseded, revoked; and what has run out, suspended or not, is expired."""
+    """not_yet, valid, suspended, valid, superseded, revoked; past its date, it is expired even if suspended."""
     pushed = grant("许-1", issued_on="2026-03-10", valid_from="2026-03-12", valid_until="2026-03-31")
     [first] = town.issue("C-1", pushed)
     seen = [town.state(first)]
@@ -149,7 +149,7 @@ def test_a_life_goes_through_every_state(town):
 @pytest.mark.parametrize("suspended", [False, True])
 @pytest.mark.parametrize("ends", [False, True])
 @pytest.mark.parametrize("revoked", [False, True])
-def test_the_first_state_that_applies_is_told_on_every_day(town, suspended, ends, revoked):
+def test_the_first_state_that_applies_is_shown_on_every_day(town, suspended, ends, revoked):
     """In force from day 3 to day 6, replaced from day 9 on."""
     [record] = town.issue("C-1", grant("许-1", valid_from="2026-03-13", valid_until="2026-03-16"))
     if suspended:

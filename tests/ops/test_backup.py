@@ -1,4 +1,4 @@
-"""A backup holds everything and tells nothing; it is put back whole, under its master key, into an empty place only."""
+"""A backup contains everything and reveals nothing; it is restored completely, with its master key, to an empty place."""
 
 import json
 import shutil
@@ -105,7 +105,7 @@ def test_large_rows_are_read_a_few_at_a_time(town: Town, monkeypatch: pytest.Mon
 
 
 def test_no_part_of_it_tells_anything(copied: Copied) -> None:
-    """Not even what is in clear in the database: names of bodies, case numbers, keyed hashes, data keys."""
+    """Not even what the database stores unencrypted: names of organisations, case numbers, keyed hashes, data keys."""
     with open_parts(settings_of(copied.city, copied.master)) as parts:
         reader = parts.database.reader
         words = [row["organisation"] for row in reader.all("SELECT organisation FROM certificates")]
@@ -165,8 +165,8 @@ def test_a_backup_from_before_a_new_master_key_wants_the_former_one(copied: Copi
         assert check(parts).findings == []
 
 
-@pytest.mark.parametrize("where", ["data", "beside the master key"])
-def test_it_does_not_lie_beside_what_it_must_be_kept_from(copied: Copied, tmp_path: Path, where: str) -> None:
+@pytest.mark.parametrize("where", ["data", "next to the master key"])
+def test_it_is_never_stored_with_what_it_must_be_kept_from(copied: Copied, tmp_path: Path, where: str) -> None:
     shutil.copytree(copied.city, tmp_path / "city")
     key = tmp_path / "safe" / "key"
     MasterKey.create(key)
@@ -248,7 +248,7 @@ def test_former_addresses_and_used_assertions_are_remembered(copied: Copied, tmp
     initialise(Settings(data_dir=city, public_url="https://new.example", master_key_file=copied.master))
     with open_parts(settings_of(city, copied.master)) as parts:
         with parts.database.write() as writer:
-            writer.insert("jtis", {"client": "somebody", "jti": "once", "expires_at": 2**60})
+            writer.insert("jtis", {"client": "another-client", "jti": "once", "expires_at": 2**60})
         parts.backup.run(BackupFolder(tmp_path / "copy"))
     done = hub("restore", tmp_path / "copy", data=tmp_path / "new", master=copied.master)
     assert done.returncode == 0
@@ -258,10 +258,10 @@ def test_former_addresses_and_used_assertions_are_remembered(copied: Copied, tmp
         assert parts.database.reader.one("SELECT 1 FROM jtis WHERE jti = 'once'")
 
 
-# --- beside other work -----------------------------------------------------------------------------------------------
+# --- concurrent work -----------------------------------------------------------------------------------------------
 
 
-def test_files_may_be_sealed_anew_meanwhile(copied: Copied, tmp_path: Path) -> None:
+def test_files_may_be_reencrypted_meanwhile(copied: Copied, tmp_path: Path) -> None:
     """A rotation moves every file to another name while the former names are being copied."""
     city = tmp_path / "city"
     shutil.copytree(copied.city, city)
@@ -330,7 +330,7 @@ def test_what_comes_after_the_snapshot_is_not_in_it(town: Town, tmp_path: Path) 
 
 
 def test_a_restored_file_is_a_database_of_its_own(copied: Copied, tmp_path: Path) -> None:
-    """No log beside it, and nothing that `PRAGMA integrity_check` dislikes."""
+    """No WAL next to it, and `PRAGMA integrity_check` finds nothing."""
     settings = restored(copied.folder, tmp_path / "new", copied.master)
     assert names(settings.data_dir) == [".init.lock", "documents", "hub.db", "keys"]
     connection = sqlite3.connect(settings.data_dir / "hub.db")

@@ -1,4 +1,4 @@
-"""A backup made on one engine is put back into either; into a server's database whole or not at all, as into a file."""
+"""A backup of either engine is restored to either engine, completely or not at all."""
 
 import time
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def name_in(url: str) -> str:
 
 
 def same(was: Settings, now: Settings) -> bool:
-    """Every row, file and key of the one is in the other, and all of it agrees."""
+    """Every row, file and key of the first is in the second, and `hub check` passes."""
     with open_parts(was) as former, open_parts(now) as parts:
         assert check(parts).findings == []
         before, after = rows_of(former), rows_of(parts)
@@ -55,7 +55,7 @@ def same(was: Settings, now: Settings) -> bool:
 # --- from one to the other -------------------------------------------------------------------------------------------
 
 
-def test_a_backup_of_a_file_is_put_back_into_a_server(copied: Copied, tmp_path: Path, url: str) -> None:
+def test_a_backup_of_a_file_is_restored_to_a_server(copied: Copied, tmp_path: Path, url: str) -> None:
     data = tmp_path / "new"
     done = hub("restore", copied.folder, data=data, master=copied.master, url=url)
     assert done.returncode == 0, done.stderr
@@ -69,7 +69,7 @@ def test_a_backup_of_a_file_is_put_back_into_a_server(copied: Copied, tmp_path: 
     assert hub("init", data=data, master=copied.master, url=url).returncode == 0
 
 
-def test_a_backup_of_a_server_is_put_back_into_either(tmp_path: Path, url: str) -> None:
+def test_a_backup_of_a_server_is_restored_to_either(tmp_path: Path, url: str) -> None:
     c.load_city(tmp_path / "template", engines.POSTGRESQL)
     with engines.copied(tmp_path / "template", tmp_path / "city", public_url=c.URL) as settings:
         with open_parts(settings) as parts:
@@ -132,7 +132,7 @@ def test_a_hub_that_is_there_is_left_alone(copied: Copied, tmp_path: Path, url: 
     assert names(tmp_path / "new") == [".init.lock"]
 
 
-def test_who_may_not_make_tables_is_told(copied: Copied, tmp_path: Path, url: str) -> None:
+def test_a_user_who_may_not_create_tables_gets_an_error(copied: Copied, tmp_path: Path, url: str) -> None:
     cluster = postgres.shared()
     with cluster.connect() as connection:
         connection.execute("DO $$ BEGIN CREATE ROLE nobody_much LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
@@ -186,7 +186,7 @@ def test_a_restore_killed_anywhere_is_begun_again(
 def test_it_is_gone_on_with_where_it_was_begun(
     forkserver: ForkServer, copied: Copied, tmp_path: Path, url: str
 ) -> None:
-    """Its keys and files may belong to a database that is complete: another setting must not take them away."""
+    """Keys and files may belong to a complete database: another setting must not remove them."""
     data = tmp_path / "new"
     assert forkserver.one(**restoring(copied, data, url), kill_step="step kept").killed
     before = files(data)

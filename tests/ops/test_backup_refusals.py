@@ -1,4 +1,4 @@
-"""What is damaged, of another release, of another master key, or would overwrite something is refused as a whole."""
+"""Backups that are damaged, of another release or master key, or would overwrite something are refused as a whole."""
 
 import json
 import os
@@ -39,9 +39,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {"flip": flip, "cut": cut, "lengthen
 
 @pytest.mark.parametrize("kind", DAMAGE)
 @pytest.mark.parametrize("what", ["tables/certificates.rows", "tables/seen.rows", "documents", "keys"])
-def test_whatever_is_damaged_is_found_and_nothing_is_put_back(
-    copied: Copied, tmp_path: Path, kind: str, what: str
-) -> None:
+def test_all_damage_is_found_and_nothing_is_restored(copied: Copied, tmp_path: Path, kind: str, what: str) -> None:
     folder = copied.copy(tmp_path / "copy")
     chosen = folder / "data" / what if what != "keys" else folder / "keys"
     DAMAGE[kind](random.choice(files(chosen)) if chosen.is_dir() else chosen)
@@ -85,7 +83,7 @@ def test_a_manifest_says_what_was_made_or_nothing(
 
 
 def test_rows_cannot_be_left_out(copied: Copied, tmp_path: Path) -> None:
-    """Without its acts and with a manifest that does not know of them: revocations would be gone."""
+    """A manifest without the table of acts: revocations would be lost."""
     folder = copied.copy(tmp_path / "copy")
     path = folder / "data" / manifests.NAME
     content = json.loads(path.read_text())
@@ -124,10 +122,10 @@ def test_no_backup_is_made_without_a_key_that_signs(copied: Copied, tmp_path: Pa
     assert names(tmp_path / "copy") == []
 
 
-# --- where it may lie ------------------------------------------------------------------------------------------------
+# --- permitted places ------------------------------------------------------------------------------------------------
 
 
-def test_a_newer_schema_and_a_place_that_is_taken_are_told_in_a_sentence(copied: Copied, tmp_path: Path) -> None:
+def test_a_newer_schema_and_a_used_place_are_reported_in_a_sentence(copied: Copied, tmp_path: Path) -> None:
     newer = copied.copy(tmp_path / "newer")
     path = newer / "data" / manifests.NAME
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": "0099"}))

@@ -1,4 +1,4 @@
-"""The command that writes docs/performance.md: its text, its figures, and what it says of targets."""
+"""The command that writes docs/performance.md: its text, its figures, and its statements about targets."""
 
 from pathlib import Path
 

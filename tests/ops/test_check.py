@@ -1,4 +1,4 @@
-"""`hub check` finds what does not agree: each case plants one fault in a good city."""
+"""`hub check` finds every inconsistency: each case plants one fault in a consistent city."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""The command line: exit codes, one line a fault, data on stdout and everything else on stderr."""
+"""The command line: exit codes, one line per error, data on stdout and everything else on stderr."""
 
 import contextlib
 import errno
@@ -71,7 +71,7 @@ Hub = Callable[..., Result]
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Hub:
-    """Run `hub` in this process on a data directory of one's own."""
+    """Run `hub` in this process on a separate data directory."""
     monkeypatch.setenv("HUB_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.delenv("HUB_PUBLIC_URL", raising=False)
 
@@ -154,7 +154,7 @@ def test_the_version_is_that_of_the_installed_package() -> None:
 def test_a_fault_is_one_line_and_an_exit_code(
     error: Exception, code: int, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert common.tell(error) == code
+    assert common.report(error) == code
     captured = capsys.readouterr()
     assert text in captured.err
     assert captured.out == ""
@@ -280,7 +280,7 @@ authorities:
   - {code: "11350000MB9G00191W", name: 公安局, region: "35"}
   - {code: "11350000MB9G00192W", name: 公安局, region: "350100"}
 matters:
-  - {code: "a b", name: 事项, authority_code: nobody, yields: [unknown]}
+  - {code: "a b", name: 事项, authority_code: unknown, yields: [unknown]}
 """
 
 

@@ -1,4 +1,4 @@
-"""`hub verify` in its own process: the API's verdicts, in the terminal and as an exit code."""
+"""`hub verify` in a separate process: the API's verdicts in the terminal and as exit codes."""
 
 import json
 import os
@@ -112,7 +112,7 @@ def test_what_cannot_be_checked_is_exit_code_5(tmp_path, city):
 
 
 def test_every_problem_is_explained():
-    """docs/verification.md lists what the hub itself finds, in the order of the code."""
+    """docs/verification.md lists the hub's own problems, in the order of the code."""
     assert [name for name in rows("docs/verification.md") if name in problems.MEANINGS] == list(problems.MEANINGS)
 
 
@@ -138,7 +138,7 @@ def test_a_file_is_a_pdf_a_photo_or_a_text(city, tmp_path):
     assert (told["presented"], told["state"]) == ("pdf", "unknown")
 
 
-def test_a_copy_is_told_as_one(city, tmp_path):
+def test_a_copy_is_recognised(city, tmp_path):
     receipt, _ = pdf_files.taken(city)
     file = tmp_path / "copy.pdf"
     file.write_bytes(city.parts.rendition.of_copy(receipt))

@@ -1,4 +1,4 @@
-"""The files of a deployment agree with each other, with the code and with the standards that they follow."""
+"""The files of a deployment are consistent with each other, with the code and with the standards that they follow."""
 
 import fnmatch
 import json
@@ -118,7 +118,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_secret_is_made_and_none_besides(secrets: Path) -> None:
+def test_exactly_the_secrets_are_created(secrets: Path) -> None:
     wanted = {Path(secret["file"]).name for secret in compose()["secrets"].values()}
     assert {path.name for path in secrets.iterdir()} == wanted | {"master", "ca.key"}
     assert all(secret["file"].startswith("deploy/secrets/") for secret in compose()["secrets"].values())
@@ -248,7 +248,7 @@ def test_units_run_what_the_compose_file_runs() -> None:
 
 @pytest.fixture(scope="module")
 def exposed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Every name that /metrics has on a hub where something has happened."""
+    """All names in /metrics of a hub that has been used."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("metrics") / "data")
     initialise(settings)
     with open_parts(settings) as parts:

@@ -1,4 +1,4 @@
-"""The deployment as it runs: both engines, migration, API, worker and proxy by their own commands and files, seen from
+"""The running deployment: both engines, migration, API, worker and proxy with their own commands and files, tested from
 outside over TLS."""
 
 import json
@@ -36,7 +36,7 @@ Process = subprocess.Popen[bytes]
 
 
 class Deployment:
-    """Everything that is running, and a client outside."""
+    """The running deployment, and a client outside."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -61,7 +61,7 @@ class Deployment:
         self.start(service, self.site.command(service), self.site.environment(service))
 
     def run(self, *words: str, service: str = "api", code: int = 0) -> str:
-        """One more `hub` command where a service runs."""
+        """Run another `hub` command in a service's environment."""
         start = self.site.command(service)
         command = [*start[: start.index("hub") + 1], *words]
         done = subprocess.run(
@@ -77,7 +77,7 @@ class Deployment:
         return done.stdout.strip()
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """Through the proxy, with its certificate and name verified."""
+        """Send a request through the proxy, verifying its certificate and name."""
         address = f"https://127.0.0.1:{self.site.ports['proxy']}{path}"
         headers = {"Host": HOST, **more.pop("headers", {})}
         return self.client.request(method, address, headers=headers, extensions={"sni_hostname": HOST}, **more)
@@ -91,7 +91,7 @@ class Deployment:
             yield found
 
     def is_healthy(self, service: str) -> bool:
-        """The service's own health check, as Compose runs it."""
+        """The service's health check, as Compose runs it."""
         words = compose()["services"][service]["healthcheck"]["test"]
         inside = {"api": ("127.0.0.1:8080", f"127.0.0.1:{self.site.ports['api']}")}
         inside["proxy"] = ("127.0.0.1:8443", f"127.0.0.1:{self.site.ports['proxy']}")
@@ -102,7 +102,7 @@ class Deployment:
         return subprocess.run(command, check=False, capture_output=True, timeout=10, cwd=place).returncode == 0
 
     def wait(self, service: str) -> None:
-        """Until it is healthy; what it said where it never is."""
+        """Wait until it is healthy; returns its output if it never is."""
         process = self.processes[service]
         wait_for(lambda: process.poll() is not None or self.is_healthy(service), 45)
         assert process.poll() is None, self.log(service)
@@ -145,7 +145,7 @@ def deployment() -> Iterator[Deployment]:
 
 @pytest.fixture(scope="module")
 def slow(deployment: Deployment) -> tuple[dict[str, float], list[threading.Thread]]:
-    """Two who send too slowly, beside everything else: a head letter by letter, and a body that stops."""
+    """Two slow clients next to all others: one sends its head letter by letter, the other stops in its body."""
     took: dict[str, float] = {}
 
     def slowly(name: str, start: bytes, more: bytes) -> None:
@@ -257,7 +257,7 @@ def test_a_case_is_pushed_through_it_and_verified(deployment: Deployment) -> Non
         wait_for(lambda: searched().status_code == 503)
         assert problem(searched()) == "index.unavailable"
         again = deployment.ask("PUT", "/api/v1/cases/P-3", json=t.body(t.grant("P-3")), headers=bearer)
-        assert again.status_code == 201  # nobody waits for the directory
+        assert again.status_code == 201  # no request waits for the directory
         assert deployment.is_healthy("api")
     finally:
         index.freeze(signal.SIGCONT)
@@ -282,8 +282,8 @@ def test_bodies_are_bounded_twice(deployment: Deployment) -> None:
     assert english["title"] == "The request body is too large"
 
 
-def test_an_api_that_is_away_is_told_at_once_and_no_forged_address_reaches_it(deployment: Deployment) -> None:
-    """Its place is then taken by a listener that keeps what it hears."""
+def test_an_unavailable_api_is_reported_at_once_and_no_forged_address_reaches_it(deployment: Deployment) -> None:
+    """A listener that records its input then takes the port."""
     heads: list[bytes] = []
     address = ("127.0.0.1", deployment.site.ports["api"])
 
@@ -333,14 +333,14 @@ def test_request_ids_reach_the_hub_and_come_back(deployment: Deployment) -> None
 
 
 def test_logs_say_nothing_of_what_was_asked(deployment: Deployment) -> None:
-    deployment.ask("GET", "/v/990121198307073910?name=SOMEBODY", headers={"User-Agent": "SOMEBODY"})
+    deployment.ask("GET", "/v/990121198307073910?name=PERSON", headers={"User-Agent": "PERSON"})
     deployment.ask("GET", "/%00/990121198307073910")
     wait_for(lambda: deployment.log("proxy").count("\n") > 1)
     lines = [json.loads(line) for line in deployment.log("proxy").splitlines()]
     names = {"time", "client", "method", "status", "upstream", "seconds", "in", "out", "request_id"}
     assert all(set(line) == names for line in lines)
     assert "990121198307073910" not in deployment.log("proxy") + deployment.log("api")
-    assert "SOMEBODY" not in deployment.log("proxy") + deployment.log("api")
+    assert "PERSON" not in deployment.log("proxy") + deployment.log("api")
 
 
 def test_the_service_may_not_change_tables_nor_what_only_grows(deployment: Deployment) -> None:
@@ -380,7 +380,7 @@ def test_the_doctor_sees_the_server(deployment: Deployment, monkeypatch: pytest.
     assert (wrong.state, "HUB_DATABASE_URL" in wrong.message_en) == (State.PROBLEM, True)
 
 
-def test_a_database_that_is_away_and_back(deployment: Deployment) -> None:
+def test_a_database_outage_and_recovery(deployment: Deployment) -> None:
     deployment.site.database.cluster.stop()
     found = json.loads(deployment.run("doctor", "--json", code=5))
     assert [f["name"] for f in found["findings"] if f["state"] == "down"] == ["database"]
@@ -414,7 +414,7 @@ def test_what_is_in_hand_is_answered_when_it_is_stopped(deployment: Deployment) 
     going.set()
     for thread in asking:
         thread.join(30)
-    # One that arrives in the moment of the end is told to come again; none is cut in the middle.
+    # One that arrives during the shutdown is asked to retry; none is cut in the middle.
     assert set(answers) <= {200, 503}
     assert deployment.stop("worker", signal.SIGTERM) == 0
     assert deployment.stop("proxy", signal.SIGQUIT) == 0

@@ -1,4 +1,5 @@
-"""`hub doctor`: every fault that it knows is planted, found, named and given a way out; nothing else is found."""
+"""`hub doctor` finds every planted problem that it checks for, names it and says what to do; it reports nothing
+else."""
 
 import json
 import os
@@ -41,7 +42,7 @@ class Later(Clock):
 
 @pytest.fixture(scope="module")
 def hub_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A hub with a catalogue, a certificate and everything done."""
+    """A hub with a catalogue and a certificate, with no work pending."""
     folder = tmp_path_factory.mktemp("doctor") / "data"
     settings = Settings(data_dir=folder, public_url=t.URL)
     initialise(settings)
@@ -54,7 +55,7 @@ def hub_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def issue(parts: Parts, case: str, number: int) -> None:
-    """One certificate, or as much of it as can be made now."""
+    """Issue one certificate, as far as possible now."""
     parts.cases.push(t.TRADER, case, t.raw(t.body(t.grant(case, t.person(number)))))
 
 
@@ -68,14 +69,14 @@ def folder(hub_template: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(folder: Path, tmp_path: Path) -> Settings:
-    """With the master key where it belongs."""
+    """Move the master key outside the data directory."""
     key = tmp_path / "master.key"
     (folder / "master.key").rename(key)
     return Settings(data_dir=folder, public_url=t.URL, master_key_file=key)
 
 
 def look(settings: Settings, ahead: timedelta = timedelta(), **more: object) -> dict[str, DoctorFinding]:
-    """What is wrong, by name, each with a way out in both languages."""
+    """The problems by name, each with advice in both languages."""
     found = examine(settings, clock=Later(ahead), **more)  # type: ignore[arg-type]
     for finding in found:
         assert CHINESE.search(finding.message)
@@ -126,7 +127,7 @@ def test_without_a_hub_it_says_what_to_run_first(tmp_path: Path) -> None:
     assert list((tmp_path / "empty").iterdir()) == []
 
 
-def test_a_database_that_is_away_or_broken_is_down(settings: Settings, folder: Path) -> None:
+def test_an_unavailable_or_broken_database_is_down(settings: Settings, folder: Path) -> None:
     (folder / "hub.db").write_bytes(b"something else" * 1000)
     for log in folder.glob("hub.db-*"):
         log.unlink()
@@ -188,7 +189,7 @@ def test_rights(settings: Settings, folder: Path) -> None:
 
 
 def test_a_file_of_a_service_that_others_may_read(settings: Settings, tmp_path: Path) -> None:
-    """A secret of a service may be shared with its group, and with nobody else."""
+    """A secret of a service may be shared with its group only."""
     fields = [name for name in Settings.model_fields if name.endswith("_password_file")]
     for field in fields:
         secret = tmp_path / field
@@ -209,7 +210,7 @@ def test_a_disk_that_is_nearly_full(settings: Settings, folder: Path, tmp_path: 
 
 
 def test_a_font_that_is_not_there(folder: Path, tmp_path: Path) -> None:
-    """In a copy of the program, as when an image was built without it."""
+    """In a copy of the program, like an image that was built without it."""
     program = tmp_path / "program"
     for package in ("hub", "indexer", "signing"):
         shutil.copytree(ROOT / package, program / package, ignore=shutil.ignore_patterns("__pycache__", "vendor"))
@@ -280,7 +281,7 @@ def test_a_directory_that_is_gone(settings: Settings, folder: Path) -> None:
     assert verdict(examine(settings)) is State.DOWN
 
 
-def test_keys_that_are_missing_or_away(settings: Settings, folder: Path) -> None:
+def test_missing_and_unavailable_keys(settings: Settings, folder: Path) -> None:
     key = next((folder / "keys").glob("x509_issuing-*.pem"))
     key.rename(folder / key.name)
     found = look(settings)

@@ -1,4 +1,4 @@
-"""`hub doctor` beside real servers: what is planted in them is found, named and given a way out."""
+"""`hub doctor` with real servers: it finds each planted problem, names it and says what to do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,7 +86,7 @@ def test_what_the_directory_has_refused(indexed: Settings) -> None:
     assert "hub index retry" in look(indexed)["set aside"].fix
 
 
-def test_a_server_that_is_away_and_one_that_is_wrong(indexed: Settings, tmp_path: Path) -> None:
+def test_an_unavailable_server_and_a_wrong_one(indexed: Settings, tmp_path: Path) -> None:
     away = look(indexed.model_copy(update={"index_url": "http://127.0.0.1:9"}))
     assert {name: finding.state for name, finding in away.items()} == {"elasticsearch": State.DOWN, "index": State.DOWN}
     secret = tmp_path / "none"

@@ -1,4 +1,4 @@
-"""What a log line may do: say something, or be lost. Never more."""
+"""Logging never fails a request: a line is written or lost."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""A checkout that is not set up: one message says how to do it."""
+"""In a checkout that is not set up, one message says how to set it up."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""`scripts/test --quick`: which tests a change touches."""
+"""`scripts/test --quick`: the selection of tests that a change affects."""
 
 import subprocess
 

@@ -186,7 +186,7 @@ def test_switching_off_and_on(world: World) -> None:
         world.token(pem)
     world.registration.set_client_disabled("a-client", False)
     assert world.token(pem)
-    assert pointers(world.registration.set_client_disabled, "nobody", True) == ["/client"]
+    assert pointers(world.registration.set_client_disabled, "unknown", True) == ["/client"]
 
 
 def test_keys_are_few_and_retired_ones_make_room(world: World) -> None:
@@ -198,9 +198,9 @@ def test_keys_are_few_and_retired_ones_make_room(world: World) -> None:
     world.registration.retire_client_key("a-client", first)
     world.registration.add_client_key("a-client")
     assert len(world.client().keys) == MAX_KEYS + 1
-    assert pointers(world.registration.add_client_key, "nobody") == ["/client"]
+    assert pointers(world.registration.add_client_key, "unknown") == ["/client"]
     assert pointers(world.registration.retire_client_key, "a-client", "AAAAAAAAAAA") == ["/kid"]
-    assert pointers(world.registration.retire_client_key, "nobody", first) == ["/kid"]
+    assert pointers(world.registration.retire_client_key, "unknown", first) == ["/kid"]
 
 
 def test_the_end_of_a_key_is_never_put_off(world: World) -> None:
@@ -337,7 +337,7 @@ class Ended:
 
 
 class Hub:
-    """`hub` in this process: starting Python anew for every command takes a second."""
+    """`hub` in this process: starting Python for every command takes a second."""
 
     def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch = monkeypatch
@@ -424,8 +424,8 @@ def test_rotation_and_switches_from_the_command_line(world: World, hub: Hub) -> 
     assert (ended.status, ended.out) == (1, "")
     assert "auth.invalid" in ended.err
     assert hub("clients", "enable", "a-client").status == 0
-    assert hub("clients", "disable", "nobody").status == 1
-    assert hub("clients", "rotate", "nobody", "--generate", world.folder / "x.pem").status == 1
+    assert hub("clients", "disable", "unknown").status == 1
+    assert hub("clients", "rotate", "unknown", "--generate", world.folder / "x.pem").status == 1
     assert not (world.folder / "x.pem").exists()
 
 

@@ -1,4 +1,4 @@
-"""New keys in place of old ones, while processes push and look up, and killed wherever it may be killed."""
+"""Key rotation while processes push and look up, and killed at every point."""
 
 import json
 import os
@@ -78,7 +78,7 @@ def no_signing(city: City) -> Iterator[None]:
 
 @contextmanager
 def another(city: City) -> Iterator[Parts]:
-    """What another process has open."""
+    """The parts of another process."""
     with open_parts(city.parts.settings) as parts:
         yield parts
 
@@ -113,7 +113,7 @@ def push(parts: Parts, case: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def issue_open(parts: Parts) -> bool:
-    """Sign and publish what `sealed_template` left decided; whether that was done now."""
+    """Sign and publish what `sealed_template` left pending; returns whether this call did it."""
     source = c.caller("fz-public-security").source
     return intents.is_open(parts.database.reader, source, "CS-1") and parts.issuance.finish(source, "CS-1") is not None
 
@@ -141,7 +141,7 @@ def finish(parts: Parts) -> None:
 # --- seal keys -------------------------------------------------------------------------------------------------------
 
 
-def test_every_sealed_column_is_sealed_anew(city: City) -> None:
+def test_every_sealed_column_is_reencrypted(city: City) -> None:
     reader = city.parts.database.reader
     places = [place.label for place in store.COLUMNS if store.sealed_otherwise(reader, place, 999, None, 1)]
     assert places == [label for label, _, _ in SEALED]
@@ -221,7 +221,7 @@ def test_a_walk_that_meets_a_fault_is_begun_again(city: City, small_batches: Non
     other = sqlite3.connect(city.folder / "hub.db")
     with city.parts.database.write() as writer:
         writer.run("PRAGMA busy_timeout = 50")
-    other.execute("BEGIN IMMEDIATE")  # somebody's shell, which does not take our lock
+    other.execute("BEGIN IMMEDIATE")  # a user's shell, which does not take our lock
     with pytest.raises(DatabaseUnavailable):
         city.parts.rotation.step()
     other.rollback()
@@ -230,7 +230,7 @@ def test_a_walk_that_meets_a_fault_is_begun_again(city: City, small_batches: Non
     assert city.parts.rotation.is_complete()
 
 
-def test_a_seal_key_that_was_used_enough_is_replaced_by_itself(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_seal_key_at_its_limit_is_replaced_automatically(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not city.parts.rotation.step(), "looked: made this month"
     monkeypatch.setattr(rotation_module, "ACTIONS_A_SEAL_KEY", 100)
     with city.parts.database.write() as writer:
@@ -239,7 +239,7 @@ def test_a_seal_key_that_was_used_enough_is_replaced_by_itself(city: City, monke
         while parts.rotation.step():
             pass
         assert states(parts, SEAL) == [KeyState.SPENT, KeyState.ACTIVE]
-        monkeypatch.setattr(rotation_module, "LOOK_EVERY_S", 0)
+        monkeypatch.setattr(rotation_module, "CHECK_EVERY_S", 0)
         assert not parts.rotation.step(), "the new one is of this month"
 
 
@@ -360,7 +360,7 @@ def test_nothing_is_missed_while_processes_push_and_look_up(city: City) -> None:
     all_is_well(city.parts)
 
 
-def test_the_worker_goes_on_with_what_a_killed_command_began(city: City) -> None:
+def test_the_worker_continues_what_a_killed_command_began(city: City) -> None:
     city.parts.rotation.begin(SEAL)
     city.parts.rotation.begin(BLIND)
     city.parts.rotation.step()
@@ -399,7 +399,7 @@ def test_a_new_master_key_and_the_old_one_opens_nothing(city: City) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before the commit", "before the rename"])
-def test_a_killed_master_rotation_goes_on(city: City, moment: str) -> None:
+def test_a_killed_master_rotation_is_resumed(city: City, moment: str) -> None:
     path = city.folder / "master.key"
     coming = next_master_key(path)
     if moment == "before the commit":
@@ -468,7 +468,7 @@ def test_a_signing_key_is_replaced_and_its_private_part_retired(city: City) -> N
         assert parts.keyring.public(made.kid, Purpose.CREDENTIAL) == made, "at once, in every process"
     with pytest.raises(CannotRotate, match="1 open intent"):
         rotation.retire(former.kid)
-    assert issue_open(city.parts), "voided and prepared anew"
+    assert issue_open(city.parts), "voided and prepared again"
     rotation.retire(former.kid)
     assert [here for key, here in rotation.signing_keys() if key.public.kid == former.kid] == [False]
     assert city.version(city.identifier(c.CLEAN_RECORD, (NEW.id_type, NEW.id_number, ""))).kid == made.kid
@@ -476,7 +476,7 @@ def test_a_signing_key_is_replaced_and_its_private_part_retired(city: City) -> N
 
 
 def test_only_what_can_be_rotated_is(city: City) -> None:
-    for purpose, authority in ((Purpose.ROOT, ""), (Purpose.DOCUMENT, "nobody")):
+    for purpose, authority in ((Purpose.ROOT, ""), (Purpose.DOCUMENT, "no-such-authority")):
         with pytest.raises(CannotRotate):
             city.parts.rotation.replace(purpose, authority)
     with pytest.raises(CannotRotate):

@@ -1,4 +1,4 @@
-"""The sample city's files hold together: read as data, without the hub."""
+"""The sample city's files are consistent: checked as data, without the hub."""
 
 import base64
 import json
@@ -81,7 +81,7 @@ def granted():
 
 
 def play():
-    """The certificates as the story leaves them: {(case, index): {authority, standing, versions, certificate, ...}}."""
+    """The certificates at the end of the story: {(case, index): {authority, standing, versions, certificate, ...}}."""
     known, current = {}, {}
     for step in STORY["steps"]:
         if "push" in step:

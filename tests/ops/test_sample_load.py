@@ -1,4 +1,4 @@
-"""`hub sample load`: everything loads, whatever interrupts it; the index says what a newcomer needs."""
+"""`hub sample load`: loads everything despite interruptions; its index contains what a newcomer needs."""
 
 import json
 import signal
@@ -26,7 +26,7 @@ STEPS = 1 + len(c.ACCOUNTS["clients"]) + len(c.ACCOUNTS["clerks"]) + len(c.STORY
 
 
 class Killed(BaseException):
-    """As if the process had ended here."""
+    """Simulates the end of the process."""
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def index_of(folder: Path) -> dict[str, Any]:
 
 
 def load(settings: Settings, kill_at: int | None = None) -> list[int]:
-    """Load, or be killed after a step; what was reported as done."""
+    """Load, or be killed after a step; returns what was reported as done."""
     reported = []
 
     def progress(done: int, total: int) -> None:
@@ -60,7 +60,7 @@ def load(settings: Settings, kill_at: int | None = None) -> list[int]:
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    """What must be the same however it was loaded: everything but what is random."""
+    """Everything that must not depend on how it was loaded: all that is not random."""
     index = index_of(folder)
     left = {name: index[name] for name in ("clients", "clerks", "cases", "open_cases")}
     shown = [(entry["case_number"], entry["type_code"], entry["state"]) for entry in index["certificates"]]
@@ -149,7 +149,7 @@ def everything(city: City) -> dict[str, Any]:
     return files | {t: sorted(tuple(row) for row in reader.all(f"SELECT * FROM {t}")) for t in tables}
 
 
-def test_a_load_that_is_interrupted_again_and_again_goes_on(settings: Settings, template: Path) -> None:
+def test_a_load_that_is_interrupted_repeatedly_continues(settings: Settings, template: Path) -> None:
     at = [1, 2, 15, 31, 40, 50, 51, 75, 100, 120, 140, STEPS - 1, STEPS]
     for kill_at in at:
         assert load(settings, kill_at)[-1] == kill_at
@@ -166,7 +166,7 @@ def test_a_load_that_is_interrupted_again_and_again_goes_on(settings: Settings, 
     assert counts["n"] == wanted["n"], "no act was played twice"
 
 
-def test_a_load_that_is_killed_goes_on(settings: Settings, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_load_is_resumed(settings: Settings, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUB_DATA_DIR", str(settings.data_dir))
     monkeypatch.delenv("HUB_PUBLIC_URL", raising=False)
     command = [sys.executable, "-m", "hub", "sample", "load"]
@@ -186,7 +186,7 @@ def test_a_load_that_is_killed_goes_on(settings: Settings, template: Path, monke
     assert summary(settings.data_dir) == summary(template)
 
 
-def test_without_a_signer_it_stops_and_goes_on_later(settings: Settings, template: Path) -> None:
+def test_without_a_signer_it_stops_and_continues_later(settings: Settings, template: Path) -> None:
     load(settings, 60)
     keys = settings.data_dir / "keys"
     away = [path.rename(path.with_suffix(".away")) for path in keys.glob("credential-*.pem")]

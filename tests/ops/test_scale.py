@@ -1,4 +1,4 @@
-"""The measurement at scale, small: its city is plausible and the same every time, its command runs, its page adds up."""
+"""The scale benchmark, small: its city is plausible and reproducible, its command runs, its document is consistent."""
 
 from collections import Counter
 from datetime import date
@@ -36,10 +36,10 @@ def test_numbers_of_people_bodies_and_certificates_are_right_and_unique():
     assert len({(i.authority, i.case_number) for i in items}) == len(items)
     for holder in {holder for item in items for holder in item.pushed.holders}:
         assert numbers.normalise(holder.id_type, holder.id_number) == (holder.id_type, holder.id_number)
-        assert holder.id_type == "001" or holder.id_number.startswith("99"), "an area that somebody lives in"
+        assert holder.id_type == "001" or holder.id_number.startswith("99"), "an area with inhabitants"
 
 
-def test_stages_and_what_is_loaded_beside_them_never_share_a_holder():
+def test_stages_and_additional_loads_never_share_a_holder():
     stages = [Stage(0, 400), Stage(2, 400), Stage(15, 400), Stage(29, 400)]
     holders = [{h.id_number for part in (0, PARTS - 1) for h, _ in plausible.holders(1, s, part)} for s in stages]
     assert len(set.union(*holders)) == sum(map(len, holders))

@@ -1,4 +1,4 @@
-"""`scripts/start` as a newcomer runs it: what it prints can be opened, typed and scanned; the second start redoes nothing."""
+"""`scripts/start` for a newcomer: what it prints can be opened, typed and scanned; a second start repeats nothing."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def start(folder: Path, *options: str) -> Iterator[Started]:
 
 
 def cpu_s(pid: int) -> float:
-    """Processor time of a process and of its children that have ended: how long a start takes where nothing else runs."""
+    """CPU time of a process and its finished children: the duration of a start on an idle machine."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
@@ -74,7 +74,7 @@ def is_ready(address: str) -> bool:
 
 
 def scanned(text: str, folder: Path) -> str:
-    """What zbarimg reads in the blocks of a terminal, drawn as a dark terminal shows them."""
+    """What zbarimg reads from terminal blocks, drawn as on a dark terminal."""
     rows = [line for line in text.splitlines() if line and set(line) <= set(" █▀▄")]
     scale = 4
     image = Image.new("L", (max(map(len, rows)) * scale, len(rows) * 2 * scale), 0)
@@ -90,7 +90,7 @@ def scanned(text: str, folder: Path) -> str:
 
 
 def made_once(folder: Path) -> dict[Path, int]:
-    """When each file was written that a second start must find and leave alone: packages, keys, the sample city."""
+    """Modification times of files that a second start must not touch: packages, keys, the sample city."""
     files = [*(ROOT / ".venv").glob(".set-up-*"), ROOT / "signing/fonts/NotoSansSC-Regular.ttf"]
     files += [file for kind in ("keys", "sample") for file in (folder / kind).rglob("*") if file.is_file()]
     assert len(files) > 5
@@ -119,7 +119,7 @@ def test_a_newcomer_can_open_type_and_scan_what_is_printed(tmp_path):
         print(f"CPU until ready: {first.cpu_s:.1f} s, at the second start {second.cpu_s:.1f} s")
         assert made_once(folder) == before
         assert not re.search("Installing|Downloading|Creating|Set-up complete", second.err.read_text(encoding="utf-8"))
-        assert re.search(rf"{first.address}/v/\w{{16}}", second.printed())  # what was printed stays as it was
+        assert re.search(rf"{first.address}/v/\w{{16}}", second.printed())  # what was printed stays unchanged
 
 
 def test_empty_means_keys_and_nothing_else(tmp_path):
@@ -132,7 +132,7 @@ def test_empty_means_keys_and_nothing_else(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["--port", "0"], ["--port"], ["--nonsense"], ["--port=70000"]])
-def test_wrong_usage_is_told(arguments, tmp_path):
+def test_wrong_usage_is_reported(arguments, tmp_path):
     done = subprocess.run([str(ROOT / "scripts/start"), *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "scripts/start" in done.stderr

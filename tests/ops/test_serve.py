@@ -186,7 +186,7 @@ def test_one_process_serves_a_directory(folder):
         assert running.stop(signal.SIGTERM) == 0
 
 
-def test_wrong_usage_and_no_directory_are_told(folder, tmp_path):
+def test_wrong_usage_and_no_directory_are_reported(folder, tmp_path):
     many = run(folder, "serve", "--workers", "2")
     assert (many.returncode, "one API process" in many.stderr) == (2, True)
     assert run(folder, "serve", "--port", "99999").returncode == 2

@@ -1,4 +1,4 @@
-"""Every setting refuses what it cannot mean: exit code 4 and one line that names it, and never its value."""
+"""Every setting rejects invalid values: exit code 4 and one line that names the setting, never its value."""
 
 import re
 import sys
@@ -18,7 +18,7 @@ FIELDS = Settings.model_fields
 
 
 def wrong_values(field: FieldInfo) -> list[str]:
-    """What a field must refuse, from what it declares."""
+    """The values that a field must reject, derived from its declaration."""
     kind = field.annotation
     found: list[str] = []
     if kind in {int, float}:
@@ -96,7 +96,7 @@ def test_an_empty_value_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.model_fields_set == set()
 
 
-def test_files_and_folders_that_cannot_be_used_are_told(
+def test_unusable_files_and_folders_are_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def told(**environment: Any) -> str:

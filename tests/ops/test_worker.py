@@ -1,4 +1,4 @@
-"""The worker on real data: it finishes what is left, keeps house, and no fault ends it."""
+"""The worker on real data: it finishes pending work and cleans up, and no error ends it."""
 
 import json
 import threading
@@ -49,7 +49,7 @@ def body(number: str) -> bytes:
 
 
 def push_without_signer(city: City, *numbers: str) -> str:
-    """Leave pushes pending, as an absent signer does; the source of their cases."""
+    """Leave pushes pending, as without a signer; returns the source of their cases."""
     caller = c.caller("fz-public-security")
     keys = city.folder / "keys"
     away = keys.with_name("keys-away")
@@ -114,7 +114,7 @@ def test_a_case_that_cannot_be_finished_does_not_stand_before_the_others(city):
 
 
 def test_drawing_and_feeding_rest_while_changes_rush_in_and_only_then(city):
-    """What it would draw meanwhile is drawn after, and feeding rests as well; a push must not wait for them."""
+    """Rendering is postponed, and feeding pauses; pushes must not wait for them."""
     worker = Worker(city.parts, threading.Event())
     assert {c.name for c in (*worker._rendering, *worker._feeding) if c.rest == worker._rest} == {"render", "feed"}
     assert worker._rest() == 0
@@ -131,7 +131,7 @@ def test_drawing_and_feeding_rest_while_changes_rush_in_and_only_then(city):
 
 
 @pytest.mark.sqlite
-def test_a_database_that_goes_away_comes_back(city):
+def test_a_database_outage_ends(city):
     push_without_signer(city, CASES[0])
     lock = city.folder / "hub.db.lock"
     lock.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""QR symbols: every one is read back by two independent readers, as drawn in each form."""
+"""QR symbols: two independent readers decode each of them, in every form in which they are drawn."""
 
 import random
 import re
@@ -18,7 +18,7 @@ MODULE = 4
 
 
 def texts(count: int, seed: int = 1) -> list[str]:
-    """QR texts of every length that occurs, digits as random as signatures are."""
+    """QR texts of every possible length, with digits as random as signatures."""
     dice = random.Random(seed)
     hosts = ["http://127.0.0.1:8080", "https://hub.example.test", "https://zz.city.example.test/certificates"]
     made = []
@@ -98,7 +98,7 @@ def test_a_large_corpus(tmp_path: Path) -> None:
 
 
 def terminal_pictures(text: str) -> dict[str, Image.Image]:
-    """As it looks on a dark terminal, and with colours on any terminal."""
+    """As on a dark terminal, and with colours on any terminal."""
     plain, coloured = barcode.terminal(text), barcode.terminal(text, colours=True)
     lines = coloured.splitlines(keepends=True)
     assert all(line.startswith("\x1b[38;5;16;48;5;231m") and line.endswith("\x1b[0m\n") for line in lines)

@@ -1,4 +1,5 @@
-"""What a certificate costs: bounds far above the measured values, to catch a change of kind, not of machine."""
+"""The cost of a certificate: limits far above the measured values, to detect a change of kind rather than of
+machine."""
 
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ FACE = qr.Face(IDENTIFIER, "闽A0*", ("林*满",), DAY, DAY, None, 0, 77)
 
 
 def cost_us(work: Callable[[], object], turns: int = 200) -> float:
-    """Return the least CPU time of seven rounds, in µs a turn."""
+    """The lowest CPU time of seven rounds, in µs per operation."""
     rounds = []
     for _ in range(7):
         started = time.process_time()

@@ -1,4 +1,4 @@
-"""Credentials beyond the vectors: round trips, what may be shown, and that nothing can be altered."""
+"""Credentials beyond the vectors: round trips, selective disclosure, and detection of every change."""
 
 import base64
 import hashlib
@@ -145,7 +145,7 @@ def test_a_full_credential_may_have_no_disclosure(folder: KeyFolder, key: Public
 
 
 def test_every_changed_bit_is_seen(folder: KeyFolder, key: PublicKey) -> None:
-    """Any one bit: the text is refused, or is not signed, or it was inside a disclosure that then is unknown."""
+    """Flip any bit: the text is malformed, or its signature wrong, or a disclosure becomes unknown."""
     text = issue(folder, key, replace(CLAIMS, fields={"post": "安全员"})).encode()
     for place in range(len(text) * 8):
         changed = bytearray(text)

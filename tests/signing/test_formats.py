@@ -1,4 +1,4 @@
-"""docs/formats.md cannot lie: its code runs on the vectors, and what it quotes is in them."""
+"""docs/formats.md is correct: its code runs on the vectors, and its quotations are in them."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def test_the_code_runs_without_ours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_code_refuses_what_only_strict_readers_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page's readers are short; they must still refuse most of the strict vectors, and accept no forged one."""
+    """The document's parsers are short; they must still refuse most of the strict vectors, and accept no forged one."""
     monkeypatch.chdir(ROOT)
     names: dict[str, Any] = {}
     for block in blocks("python"):

@@ -1,4 +1,4 @@
-"""Readers of strangers' input: whatever comes, they answer or raise Malformed, and soon."""
+"""Parsers of untrusted input: on any input, they return or raise Malformed, quickly."""
 
 import base64
 import json
@@ -55,7 +55,7 @@ def outcome(read: Callable[[str], object], text: str) -> str:
 
 @st.composite
 def mutated(draw: st.DrawFn, texts: list[str]) -> str:
-    """A good text with a few characters changed, dropped, repeated or put in."""
+    """A valid text with a few characters changed, removed, repeated or inserted."""
     text = draw(st.sampled_from(texts))
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(text)))

@@ -1,4 +1,4 @@
-"""What the hub signs, judged by jose, @sd-jwt/* and Node's own crypto."""
+"""What the hub signs, verified by jose, @sd-jwt/* and Node's crypto."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_good_credentials_are_accepted() -> None:
 
 
 def test_bad_credentials_are_refused() -> None:
-    """Those marked strict break a rule of our frozen format only, and a general library may take them."""
+    """Vectors marked strict break a rule of our format only, so a general library may accept them."""
     vectors = [vector for vector in load("credential")["bad"] if not vector["strict"]]
     assert len(vectors) > 25
     verdicts = judge_credentials(JWKS, [vector["credential"] for vector in vectors])
@@ -37,7 +37,7 @@ def test_bad_credentials_are_refused() -> None:
 
 
 def test_unknown_disclosures_reveal_nothing() -> None:
-    """The package drops them where our reader refuses: what is then shown must still be what was signed."""
+    """The package drops disclosures that our parser rejects: what it then shows must still be signed."""
     vectors = [vector for vector in load("credential")["bad"] if vector["refused"] == "credential.disclosure_unknown"]
     assert len(vectors) > 4
     issued = load("credential")["good"][0]["discloses"]

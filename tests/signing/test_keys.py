@@ -1,4 +1,4 @@
-"""Keys: bound to one purpose, one signature form, and no signing from a file that is gone."""
+"""Keys: bound to one purpose and one signature form; a deleted key file cannot sign."""
 
 import os
 import stat
@@ -35,7 +35,7 @@ def path_of(tmp_path: Path, key: PublicKey) -> Path:
 
 
 def test_what_is_signed_again_comes_out_the_same(folder: KeyFolder, tmp_path: Path) -> None:
-    """By another process, after a crash, from a backup: a printed signature is the one on record."""
+    """In another process, after a crash, from a backup: the signature is always the recorded one."""
     key = folder.generate(Purpose.CREDENTIAL)
     again = KeyFolder(tmp_path / "keys", PASSPHRASE)
     texts = [os.urandom(n) for n in range(0, 200, 7)]

@@ -1,4 +1,5 @@
-"""What is drawn: every text can be read back by programs, no line overflows, every QR code scans, equal in is equal out."""
+"""Rendering: programs can read every text, no line overflows, every QR code scans, and equal input gives equal
+output."""
 
 import re
 import shutil
@@ -166,7 +167,7 @@ def test_nothing_leaves_the_frame(name: str, tmp_path: Path) -> None:
     assert not [value for value in texts(HARD[name]) if value not in page_text and len(value) < 30]
 
 
-def test_long_tables_go_on_with_their_head_on_the_next_page(tmp_path: Path) -> None:
+def test_long_tables_continue_with_their_head_on_the_next_page(tmp_path: Path) -> None:
     pdf = sealed(samples.estate(60))
     assert len(pypdfium2.PdfDocument(pdf)) >= 2
     second = read(pdf, tmp_path, "-f", "2", "-l", "2")
@@ -234,7 +235,7 @@ def test_annotated_copies_say_what_for(tmp_path: Path) -> None:
 
 
 def test_the_watermark_is_everywhere_on_a_copy() -> None:
-    """Whatever part of 45 by 45 mm is cut out, it differs from the same part of the original by the watermark."""
+    """Any part of 45 by 45 mm differs from the same part of the original by the watermark."""
     sheet = replace(samples.licence(), fields=())
     note = samples.note()
     marked = pages(render_copy(sheet, note, samples.printed()[3], samples.seal(), samples.MADE), dpi=72)[0]

@@ -1,4 +1,4 @@
-"""The seal, judged from outside: poppler with NSS, qpdf, veraPDF, EU DSS; and what sign() refuses."""
+"""The seal, verified by other software: poppler with NSS, qpdf, veraPDF, EU DSS; and what sign() refuses."""
 
 import re
 import shutil
@@ -136,7 +136,7 @@ def test_keys_of_other_purposes_and_other_certificates_are_refused() -> None:
         render(sheet, text, replace(seal, chain=(b"\x30\x00",)), samples.MADE)
 
 
-def test_a_key_that_is_away_or_exchanged_does_not_sign(tmp_path: Path) -> None:
+def test_a_missing_or_exchanged_key_does_not_sign(tmp_path: Path) -> None:
     city = samples.new_city()
     seal = city.seal()
     path = city.folder._path(seal.key.kid, Purpose.DOCUMENT)

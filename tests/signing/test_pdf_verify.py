@@ -1,4 +1,4 @@
-"""What the checker finds: good files, forged ones, photos and scans, and files made to break it."""
+"""The checker's findings: genuine and forged files, photos and scans, and files made to break it."""
 
 import json
 import random
@@ -73,7 +73,7 @@ def test_forgeries_fall(name: str, checkers: Checkers, trust: Trust) -> None:
 
 
 def test_no_byte_can_be_changed(trust: Trust) -> None:
-    """Each bit of the unsigned digits that a hexadecimal digit has, and a sample of all other bytes."""
+    """Every bit of the unsigned hexadecimal digits, and a sample of all other bytes."""
     pdf = forgeries.good()
     start, end = forgeries.hole(pdf)
     chance = random.Random(7)
@@ -126,7 +126,7 @@ def test_other_files_are_unreadable(trust: Trust) -> None:
         assert (found.intact, found.trusted) == (Answer.UNKNOWN, Answer.UNKNOWN)
 
 
-def test_large_files_are_not_looked_at(checkers: Checkers, trust: Trust) -> None:
+def test_large_files_are_not_inspected(checkers: Checkers, trust: Trust) -> None:
     data = forgeries.good() + bytes(MAX_BYTES)
     assert inspect(data, trust, samples.CHECKED).problems == ("upload.too_large",)
     assert checkers.check(data, trust, samples.CHECKED).problems == ("upload.too_large",)
@@ -183,7 +183,7 @@ def test_bombs_leave_the_next_file_unharmed(checkers: Checkers, trust: Trust) ->
         assert checkers.check(forgeries.good(), trust, samples.CHECKED).intact is Answer.YES
 
 
-def test_a_killed_program_is_started_anew(trust: Trust) -> None:
+def test_a_killed_program_is_restarted(trust: Trust) -> None:
     with Checkers(1, 20) as made:
         assert made.check(forgeries.good(), trust, samples.CHECKED).intact is Answer.YES
         program = made._idle.get()
@@ -209,7 +209,7 @@ def test_several_threads_share_the_programs(trust: Trust) -> None:
 
 
 def run_bounded(code: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a process that has bound itself as the checker does."""
+    """Run code in a process that is sandboxed like the checker."""
     code = f"from signing.pdf.check import checker\nchecker.limit()\n{code}"
     return subprocess.run(
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False, env={}, cwd="/"
@@ -274,7 +274,7 @@ def test_questions_that_are_none_end_the_program(trust: Trust) -> None:
 
 
 # What DSS takes where we do not, and why: its verdict is about what was signed, ours about the whole file.
-_REVISION = "what was signed is still in it; readers are told of the later revision by other means"
+_REVISION = "the signed bytes are still in it; another finding reports the later revision"
 LENIENT = {
     "line_feed_appended": _REVISION,
     "comment_appended": _REVISION,
@@ -291,7 +291,7 @@ LENIENT = {
     "other_ecdsa_value": "both values of ECDSA are valid; ours is the lower one",
     "unsigned_attribute_added": "allowed by CMS; we add none",
     "root_left_out_of_signature": "the root is known from elsewhere",
-    "stranger_instead_of_our_root": "X.509 certificates beside the chain are ignored",
+    "stranger_instead_of_our_root": "X.509 certificates outside the chain are ignored",
     "signed_data_version_changed": "the version of SignedData is not looked at",
 }
 

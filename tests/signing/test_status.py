@@ -1,4 +1,4 @@
-"""Status lists beyond the vectors: the published examples, and the permutation of places."""
+"""Status lists beyond the vectors: the published examples, and the permutation of indexes."""
 
 import zlib
 from itertools import pairwise

@@ -118,7 +118,7 @@ def test_bad_credential(vector: dict[str, Any]) -> None:
     known = next(key for key in KEYS.values() if key.purpose is Purpose.CREDENTIAL)
 
     def is_signed(read: credential.Credential) -> bool:
-        # As the hub does: the key on record under the kid of the header; a stranger's kid has none.
+        # As the hub does: the key on record under the kid of the header; a foreign kid has none.
         return credential.is_signed_by(read, KEYS.get(read.kid, known))
 
     assert refusal(lambda: credential.read(vector["credential"]), is_signed) == vector["refused"]

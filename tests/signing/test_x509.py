@@ -1,4 +1,4 @@
-"""X.509 certificates and CRLs, judged by OpenSSL and NSS besides ourselves."""
+"""X.509 certificates and CRLs, verified by OpenSSL and NSS as well as by our code."""
 
 import shutil
 import subprocess

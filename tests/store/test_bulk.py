@@ -1,4 +1,4 @@
-"""The bulk path keeps every rule that a push keeps: all of a batch or nothing, unique, resumable, as `hub check` wants."""
+"""The bulk path follows all rules of a push: atomic batches, unique, resumable, consistent for `hub check`."""
 
 import multiprocessing
 import os
@@ -208,7 +208,7 @@ def _load(settings: Settings) -> None:
         loading.load_part(settings, 1, STAGE, part, size=10)
 
 
-def test_a_load_that_is_killed_again_and_again_goes_on_where_it_was(settings: Settings):
+def test_a_load_that_is_killed_repeatedly_is_resumed(settings: Settings):
     context = multiprocessing.get_context("spawn")
     with open_parts(settings) as parts:
         for _ in range(2):

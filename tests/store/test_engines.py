@@ -1,6 +1,6 @@
-"""What the store relies on of a database, asked of both engines: the same statements, and what one writer knows of another.
+"""What the store requires of a database, on both engines: equal statements, and what one writer sees of another.
 
-Every trap of PostgreSQL that SQLite does not have stands here as a test on both.
+Every pitfall of PostgreSQL that SQLite does not have is a test here, on both.
 """
 
 import threading
@@ -135,7 +135,7 @@ def test_texts_are_ordered_by_their_bytes(database: Database) -> None:
     assert found == sorted(names, key=str.encode)
 
 
-def test_a_duplicate_is_told_and_nothing_is_kept(database: Database) -> None:
+def test_a_duplicate_raises_and_nothing_is_kept(database: Database) -> None:
     with database.write() as writer:
         writer.insert("id_blocks", {"name": "a", "next": 1})
 
@@ -151,7 +151,7 @@ def test_a_duplicate_is_told_and_nothing_is_kept(database: Database) -> None:
 
 
 def test_a_transaction_that_has_failed_is_never_acknowledged(settings: Settings, database: Database) -> None:
-    """A server answers its COMMIT without an error, and has kept nothing."""
+    """The server acknowledges a COMMIT but has stored nothing."""
     with database.write() as writer:
         writer.insert("id_blocks", {"name": "a", "next": 1})
 
@@ -192,11 +192,11 @@ def add(database: Database, name: str) -> None:
         thread.submit(insert).result(PATIENCE_S)
 
 
-# --- writers beside each other ---------------------------------------------------------------------------------------
+# --- concurrent writers ---------------------------------------------------------------------------------------
 
 
 class Beside:
-    """A write in a thread of its own that is kept open until it is told to end."""
+    """A write in a separate thread that stays open until it is released."""
 
     def __init__(self, database: Database, work: Any, *, exclusive: bool = False) -> None:
         self._database, self._work, self._exclusive = database, work, exclusive
@@ -285,7 +285,7 @@ def sequenced(database: Database) -> int:
 
 
 def test_a_reader_after_a_position_never_misses_a_late_commit(settings: Settings, database: Database) -> None:
-    """The lower entry commits last: a reader that only remembers the highest entry would never see it."""
+    """The lower entry commits last: a reader that remembers only the highest entry would miss it."""
     if is_sqlite(settings):  # one writer at a time: nothing can commit late
         for entry in (2, 1):
             with database.write() as writer:
@@ -322,7 +322,7 @@ def test_only_one_sequences_at_a_time(settings: Settings, database: Database) ->
         return
     with Beside(database, lambda w: ledger.sequence(w, 2)) as first:
         assert first.began.wait(PATIENCE_S)
-        assert sequenced(database) == 0, "somebody else is at it"
+        assert sequenced(database) == 0, "another process is at it"
         assert ledger.after(database.reader, 0, 10) == []
         first.end()
     assert sequenced(database) == 1

@@ -1,4 +1,4 @@
-"""Migrations beside the release before: whoever serves goes on, and a migration is done as a whole or not at all."""
+"""Migrations while the previous release runs: it continues to serve, and a migration is applied completely or not at all."""
 
 import os
 import re
@@ -51,7 +51,7 @@ def migrations(tmp_path: Path) -> Path:
 
 
 def later(settings: Settings, migrations: Path, head: str, *words: str, **more: str) -> tuple[int, str]:
-    """A command of the release that is to come; exit code and stderr."""
+    """Run a command of the next release; exit code and stderr."""
     command = [sys.executable, "-m", "tests.support.later_release", str(migrations), head, *words]
     env = os.environ | engines.environment(settings) | more
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
@@ -59,7 +59,7 @@ def later(settings: Settings, migrations: Path, head: str, *words: str, **more: 
 
 
 def now(settings: Settings, *words: str) -> tuple[int, str]:
-    """A command of this release."""
+    """Run a command of this release."""
     env = os.environ | engines.environment(settings)
     done = subprocess.run([*HUB, *words], env=env, capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stderr
@@ -96,7 +96,7 @@ def test_a_release_works_on_its_own_schema_and_on_newer_ones_that_say_so() -> No
         assert not schema.works_on(other), other
 
 
-def test_every_migration_is_named_by_its_number_and_who_works_beside_it() -> None:
+def test_every_migration_is_named_by_its_number_and_the_oldest_compatible_release() -> None:
     names = [str(path.name) for path in sorted((schema._MIGRATIONS / "versions").glob("[0-9]*.py"))]
     found = [re.match(r"(\d{4})(?:_(\d{4}))?_[a-z]", name) for name in names]
     assert all(found), names
@@ -114,8 +114,8 @@ def test_a_new_migration_is_named_so(settings: Settings, tmp_path: Path, monkeyp
     assert "op." not in made.partition("def upgrade")[2], "the tables are what the migrations make"
 
 
-def test_plans_from_before_a_migration_are_made_anew(settings: Settings, tmp_path: Path) -> None:
-    """Whoever has asked before is told once for each connection that the tables have just changed, and no more."""
+def test_plans_from_before_a_migration_are_replaced(settings: Settings, tmp_path: Path) -> None:
+    """Each existing connection gets one error after the tables have changed, and no more."""
     with open_parts(settings) as parts:
         for _ in range(5):
             assert check(parts).findings == []
@@ -184,7 +184,7 @@ def test_a_migration_that_is_killed_has_done_nothing(settings: Settings, tmp_pat
 
 @contextmanager
 def in_use(settings: Settings, table: str) -> Iterator["psycopg.Connection[Any]"]:
-    """Somebody reads a table in a transaction that does not end, as a backup does."""
+    """A long transaction reads a table, as a backup does."""
     with postgres.shared().connect(engines.name_of(settings)) as connection:
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         connection.execute(f"SELECT COUNT(*) FROM {table}")
@@ -200,7 +200,7 @@ def on_server(tmp_path: Path) -> Iterator[Settings]:
         postgres.shared().drop(engines.name_of(found))
 
 
-def test_a_table_in_use_is_left_alone_and_holds_nobody_up(on_server: Settings, tmp_path: Path) -> None:
+def test_a_table_in_use_is_left_unchanged_and_no_request_waits(on_server: Settings, tmp_path: Path) -> None:
     folder = upto(tmp_path / "later", INDEX)
     database = store_engines.opened(store_engines.place_of(on_server, patient=False))
     longest = 0.0
@@ -231,8 +231,8 @@ def test_a_table_that_is_free_in_time_is_changed(on_server: Settings, tmp_path: 
         assert migrating.result()[0] == 0
 
 
-def test_an_index_that_was_not_finished_is_made_anew(on_server: Settings, tmp_path: Path) -> None:
-    """Made beside all writes, it waits for whoever has read before, and is worth nothing until then."""
+def test_an_unfinished_index_is_rebuilt(on_server: Settings, tmp_path: Path) -> None:
+    """Built during writes, it waits for earlier readers, and is not usable until then."""
     assert later(on_server, upto(tmp_path / "first", COLUMN), COLUMN, "migrate")[0] == 0
     folder = upto(tmp_path / "later", INDEX)
     command = [sys.executable, "-m", "tests.support.later_release", str(folder), INDEX, "migrate"]
@@ -257,7 +257,8 @@ def invalid(settings: Settings) -> int:
 
 
 def test_two_migrations_at_once_wait_for_each_other(on_server: Settings, tmp_path: Path) -> None:
-    """Also where one makes an index that waits for all statements: those that wait for it are none."""
+    """Also if one builds an index concurrently, which waits for all statements: sessions that poll for the lock run
+    none."""
     folder = upto(tmp_path / "later", INDEX)
     with ThreadPoolExecutor(2) as threads:
         done = list(threads.map(lambda _: later(on_server, folder, INDEX, "migrate"), range(2)))
@@ -265,7 +266,7 @@ def test_two_migrations_at_once_wait_for_each_other(on_server: Settings, tmp_pat
 
 
 @pytest.mark.sqlite
-def test_a_busy_file_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_busy_file_is_reported(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(schema, "_MIGRATIONS", upto(tmp_path / "later", COLUMN))
     monkeypatch.setattr(schema, "HEAD", COLUMN)
     place = store_engines.place_of(settings)
@@ -276,11 +277,11 @@ def test_a_busy_file_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch
     assert schema.migrate(place)
 
 
-# --- beside everything that runs -------------------------------------------------------------------------------------
+# --- while everything runs -------------------------------------------------------------------------------------
 
 
-def test_processes_go_on_while_their_tables_change(service: Service, tmp_path: Path) -> None:
-    """Pushes, readers and the worker of the former release; connections with prepared plans are replaced."""
+def test_processes_continue_while_their_tables_change(service: Service, tmp_path: Path) -> None:
+    """Pushes, readers and the worker of the previous release; connections with prepared plans are replaced."""
     stop, refused, journal = threading.Event(), [0], {}
 
     def clerk(index: int) -> None:
@@ -308,7 +309,7 @@ def test_processes_go_on_while_their_tables_change(service: Service, tmp_path: P
         settled = refused[0]
         before = len(journal)
         wait_for(lambda: len(journal) > before + 40)
-        assert refused[0] == settled, "afterwards nobody is refused any more"
+        assert refused[0] == settled, "afterwards no request is refused"
         stop.set()
         for one in clerks:
             one.result(30)

@@ -1,6 +1,6 @@
-"""The growth tables partitioned by hash and by time: what must be unique in the whole city still is, whoever races.
+"""The growth tables partitioned by hash and by time: what must be unique in the whole city stays unique under races.
 
-Rows that want the same unique thing have different homes, so that partitions alone would keep each of them.
+Rows that compete for a unique value have different homes, so partitions on their own would accept each of them.
 """
 
 import threading
@@ -63,7 +63,7 @@ def forkserver() -> Iterator[ForkServer]:
 
 
 def race(forkserver: ForkServer, city: City, *orders: Row) -> list[Any]:
-    """What came of each: the status, or the code of the refusal."""
+    """The result of each: the status, or the code of the refusal."""
     ended = forkserver.run(*({"data": str(city.settings.data_dir), **order} for order in orders))
     assert all("refused" in one.value or "value" in one.value for one in ended), ended
     return sorted((one.value.get("refused") or one.value["value"]["status"] for one in ended), key=str)
@@ -137,7 +137,7 @@ def assertion(n: int) -> tuple[str, Row]:
 
 
 def retrieval(n: int) -> tuple[str, Row]:
-    """A receipt within its month."""
+    """Insert a receipt in its month."""
     numbers = {"party": n, "home": 1000 + n, "certificate": n, "version": 1, "at": n, "expires_on": 20260101}
     texts = dict.fromkeys(("source", "case_number", "clerk", "clerk_authority", "client", "state"), f"{n}")
     return "retrievals", {"month": 202611, "receipt": "same", **numbers, **texts, "sealed": b""}
@@ -159,7 +159,7 @@ UNIQUE: dict[str, Callable[[int], tuple[str, Row]]] = {
 
 
 def at_once(database: Database, row: Callable[[int], tuple[str, Row]]) -> list[int]:
-    """Insert in as many transactions as there are threads, all open at one time; whose row was kept."""
+    """Insert in one open transaction per thread, all at once; returns whose row was kept."""
     together = threading.Barrier(AT_ONCE)
     kept: list[int] = []
 
@@ -219,8 +219,8 @@ def test_twenty_processes_that_push_one_case_make_one_certificate(forkserver: Fo
     assert agrees(city)
 
 
-def test_a_number_is_given_once_whoever_holds_it(forkserver: ForkServer, city: City) -> None:
-    """Eight cases of eight people, whose homes lie in several partitions."""
+def test_a_number_is_assigned_once_whatever_its_partition(forkserver: ForkServer, city: City) -> None:
+    """Eight cases of eight people, whose homes are in several partitions."""
     orders = [push(f"P-N{n}", completed(certificate("分〔2026〕二", invented_person(300 + n)))) for n in range(8)]
     assert race(forkserver, city, *orders) == [201, *["number.taken"] * 7]
     assert agrees(city)

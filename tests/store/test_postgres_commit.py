@@ -1,4 +1,4 @@
-"""A commit on PostgreSQL that is under way when its connection is cut: the server goes on with it, and tells nobody."""
+"""A commit on PostgreSQL whose connection is cut: the server completes it, but no client gets the result."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +39,7 @@ def city(tmp_path: Path) -> Iterator[City]:
 
 
 def cut_in_commit(city: City, table: str, seconds: float, work: Callable[[], object]) -> None:
-    """Do what inserts into a table; its COMMIT takes a while, and is not waited for by whoever sent it."""
+    """Call work that inserts into a table; its COMMIT takes a while, and the client does not wait for it."""
     database, name = city.parts.database, engines.name_of(city.parts.settings)
     assert isinstance(database, PostgresDatabase)
     with postgres.shared().connect(name) as owner, ThreadPoolExecutor(1) as pool:
@@ -53,7 +53,7 @@ def cut_in_commit(city: City, table: str, seconds: float, work: Callable[[], obj
 
 
 def test_a_document_whose_commit_is_not_answered_keeps_its_file(city: City) -> None:
-    """Who looks at once whether a row came of it sees none yet."""
+    """A reader that checks immediately whether the row exists does not see it yet."""
     parts, reader = city.parts, city.parts.database.reader
     home, certificate = certificates.walk(reader, (-1, -1), 1)[0]
     key = DocumentKey(home, certificate, 1)
@@ -67,7 +67,7 @@ def test_a_document_whose_commit_is_not_answered_keeps_its_file(city: City) -> N
 
 @pytest.mark.parametrize("seconds", [0.5, 2.5])
 def test_a_key_whose_commit_is_not_answered_keeps_its_file(city: City, seconds: float) -> None:
-    """Without it nothing could be signed any more; the commit ends before or after one waits for it no longer."""
+    """Without the file nothing could be signed; the commit ends before or after the client stops waiting."""
     parts = city.parts
     before = parts.keyring.active(Purpose.CREDENTIAL).kid
     cut_in_commit(city, "signing_keys", seconds, lambda: parts.signing_keys.replace(KeyRequest(Purpose.CREDENTIAL)))

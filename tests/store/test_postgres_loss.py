@@ -1,4 +1,4 @@
-"""A database server that stops, is killed or stands still under several API processes and a worker, and comes back."""
+"""A database server that stops, is killed or suspended under several API processes and a worker, and comes back."""
 
 import json
 import os
@@ -38,7 +38,7 @@ BACK_S = 30.0
 
 @dataclass
 class Service:
-    """`hub serve --workers 2` and `hub work` on a cluster of their own."""
+    """`hub serve --workers 2` and `hub work` on a separate cluster."""
 
     cluster: Cluster
     settings: Settings
@@ -196,7 +196,7 @@ FAULTS = {"stopped": stopped, "killed": killed, "standing still": frozen}
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_everybody_is_told_in_time_and_it_is_found_again(service: Service, name: str) -> None:
+def test_all_clients_get_an_error_in_time_and_it_is_found_again(service: Service, name: str) -> None:
     processes = children(service.process.pid)
     assert service.push(f"L-BEFORE-{name[:3]}", body(f"L-BEFORE-{name[:3]}")).status_code == 201
     assert service.push("L-ONE", body("L-ONE")).status_code in {200, 201}
@@ -225,9 +225,9 @@ def test_everybody_is_told_in_time_and_it_is_found_again(service: Service, name:
     wait_for(lambda: service.get("/readyz").status_code == 200, BACK_S)
 
 
-@pytest.mark.parametrize("end", ["goes on", "is killed"])
-def test_the_worker_goes_on_as_soon_as_a_server_that_stood_still_does(service: Service, end: str) -> None:
-    """Its statements may take minutes, so it waits; but for no longer than the server stands still."""
+@pytest.mark.parametrize("end", ["resumes", "is killed"])
+def test_the_worker_continues_as_soon_as_a_suspended_server_does(service: Service, end: str) -> None:
+    """The worker's statements may take minutes, so it waits; but only as long as the server is suspended."""
 
     def beat() -> datetime | None:
         return heartbeat.last(service.settings.data_dir)

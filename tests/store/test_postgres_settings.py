@@ -1,4 +1,5 @@
-"""Which servers and users will do: what is wrong stops the start with one sentence, and the service may do no more than it must."""
+"""Which servers and users are accepted: one sentence says why a start fails, and the service has no more privileges
+than it needs."""
 
 import os
 import subprocess
@@ -39,7 +40,7 @@ def cluster() -> Cluster:
 
 @pytest.fixture(scope="module")
 def made(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Initialised by an owner who is no superuser; LOGIN is a member of the service role."""
+    """Initialised by an owner without superuser privileges; LOGIN is a member of the service role."""
     name = cluster.create()
     with cluster.connect() as connection:
         with suppress(psycopg.errors.DuplicateObject):
@@ -59,7 +60,7 @@ def as_user(settings: Settings, user: str) -> Settings:
 
 def hub(folder: Path, url: str, *words: str, **more: str) -> tuple[int, str]:
     environment = {"PATH": os.environ["PATH"], "HUB_DATA_DIR": str(folder), "HUB_DATABASE_URL": url, **more}
-    environment.setdefault("HUB_DATABASE_CONNECT_S", "1")  # so long a start waits for a server that is away
+    environment.setdefault("HUB_DATABASE_CONNECT_S", "1")  # how long a start waits for an unavailable server
     done = subprocess.run(
         [sys.executable, "-m", "hub", *words],
         env=environment,
@@ -76,8 +77,8 @@ WRONG: dict[str, tuple[str, int, str]] = {
     "no URL": ("hub", 4, "postgresql+psycopg://"),
     "a nonsensical URL": ("postgresql+psycopg://127.0.0.1:port/hub", 4, "HUB_DATABASE_URL"),
     "no such database": ("postgresql+psycopg://postgres@127.0.0.1:{port}/nothing", 4, "check user, database"),
-    "no such user": ("postgresql+psycopg://nobody-here@127.0.0.1:{port}/postgres", 4, "check user, database"),
-    "nobody answers": ("postgresql+psycopg://postgres@127.0.0.1:{nowhere}/hub", 5, "cannot be reached"),
+    "no such user": ("postgresql+psycopg://no-such-user@127.0.0.1:{port}/postgres", 4, "check user, database"),
+    "no server answers": ("postgresql+psycopg://postgres@127.0.0.1:{nowhere}/hub", 5, "cannot be reached"),
     "no such host": ("postgresql+psycopg://postgres@nowhere.invalid/hub", 5, "cannot be reached"),
     "no TLS there": ("postgresql+psycopg://postgres@127.0.0.1:{port}/postgres?sslmode=require", 4, "TLS"),
     "an unreadable CA": (
@@ -119,7 +120,7 @@ main()
 
 @pytest.mark.parametrize("words", [("init",), ("serve", "--port", "0"), ("work",), ("check",)])
 def test_a_server_that_is_too_old_is_refused(made: Settings, words: tuple[str, ...]) -> None:
-    """No older one is at hand: the driver tells another number, and everything else is as it is."""
+    """No older server is available: the driver reports another number, and everything else is unchanged."""
     environment = {"PATH": os.environ["PATH"], "HUB_DATA_DIR": str(made.data_dir)}
     done = subprocess.run(
         [sys.executable, "-c", AN_OLDER_SERVER, *words],
@@ -134,7 +135,7 @@ def test_a_server_that_is_too_old_is_refused(made: Settings, words: tuple[str, .
 
 
 def test_a_password_may_lie_in_a_file(cluster: Cluster, made: Settings, tmp_path: Path) -> None:
-    """The server trusts everybody here; what cannot be read is told."""
+    """The server trusts every login here; an unreadable file is reported."""
     code, said = hub(made.data_dir, str(made.database_url), "init", HUB_DATABASE_PASSWORD_FILE=str(tmp_path / "none"))
     assert code == 4
     assert "HUB_DATABASE_PASSWORD_FILE" in said
@@ -145,7 +146,7 @@ def test_a_password_may_lie_in_a_file(cluster: Cluster, made: Settings, tmp_path
     assert "secret" not in repr(place)
 
 
-def test_who_may_not_make_tables_is_told(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_user_who_may_not_create_tables_gets_an_error(cluster: Cluster, tmp_path: Path) -> None:
     code, said = hub(tmp_path / "data", cluster.url(cluster.create(), OUTSIDER), "init")
     assert (code, said.count("\n")) == (4, 1), said
     assert "owner of the database" in said
@@ -193,7 +194,7 @@ EXTRA = {
 
 @pytest.mark.parametrize("statement", EXTRA)
 def test_a_service_role_that_may_do_more_does_not_start(cluster: Cluster, made: Settings, statement: str) -> None:
-    """`hub init` takes away what was granted on the tables themselves; the rest is for who has granted it."""
+    """`hub init` revokes privileges granted on the tables themselves; others must be revoked by their grantor."""
     assert made.database_url is not None
     undo, is_undone_by_init = EXTRA[statement]
     login = str(as_user(made, LOGIN).database_url)
@@ -211,8 +212,8 @@ def test_a_service_role_that_may_do_more_does_not_start(cluster: Cluster, made: 
     assert hub(made.data_dir, login, "keys", "list")[0] == 0
 
 
-def test_who_serves_as_the_owner_is_told(cluster: Cluster, tmp_path: Path) -> None:
-    """A single login that may not make roles: it works, and is told at every start what would be better."""
+def test_serving_as_the_owner_warns(cluster: Cluster, tmp_path: Path) -> None:
+    """A single login that may not create roles: it works, and every start warns and says what would be better."""
     name = cluster.create()
     with cluster.connect() as connection:
         connection.execute(f'ALTER DATABASE "{name}" OWNER TO {SINGLE}')
@@ -225,7 +226,7 @@ def test_who_serves_as_the_owner_is_told(cluster: Cluster, tmp_path: Path) -> No
     assert "more database privileges than it needs" in started(tmp_path / "data", url, "serve", "--port", "0", **role)
     settings = Settings(data_dir=tmp_path / "data", database_url=url, database_service_role="hub_test_service")
     assert {f.name: f.state for f in examine(settings)}["database rights"] is State.PROBLEM
-    with cluster.connect() as connection:  # what it is told to do
+    with cluster.connect() as connection:  # what the warning says to do
         connection.execute("CREATE ROLE hub_test_service NOLOGIN")
         connection.execute(f"GRANT hub_test_service TO {LOGIN}")
     code, said = hub(tmp_path / "data", url, "init", **role)
@@ -240,7 +241,7 @@ def test_who_serves_as_the_owner_is_told(cluster: Cluster, tmp_path: Path) -> No
 
 
 def started(folder: Path, url: str, *words: str, **more: str) -> str:
-    """What a process says that was started and stopped again; it ends well."""
+    """The output of a process that was started and stopped; it must exit cleanly."""
     environment = {"PATH": os.environ["PATH"], "HUB_DATA_DIR": str(folder), "HUB_DATABASE_URL": url, **more}
     log = folder.with_suffix(".log")
     with log.open("wb") as sink:

@@ -89,7 +89,8 @@ def _owner(file: Path) -> tuple[int, int]:
 
 @pytest.mark.parametrize("mode", ["disable", "require"])
 def test_a_connection_that_is_lost_is_never_taken_for_a_wrong_setting(place: Place, mode: str) -> None:
-    """After any number of bytes; exit code 4 would keep a supervisor from starting the hub again."""
+    """The connection is cut after any number of bytes; exit code 4 would prevent a supervisor from restarting the
+    hub."""
     there = engines.place_of(place.through_proxy(f"?sslmode={mode}"))
     assert not isinstance(there, Path)
     times, was_lost = 0, True
@@ -131,7 +132,7 @@ LASTING = (
 
 
 @pytest.mark.parametrize("said", [*PASSING, *LASTING])
-def test_what_a_server_says_that_lets_nobody_in(place: Place, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+def test_the_error_of_a_server_that_accepts_no_login(place: Place, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise psycopg.OperationalError(_AT + said)
 
@@ -170,7 +171,7 @@ def starting(
 
 
 def ends_well(command: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """It has begun to work, and stops in order."""
+    """It has started, and stops cleanly."""
     wait_for(lambda: process.poll() is not None or BEGUN[command] in log.read_bytes(), ENDS_S)
     assert process.poll() is None, log.read_text()
     process.terminate()
@@ -179,7 +180,7 @@ def ends_well(command: str, process: "subprocess.Popen[bytes]", log: Path) -> No
 
 @pytest.mark.parametrize("after", [1500, 2500])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_start_whose_connection_is_cut_goes_on(place: Place, tmp_path: Path, command: str, after: int) -> None:
+def test_a_start_whose_connection_is_cut_retries(place: Place, tmp_path: Path, command: str, after: int) -> None:
     place.way.cut(after)
     with starting(place, tmp_path, command) as (process, log):
         ends_well(command, process, log)
@@ -209,7 +210,9 @@ def test_a_start_waits_for_a_server_that_comes_back(place: Place, tmp_path: Path
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_server_that_stays_away_ends_the_start_with_one_sentence(place: Place, tmp_path: Path, command: str) -> None:
+def test_a_server_that_stays_unavailable_ends_the_start_with_one_sentence(
+    place: Place, tmp_path: Path, command: str
+) -> None:
     place.way.refuse()
     began = time.monotonic()
     with starting(place, tmp_path, command, HUB_DATABASE_CONNECT_S="2") as (process, log):
@@ -220,8 +223,8 @@ def test_a_server_that_stays_away_ends_the_start_with_one_sentence(place: Place,
     assert "cannot be reached" in said
 
 
-def test_a_start_waits_for_whoever_still_has_its_address(place: Place, tmp_path: Path) -> None:
-    """As API processes do whose parent was killed, until they notice."""
+def test_a_start_waits_for_a_process_that_still_has_its_address(place: Place, tmp_path: Path) -> None:
+    """Like API processes whose parent was killed, until they notice."""
     with socket.create_server(("127.0.0.1", 0)) as former:
         port = str(former.getsockname()[1])
         with starting(place, tmp_path, "serve", port=port) as (process, log):

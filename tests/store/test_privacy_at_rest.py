@@ -1,7 +1,7 @@
-"""Rule 4 on the disk: nothing personal lies in the data directory, the invented inputs in `sample/` aside.
+"""Rule 4 on disk: the data directory contains nothing personal, except the invented inputs in `sample/`.
 
-Everybody's number, name and every certificate's number is looked for in every file: as it is, in other encodings, in
-base64 at each of its three alignments, in hexadecimal, and as the unkeyed digests that could be guessed from it.
+The tests search every file for all names, identity numbers and certificate numbers: as plain text, in other encodings,
+in base64 at each of its three alignments, in hexadecimal, and as unkeyed digests, which could be guessed.
 """
 
 import base64
@@ -23,7 +23,8 @@ ENROLMENT = ("gulou-education-counter", "GLJY-2026-RX-0415", "GLJY0033")
 
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
-    """A city in use: loaded, looked up, taken from, refused, its keys rotated; still open, so with its write-ahead log."""
+    """A used city: loaded, looked up, retrieved from, refused, keys rotated; still open, so with its write-ahead
+    log."""
     folder = tmp_path_factory.mktemp("city") / "loaded"
     c.load_city(folder)
     with open_copy(folder, folder.with_name("data")) as found:
@@ -85,7 +86,7 @@ def digests(text: str) -> Iterator[tuple[str, bytes]]:
 
 
 def secrets(folder: Path) -> dict[str, set[str]]:
-    """Numbers of people and bodies, names of people, printed numbers."""
+    """Identity numbers, names of people, printed numbers."""
     found: dict[str, set[str]] = {"id": set(), "name": set(), "number": set()}
     authorities = {a["code"] for a in c.yaml.safe_load((c.SAMPLE / "city.yaml").read_text("utf-8"))["authorities"]}
     for body in bodies(folder):

@@ -28,7 +28,7 @@ AUTHORITY = "11350100MB9A10175L"
 SECRET = "990102198803121177"
 
 
-class AnyBody(BaseModel):
+class TextBody(BaseModel):
     text: str | None = None
 
 
@@ -69,9 +69,9 @@ for _path, _method, _lane, _access, _body, _handler in (
     ("/slow-write", "GET", Lane.WRITE, PUBLIC_ACCESS, None, _wait),
     ("/read", "GET", Lane.READ, PUBLIC_ACCESS, None, _echo),
     ("/open/{name}", "GET", Lane.PUBLIC, PUBLIC_ACCESS, None, _echo),
-    ("/open/{name}", "PUT", Lane.PUBLIC, PUBLIC_ACCESS, AnyBody, _echo),
-    ("/body", "POST", Lane.PUBLIC, PUBLIC_ACCESS, AnyBody, _echo),
-    ("/push", "PUT", Lane.WRITE, "cases:write", AnyBody, _echo),
+    ("/open/{name}", "PUT", Lane.PUBLIC, PUBLIC_ACCESS, TextBody, _echo),
+    ("/body", "POST", Lane.PUBLIC, PUBLIC_ACCESS, TextBody, _echo),
+    ("/push", "PUT", Lane.WRITE, "cases:write", TextBody, _echo),
     ("/manage", "GET", Lane.READ, ("certificates:manage", "audit:read"), None, _who),
     ("/who", "GET", Lane.READ, ANY_TOKEN, None, _who),
     ("/fault/{name}", "GET", Lane.READ, PUBLIC_ACCESS, None, _raise),

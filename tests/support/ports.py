@@ -1,7 +1,7 @@
 """Ports for the servers that tests start: kept from every other program of the machine, also while a server is down.
 
 A port that was only looked up may be another connection's a moment later. One that is bound here and never listened on
-is given to nobody else, and a server that binds with SO_REUSEADDR, as all of ours do, may have it.
+is given to no other program, and a server that binds with SO_REUSEADDR, as all of ours do, may have it.
 """
 
 import socket

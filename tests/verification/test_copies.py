@@ -1,4 +1,4 @@
-"""Annotated copies: told as copies in every form, past their date, revoked, and with digits of their own."""
+"""Annotated copies: recognised in every form, after their date, revoked, and with their own digits."""
 
 from collections.abc import Iterator
 from datetime import timedelta

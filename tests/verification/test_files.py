@@ -1,4 +1,4 @@
-"""A file and its verdict: known bytes, unknown ones, forgeries of all sorts, copies, scans, photos, and what breaks."""
+"""Files and their verdicts: known and unknown files, forgeries, copies, scans, photos, and malformed files."""
 
 import os
 import sys
@@ -73,7 +73,7 @@ def test_the_same_file_is_judged_alike_when_its_row_is_lost(own: City) -> None:
 
 
 def test_every_type_of_the_city_is_sealed_and_read(city: City) -> None:
-    """Every sort of face: its seal, its credential and its QR code agree."""
+    """Every layout: seal, credential and QR code agree."""
     seen = set()
     for version in versions(city, State.VALID):
         if version.type_code not in seen:
@@ -116,7 +116,7 @@ def test_only_masked_data_leaves(city: City) -> None:
 
 @pytest.fixture(scope="module")
 def corpus(city: City) -> list[forgeries.Forgery]:
-    """The corpus of tests/support/pdf_forgeries.py, made of certificates of the city with the city's own seals."""
+    """The corpus of tests/support/pdf_forgeries.py, built from the city's certificates with the city's seals."""
     version, other = personal(city), elsewhere(city, personal(city))
     by_kid = {record.kid: record.der for record in key_store.x509_certificates(city.parts.database.reader)}
     root, issuing = (city.parts.keyring.active(purpose) for purpose in (Purpose.ROOT, Purpose.ISSUING))
@@ -163,7 +163,7 @@ def test_no_forgery_is_valid(city: City, corpus: list[forgeries.Forgery]) -> Non
 
 
 def test_what_the_hub_alone_can_tell(own: City) -> None:
-    """Files that are sealed by us, whole and trusted, and still not what was issued."""
+    """Files with intact, trusted seals of ours that still are not what was issued."""
     version = personal(own)
     other = elsewhere(own, version)
     sign, kid = own.parts.keyring.sign, version.kid
@@ -242,7 +242,7 @@ def test_revoked_seals_are_not_trusted_but_known_bytes_are(own: City) -> None:
     assert verify(own, known).state is VerdictState.VALID
 
 
-def test_a_seal_is_looked_at_for_longer_than_its_x509_certificate_lives(own: City) -> None:
+def test_a_seal_is_checked_for_longer_than_its_x509_certificate_lives(own: City) -> None:
     version = next(v for v in versions(own, State.VALID) if v.dates.valid_until is None)
     pdf = pdf_files.sealed(own, version)
     own.clock.ahead = timedelta(days=365 * 11)
@@ -362,7 +362,7 @@ def test_without_a_database_seals_still_speak(own: City) -> None:
     assert (verdict.state, findings(verdict)) == (VerdictState.UNKNOWN, (YES, YES, UNKNOWN, YES))
 
 
-def test_without_a_database_from_the_start_nobody_is_a_stranger(template: Path, tmp_path: Path) -> None:
+def test_without_a_database_from_the_start_nothing_is_foreign(template: Path, tmp_path: Path) -> None:
     with open_copy(template, tmp_path / "city") as own:
         pdf = pdf_files.sealed(own, personal(own))
         kill(own)
@@ -373,7 +373,7 @@ def test_without_a_database_from_the_start_nobody_is_a_stranger(template: Path, 
 
 
 def test_the_checker_has_nothing_of_ours(own: City) -> None:
-    """No environment; no file but its own three and pipes: no database, no key, no socket."""
+    """The checker has no environment and no files except its pipes: no database, no key, no socket."""
     verify(own, pdf_files.sealed(own, personal(own)))
     idle = own.parts.checkers._idle
     program = next(found for found in (idle.get(), idle.get()) if found is not None)
@@ -404,7 +404,8 @@ def _programs(checkers: Checkers) -> list[Any]:
 def test_a_checker_in_other_hands_makes_nothing_valid(
     own: City, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A program that calls every file whole and trusted, names the right signer and writes what it likes."""
+    """A malicious checker, which reports every file as intact and trusted, with the right signer and arbitrary
+    texts."""
     version = personal(own)
     pdf = own.parts.rendition.of_version(version)
     text, authority = text_of(version), version.authority

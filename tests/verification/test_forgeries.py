@@ -1,4 +1,4 @@
-"""Digits and credentials that are not what was issued: altered, signed again, somebody else's, or on no record."""
+"""Digits and credentials that are not what was issued: altered, signed again, foreign, or not on record."""
 
 import random
 import sqlite3
@@ -73,7 +73,7 @@ def test_digits_that_are_none(city, digits):
 
 
 def thief(city):
-    """Signs with our key and a random nonce: we ourselves sign the same bytes the same way for ever."""
+    """Signs with our key and a random nonce: our own signatures of the same bytes are always equal."""
 
     def sign(kid, purpose, data):
         private = city.parts.keyring.folder._private(kid, purpose)
@@ -110,7 +110,7 @@ def test_a_key_of_another_purpose_signs_no_digits(city):
 
 
 def test_digits_that_we_signed_for_a_code_without_a_record(city):
-    """After a loss of data: ours, but nobody knows whether it is in force."""
+    """After a loss of data: ours, but it is unknown whether it is in force."""
     version = personal(city)
     lost = public_code.new_code()
     prepared = qr.prepare(qr.read(version.digits).face, lost, version.kid)

@@ -1,4 +1,4 @@
-"""Stage 3 by itself, without a database: a table of what was presented, what is on record, and the judgement."""
+"""Stage 3 without a database: a table of what was presented, what is on record, and the judgement."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ CODE, OTHER_CODE = "0123456789ABCDEF", "FEDCBA9876543210"
 
 @dataclass(frozen=True)
 class Made:
-    """A version as it would be on record, and the key that signed it."""
+    """A version as on record, and the key that signed it."""
 
     version: Version
     key: PublicKey
@@ -107,7 +107,7 @@ def issued(version: Version, why: Why | None = None) -> Issued:
 
 
 def on_record(**changes: object) -> Records:
-    """The records that a QR code, a credential or a file of the version leads to."""
+    """The records for a QR code, a credential or a file of the version."""
     one = made()
     found = issued(one.version)
     known = Records(code=CODE, found=found, named=found, ours={URL: True, FOREIGN: False}, keys={one.key.kid: one.key})
@@ -131,7 +131,7 @@ def known(data: bytes = PDF) -> Presentation:
 
 
 def file(*, has_roots: bool = True, **changes: object) -> Presentation:
-    """A sealed PDF with the version's credential and QR code, as the checker reports it; or what differs from that."""
+    """The checker's report on a sealed PDF with the version's credential and QR code, with changes."""
     version = made().version
     found = CheckFinding(
         What.PDF,
@@ -204,7 +204,7 @@ CASES: list[tuple[str, Presentation, Records, str, str, tuple[str, ...]]] = [
     ("credential, issuer unread", CREDENTIAL, on_record(ours={}), "unknown", "y???", ("database.unavailable",)),
     ("credential, never issued", CREDENTIAL, on_record(named=other()), "tampered", "ny??", ("record.differs",)),
     ("no credential", presentation.read_credential("x"), NONE, "tampered", "n???", ("credential.shape",)),
-    # files that we gave out
+    # files that we issued
     ("a known file", known(), on_record(), "valid", "yyyy", ()),
     ("known file, revoked", known(), on_record(found=REVOKED), "revoked", "yyny", ()),
     ("known file, changed record", known(), on_record(found=DAMAGED), "unknown", "yy??", ("record.damaged",)),
@@ -259,7 +259,7 @@ def shown(judgement: Judgement) -> str:
 
 @pytest.mark.parametrize("case", CASES, ids=[case[0] for case in CASES])
 def test_what_cannot_be_read_never_looks_invalid_and_never_valid(case: tuple[object, ...]) -> None:
-    """Rule 3, for every row of the table: without rows, keys or addresses no answer turns to no, no state to valid."""
+    """Rule 3, for every row of the table: without rows, keys or addresses, no answer becomes no, no state valid."""
     presented, records = case[1], case[2]
     assert isinstance(presented, Presentation)
     assert isinstance(records, Records)

@@ -1,4 +1,4 @@
-"""Files over HTTP: the form strictly read, the verdict as JSON and as a page, nothing kept, nobody else held up."""
+"""Files over HTTP: strict parsing of the form, the verdict as JSON and as a page, nothing stored, no other request delayed."""
 
 import json
 import os
@@ -238,7 +238,7 @@ def _never(*_: object, **__: object) -> None:
 # --- crowds ----------------------------------------------------------------------------------------------------------
 
 
-def test_beyond_the_lane_unknown_files_are_turned_away_and_nobody_else(hub: Hub) -> None:
+def test_beyond_the_lane_only_unknown_files_are_refused(hub: Hub) -> None:
     version = personal(hub.city)
     known, unknown = hub.city.parts.rendition.of_version(version), pdf_files.sealed(hub.city, version)
     assert hub.upload(unknown).status_code == 200

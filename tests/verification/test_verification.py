@@ -1,4 +1,4 @@
-"""Every question that a stranger may ask has its verdict, also when it cannot be checked now."""
+"""Every request for verification gets a verdict, even if it cannot be checked now."""
 
 import re
 from collections.abc import Iterator
@@ -316,7 +316,7 @@ def test_what_is_no_code(city, text):
 
 
 def test_a_reserved_code_is_not_found(city):
-    """What is promised and not yet signed does not exist for strangers."""
+    """What is reserved and not signed yet does not exist for the public."""
     reader = city.parts.database.reader
     handles = {row["value"] for row in reader.all("SELECT value FROM handles WHERE kind = 2")}
     published = {row["code"] for row in reader.all("SELECT code FROM versions")}
@@ -373,8 +373,8 @@ def test_a_record_that_does_not_open(own):
     assert (verdict.state, findings(verdict)) == (VerdictState.UNKNOWN, (YES, YES, UNKNOWN, YES))
 
 
-def test_a_record_that_somebody_has_changed(own):
-    """Dates stand in plain columns; what was signed decides."""
+def test_a_record_that_was_changed(own):
+    """Dates are in plain columns; the signed ones decide."""
     expired = versions(own, State.EXPIRED)[0]
     with own.parts.database.write() as writer:
         values = {"identifier": expired.identifier}

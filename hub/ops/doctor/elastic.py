@@ -13,7 +13,7 @@ NEWEST_SERIES = (8, 19)
 """The release the hub is tested with. Other 8.x releases are compatible; the hub does not start with other majors."""
 
 
-def look(parts: Parts) -> Iterator[DoctorFinding]:
+def check(parts: Parts) -> Iterator[DoctorFinding]:
     """Check every server of the cluster at HUB_INDEX_URL."""
     try:
         found = parts.directory.server()

@@ -1,4 +1,4 @@
-"""One examination: first everything that needs no database, then its content as far as it can be opened."""
+"""Run all checks: first those that need no database, then those that open it, as far as possible."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -12,13 +12,13 @@ from hub.settings import Settings
 from hub.vault import VaultError
 from indexer.errors import WrongServer
 
-_Look = Callable[[Parts], Iterable[DoctorFinding]]
-_LOOKS: tuple[tuple[str, _Look], ...] = (
+_Check = Callable[[Parts], Iterable[DoctorFinding]]
+_CHECKS: tuple[tuple[str, _Check], ...] = (
     ("database", engines.database),
-    ("keys", keys.look),
+    ("keys", keys.check),
     ("worker", engines.worker),
 )
-_OF_DIRECTORY: tuple[tuple[str, _Look], ...] = (("index", elastic.look), ("index", engines.feed))
+_OF_DIRECTORY: tuple[tuple[str, _Check], ...] = (("index", elastic.check), ("index", engines.feed))
 
 
 def examine(settings: Settings, *, clock: Clock | None = None, unknown: Iterable[str] = ()) -> list[DoctorFinding]:
@@ -27,17 +27,17 @@ def examine(settings: Settings, *, clock: Clock | None = None, unknown: Iterable
     unknown: `HUB_*` names in the environment that are not settings.
     """
     clock = clock or Clock()
-    found = [*machine.look(settings, sorted(unknown))]
+    found = [*machine.check(settings, sorted(unknown))]
     found += keys.master(settings, clock.now())
     found += keys.trusted(settings, clock.now())
-    found += _inside(settings, clock)
+    found += _of_database(settings, clock)
     return found
 
 
-def _inside(settings: Settings, clock: Clock) -> Iterator[DoctorFinding]:
+def _of_database(settings: Settings, clock: Clock) -> Iterator[DoctorFinding]:
     try:
         try:
-            yield from _looks(settings, clock, _LOOKS + _OF_DIRECTORY)
+            yield from _run_checks(settings, clock, _CHECKS + _OF_DIRECTORY)
         except WrongServer as error:
             yield problem(
                 "index",
@@ -46,7 +46,7 @@ def _inside(settings: Settings, clock: Clock) -> Iterator[DoctorFinding]:
                 error.message,
                 "Correct the setting; see docs/settings.md.",
             )
-            yield from _looks(settings.model_copy(update={"index_url": None}), clock, _LOOKS)
+            yield from _run_checks(settings.model_copy(update={"index_url": None}), clock, _CHECKS)
     except NewerSchema:
         yield problem(
             "database",
@@ -80,7 +80,7 @@ def _inside(settings: Settings, clock: Clock) -> Iterator[DoctorFinding]:
             "Set HUB_MASTER_KEY_FILE to the master key of this database; restore it from its backup if necessary.",
         )
     except DatabaseUnavailable as error:
-        yield _away("database", error)
+        yield _unavailable("database", error)
     except OSError as error:
         yield problem(
             "folder",
@@ -91,20 +91,20 @@ def _inside(settings: Settings, clock: Clock) -> Iterator[DoctorFinding]:
         )
 
 
-def _looks(settings: Settings, clock: Clock, looks: tuple[tuple[str, _Look], ...]) -> Iterator[DoctorFinding]:
+def _run_checks(settings: Settings, clock: Clock, checks: tuple[tuple[str, _Check], ...]) -> Iterator[DoctorFinding]:
     with open_parts(settings, clock=clock) as parts:
-        for name, look in looks:
-            yield from _guarded(name, look, parts)
+        for name, check in checks:
+            yield from _guarded(name, check, parts)
 
 
-def _guarded(name: str, look: _Look, parts: Parts) -> Iterator[DoctorFinding]:
+def _guarded(name: str, check: _Check, parts: Parts) -> Iterator[DoctorFinding]:
     try:
-        yield from look(parts)
+        yield from check(parts)
     except DatabaseUnavailable as error:
-        yield _away(name, error)
+        yield _unavailable(name, error)
 
 
-def _away(name: str, error: DatabaseUnavailable) -> DoctorFinding:
+def _unavailable(name: str, error: DatabaseUnavailable) -> DoctorFinding:
     return down(
         name,
         "数据库没有应答。",

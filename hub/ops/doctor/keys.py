@@ -42,7 +42,7 @@ def master(settings: Settings, now: datetime) -> Iterator[DoctorFinding]:
             "生产环境请把它移到别处，并设置 HUB_MASTER_KEY_FILE。",
             "In production, move it elsewhere and set HUB_MASTER_KEY_FILE.",
         )
-    if _is_beside_a_backup(path):
+    if _is_next_to_a_backup(path):
         yield problem(
             "master key",
             "主密钥和数据备份放在一起。",
@@ -72,7 +72,7 @@ def master(settings: Settings, now: datetime) -> Iterator[DoctorFinding]:
         yield ok("master key", "主密钥可读，不满两年。", "The master key is readable and less than two years old.")
 
 
-def _is_beside_a_backup(path: Path) -> bool:
+def _is_next_to_a_backup(path: Path) -> bool:
     """Whether the key's folder, or a subfolder, is a backup made by `hub backup`."""
     try:
         folders = [path.parent, *(folder for folder in path.parent.iterdir() if folder.is_dir())]
@@ -81,7 +81,7 @@ def _is_beside_a_backup(path: Path) -> bool:
         return False
 
 
-def look(parts: Parts) -> Iterator[DoctorFinding]:
+def check(parts: Parts) -> Iterator[DoctorFinding]:
     """Check every key in use and every X.509 certificate that still matters."""
     active = [key for key in parts.keyring.all() if key.state is SigningState.ACTIVE]
     yield _present(parts, active)

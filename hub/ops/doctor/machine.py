@@ -21,7 +21,7 @@ _DRAWN = "证照镕喆Aa0〔〕"
 _NAMED_AT_MOST = 3
 
 
-def look(settings: Settings, unknown: list[str]) -> Iterator[DoctorFinding]:
+def check(settings: Settings, unknown: list[str]) -> Iterator[DoctorFinding]:
     """Run the checks. unknown: `HUB_*` names in the environment that are not settings."""
     yield _names(unknown)
     yield _python()

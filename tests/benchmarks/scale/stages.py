@@ -77,7 +77,7 @@ def grow(settings: Settings, plan: Plan, stages: list[Stage], codes: list[str], 
         sizes = Sizes(check_rows.count_certificates(parts.database.reader), database.sizes())
         tell("rebuilding the directory")
         rebuilt = _rebuild(parts, sizes)
-        tell("the bulk path beside the bare engine")
+        tell("the bulk path and the bare engine")
         rows, each, more = _bulk(parts, database, plan, stage)
         sequence(parts)
         fed = _feed(parts)

@@ -1,4 +1,4 @@
-"""`hub migrate --to`: an embedded hub goes to a server whole or not at all, and nobody uses the file afterwards."""
+"""`hub migrate --to`: an embedded hub is moved to a server completely or not at all, and no process uses the file afterwards."""
 
 import shutil
 import threading
@@ -37,7 +37,7 @@ def forkserver() -> Iterator[ForkServer]:
 
 @pytest.fixture
 def settings(copied: Copied, tmp_path: Path) -> Settings:
-    """An embedded hub of one's own, with files, and its master key beside it."""
+    """A separate embedded hub, with files, and its master key next to it."""
     folder = tmp_path / "city"
     shutil.copytree(copied.city, folder)
     return Settings(data_dir=folder, public_url=c.URL)
@@ -48,7 +48,7 @@ def on_server(settings: Settings, url: str) -> Settings:
 
 
 def rows_in_file(settings: Settings) -> dict[str, list[table_copy.Row]]:
-    """What the embedded database has, moved or not."""
+    """The content of the embedded database, whether moved or not."""
     source = sqlite.SqliteDatabase(settings.data_dir / "hub.db", migrating=True)
     try:
         reader = source.reader
@@ -58,7 +58,7 @@ def rows_in_file(settings: Settings) -> dict[str, list[table_copy.Row]]:
 
 
 def is_there(settings: Settings, url: str) -> bool:
-    """Every row of the file, numbers and positions included, and all of it agrees."""
+    """Every row of the file was copied, including numbers and positions, and `hub check` passes."""
     with open_parts(on_server(settings, url)) as parts:
         assert rows_of(parts) == rows_in_file(settings)
         assert check(parts).findings == []
@@ -108,7 +108,7 @@ def test_the_command_moves_everything_and_says_what_to_set(settings: Settings, u
         assert made.engine == "postgresql"
 
 
-def test_whoever_has_it_open_is_stopped_and_what_was_acknowledged_is_there(settings: Settings, url: str) -> None:
+def test_a_process_that_has_it_open_is_stopped_and_what_was_acknowledged_is_there(settings: Settings, url: str) -> None:
     acknowledged: list[int] = []
     ended: list[str] = []
 
@@ -194,7 +194,7 @@ def test_a_server_that_ends_the_connection_leaves_all_as_it_was(
 
 
 def test_what_differs_is_not_kept(settings: Settings, url: str) -> None:
-    """Somebody's trigger changes one value in one table."""
+    """A foreign trigger changes one value in one table."""
     schema.migrate(store_engines.place_of(on_server(settings, url)))
     with postgres.shared().connect(engines.name_of(on_server(settings, url))) as connection:
         connection.execute(
