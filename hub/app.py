@@ -27,7 +27,6 @@ from hub.api.health import Watched, gauges, operator_routes
 from hub.domain.errors import Refusal
 from hub.parts import Parts
 from hub.runtime import logs
-from hub.runtime.affinity import Affinity
 from hub.web import exchange, problems
 from hub.web.endpoint import Routes
 from hub.web.exchange import KEY, Exchange
@@ -94,14 +93,14 @@ class Application(FastAPI):
         return self.shell
 
 
-def create_app(parts: Parts, affinity: Affinity | None = None) -> Application:
-    """The hub's application with these parts; its lanes run on the CPUs of `affinity`."""
-    return build(parts, [module.routes for module in _MODULES], affinity)
+def create_app(parts: Parts) -> Application:
+    """The hub's application with these parts."""
+    return build(parts, [module.routes for module in _MODULES])
 
 
-def build(parts: Parts, declared: Sequence[Routes], affinity: Affinity | None = None) -> Application:
+def build(parts: Parts, declared: Sequence[Routes]) -> Application:
     """An application with these routes and the operator's; `app.state.endpoints` lists all its endpoints."""
-    lanes = open_lanes(parts.settings, affinity)
+    lanes = open_lanes(parts.settings)
     rooms = Rooms(parts.settings)
     metrics = Metrics(lambda: gauges(parts, lanes))
     app = Application(

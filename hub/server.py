@@ -14,7 +14,6 @@ from fastapi import FastAPI
 from hub.app import create_app
 from hub.parts import Parts
 from hub.runtime import logs
-from hub.runtime.affinity import Affinity, run_on
 from hub.web.connection import Connection
 
 BACKLOG = 1024
@@ -65,21 +64,15 @@ def configuration(app: FastAPI) -> uvicorn.Config:
     )
 
 
-def run(parts: Parts, sock: socket.socket, slot: int | None = None) -> None:
-    """Serve until SIGINT or SIGTERM; requests in progress are completed, within DRAIN_S.
-
-    slot: the number among the API processes of one `hub serve`, which spread over the CPUs by it.
-    """
+def run(parts: Parts, sock: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM; requests in progress are completed, within DRAIN_S."""
     _raise_file_limit()
-    affinity = Affinity.choose(slot) if parts.settings.cpu_affinity else None
-    app = create_app(parts, affinity)
+    app = create_app(parts)
     loading = threading.Timer(READY_AFTER_S, parts.rendition.get_ready)
     loading.daemon = True
     loading.start()
     host, port = sock.getsockname()[:2]
     _log.info("serving", host=host, port=port)
-    if affinity is not None:
-        run_on(affinity.python)
     try:
         Server(configuration(app)).run([sock])
     finally:

@@ -83,7 +83,6 @@ class Settings(BaseSettings):
     people_a_day: int = Field(200_000, ge=1)
     copy_days: int = Field(30, ge=1, le=3650)
 
-    cpu_affinity: bool = True
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
 
     @property

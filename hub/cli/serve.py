@@ -3,7 +3,6 @@
 import errno
 import gc
 import os
-import random
 import signal
 import socket
 import sys
@@ -49,13 +48,12 @@ def serve(
         ),
     ] = 1,
     socket_number: Annotated[int, typer.Option("--socket", hidden=True, help="继承的套接字。 Inherited socket.")] = -1,
-    slot: Annotated[int, typer.Option(hidden=True, help="服务进程的序号。 Number of this API process.")] = 0,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish the requests in progress and exit 0."""
     _end_at_a_signal()
     settings = common.settings()
     if socket_number >= 0:
-        _serve_for_parent(settings, socket_number, slot)
+        _serve_for_parent(settings, socket_number)
     elif settings.database_url is not None:
         _serve_server(settings, host, port, workers)
     elif workers == 1:
@@ -111,14 +109,11 @@ def _supervise(sock: socket.socket, workers: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     words = ("serve", "--socket", str(sock.fileno()))
-    first = random.randrange(os.cpu_count() or 1)
     with tempfile.TemporaryDirectory(prefix="hub-metrics-") as folder, ExitStack() as stack:
         os.environ[SHARED_FOLDER] = folder
         children = [
-            stack.enter_context(
-                Supervisor((*words, "--slot", str(first + n)), files=(sock.fileno(),), stop_s=DRAIN_S + STOP_S)
-            )
-            for n in range(workers)
+            stack.enter_context(Supervisor(words, files=(sock.fileno(),), stop_s=DRAIN_S + STOP_S))
+            for _ in range(workers)
         ]
         for child in children:
             child.start()
@@ -127,7 +122,7 @@ def _supervise(sock: socket.socket, workers: int) -> None:
             child.ask_to_stop()
 
 
-def _serve_for_parent(settings: "Settings", number: int, slot: int) -> None:
+def _serve_for_parent(settings: "Settings", number: int) -> None:
     """One of several processes, on a socket bound by the parent; it ends with the parent."""
     threading.Thread(target=_stop_without_parent, daemon=True).start()
     from hub.runtime import logs
@@ -136,7 +131,7 @@ def _serve_for_parent(settings: "Settings", number: int, slot: int) -> None:
     with socket.socket(fileno=number) as sock:
         logs.configure(settings.log_level)
         with _opened(settings, patient=False) as parts:
-            run(parts, sock, slot)
+            run(parts, sock)
 
 
 def _stop_without_parent() -> None:

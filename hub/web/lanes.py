@@ -13,7 +13,6 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from hub.domain.errors import Refusal
-from hub.runtime.affinity import Affinity, run_on
 from hub.settings import Settings
 from hub.web.endpoint import Lane
 
@@ -27,10 +26,8 @@ _Call = tuple[asyncio.Future[Any], Callable[..., Any], tuple[object, ...]]
 class Limit:
     """One lane. Used only on the thread of the event loop."""
 
-    def __init__(self, name: str, at_once: int, waiting: int, cpus: frozenset[int] | None = None) -> None:
-        """cpus: where its threads run; None for wherever the process does."""
+    def __init__(self, name: str, at_once: int, waiting: int) -> None:
         self.name = name
-        self.cpus = cpus
         self.at_once = at_once
         self.capacity = at_once + waiting
         self.taken = 0
@@ -59,7 +56,7 @@ class Limit:
 
     def _start_thread(self) -> None:
         name = f"lane-{self.name}_{len(self._threads)}"
-        thread = threading.Thread(target=_serve, args=(self._calls, self.cpus), name=name, daemon=True)
+        thread = threading.Thread(target=_serve, args=(self._calls,), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -74,10 +71,8 @@ class Limit:
             thread.join()
 
 
-def _serve(calls: queue.SimpleQueue[_Call | None], cpus: frozenset[int] | None) -> None:
+def _serve(calls: queue.SimpleQueue[_Call | None]) -> None:
     """One thread: runs calls until it receives None."""
-    if cpus is not None:
-        run_on(cpus)
     while (call := calls.get()) is not None:
         _answer(*call)
         del call  # frees the request body before the next call arrives
@@ -108,11 +103,8 @@ def _settle(future: asyncio.Future[Any], settle: Callable[[Any], None], value: o
 Lanes = Mapping[Lane, Limit]
 
 
-def open_lanes(settings: Settings, affinity: Affinity | None = None) -> Lanes:
-    """Every lane that has threads, as the settings say.
-
-    The file lane starts checkers, which inherit its CPUs: it uses all of them.
-    """
+def open_lanes(settings: Settings) -> Lanes:
+    """Every lane that has threads, as the settings say."""
     sizes = {
         Lane.WRITE: (settings.writers, settings.writes_waiting),
         Lane.READ: (settings.reads_at_once, settings.reads_waiting),
@@ -120,7 +112,4 @@ def open_lanes(settings: Settings, affinity: Affinity | None = None) -> Lanes:
         Lane.FILE: (settings.files_at_once, settings.files_waiting),
         Lane.OPERATOR: (2, 16),
     }
-    return {
-        lane: Limit(lane.value, *size, cpus=affinity and (affinity.any if lane is Lane.FILE else affinity.python))
-        for lane, size in sizes.items()
-    }
+    return {lane: Limit(lane.value, *size) for lane, size in sizes.items()}

@@ -18,7 +18,6 @@ import pytest
 from hub.db import schema
 from hub.ops.init import initialise
 from hub.parts import open_parts
-from hub.runtime.affinity import Affinity
 from hub.settings import Settings
 from tests.support.ports import free_port
 
@@ -213,39 +212,3 @@ def test_the_release_knows_its_newest_migration():
 def test_serving_does_not_need_the_tools_for_migrations():
     code = "import sys, hub.parts, hub.server, hub.worker; sys.exit(any(m in sys.modules for m in ('alembic', 'sqlalchemy')))"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
-
-
-def cpus(folder: Path) -> str:
-    """The CPUs that a process or a thread may use, as the kernel writes them."""
-    return next(
-        line.split()[1] for line in (folder / "status").read_text().splitlines() if line.startswith("Cpus_allo")
-    )
-
-
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU leaves nothing to choose")
-def test_lanes_share_one_cpu_and_children_have_all(folder):
-    mine = cpus(Path("/proc/self"))
-    with serving(folder) as running:
-        assert httpx.get(running.address + "/v/7F3K9Q2M0X4T8VWZ").status_code == 200
-        httpx.post(running.address + "/v", files={"file": b"%PDF-1.7 none of ours"}, timeout=60)
-        threads = [cpus(task) for task in Path(f"/proc/{running.process.pid}/task").iterdir()]
-        one = cpus(Path(f"/proc/{running.process.pid}"))  # the event loop
-        assert one != mine
-        assert threads.count(one) >= 2  # with the public lane
-        assert mine in threads  # the file lane, which starts checkers
-        found = {cpus(Path(f"/proc/{pid}")) for pid in running.workers()}
-        assert len(running.workers()) == 2  # the worker and a checker
-        assert found == {mine}
-    with serving(folder, HUB_CPU_AFFINITY="false") as running:
-        httpx.get(running.address + "/v/7F3K9Q2M0X4T8VWZ")
-        assert {cpus(task) for task in Path(f"/proc/{running.process.pid}/task").iterdir()} == {mine}
-
-
-def test_sibling_processes_spread_over_the_cpus():
-    mine = os.sched_getaffinity(0)
-    chosen = [Affinity.choose(slot) for slot in range(len(mine))]
-    if len(mine) < 2:
-        assert chosen == [None]
-    else:
-        assert [found.any for found in chosen] == [mine] * len(mine)
-        assert set().union(*(found.python for found in chosen)) == mine
