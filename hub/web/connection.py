@@ -1,7 +1,8 @@
-"""One TCP connection: uvicorn's protocol, extended with limits on the request head.
+"""One TCP connection: uvicorn's protocol, extended with limits on everything around a request's body.
 
 A head must be complete within HEAD_TIMEOUT_S and MAX_HEAD_BYTES, and a process accepts at most MAX_CONNECTIONS, which
-stops slow-header attacks. A request that cannot be parsed is answered with a problem, like any other refusal.
+stops slow-header attacks. The framing of a chunked body (sizes, extensions, trailers) has its own limit, because the
+limit of the body does not count it. A request that cannot be parsed is answered with a problem, like any other refusal.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ from hub.domain.errors import TITLES
 HEAD_TIMEOUT_S = 10.0
 MAX_HEAD_BYTES = 32 * 1024
 MAX_CONNECTIONS = 4096
+FRAMING_PER_BYTE = 8
+"""Chunks of one byte, which some clients send, need five bytes of framing each."""
 _UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:", re.IGNORECASE)
 
 
@@ -29,6 +32,8 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = True
         self._too_large = False
+        self._framing_bytes = 0
+        self._body_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timer, or close the connection if there are too many."""
@@ -44,17 +49,26 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count the bytes of an incomplete head."""
+        """Count the bytes of an incomplete head, and those of a body that are not content."""
+        in_body = not self._in_head
+        before = self._body_bytes
         if self._in_head:
             self._head_bytes += len(data)
             data = _without_upgrade(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+        if in_body and not self._in_head:
+            self._framing_bytes += len(data) - (self._body_bytes - before)
+        too_large = self._head_bytes > MAX_HEAD_BYTES if self._in_head else self._has_too_much_framing()
+        if too_large and not self.transport.is_closing():
             self._refuse(431, "upload.too_large")
+
+    def _has_too_much_framing(self) -> bool:
+        return self._framing_bytes > MAX_HEAD_BYTES + FRAMING_PER_BYTE * self._body_bytes
 
     def on_message_begin(self) -> None:
         """A new head starts."""
         super().on_message_begin()
+        self._framing_bytes = self._body_bytes = 0
         self._start_timer()
 
     def on_headers_complete(self) -> None:
@@ -62,10 +76,22 @@ class Connection(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             self._too_large = True
             raise ValueError
+        if sum(name == b"host" for name, _ in self.headers) != 1 and self.parser.get_http_version() == "1.1":
+            raise ValueError  # RFC 9112 §3.2
         self._in_head = False
         self._head_bytes = 0
         self._stop_timer()
         super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; trailers, which come after the head, are dropped (RFC 9110 §6.5.1)."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The next bytes belong to another head."""
@@ -94,7 +120,7 @@ class Connection(HttpToolsProtocol):
             self._refuse(408, "upload.timeout")
 
     def _refuse(self, status: int, code: str) -> None:
-        """Write a complete problem by hand: there is no request yet that the application could answer."""
+        """Write a complete problem by hand, unless a response to this or an earlier request is under way."""
         request_id = secrets.token_hex(16)
         title = TITLES[code][0]
         content = {"type": "about:blank", "status": status, "title": title, "code": code, "request_id": request_id}
@@ -104,7 +130,8 @@ class Connection(HttpToolsProtocol):
             f"x-request-id: {request_id}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self._stop_timer()
-        if self.cycle is None or self.cycle.response_complete:
+        answering_earlier = self._in_head or self.pipeline or self.cycle.response_started
+        if self.cycle is None or self.cycle.response_complete or not answering_earlier:
             self.transport.write(STATUS_LINE[status] + head.encode() + body)
         self.transport.close()
 

@@ -3,6 +3,8 @@
 import json
 import re
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +111,66 @@ def test_a_head_has_a_limit(hub):
         connection.sendall(b"GET /t/read HTTP/1.1\r\n")
         connection.sendall((b"X-Filler: " + b"a" * 1000 + b"\r\n") * 33)
         assert read_reply(connection).status == 431
+
+
+def chunked(**headers):
+    return head("POST", "/t/body", Content_Type="application/json", Transfer_Encoding="chunked", **headers)
+
+
+def flood(hub, start, piece, pieces):
+    """The status of a request whose body is never complete, sent piece by piece, and how much the process grew (MB)."""
+    before = resident_mb()
+    with connected(hub.address) as connection:
+        connection.sendall(start)
+        with suppress(OSError):  # refused while we send
+            for _ in range(pieces):
+                connection.sendall(piece)
+        with suppress(OSError, EOFError):
+            return read_reply(connection).status, resident_mb() - before
+    return None, resident_mb() - before
+
+
+def resident_mb():
+    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+@pytest.mark.parametrize(
+    ("after", "piece"),
+    [
+        (b"2\r\n{}\r\n0\r\n", b"x-1: y\r\n" * 8_000),
+        (b"2\r\n{}\r\n0\r\nx-1: ", b"y" * 64_000),
+        (b"2;", b"e" * 64_000),
+        (b"2;", b"e=f;" * 16_000),
+        (b"", b"000000000000000" * 4_000),
+    ],
+    ids=["trailers", "a long trailer", "a chunk extension", "chunk extensions", "a chunk size"],
+)
+def test_the_framing_of_a_body_has_a_limit(hub, after, piece):
+    status, grown = flood(hub, chunked() + after, piece, 300)
+    assert status in {400, 431, None}  # None: the reset overtook the answer
+    assert grown < 10
+
+
+def test_chunks_of_one_byte_and_trailers_are_accepted(hub):
+    body = b'"' + b"a" * 4_000 + b'"'
+    raw = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\nx-checksum: 1\r\n\r\n"
+    assert exchange(hub.address, chunked() + raw).status == 200
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (b"GET /t/read HTTP/1.1\r\n\r\n", 400),
+        (b"GET /t/read HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET /t/read HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n", 400),
+        (b"GET /t/read HTTP/1.1\r\nHost: a\r\n\r\n", 200),
+        (b"GET /t/read HTTP/1.1\r\nHost:\r\n\r\n", 200),
+        (b"GET /t/read HTTP/1.0\r\n\r\n", 200),
+    ],
+)
+def test_a_request_names_one_host(hub, raw, status):
+    assert exchange(hub.address, raw).status == status
 
 
 def test_a_head_has_a_deadline(hub, monkeypatch):
