@@ -76,7 +76,8 @@ class Settings(BaseSettings):
     public_waiting: int = Field(128, ge=0)
     files_at_once: int = Field(2, ge=1)
     files_waiting: int = Field(8, ge=0)
-    file_deadline_s: float = Field(10.0, gt=0)
+    file_deadline_s: float = Field(2.0, gt=0)
+    file_wall_clock_s: float = Field(120.0, gt=0)
 
     people_a_day_per_clerk: int = Field(300, ge=1)
     people_a_day_per_client: int = Field(5_000, ge=1)

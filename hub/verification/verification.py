@@ -78,7 +78,7 @@ class Verification:
     def verify_file(self, data: bytes) -> Verdict:
         """The verdict on a PDF, or on a photo or scan of one (JPEG, PNG).
 
-        May take as long as the checker's deadline, twice when all checkers are busy.
+        May take as long as the checker's limit on elapsed time, twice when all checkers are busy.
         """
         return self.verify_known_file(data) or self.verify_unknown_file(data)
 
