@@ -29,6 +29,7 @@ from hub.parts import Parts
 from hub.runtime import logs
 from hub.runtime.affinity import Affinity
 from hub.web import exchange, problems
+from hub.web.allowances import Allowances
 from hub.web.endpoint import Routes
 from hub.web.exchange import KEY, Exchange
 from hub.web.frame import Rooms, Served, send_reply
@@ -103,6 +104,7 @@ def build(parts: Parts, declared: Sequence[Routes], affinity: Affinity | None = 
     """An application with these routes and the operator's; `app.state.endpoints` lists all its endpoints."""
     lanes = open_lanes(parts.settings, affinity)
     rooms = Rooms(parts.settings)
+    allowances = Allowances(parts.settings.files_per_address, parts.settings.file_cpu_per_address_s)
     metrics = Metrics(lambda: gauges(parts, lanes))
     app = Application(
         title="电子证照共享平台 Certificate hub",
@@ -118,7 +120,8 @@ def build(parts: Parts, declared: Sequence[Routes], affinity: Affinity | None = 
     endpoints = [item for routes in (*declared, operator, documentation) for item in routes.endpoints]
     app.state.endpoints = endpoints
     app.state.lanes = lanes
-    app.router.routes.extend(FramedRoute(endpoint, Served(endpoint, parts, lanes, rooms)) for endpoint in endpoints)
+    for endpoint in endpoints:
+        app.router.routes.append(FramedRoute(endpoint, Served(endpoint, parts, lanes, rooms, allowances)))
     app.shell = Shell(app.router, metrics)
     return app
 

@@ -11,6 +11,7 @@ The answer is a verdict, never an exception: what cannot be checked now is `unkn
 nothing is written, and personal data leaves masked only. An unknown code costs two indexed reads.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
@@ -90,16 +91,16 @@ class Verification:
         records = self._records.read(presented, day_of(now))
         return None if records.found.version is None else _answer(presented, records, now)
 
-    def verify_unknown_file(self, data: bytes) -> Verdict:
+    def verify_unknown_file(self, data: bytes, spend: Callable[[float], None] = lambda _: None) -> Verdict:
         """The verdict on any other file. What is in it is read by the checker, which has no keys, no database and no
-        network, and never in this process.
+        network, and never in this process. spend: called with the CPU seconds that the checker took.
         """
         trust: Trust | None
         try:
             trust = self._trust.current()
         except DatabaseUnavailable:
             trust = self._trust.last()
-        finding = self._checkers.check(data, trust or Trust(()), self._clock.now())
+        finding = self._checkers.check(data, trust or Trust(()), self._clock.now(), spend)
         return self._verdict(presentation.read_finding(finding, data, has_roots=trust is not None))
 
     def _verdict(self, presented: Presentation) -> Verdict:

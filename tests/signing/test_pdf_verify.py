@@ -236,7 +236,7 @@ def test_what_uses_no_cpu_ends_by_the_clock(monkeypatch: pytest.MonkeyPatch, tru
     assert reply.ended is Ended.LATE
 
 
-def test_whoever_disarms_the_timer_is_killed_all_the_same(monkeypatch: pytest.MonkeyPatch, trust: Trust) -> None:
+def test_a_disarmed_timer_does_not_help(monkeypatch: pytest.MonkeyPatch, trust: Trust) -> None:
     def hostile() -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
         busy()

@@ -87,7 +87,7 @@ def deep_pages(depth: int) -> bytes:
 
 
 def wide_pages(width: int, levels: int) -> bytes:
-    """Nodes whose children are all the same next node: width ** levels pages."""
+    """Nodes whose children are the next node, many times: width ** levels pages."""
     nodes = [
         b"<</Type/Pages/Count %d/Kids[%b]>>" % (width ** (levels - n), b"%d 0 R " % (n + 3) * width)
         for n in range(levels)

@@ -9,7 +9,7 @@ import struct
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import BinaryIO, NamedTuple, Self
+from typing import IO, NamedTuple, Self
 
 from signing.errors import Malformed
 
@@ -65,12 +65,12 @@ class Reply(NamedTuple):
     cpu_s: float
     text: bytes
 
-    def write(self, replies: BinaryIO) -> None:
+    def write(self, replies: IO[bytes]) -> None:
         """Write it as `read` expects it."""
         replies.write(_REPLY.pack(self.ended.value, self.cpu_s, len(self.text)) + self.text)
 
     @classmethod
-    def read(cls, replies: BinaryIO) -> Self | None:
+    def read(cls, replies: IO[bytes]) -> Self | None:
         """The next reply; None after an incomplete one. Raises ValueError for another kind of end."""
         head = replies.read(_REPLY.size)
         if len(head) < _REPLY.size:
