@@ -28,6 +28,7 @@ from hub.domain.errors import Refusal
 from hub.parts import Parts
 from hub.runtime import logs
 from hub.web import exchange, problems
+from hub.web.allowances import Allowances
 from hub.web.endpoint import Routes
 from hub.web.exchange import KEY, Exchange
 from hub.web.frame import Rooms, Served, send_reply
@@ -102,6 +103,7 @@ def build(parts: Parts, declared: Sequence[Routes]) -> Application:
     """An application with these routes and the operator's; `app.state.endpoints` lists all its endpoints."""
     lanes = open_lanes(parts.settings)
     rooms = Rooms(parts.settings)
+    allowances = Allowances(parts.settings.files_per_address, parts.settings.file_cpu_per_address_s)
     metrics = Metrics(lambda: gauges(parts, lanes))
     app = Application(
         title="电子证照共享平台 Certificate hub",
@@ -117,7 +119,8 @@ def build(parts: Parts, declared: Sequence[Routes]) -> Application:
     endpoints = [item for routes in (*declared, operator, documentation) for item in routes.endpoints]
     app.state.endpoints = endpoints
     app.state.lanes = lanes
-    app.router.routes.extend(FramedRoute(endpoint, Served(endpoint, parts, lanes, rooms)) for endpoint in endpoints)
+    for endpoint in endpoints:
+        app.router.routes.append(FramedRoute(endpoint, Served(endpoint, parts, lanes, rooms, allowances)))
     app.shell = Shell(app.router, metrics)
     return app
 

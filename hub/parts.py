@@ -127,7 +127,7 @@ def open_parts(
     place = engines.place_of(settings, patient=patient)
     require_whole(settings)
     database = engines.opened(place)
-    checkers = Checkers(settings.files_at_once, settings.file_deadline_s)
+    checkers = Checkers(settings.files_at_once, settings.file_deadline_s, settings.file_wall_clock_s)
     try:
         schema.require_usable(database)
         with directory_engines.opened(settings) as directory_engine:

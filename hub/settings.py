@@ -4,6 +4,7 @@ A name that ends in `_FILE` is a path to a secret. No other module reads these v
 """
 
 from collections.abc import Iterable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -28,6 +29,14 @@ def _address(url: str) -> str:
 def _addresses(urls: str | None) -> str | None:
     """Addresses of the nodes of one cluster, separated by commas."""
     return None if urls is None else ",".join(_address(url.strip()) for url in urls.split(","))
+
+
+def _networks(text: str) -> str:
+    """IP addresses and networks, separated by commas; none that contains every address."""
+    found = [ip_network(item.strip()) for item in text.split(",") if item.strip()]
+    if any(network.prefixlen == 0 for network in found):
+        raise ValueError("must name the proxies, not every address")
+    return ",".join(map(str, found))
 
 
 class Settings(BaseSettings):
@@ -76,7 +85,11 @@ class Settings(BaseSettings):
     public_waiting: int = Field(128, ge=0)
     files_at_once: int = Field(2, ge=1)
     files_waiting: int = Field(8, ge=0)
-    file_deadline_s: float = Field(10.0, gt=0)
+    files_per_address: int = Field(5, ge=1)
+    file_deadline_s: float = Field(2.0, gt=0)
+    file_wall_clock_s: float = Field(120.0, gt=0)
+    file_cpu_per_address_s: float = Field(30.0, gt=0)
+    proxy_addresses: Annotated[str, AfterValidator(_networks)] = ""
 
     people_a_day_per_clerk: int = Field(300, ge=1)
     people_a_day_per_client: int = Field(5_000, ge=1)

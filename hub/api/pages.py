@@ -111,7 +111,8 @@ def _no_file(refusal: Refusal) -> Answer:
     page = _form_page.render(
         base="", root=".", typed="", fault=None, file_fault=(f"{refusal.detail or zh}。", f"{en}.")
     )
-    return Answer(page, STATUS[refusal.code], _HTML, _HEADERS)
+    headers = _HEADERS if refusal.retry_after is None else {**_HEADERS, "Retry-After": str(refusal.retry_after)}
+    return Answer(page, STATUS[refusal.code], _HTML, headers)
 
 
 @routes.add(
@@ -133,7 +134,7 @@ def file_verdict(call: Call) -> Answer | Later:
         raise Refusal("upload.unreadable", "请选择文件")
     place = _place(call)
     answer = Answer("", media_type=_HTML, headers=_VERDICT_HEADERS)
-    return of_file(call.parts, call.file, lambda found: compressed(replace(answer, content=render(found, place)), call))
+    return of_file(call, call.file, lambda found: compressed(replace(answer, content=render(found, place)), call))
 
 
 @routes.add(

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from hub.domain.errors import Refusal
-from hub.parts import Parts
 from hub.verification import Verdict
 from hub.web.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Later, Routes
 from hub.wire import Body, parse
@@ -103,12 +102,13 @@ class VerdictReply(BaseModel):
     checked_at: str
 
 
-def of_file(parts: Parts, file: bytes, reply: Callable[[Verdict], Answer]) -> Answer | Later:
+def of_file(call: Call, file: bytes, reply: Callable[[Verdict], Answer]) -> Answer | Later:
     """Answer at once for a file that the hub issued; the checker reads any other file in its own lane."""
-    known = parts.verification.verify_known_file(file)
+    verification, spend = call.parts.verification, call.spend
+    known = verification.verify_known_file(file)
     if known is not None:
         return reply(known)
-    return Later(Lane.FILE, lambda: reply(parts.verification.verify_unknown_file(file)))
+    return Later(Lane.FILE, lambda: reply(verification.verify_unknown_file(file, spend)))
 
 
 @routes.add(
@@ -129,7 +129,7 @@ def verify(call: Call) -> Answer | Later:
     of one (JPEG, PNG).
     """
     if call.file is not None:
-        return of_file(call.parts, call.file, lambda verdict: Answer(verdict.as_json()))
+        return of_file(call, call.file, lambda verdict: Answer(verdict.as_json()))
     body = parse(VerificationBody, call.body)
     given = {name: text for name, text in body.model_dump().items() if text is not None}
     if len(given) != 1:

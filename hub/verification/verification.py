@@ -11,6 +11,7 @@ The result is a verdict, never an exception: what cannot be checked now is `unkn
 personal data is masked. An unknown code costs two indexed reads.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
@@ -78,7 +79,7 @@ class Verification:
     def verify_file(self, data: bytes) -> Verdict:
         """The verdict on a PDF, or on a photo or scan of one (JPEG, PNG).
 
-        May take as long as the checker's deadline, twice when all checkers are busy.
+        May take as long as the checker's limit on elapsed time, twice when all checkers are busy.
         """
         return self.verify_known_file(data) or self.verify_unknown_file(data)
 
@@ -89,15 +90,17 @@ class Verification:
         records = self._records.read(presented, day_of(now))
         return None if records.found.version is None else _answer(presented, records, now)
 
-    def verify_unknown_file(self, data: bytes) -> Verdict:
-        """The verdict on any other file. The checker, a process without keys, database and network, reads its
-        content."""
+    def verify_unknown_file(self, data: bytes, spend: Callable[[float], None] = lambda _: None) -> Verdict:
+        """The verdict on any other file. The checker, a process without keys, database and network, reads its content.
+
+        spend: called with the CPU seconds that the checker took.
+        """
         trust: Trust | None
         try:
             trust = self._trust.current()
         except DatabaseUnavailable:
             trust = self._trust.last()
-        finding = self._checkers.check(data, trust or Trust(()), self._clock.now())
+        finding = self._checkers.check(data, trust or Trust(()), self._clock.now(), spend)
         return self._verdict(presentation.read_finding(finding, data, has_roots=trust is not None))
 
     def _verdict(self, presented: Presentation) -> Verdict:

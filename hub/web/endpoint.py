@@ -43,6 +43,7 @@ class Call:
     within its limit, of a declared type (`content_type`, lower case, without parameters), not parsed. file: the file of
     a form, if the endpoint accepts one and one was sent; body is then empty. accept: the Accept header. english: the
     client prefers English to Chinese. accept_encoding, host, if_none_match: these headers as sent (untrusted), or "".
+    spend: charges the sender's address with CPU seconds of a file checker.
     """
 
     parts: Parts
@@ -58,6 +59,7 @@ class Call:
     host: str = ""
     if_none_match: str = ""
     file: bytes | None = None
+    spend: Callable[[float], None] = lambda _: None
 
     @property
     def client(self) -> Caller:

@@ -6,6 +6,7 @@ thread of the endpoint's lane.
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from hub.domain.caller import Caller
@@ -16,11 +17,13 @@ from hub.settings import Settings
 from hub.store.audit import AuditEntry
 from hub.web import multipart, problems
 from hub.web import request_body as bodies
+from hub.web.allowances import Allowances
 from hub.web.endpoint import ANY_TOKEN, Call, Endpoint, Lane, Later
 from hub.web.exchange import KEY, Exchange
 from hub.web.lanes import Lanes
 from hub.web.request_body import BodyBuffer, Gone, Receive, Room
 from hub.web.response import Reply, render
+from hub.web.senders import Senders
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -40,7 +43,8 @@ class Rooms:
         self.small = Room(SMALL_BODIES_BYTES)
         self.large = Room(LARGE_BODIES * settings.max_body_bytes)
         files = settings.files_at_once + settings.files_waiting
-        self.files = Room(files * (settings.max_file_bytes + multipart.ENVELOPE_BYTES))
+        largest = settings.max_file_bytes + multipart.ENVELOPE_BYTES
+        self.files = Room(files * largest, settings.files_per_address * largest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +58,19 @@ class _Request:
     query: dict[str, str]
     body: bytes = b""
     content_type: str = ""
+    sender: str = ""
 
 
 class Served:
     """One endpoint as an ASGI application."""
 
-    def __init__(self, endpoint: Endpoint, parts: Parts, lanes: Lanes, rooms: Rooms) -> None:
+    def __init__(self, endpoint: Endpoint, parts: Parts, lanes: Lanes, rooms: Rooms, allowances: Allowances) -> None:
         self.endpoint = endpoint
         self._parts = parts
         self._lanes = lanes
         self._rooms = rooms
+        self._allowances = allowances
+        self._senders = Senders(parts.settings.proxy_addresses)
         settings = parts.settings
         self._limit = settings.max_public_body_bytes if endpoint.is_public else settings.max_body_bytes
         self._file_limit = settings.max_file_bytes + multipart.ENVELOPE_BYTES
@@ -102,7 +109,8 @@ class Served:
         content_type = bodies.media_type_of(endpoint, exchange)
         limit = self._limit
         if content_type == multipart.MEDIA_TYPE:
-            limit, buffer.room = self._file_limit, self._rooms.files
+            limit, buffer.room, buffer.sender = self._file_limit, self._rooms.files, self._senders.of(scope)
+            request = replace(request, sender=buffer.sender)
         bodies.refuse_too_large(length, limit)
         self._lanes[endpoint.lane].check()
         if token and (length is None or length > self._small):
@@ -119,9 +127,10 @@ class Served:
             done = await self._lanes[self.endpoint.lane].run(self._work, request)
         if not isinstance(done, Later):
             return done
-        request_id = request.exchange.request_id
+        request_id, sender = request.exchange.request_id, request.sender
         del request  # frees the body: the remaining work has the file
-        return await self._lanes[done.lane].run(_finish, done, request_id)
+        with self._allowances.place(sender):
+            return await self._lanes[done.lane].run(_finish, done, request_id)
 
     def _work(self, request: _Request) -> Reply | Later:
         exchange = request.exchange
@@ -147,6 +156,7 @@ class Served:
             host=exchange.header(b"host"),
             if_none_match=exchange.header(b"if-none-match"),
             file=file,
+            spend=partial(self._allowances.spend, request.sender),
         )
         done = self.endpoint.handler(call)
         return done if isinstance(done, Later) else render(done)

@@ -186,6 +186,8 @@ def _refused(endpoint: Endpoint) -> dict[tuple[int, str], list[str]]:
         codes.append("page.not_found")
     if endpoint.body is not None or endpoint.takes_file:
         codes += ["upload.too_large", "upload.timeout"]
+    if endpoint.takes_file:
+        codes.append("rate.limited")
     codes += ["schema.invalid", "upload.unreadable", "internal", "database.unavailable", "storage.full"]
     grouped: dict[tuple[int, str], list[str]] = {}
     for code in TITLES:

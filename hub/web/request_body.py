@@ -25,19 +25,31 @@ DRAIN_S = 5.0
 class Room:
     """Limits the total size of bodies in memory, so that many large ones cannot exhaust it."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, share: int | None = None) -> None:
+        """share: how much of it one sender may hold, where senders are distinguished."""
         self._size = size
+        self._share = size if share is None else share
         self._held = 0
+        self._held_by: dict[str, int] = {}
 
-    def take(self, count: int) -> None:
-        """Reserve bytes; raises Refusal `database.unavailable` (503) if there is not enough room."""
+    def take(self, count: int, sender: str = "") -> None:
+        """Reserve bytes; raises Refusal `database.unavailable` (503) if there is not enough room, and `rate.limited`
+        (429) if it is the sender who takes it.
+        """
         if self._held + count > self._size:
             raise Refusal("database.unavailable", "正在接收的内容太多，请稍后重试")
+        held = self._held_by.get(sender, 0) + count
+        if held > self._share:
+            raise Refusal("rate.limited", "此地址正在上传的文件太多，请稍后再试", retry_after=1)
         self._held += count
+        self._held_by[sender] = held
 
-    def give_back(self, count: int) -> None:
+    def give_back(self, count: int, sender: str = "") -> None:
         """Release reserved bytes."""
         self._held -= count
+        left = self._held_by.pop(sender, 0) - count
+        if left > 0:
+            self._held_by[sender] = left
 
 
 class BodyBuffer:
@@ -45,17 +57,18 @@ class BodyBuffer:
 
     def __init__(self, room: Room) -> None:
         self.room = room
+        self.sender = ""
         self._held = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.room.give_back(self._held)
+        self.room.give_back(self._held, self.sender)
 
     def take(self, count: int) -> None:
         """Reserve bytes in the room."""
-        self.room.take(count)
+        self.room.take(count, self.sender)
         self._held += count
 
 

@@ -16,9 +16,17 @@ from pathlib import Path
 from hub.parts import open_parts
 from hub.store import certificates
 from tests.benchmarks import city, client, server
+from tests.support import pdf_bombs
 
 PATH = "/api/v1/verifications"
 ISSUED = 60
+BOMBS = (
+    "form_in_itself",
+    "content_deflated_twice",
+    "jbig2_500_regions",
+    "picture_drawn_1000_times",
+    "png_of_corner_marks",
+)
 _BOUNDARY = "x-benchmark"
 Row = tuple[str, str, str, str, str]
 
@@ -107,20 +115,23 @@ def rows(plan: Plan) -> list[Row]:
 
 
 def _flooded(port: int, unknown: list[bytes], pages: list[bytes], rounds: int) -> list[Row]:
-    """The page without a flood and during two, in turn; medians over the rounds."""
+    """The page without a flood and during each, in turn; medians over the rounds."""
     calm: list[client.Load] = []
-    floods: dict[int, list[tuple[client.Load, float]]] = {4: [], 32: []}
+    bombs = [pdf_bombs.BOMBS[name]() for name in BOMBS]
+    floods = {"4 send unknown PDF files": (4, unknown), "32 send unknown PDF files": (32, unknown)}
+    floods["4 send bombs"] = (4, bombs)
+    results: dict[str, list[tuple[client.Load, float]]] = {name: [] for name in floods}
     for _ in range(rounds):
         calm.append(_paced(port, pages))
-        for connections, seen in floods.items():
-            seen.append(during(port, unknown, connections, pages))
+        for name, (connections, files) in floods.items():
+            results[name].append(during(port, files, connections, pages))
     base = [statistics.median(load.percentile(share) for load in calm) for share in (0.5, 0.99)]
     found = []
-    for connections, seen in floods.items():
+    for name, seen in results.items():
         p50, p99 = (statistics.median(load.percentile(share) for load, _ in seen) for share in (0.5, 0.99))
         rate = statistics.median(judged for _, judged in seen)
-        what = f"/v/{{code}} as page while {connections} send unknown PDF files ({rate:.0f}/s judged), p50 / p99"
-        wanted = "p99 ≤ 10 ms" if connections == 4 else ""
+        what = f"/v/{{code}} as page while {name} ({rate:.0f}/s judged), p50 / p99"
+        wanted = "p99 ≤ 10 ms" if floods[name][0] == 4 else ""
         floor = f"{base[0]:.1f} / {base[1]:.1f} ms"
         found.append((what, f"{p50:.1f} / {p99:.1f} ms", floor, f"{p99 / base[1]:.1f}", wanted))
     return found

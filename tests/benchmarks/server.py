@@ -43,6 +43,7 @@ def rss_mb(pid: int) -> float:
 def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a hub process on a data directory, with limits out of the way."""
     limits = {f"HUB_PEOPLE_A_DAY{suffix}": "10000000" for suffix in ("", "_PER_CLERK", "_PER_CLIENT")}
+    limits |= {"HUB_FILES_PER_ADDRESS": "1000", "HUB_FILE_CPU_PER_ADDRESS_S": "1000000"}
     return {**os.environ, **limits, "HUB_DATA_DIR": str(folder), "HUB_LOG_LEVEL": "warning", **(more or {})}
 
 

@@ -61,7 +61,7 @@ def test_every_service_is_bounded_watched_and_started_again(name: str) -> None:
     user = int(service["user"].partition(":")[0])
     assert user > 0
     assert ("ports" in service) == (name == "proxy")
-    assert service["networks"] == (["outside", "inside"] if name == "proxy" else ["inside"])
+    assert list(service["networks"]) == (["outside", "inside"] if name == "proxy" else ["inside"])
     image, _, tag = service["image"].rpartition(":")
     assert image
     assert re.match(r"\d+\.\d+", tag)

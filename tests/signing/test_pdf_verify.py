@@ -2,9 +2,12 @@
 
 import json
 import random
+import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -12,25 +15,40 @@ from pathlib import Path
 import pypdfium2
 import pytest
 from PIL import ImageFilter
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
+from hub.settings import Settings
 from signing import x509
 from signing.errors import Malformed
 from signing.pdf.check import checker, checking
+from signing.pdf.check.checker import Limits
 from signing.pdf.check.checking import Checkers
-from signing.pdf.check.finding import MAX_BYTES, Answer, CheckFinding, Trust, What, finding_from_json, question
+from signing.pdf.check.finding import (
+    MAX_BYTES,
+    Answer,
+    CheckFinding,
+    Ended,
+    Trust,
+    What,
+    finding_from_json,
+    question,
+)
 from signing.pdf.check.inspection import inspect
 from signing.pdf.draw.rendition import render
 from tests.judges.java_judges import judge
+from tests.support import pdf_bombs
 from tests.support import pdf_forgeries as forgeries
 from tests.support import pdf_samples as samples
 
 CASES = {case.name: case for case in forgeries.cases()}
 NAMES = sorted(samples.SHEETS)
+DEADLINE_S: float = Settings.model_fields["file_deadline_s"].default
 
 
 @pytest.fixture(scope="module")
 def checkers():
-    with Checkers(1, 20.0) as made:
+    with Checkers(1, DEADLINE_S) as made:
         yield made
 
 
@@ -171,10 +189,66 @@ def test_intermediates_need_not_be_given(trust: Trust) -> None:
     assert (found.intact, found.trusted) == (Answer.YES, Answer.YES)
 
 
-def test_late_answers_are_not_waited_for(monkeypatch: pytest.MonkeyPatch, trust: Trust) -> None:
-    monkeypatch.setattr(checking, "_GRACE_S", 60.0)  # to start on a busy machine
-    with Checkers(1, 0.05) as hasty:
-        assert hasty.check(CASES["bomb_as_attachment"].pdf, trust, samples.CHECKED).problems == ("pdf.deadline",)
+@pytest.mark.parametrize("name", pdf_bombs.BOMBS)
+def test_bombs_end_within_a_second_of_cpu_time(name: str, checkers: Checkers, trust: Trust) -> None:
+    spent: list[float] = []
+    found = checkers.check(pdf_bombs.BOMBS[name](), trust, samples.CHECKED, spent.append)
+    assert (found.intact, found.trusted) == (Answer.UNKNOWN, Answer.UNKNOWN)
+    assert found.problems
+    assert spent[0] < 1.0
+
+
+def test_a_forged_file_stays_forged_however_long_its_pages_take(checkers: Checkers, trust: Trust) -> None:
+    def endless_page(writer: IncrementalPdfFileWriter) -> None:
+        page = writer.root["/Pages"]["/Kids"][0]
+        lines = generic.StreamObject(stream_data=pdf_bombs.dashed_lines(20_000))
+        page["/Contents"] = writer.add_object(lines)
+        writer.update_container(page)
+
+    found = checkers.check(forgeries.appended(endless_page), trust, samples.CHECKED)
+    assert (found.intact, found.problems) == (Answer.NO, ("pdf.appended", "pdf.deadline"))
+
+
+def in_a_child(work: Callable[[], object], limits: Limits, monkeypatch: pytest.MonkeyPatch, trust: Trust):
+    """The reply to a question if the inspection of the file were this work."""
+    monkeypatch.setattr(checker, "inspect", lambda *_: (work(), CheckFinding(What.OTHER))[1])
+    return checker._in_a_child(question(b"", trust, samples.CHECKED), limits)
+
+
+def busy() -> None:
+    while True:
+        pass
+
+
+def test_waiting_for_a_cpu_does_not_count(monkeypatch: pytest.MonkeyPatch, trust: Trust) -> None:
+    reply = in_a_child(lambda: time.sleep(1.5), Limits(1.0, 60.0), monkeypatch, trust)
+    assert (reply.ended, reply.cpu_s < 0.4) == (Ended.ANSWERED, True)
+
+
+def test_the_deadline_is_cpu_time(monkeypatch: pytest.MonkeyPatch, trust: Trust) -> None:
+    reply = in_a_child(busy, Limits(0.5, 600.0), monkeypatch, trust)
+    assert reply.ended is Ended.LATE
+    assert 0.1 < reply.cpu_s < 0.5
+
+
+def test_what_uses_no_cpu_ends_by_the_clock(monkeypatch: pytest.MonkeyPatch, trust: Trust) -> None:
+    reply = in_a_child(lambda: time.sleep(600), Limits(20.0, 0.2), monkeypatch, trust)
+    assert reply.ended is Ended.LATE
+
+
+def test_a_disarmed_timer_does_not_help(monkeypatch: pytest.MonkeyPatch, trust: Trust) -> None:
+    def hostile() -> None:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        busy()
+
+    reply = in_a_child(hostile, Limits(0.5, 600.0), monkeypatch, trust)
+    assert reply.ended is Ended.LATE
+    assert reply.cpu_s < 3
+
+
+def test_large_files_get_more_time_than_small_ones() -> None:
+    limits = Limits(10.0, 60.0)
+    assert [round(limits.cpu_of(size), 3) for size in (0, MAX_BYTES // 2, MAX_BYTES, 2 * MAX_BYTES)] == [4, 7, 10, 10]
 
 
 def test_bombs_leave_the_next_file_unharmed(checkers: Checkers, trust: Trust) -> None:
@@ -184,7 +258,7 @@ def test_bombs_leave_the_next_file_unharmed(checkers: Checkers, trust: Trust) ->
 
 
 def test_a_killed_program_is_restarted(trust: Trust) -> None:
-    with Checkers(1, 20) as made:
+    with Checkers(1, DEADLINE_S) as made:
         assert made.check(forgeries.good(), trust, samples.CHECKED).intact is Answer.YES
         program = made._idle.get()
         program._process.kill()
@@ -195,7 +269,7 @@ def test_a_killed_program_is_restarted(trust: Trust) -> None:
 
 def test_several_threads_share_the_programs(trust: Trust) -> None:
     answers = []
-    with Checkers(2, 20) as made:
+    with Checkers(2, DEADLINE_S) as made:
 
         def ask() -> None:
             answers.append(made.check(forgeries.good(), trust, samples.CHECKED).intact)
@@ -210,7 +284,7 @@ def test_several_threads_share_the_programs(trust: Trust) -> None:
 
 def run_bounded(code: str) -> subprocess.CompletedProcess[str]:
     """Run code in a process that is sandboxed like the checker."""
-    code = f"from signing.pdf.check import checker\nchecker.limit()\n{code}"
+    code = f"from signing.pdf.check import checker\nchecker.limit(8.0)\n{code}"
     return subprocess.run(
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False, env={}, cwd="/"
     )
@@ -241,7 +315,7 @@ def test_the_checker_starts_without_our_environment(monkeypatch: pytest.MonkeyPa
         return real(*arguments, **options)
 
     monkeypatch.setattr(checking.subprocess, "Popen", spy)
-    with Checkers(1, 20.0) as checkers:
+    with Checkers(1, DEADLINE_S) as checkers:
         assert checkers.check(forgeries.good(), trust, samples.CHECKED).intact is Answer.YES
     assert seen["env"] == {}
 

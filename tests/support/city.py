@@ -26,8 +26,6 @@ from hub.settings import Settings
 from tests.support import engines
 
 SAMPLE = Path(loader.__file__).parent
-PATIENT = {"file_deadline_s": 120.0}
-"""The checker yields to every other process; on a busy machine a second of its CPU takes many of the clock's."""
 ACCOUNTS = yaml.safe_load((SAMPLE / "accounts.yaml").read_text(encoding="utf-8"))
 STORY = yaml.safe_load((SAMPLE / "story.yaml").read_text(encoding="utf-8"))
 CLERKS = {clerk["id"]: clerk["name"] for clerk in ACCOUNTS["clerks"]}
@@ -178,7 +176,7 @@ def open_copy(template: Path, folder: Path, **settings: Any) -> Iterator[City]:
     """A private copy of the city."""
     clock = SetClock()
     with (
-        engines.copied(template, folder, **{"public_url": URL, **PATIENT, **settings}) as own,
+        engines.copied(template, folder, **{"public_url": URL, **settings}) as own,
         open_parts(own, clock=clock) as parts,
     ):
         city = City(folder, parts, clock)

@@ -25,6 +25,7 @@ from tests.support.ports import free_port
 
 COMPOSE = ROOT / "docker-compose.yml"
 HOST = "hub.city.example"
+PROXY_ADDRESS = "172.30.83.10"
 NGINX = (ROOT / "deploy/nginx/nginx.conf").read_text(encoding="utf-8")
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Z_]+)(?::([-?])([^}]*))?\})")
 
@@ -145,6 +146,7 @@ class Site:
             ("/run/secrets", self.secrets),
             ("/run/hub-master", self.secrets / "master"),
             ("/var/lib/hub", self.data),
+            (PROXY_ADDRESS, "127.0.0.1"),
         ):
             text = text.replace(inside, str(here))
         return text

@@ -30,7 +30,6 @@ from hub.store import acts, certificates
 from hub.store.acts import RecordedAct
 from hub.store.sealing import unseal
 from tests.support import engines
-from tests.support.city import PATIENT
 
 Body = dict[str, Any]
 URL = "https://town.example"
@@ -280,7 +279,7 @@ def make(folder: Path, engine: str) -> None:
 def open_copy(template: Path, folder: Path, **settings: Any) -> Iterator[Town]:
     clock = SetClock()
     with (
-        engines.copied(template, folder, **{"public_url": URL, **PATIENT, **settings}) as own,
+        engines.copied(template, folder, **{"public_url": URL, **settings}) as own,
         open_parts(own, clock=clock) as parts,
     ):
         yield Town(folder, parts, clock)

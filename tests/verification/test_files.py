@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -418,12 +419,13 @@ def test_a_checker_in_other_hands_makes_nothing_valid(
         qr_texts=(text,),
         problems=("personal words",),
     )
+    told = BytesIO()
+    checked.Reply(checked.Ended.ANSWERED, 0.01, finding.to_json().encode()).write(told)
     liar = tmp_path / "liar.py"
     liar.write_text(
         "import sys\n"
         "size = int.from_bytes(sys.stdin.buffer.read(8), 'big'); sys.stdin.buffer.read(size)\n"
-        f"told = {finding.to_json()!r}.encode()\n"
-        "sys.stdout.buffer.write(b'A' + len(told).to_bytes(4, 'big') + told)\n",
+        f"sys.stdout.buffer.write({told.getvalue()!r})\n",
         encoding="utf-8",
     )
     monkeypatch.setattr("signing.pdf.check.checking._PROGRAM", (sys.executable, "-I", str(liar)))

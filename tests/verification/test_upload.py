@@ -16,8 +16,9 @@ from hub.app import create_app
 from hub.domain.certificate import State
 from hub.domain.errors import Refusal
 from hub.web import multipart
+from hub.web.allowances import Allowances
 from tests.support import city as c
-from tests.support import pdf_files
+from tests.support import pdf_bombs, pdf_files
 from tests.support.city import City, load_city, open_copy
 from tests.support.framed import logged
 from tests.support.serving import problem_of, served
@@ -260,3 +261,47 @@ def test_beyond_the_lane_only_unknown_files_are_refused(hub: Hub) -> None:
         os.kill(program._process.pid, signal.SIGCONT)
         first.join()
     assert hub.upload(unknown).status_code == 200
+
+
+def asked_by(hub: Hub, address: str, data: bytes, path: str = "/api/v1/verifications") -> httpx.Response:
+    headers = {"X-Real-IP": address}
+    return hub.client.post(path, files={"file": ("a.pdf", data, "application/pdf")}, headers=headers)
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """Behind a proxy, and with little CPU time for each address."""
+    folder = tmp_path_factory.mktemp("limited")
+    load_city(folder / "template")
+    settings = {"file_cpu_per_address_s": 0.5, "proxy_addresses": "127.0.0.1"}
+    with (
+        open_copy(folder / "template", folder / "city", **settings) as city,
+        served(create_app(city.parts)) as address,
+        httpx.Client(base_url=address, timeout=60) as client,
+    ):
+        yield Hub(city, client)
+
+
+def test_bombs_use_up_only_their_senders_allowance(limited: Hub) -> None:
+    version = personal(limited.city)
+    known, unknown = limited.city.parts.rendition.of_version(version), pdf_files.sealed(limited.city, version)
+    bomb = asked_by(limited, "203.0.113.9", pdf_bombs.form_in_itself())
+    assert (bomb.status_code, bomb.json()["state"], bomb.json()["problems"][0]) == (200, "unknown", "pdf.deadline")
+    refused = asked_by(limited, "203.0.113.9", unknown)
+    assert (refused.status_code, problem_of(refused)["code"]) == (429, "rate.limited")
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    page = asked_by(limited, "203.0.113.9", unknown, "/v")
+    assert (page.status_code, page.headers["retry-after"].isdigit()) == (429, True)
+    assert "频繁" in page.text
+    assert asked_by(limited, "203.0.113.9", known).json()["state"] == "valid"
+    assert limited.client.get(f"/v/{version.code}").status_code == 200
+    assert asked_by(limited, "203.0.113.10", unknown).status_code == 200
+
+
+def test_without_a_configured_proxy_a_forged_address_does_not_help(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    real = Allowances.place
+    monkeypatch.setattr(Allowances, "place", lambda self, address: (asked.append(address), real(self, address))[1])
+    for number in range(3):
+        assert asked_by(hub, f"203.0.113.{number}", b"hello").status_code == 200
+    assert asked == ["127.0.0.1"] * 3

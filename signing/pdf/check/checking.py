@@ -1,19 +1,22 @@
-"""The parent's side of the checker: passes it a file, enforces the deadline, and validates the reply."""
+"""The parent's side of the checker: passes it a file, enforces the limit on elapsed time, and validates the reply."""
 
 import contextlib
 import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Self
 
 from signing.errors import Malformed
 from signing.pdf.check.finding import (
-    MAX_ANSWER,
     MAX_BYTES,
+    Answer,
     CheckFinding,
     Ended,
+    Reply,
     Trust,
     What,
     finding_from_json,
@@ -22,18 +25,20 @@ from signing.pdf.check.finding import (
 )
 
 _PROGRAM = (sys.executable, "-I", "-m", "signing.pdf.check.checker")
-_GRACE_S = 5.0  # for starting and forking; after deadline and grace, the program itself is killed
+_GRACE_S = 60.0  # for starting and forking on a busy machine; later, the program itself is killed
 
 
 class Checkers:
     """A pool of checker programs, each answering one question at a time; thread-safe.
 
     A program is started when first needed, and restarted if it does not answer. It forks a child for every question,
-    with the checker's limits and the deadline.
+    with the checker's limits.
     """
 
-    def __init__(self, programs: int, deadline_s: float) -> None:
+    def __init__(self, programs: int, deadline_s: float, wall_clock_s: float = 120.0) -> None:
+        """deadline_s: the CPU time for a file of MAX_BYTES. wall_clock_s: of each of the two waits in `check`."""
         self._deadline_s = deadline_s
+        self._wall_clock_s = wall_clock_s
         self._idle: queue.LifoQueue[_Program | None] = queue.LifoQueue()
         for _ in range(programs):
             self._idle.put(None)
@@ -45,21 +50,24 @@ class Checkers:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def check(self, data: bytes, trust: Trust, at: datetime) -> CheckFinding:
+    def check(
+        self, data: bytes, trust: Trust, at: datetime, spend: Callable[[float], None] = lambda _: None
+    ) -> CheckFinding:
         """Return the finding for an untrusted file; the finding also says if the file could not be checked.
 
-        Waits for a free program. Its own problems: `upload.too_large`; `pdf.checker_busy` if no program was free by
-        the deadline, `pdf.deadline` if it took too long, `pdf.checker_failed` if it ended without an answer.
+        Waits for a free program. spend: called with the CPU seconds that the check took. Its own problems:
+        `upload.too_large`; `pdf.checker_busy` if no program was free in time, `pdf.deadline` if it took too long,
+        `pdf.checker_failed` if it ended without an answer.
         """
         if len(data) > MAX_BYTES:
             return CheckFinding(What.OTHER, problems=("upload.too_large",))
         try:
-            program = self._idle.get(timeout=self._deadline_s)
+            program = self._idle.get(timeout=self._wall_clock_s)
         except queue.Empty:
-            return _without_answer(data, Ended.BUSY)
-        reply: tuple[Ended, bytes] | None = None
+            return _unfinished(data, Ended.BUSY)
+        reply: Reply | None = None
         try:
-            program = program or _Program(self._deadline_s)
+            program = program or _Program(self._deadline_s, self._wall_clock_s)
             reply = program.ask(question(data, trust, at))
         except (OSError, ValueError):
             reply = None
@@ -67,7 +75,9 @@ class Checkers:
             program.close()
             program = None
         self._idle.put(program)
-        return _read(data, *(reply or (Ended.FAILED, b"")))
+        # What a program that gave no answer used is unknown; assume that it used everything.
+        spend(self._deadline_s if reply is None else reply.cpu_s)
+        return _unfinished(data, Ended.FAILED) if reply is None else _read(data, reply)
 
     def close(self) -> None:
         """Stop the idle programs."""
@@ -81,10 +91,10 @@ class Checkers:
 class _Program:
     """A running checker, without environment or file descriptors but its pipes."""
 
-    def __init__(self, deadline_s: float) -> None:
-        self._patience_s = deadline_s + _GRACE_S
+    def __init__(self, deadline_s: float, wall_clock_s: float) -> None:
+        self._patience_s = wall_clock_s + _GRACE_S
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
-            (*_PROGRAM, str(deadline_s)),
+            (*_PROGRAM, str(deadline_s), str(wall_clock_s)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -93,8 +103,8 @@ class _Program:
             start_new_session=True,
         )
 
-    def ask(self, asked: bytes) -> tuple[Ended, bytes] | None:
-        """Return how the question ended, and the answer; None if the program failed or was killed for not answering."""
+    def ask(self, asked: bytes) -> Reply | None:
+        """Return the reply; None if the program failed or was killed for not answering."""
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             return None
@@ -103,11 +113,7 @@ class _Program:
         try:
             stdin.write(len(asked).to_bytes(8, "big") + asked)
             stdin.flush()
-            head = stdout.read(5)
-            size = int.from_bytes(head[1:], "big")
-            if len(head) < 5 or size > MAX_ANSWER:
-                return None
-            return Ended(head[:1]), stdout.read(size)
+            return Reply.read(stdout)
         finally:
             watchdog.cancel()
 
@@ -117,15 +123,18 @@ class _Program:
             self._process.communicate()
 
 
-def _read(data: bytes, ended: Ended, text: bytes) -> CheckFinding:
-    if ended is not Ended.ANSWERED or len(text) > MAX_ANSWER:
-        return _without_answer(data, ended if ended is not Ended.ANSWERED else Ended.FAILED)
+def _read(data: bytes, reply: Reply) -> CheckFinding:
+    """The finding of a reply. Without a proper end, only a `no` stands: nothing that the file still has can undo it."""
     try:
-        return finding_from_json(text.decode("ascii"))
+        found = finding_from_json(reply.text.decode("ascii"))
     except (Malformed, UnicodeDecodeError):
-        return _without_answer(data, Ended.FAILED)
+        return _unfinished(data, Ended.FAILED if reply.ended is Ended.ANSWERED else reply.ended)
+    if reply.ended is Ended.ANSWERED:
+        return found
+    return _unfinished(data, reply.ended, found if Answer.NO in {found.intact, found.trusted} else None)
 
 
-def _without_answer(data: bytes, ended: Ended) -> CheckFinding:
+def _unfinished(data: bytes, ended: Ended, found: CheckFinding | None = None) -> CheckFinding:
     problem = {Ended.LATE: "pdf.deadline", Ended.BUSY: "pdf.checker_busy"}.get(ended, "pdf.checker_failed")
-    return CheckFinding(kind_of(data), problems=(problem,))
+    found = found or CheckFinding(kind_of(data))
+    return replace(found, problems=(*found.problems, problem))

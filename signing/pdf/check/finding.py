@@ -5,9 +5,11 @@ A finding reports facts and does not judge: a file cannot tell whether its certi
 
 import base64
 import json
+import struct
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
+from typing import IO, NamedTuple, Self
 
 from signing.errors import Malformed
 
@@ -48,6 +50,34 @@ class Ended(Enum):
     LATE = b"L"
     FAILED = b"F"
     BUSY = b"B"
+
+
+_REPLY = struct.Struct(">cdI")
+
+
+class Reply(NamedTuple):
+    """A reply of the checker to a question: how it ended, the CPU time that it took, and the last finding in JSON.
+
+    A question that did not end well may have a finding from before its end.
+    """
+
+    ended: Ended
+    cpu_s: float
+    text: bytes
+
+    def write(self, replies: IO[bytes]) -> None:
+        """Write it as `read` expects it."""
+        replies.write(_REPLY.pack(self.ended.value, self.cpu_s, len(self.text)) + self.text)
+
+    @classmethod
+    def read(cls, replies: IO[bytes]) -> Self | None:
+        """The next reply; None after an incomplete one. Raises ValueError for another kind of end."""
+        head = replies.read(_REPLY.size)
+        if len(head) < _REPLY.size:
+            return None
+        ended, cpu_s, size = _REPLY.unpack(head)
+        text = replies.read(size) if size <= MAX_ANSWER else b""
+        return cls(Ended(ended), cpu_s, text) if len(text) == size else None
 
 
 @dataclass(frozen=True, slots=True)

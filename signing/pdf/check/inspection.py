@@ -9,6 +9,7 @@ import asyncio
 import logging
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from io import BytesIO
@@ -56,8 +57,14 @@ _UNREADABLE = (
 )
 
 
-def inspect(data: bytes, trust: Trust, at: datetime) -> CheckFinding:
-    """Return the finding for a file; at: aware, the time at which X.509 certificates and CRLs must be valid."""
+def inspect(
+    data: bytes, trust: Trust, at: datetime, early: Callable[[CheckFinding], None] = lambda _: None
+) -> CheckFinding:
+    """Return the finding for a file; at: aware, the time at which X.509 certificates and CRLs must be valid.
+
+    early: called with what the signature alone says, if that is a no. It must not become unknown because the forger
+    also added pages that take too long to draw.
+    """
     if len(data) > MAX_BYTES:
         return CheckFinding(What.OTHER, problems=("upload.too_large",))
     if kind_of(data) is What.IMAGE:
@@ -68,6 +75,8 @@ def inspect(data: bytes, trust: Trust, at: datetime) -> CheckFinding:
     if kind_of(data) is not What.PDF:
         return CheckFinding(What.OTHER, problems=("upload.unreadable",))
     finding = _signature(data, trust, at)
+    if Answer.NO in {finding.intact, finding.trusted}:
+        early(finding)
     seen = pictures.on_pages(data, sealed=finding.intact is not Answer.UNKNOWN)
     if seen is None:
         return replace(finding, problems=(*finding.problems, "upload.unreadable"))

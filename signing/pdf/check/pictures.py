@@ -33,11 +33,8 @@ def in_image(data: bytes) -> tuple[str, ...] | None:
             grey = image.convert("L")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
-    texts = _codes(grey)
-    if not texts and max(grey.size) > _LONGEST_SIDE:
-        grey.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
-        texts = _codes(grey)
-    return texts
+    smaller = grey.reduce(-(-max(grey.size) // _LONGEST_SIDE))
+    return _codes(smaller) or (_codes(grey) if smaller.size != grey.size else ())
 
 
 @dataclass(frozen=True, slots=True)
