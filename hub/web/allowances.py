@@ -23,8 +23,8 @@ class _Bucket:
 class Allowances:
     """For each address, the unknown files that it has in the lane, and a bucket of CPU time that fills up in a minute.
 
-    A check is charged when it ends, for what it really took. Until then that is unknown, so a bucket may fall below zero;
-    the address then waits until it is above zero again.
+    A check is charged when it ends, for what it really took. Until then that is unknown, so a bucket may fall below
+    zero; the address then waits until it is above zero again.
     """
 
     def __init__(self, files: int, cpu_s: float, clock: Callable[[], float] = time.monotonic) -> None:
