@@ -7,7 +7,7 @@ memory, no writing to files, few file descriptors, and no network if the kernel 
 child.
 
 CPU time is the deadline because the checker yields to every other process: how long a check takes by the clock says how
-busy the machine is, not what the file costs. The limit on elapsed time only ends children that wait for nothing.
+busy the machine is, not what the file costs. The limit on elapsed time only ends children that get no CPU.
 """
 
 import contextlib
