@@ -50,14 +50,12 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count the bytes of an incomplete head, and those of a body that are not content."""
-        in_body = not self._in_head
-        before = self._body_bytes
         if self._in_head:
             self._head_bytes += len(data)
             data = _without_upgrade(data)
+        else:
+            self._framing_bytes += len(data)  # `on_body` takes the content off
         super().data_received(data)
-        if in_body and not self._in_head:
-            self._framing_bytes += len(data) - (self._body_bytes - before)
         too_large = self._head_bytes > MAX_HEAD_BYTES if self._in_head else self._has_too_much_framing()
         if too_large and not self.transport.is_closing():
             self._refuse(431, "upload.too_large")
@@ -91,6 +89,7 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
         self._body_bytes += len(body)
+        self._framing_bytes -= len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -130,8 +129,9 @@ class Connection(HttpToolsProtocol):
             f"x-request-id: {request_id}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self._stop_timer()
-        answering_earlier = self._in_head or self.pipeline or self.cycle.response_started
-        if self.cycle is None or self.cycle.response_complete or not answering_earlier:
+        cycle = self.cycle  # of this request where its head is complete, otherwise of the one before
+        unanswered = not (self._in_head or self.pipeline or (cycle is not None and cycle.response_started))
+        if cycle is None or cycle.response_complete or unanswered:
             self.transport.write(STATUS_LINE[status] + head.encode() + body)
         self.transport.close()
 

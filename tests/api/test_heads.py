@@ -95,6 +95,7 @@ def test_paths_are_decoded_or_not_there(hub, path, status):
         b"POST /t/body HTTP/1.1\r\nHost: hub\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         b"POST /t/body HTTP/1.1\r\nHost: hub\r\nContent-Length: -1\r\n\r\n",
         b"POST /t/body HTTP/1.1\r\nHost: hub\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello",
+        b"CONNECT [ HTTP/1.1\r\nHost: hub\r\n\r\n",
     ],
 )
 def test_what_is_not_http_is_a_problem_too(hub, raw):
@@ -156,6 +157,19 @@ def test_chunks_of_one_byte_and_trailers_are_accepted(hub):
     body = b'"' + b"a" * 4_000 + b'"'
     raw = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\nx-checksum: 1\r\n\r\n"
     assert exchange(hub.address, chunked() + raw).status == 200
+
+
+def test_content_is_not_counted_as_framing_when_requests_follow_each_other(hub):
+    """The end of one body, the next head and the start of its body arrive together."""
+    first = head("PUT", "/t/push", **hub.token(), Content_Type="application/json", Content_Length=str(400_000))
+    second = head("PUT", "/t/push", **hub.token(), Content_Type="application/json", Content_Length="2")
+    with connected(hub.address) as connection:
+        connection.sendall(first + b" " * 300_000)
+        time.sleep(0.2)
+        connection.sendall(b" " * 100_000 + second + b"{")
+        time.sleep(0.2)
+        connection.sendall(b"}")
+        assert [read_reply(connection).status for _ in range(2)] == [200, 200]
 
 
 @pytest.mark.parametrize(
