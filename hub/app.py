@@ -31,11 +31,12 @@ from hub.web import exchange, problems
 from hub.web.allowances import Allowances
 from hub.web.endpoint import Routes
 from hub.web.exchange import KEY, Exchange
-from hub.web.frame import Rooms, Served, send_reply
+from hub.web.frame import ByAddress, Rooms, Served, send_reply
 from hub.web.lanes import open_lanes
 from hub.web.metrics import Metrics
 from hub.web.openapi import FramedRoute, document
 from hub.web.response import Reply
+from hub.web.senders import Senders
 
 _MODULES = (pages, verifications, cases, counter, directory, certificates, lifecycle, catalogue, tokens, well_known)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -103,7 +104,10 @@ def build(parts: Parts, declared: Sequence[Routes]) -> Application:
     """An application with these routes and the operator's; `app.state.endpoints` lists all its endpoints."""
     lanes = open_lanes(parts.settings)
     rooms = Rooms(parts.settings)
-    allowances = Allowances(parts.settings.files_per_address, parts.settings.file_cpu_per_address_s)
+    by_address = ByAddress(
+        Senders(parts.settings.proxy_addresses),
+        Allowances(parts.settings.files_per_address, parts.settings.file_cpu_per_address_s),
+    )
     metrics = Metrics(lambda: gauges(parts, lanes))
     app = Application(
         title="电子证照共享平台 Certificate hub",
@@ -120,7 +124,7 @@ def build(parts: Parts, declared: Sequence[Routes]) -> Application:
     app.state.endpoints = endpoints
     app.state.lanes = lanes
     for endpoint in endpoints:
-        app.router.routes.append(FramedRoute(endpoint, Served(endpoint, parts, lanes, rooms, allowances)))
+        app.router.routes.append(FramedRoute(endpoint, Served(endpoint, parts, lanes, rooms, by_address)))
     app.shell = Shell(app.router, metrics)
     return app
 

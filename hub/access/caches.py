@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hub.domain.errors import Refusal
+from hub.runtime.token_buckets import TokenBuckets
 
 FAILURES_A_MINUTE = 30
 _REMEMBERED = 10_000
@@ -20,45 +21,25 @@ login attempts of a client that sends it.
 """
 
 
-@dataclass(slots=True)
-class _Bucket:
-    tokens: float
-    at: float
-
-
 class FailedLogins:
     """A bucket of 30 failures per login, refilled at 30 a minute. An empty one refuses before any cryptography."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._buckets: OrderedDict[Login, _Bucket] = OrderedDict()
+        self._buckets: TokenBuckets[Login] = TokenBuckets(FAILURES_A_MINUTE)
 
     def require(self, login: Login, now: datetime) -> None:
         """Raise Refusal `rate.limited`, with the waiting time, if the bucket is empty."""
         with self._lock:
-            bucket = self._buckets.get(login)
-            if bucket is None:
-                return
-            self._refill(bucket, now.timestamp())
-            if bucket.tokens < 1:
-                wait = math.ceil((1 - bucket.tokens) * 60 / FAILURES_A_MINUTE)
-                raise Refusal("rate.limited", "此账号登录失败次数太多，请稍后再试", retry_after=wait)
+            tokens = self._buckets.tokens(login, now.timestamp())
+        if tokens < 1:
+            wait = math.ceil(self._buckets.seconds(1 - tokens))
+            raise Refusal("rate.limited", "此账号登录失败次数太多，请稍后再试", retry_after=wait)
 
     def count(self, login: Login, now: datetime) -> None:
         """Count a failure."""
         with self._lock:
-            bucket = self._buckets.setdefault(login, _Bucket(FAILURES_A_MINUTE, now.timestamp()))
-            self._refill(bucket, now.timestamp())
-            bucket.tokens = max(0.0, bucket.tokens - 1)
-            self._buckets.move_to_end(login)
-            while len(self._buckets) > _REMEMBERED:
-                self._buckets.popitem(last=False)
-
-    @staticmethod
-    def _refill(bucket: _Bucket, now: float) -> None:
-        elapsed = max(0.0, now - bucket.at)  # a clock that was set back does not refill
-        bucket.tokens = min(FAILURES_A_MINUTE, bucket.tokens + elapsed * FAILURES_A_MINUTE / 60)
-        bucket.at = now
+            self._buckets.take(login, 1, now.timestamp(), lowest=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,21 +3,11 @@
 import math
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from hub.domain.errors import Refusal
-
-_REMEMBERED = 10_000
-_MINUTE_S = 60
-
-
-@dataclass(slots=True)
-class _Bucket:
-    left_s: float
-    at: float
+from hub.runtime.token_buckets import TokenBuckets
 
 
 class Allowances:
@@ -30,11 +20,10 @@ class Allowances:
     def __init__(self, files: int, cpu_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         """files: at once. cpu_s: a minute."""
         self._files = files
-        self._cpu_s = cpu_s
         self._clock = clock
         self._lock = threading.Lock()
         self._held: dict[str, int] = {}
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._buckets: TokenBuckets[str] = TokenBuckets(cpu_s)
 
     @contextmanager
     def place(self, address: str) -> Iterator[None]:
@@ -42,9 +31,9 @@ class Allowances:
         with self._lock:
             if self._held.get(address, 0) >= self._files:
                 raise Refusal("rate.limited", "此地址正在核验的文件太多，请稍后再试", retry_after=1)
-            left_s = self._bucket(address).left_s
+            left_s = self._buckets.tokens(address, self._clock())
             if left_s <= 0:
-                wait_s = math.floor(-left_s * _MINUTE_S / self._cpu_s) + 1
+                wait_s = math.floor(self._buckets.seconds(-left_s)) + 1
                 raise Refusal("rate.limited", "此地址核验文件太频繁，请稍后再试", retry_after=wait_s)
             self._held[address] = self._held.get(address, 0) + 1
         try:
@@ -58,15 +47,4 @@ class Allowances:
     def spend(self, address: str, cpu_s: float) -> None:
         """Charge a check; from any thread."""
         with self._lock:
-            self._bucket(address).left_s -= cpu_s
-
-    def _bucket(self, address: str) -> _Bucket:
-        """The bucket as of now. Of too many addresses, those not seen for longest are forgotten."""
-        now = self._clock()
-        bucket = self._buckets.setdefault(address, _Bucket(self._cpu_s, now))
-        bucket.left_s = min(self._cpu_s, bucket.left_s + (now - bucket.at) * self._cpu_s / _MINUTE_S)
-        bucket.at = now
-        self._buckets.move_to_end(address)
-        if len(self._buckets) > _REMEMBERED:
-            self._buckets.popitem(last=False)
-        return bucket
+            self._buckets.take(address, cpu_s, self._clock())

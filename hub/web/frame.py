@@ -7,7 +7,7 @@ thread of the endpoint's lane.
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from hub.domain.caller import Caller
 from hub.domain.errors import Refusal
@@ -47,6 +47,13 @@ class Rooms:
         self.files = Room(files * largest, settings.files_per_address * largest)
 
 
+class ByAddress(NamedTuple):
+    """The limits by address, shared by all endpoints."""
+
+    senders: Senders
+    allowances: Allowances
+
+
 @dataclass(frozen=True, slots=True)
 class _Request:
     """A request that the event loop has read, ready for a thread."""
@@ -64,13 +71,12 @@ class _Request:
 class Served:
     """One endpoint as an ASGI application."""
 
-    def __init__(self, endpoint: Endpoint, parts: Parts, lanes: Lanes, rooms: Rooms, allowances: Allowances) -> None:
+    def __init__(self, endpoint: Endpoint, parts: Parts, lanes: Lanes, rooms: Rooms, by_address: ByAddress) -> None:
         self.endpoint = endpoint
         self._parts = parts
         self._lanes = lanes
         self._rooms = rooms
-        self._allowances = allowances
-        self._senders = Senders(parts.settings.proxy_addresses)
+        self._senders, self._allowances = by_address
         settings = parts.settings
         self._limit = settings.max_public_body_bytes if endpoint.is_public else settings.max_body_bytes
         self._file_limit = settings.max_file_bytes + multipart.ENVELOPE_BYTES

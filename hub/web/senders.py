@@ -20,13 +20,13 @@ class Senders:
         """The sender's address, or the /64 network of an IPv6 address; "" if the connection has none."""
         peer = _parsed(scope["client"][0]) if scope.get("client") else None
         if peer is not None and any(peer in network for network in self._proxies):
-            peer = _told(scope["headers"]) or peer
+            peer = _forwarded(scope["headers"]) or peer
         if isinstance(peer, IPv6Address):
             return str(ip_network((int(peer) >> (128 - _SITE) << (128 - _SITE), _SITE)))
         return "" if peer is None else str(peer)
 
 
-def _told(headers: Iterable[tuple[bytes, bytes]]) -> IPv4Address | IPv6Address | None:
+def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> IPv4Address | IPv6Address | None:
     """The address that a proxy passed on; None unless there is exactly one."""
     values = [value for name, value in headers if name == _HEADER]
     return _parsed(values[0].decode("latin-1")) if len(values) == 1 else None

@@ -4,8 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from hub.domain.errors import Refusal
+from hub.runtime.token_buckets import _REMEMBERED
 from hub.settings import Settings
-from hub.web.allowances import _REMEMBERED, Allowances
+from hub.web.allowances import Allowances
 from hub.web.request_body import Room
 from hub.web.senders import Senders
 
