@@ -77,6 +77,7 @@ def run(parts: Parts, sock: socket.socket) -> None:
         Server(configuration(app)).run([sock])
     finally:
         loading.cancel()
+        parts.checkers.close()  # a check may take much longer than DRAIN_S
         for lane in app.state.lanes.values():
             lane.close()
     _log.info("stopped")

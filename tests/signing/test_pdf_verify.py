@@ -267,6 +267,28 @@ def test_a_killed_program_is_restarted(trust: Trust) -> None:
         assert made.check(forgeries.good(), trust, samples.CHECKED).intact is Answer.YES
 
 
+def test_closing_ends_a_check_that_gets_no_cpu(trust: Trust) -> None:
+    """A server that stops must not wait for the limit on elapsed time."""
+    answers = []
+    made = Checkers(1, DEADLINE_S)
+    made.check(forgeries.good(), trust, samples.CHECKED)
+    program = made._idle.get()
+    made._idle.put(program)
+    program._process.send_signal(signal.SIGSTOP)
+    asking = threading.Thread(
+        target=lambda: answers.append(made.check(forgeries.good(), trust, samples.CHECKED).problems), daemon=True
+    )
+    asking.start()
+    while not made._idle.empty():
+        time.sleep(0.01)
+    made.close()
+    asking.join(30)
+    assert answers == [("pdf.checker_failed",)]
+    for closed in (made, Checkers(1, DEADLINE_S)):
+        closed.close()
+        assert closed.check(forgeries.good(), trust, samples.CHECKED).problems == ("pdf.checker_failed",)
+
+
 def test_several_threads_share_the_programs(trust: Trust) -> None:
     answers = []
     with Checkers(2, DEADLINE_S) as made:

@@ -39,6 +39,9 @@ class Checkers:
         """deadline_s: the CPU time for a file of MAX_BYTES. wall_clock_s: of each of the two waits in `check`."""
         self._deadline_s = deadline_s
         self._wall_clock_s = wall_clock_s
+        self._lock = threading.Lock()
+        self._programs: set[_Program] = set()
+        self._closed = False
         self._idle: queue.LifoQueue[_Program | None] = queue.LifoQueue()
         for _ in range(programs):
             self._idle.put(None)
@@ -67,12 +70,12 @@ class Checkers:
             return _unfinished(data, Ended.BUSY)
         reply: Reply | None = None
         try:
-            program = program or _Program(self._deadline_s, self._wall_clock_s)
+            program = program or self._start()
             reply = program.ask(question(data, trust, at))
         except (OSError, ValueError):
             reply = None
         if reply is None and program is not None:  # it failed; discard it
-            program.close()
+            self._discard(program)
             program = None
         self._idle.put(program)
         # What a program that gave no answer used is unknown; assume that it used everything.
@@ -80,12 +83,34 @@ class Checkers:
         return _unfinished(data, Ended.FAILED) if reply is None else _read(data, reply)
 
     def close(self) -> None:
-        """Stop the idle programs."""
+        """Stop all programs: checks that are running end as `pdf.checker_failed`, and so does any later one."""
+        with self._lock:
+            self._closed = True
+            programs = list(self._programs)
+        for program in programs:
+            program.kill()  # the thread that waits for it discards it
+        idle = []
         with contextlib.suppress(queue.Empty):
             while True:
-                program = self._idle.get_nowait()
-                if program is not None:
-                    program.close()
+                idle.append(self._idle.get_nowait())
+        for place in idle:
+            if place is not None:
+                self._discard(place)
+            self._idle.put(None)
+
+    def _start(self) -> "_Program":
+        """Start a program; raises OSError."""
+        with self._lock:
+            if self._closed:
+                raise OSError("closed")
+            program = _Program(self._deadline_s, self._wall_clock_s)
+            self._programs.add(program)
+        return program
+
+    def _discard(self, program: "_Program") -> None:
+        with self._lock:
+            self._programs.discard(program)
+        program.close()
 
 
 class _Program:
@@ -117,8 +142,13 @@ class _Program:
         finally:
             watchdog.cancel()
 
-    def close(self) -> None:
+    def kill(self) -> None:
+        """End it; from any thread."""
         self._process.kill()
+
+    def close(self) -> None:
+        """End it, once no thread waits for it, and free what it holds."""
+        self.kill()
         with contextlib.suppress(OSError):
             self._process.communicate()
 
