@@ -105,17 +105,8 @@ def _rows_of_keys(reader: Reader, keys: Sequence[tuple[int, int]], where: str, v
     return rows
 
 
-def revision(reader: Reader, home: int, certificate: int) -> int:
-    """The revision of a certificate; 0 if there is none."""
-    row = reader.one(
-        "SELECT revision FROM certificates WHERE home = :home AND certificate = :certificate",
-        {"home": home, "certificate": certificate},
-    )
-    return 0 if row is None else int(row["revision"])
-
-
 def revision_for_update(writer: Writer, home: int, certificate: int) -> int:
-    """The same, selected for update."""
+    """The revision of a certificate, selected for update; 0 if there is none."""
     row = writer.select_for_update(
         "SELECT revision FROM certificates WHERE home = :home AND certificate = :certificate",
         {"home": home, "certificate": certificate},

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -198,7 +199,8 @@ def test_a_batch_has_new_certificates_only(parts: Parts):
     loader = loading.Loader(parts)
     loader.insert(loader.prepared(items))
     key = parts.database.reader.all("SELECT home, certificate FROM certificates")[0]
-    change, _ = loader._happens(items[0], (key["home"], key["certificate"]))
+    before = certificates.versions_of(parts.database.reader, parts.vault, key["home"], key["certificate"])[-1]
+    change, _ = loader._happens(items[0], before)
     with pytest.raises(ValueError, match="new"), parts.database.write() as writer:
         bulk_insert.insert(writer, parts.vault, bulk_insert.Batch((), (bulk_insert.Arrival(change, ()),)))
 
@@ -228,6 +230,26 @@ def test_a_load_that_is_killed_repeatedly_is_resumed(settings: Settings):
         assert is_well(parts)
         fates = [i.fate for part in LOADED for i in plausible.certificates(1, STAGE, part)]
         assert rows(parts)["acts"] == MANY + sum(fate is not Fate.NONE for fate in fates)
+
+
+@pytest.mark.parametrize("fate", [Fate.SUSPENDED, Fate.RENEWED])
+def test_a_certificate_that_another_loader_has_just_changed_is_left(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, fate: Fate
+):
+    items = [replace(one, fate=fate) for one in some(1)]
+    loader = loading.Loader(parts)
+    loader.insert(loader.prepared(items))
+    read, others = certificates.versions_of, [loading.Loader(parts)]
+
+    def read_after_another(*key: Any) -> Any:
+        if others:
+            others.pop().live_on(items)
+        return read(*key)
+
+    monkeypatch.setattr(certificates, "versions_of", read_after_another)
+    loader.live_on(items)
+    assert rows(parts)["acts"] == 2
+    assert is_well(parts)
 
 
 def test_two_that_load_the_same_at_once_load_it_once(settings: Settings):

@@ -13,6 +13,7 @@ from hub.domain.case import CaseStatus
 from hub.domain.case_record import Case
 from hub.domain.certificate import ActKind, Standing
 from hub.domain.issuing import Ending, Signed
+from hub.domain.version import Version
 from hub.issuance.drafting import Draft, Drafting
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
@@ -102,18 +103,18 @@ class Loader:
         reader = self._parts.database.reader
         fated = {_number_text(item): item for item in items if item.fate is not Fate.NONE}
         keys = parties.holders_of_numbers(reader, self._parts.vault, fated)
-        happened = [
-            self._happens(fated[text], key) for text, key in keys.items() if certificates.revision(reader, *key) == 1
-        ]
+        current = {text: certificates.versions_of(reader, self._parts.vault, *key)[-1] for text, key in keys.items()}
+        # One read decides and is what the change is based on: another loader may be at the same certificate.
+        happened = [self._happens(fated[text], before) for text, before in current.items() if before.revision == 1]
         with self._parts.database.write() as writer:
             for change, case in happened:
                 changes.apply(writer, change)
                 writer.insert_many("handles", bulk_insert.handles_of(change))
                 writer.insert_many("cases", case)
 
-    def _happens(self, item: Plausible, key: tuple[int, int]) -> tuple[Change, list[CaseRow]]:
+    def _happens(self, item: Plausible, before: Version) -> tuple[Change, list[CaseRow]]:
         """The change, and the new case that causes it, if there is one."""
-        before = certificates.versions_of(self._parts.database.reader, self._parts.vault, *key)[-1]
+        key = (before.home, before.certificate)
         now, day = self._parts.clock.now(), self._parts.clock.today()
         if item.fate is Fate.RENEWED:
             pushed = replace(item.pushed, issued_on=day, valid_from=day, valid_until=None)
