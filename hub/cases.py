@@ -51,7 +51,8 @@ class Cases:
         with self._audit.of(record):
             number, named = _place(caller, case_number, source, record)
             try:
-                return retry_on_conflict(self._vault, lambda: self._push(caller, number, raw, named, record))
+                pushed = retry_on_conflict(self._vault, lambda: self._push(caller, number, raw, named, record))
+                return Pushed(pushed.reply | {"case_number": number}, pushed.status)
             except KeyMissing:
                 raise Refusal("sign.unavailable", retry_after=RETRY_S) from None
 
@@ -59,8 +60,9 @@ class Cases:
         # 1. Receive.
         received = self._intake.receive(caller, number, raw, source)
         if isinstance(received, SeenPush):
-            return self._seen(number, source, received)
+            return self._seen(received)
         before, reader = received.before, self._database.reader
+        source, number = received.push.source, received.push.case_number  # from here on, the case's first number
         if before is not None and received.decision is Decision.CHANGE and intents.is_open(reader, source, number):
             if not self._issuance.finish(source, number):
                 raise Refusal("sign.unavailable", "这个办件上一次的证照还没有签发完，请稍后重推", retry_after=RETRY_S)
@@ -82,12 +84,12 @@ class Cases:
                 return Pushed(found.reply, status)
         return Pushed(reply(number, received.push.amendment, received.push.status, "pending", []), 202)
 
-    def _seen(self, number: str, source: str, found: SeenPush) -> Pushed:
+    def _seen(self, found: SeenPush) -> Pushed:
         if found.reply is not None:
             return Pushed(found.reply, 200)
-        if self._issuance.finish(source, number):
+        if self._issuance.finish(found.source, found.case_number):
             raise Conflict  # the reply is on record now; receive the push again to read it
-        return Pushed(reply(number, found.amendment, found.status, "pending", []), 202)
+        return Pushed(reply(found.case_number, found.amendment, found.status, "pending", []), 202)
 
     def live(self, caller: Caller, case_number: str, source: str | None = None) -> dict[str, Any]:
         """The case, for clients of its authorities or its source; `case.not_found` for all others."""
@@ -101,7 +103,7 @@ class Cases:
             case = cases.find(reader, self._vault, source, number)
             if case is None or not (caller.stands_for(case.authority, case.accepted_by) or caller.source == source):
                 raise Refusal("case.not_found")
-            pending = intents.is_open(reader, source, number)
+            pending = intents.is_open(reader, case.source, case.case_number)
             granted = self._issuance.certificates_of(case)
         issuance = "pending" if pending else "done" if granted else "none"
         return reply(number, case.amendment, CaseStatus(case.status), issuance, granted)

@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     proxy_addresses: Annotated[str, AfterValidator(_networks)] = ""
 
     people_a_day_per_clerk: int = Field(300, ge=1)
+    people_taken_in_a_day_per_clerk: int = Field(100, ge=1)
     people_a_day_per_client: int = Field(5_000, ge=1)
     people_a_day: int = Field(200_000, ge=1)
     copy_days: int = Field(30, ge=1, le=3650)

@@ -6,9 +6,9 @@ and NUL, and no message repeats a value.
 
 import json
 from collections.abc import Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hub.domain.errors import FieldError, Refusal, pointer
 
@@ -45,6 +45,13 @@ class Body(BaseModel):
     """Base of every request body: rejects unknown fields and coerces nothing."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, str_strip_whitespace=False)
+
+
+class ClerkBody(Body):
+    """The person at the counter (窗口人员), as registered with the hub."""
+
+    id: Annotated[str, Field(min_length=1, max_length=64, description="工号 Staff number", examples=["FZYC0107"])]
+    name: Annotated[str, Field(min_length=1, max_length=200, description="姓名 Name", examples=["郑予舟"])]
 
 
 class _DuplicateKeyError(ValueError):

@@ -63,6 +63,8 @@ class CaseReply(PushReply):
         "schema.invalid",
         "perm.case_required",
         "perm.not_issuer",
+        "perm.intake",
+        "perm.clerk",
         "certificate.not_found",
         "case.conflict",
         "case.stale",

@@ -108,6 +108,13 @@ class MatterReply(BaseModel):
     authority_code: str
     open_days: int
     yields: list[str]
+    intake: Literal["own", "centres"] | list[str] = Described(
+        description="除决定机构外谁可以收件 Who else may take cases in: nobody, centres, or these authorities"
+    )
+    regions: list[str] | None = Described(
+        None, description="哪些地区的中心；不填为决定机构的地区 Regions of the centres; absent: the authority's own"
+    )
+    max_people: int | None = Described(None, description="一个办件先后最多几人 How many people a case may name")
     materials: list[MaterialReply]
 
 
@@ -124,6 +131,7 @@ class AuthorityReply(BaseModel):
     name: str
     name_en: str
     region: str
+    kind: Literal["department", "centre", "platform"]
 
 
 class AuthoritiesReply(BaseModel):
@@ -268,15 +276,21 @@ def _column(column: Column) -> dict[str, Any]:
 
 
 def _matter(matter: Matter) -> dict[str, Any]:
-    return {
+    found: dict[str, Any] = {
         "code": matter.code,
         "name": matter.name,
         "name_en": matter.name_en,
         "authority_code": matter.authority_code,
         "open_days": matter.open_days,
         "yields": list(matter.yields),
+        "intake": matter.intake if isinstance(matter.intake, str) else list(matter.intake),
         "materials": [_material(material) for material in matter.materials],
     }
+    if matter.regions is not None:
+        found["regions"] = list(matter.regions)
+    if matter.max_people is not None:
+        found["max_people"] = matter.max_people
+    return found
 
 
 def _material(material: Material) -> dict[str, Any]:
@@ -291,4 +305,10 @@ def _material(material: Material) -> dict[str, Any]:
 
 
 def _authority(body: Authority) -> dict[str, Any]:
-    return {"code": body.code, "name": body.name, "name_en": body.name_en, "region": body.region}
+    return {
+        "code": body.code,
+        "name": body.name,
+        "name_en": body.name_en,
+        "region": body.region,
+        "kind": body.kind,
+    }

@@ -12,7 +12,14 @@ from hub.wire import parse
 
 routes = Routes(prefix="/api/v1", tag="counter 窗口")
 _NUMBERS = ("id.length", "id.checksum", "uscc.checksum")
-_GATE = ("perm.case_required", "perm.clerk", "perm.case_not_open", "perm.holder_not_in_case", "perm.type_not_in_matter")
+_GATE = (
+    "perm.case_required",
+    "perm.clerk",
+    "perm.case_not_open",
+    "perm.intake",
+    "perm.holder_not_in_case",
+    "perm.type_not_in_matter",
+)
 
 
 class EntryReply(BaseModel):

@@ -25,14 +25,7 @@ from hub.store import cases, clients, people_seen
 from hub.store.audit import AuditEntry
 from hub.store.catalogue import CatalogueCache
 from hub.vault import Vault
-from hub.wire import Body
-
-
-class ClerkBody(Body):
-    """The person at the counter (窗口人员), as registered with the hub."""
-
-    id: Annotated[str, Field(min_length=1, max_length=64, description="工号 Staff number", examples=["FZYC0107"])]
-    name: Annotated[str, Field(min_length=1, max_length=200, description="姓名 Name", examples=["郑予舟"])]
+from hub.wire import Body, ClerkBody
 
 
 class CounterBody(Body):
@@ -101,8 +94,8 @@ class CounterGate:
     def enter(self, caller: Caller, key: CaseKey, clerk: ClerkBody, record: AuditEntry) -> Passed:
         """Check case, clerk and openness, in this order, and add the clerk to the audit entry.
 
-        Raises `perm.case_required` (the same for a missing, unknown or foreign case), `perm.clerk` and
-        `perm.case_not_open`.
+        Raises `perm.case_required` (the same for a missing, unknown or foreign case), `perm.clerk`,
+        `perm.case_not_open` and `perm.intake`.
         """
         reader, now = self._database.reader, self._clock.now()
         found = cases.find(reader, self._vault, key.source, key.case_number) if key.case_number else None
@@ -113,11 +106,12 @@ class CounterGate:
         registered = [one for one in known if one is not None]
         if registered:  # otherwise it may be no staff number: clerks type it
             record.clerk = f"{registered[0].authority}|{registered[0].staff_number}"
-        person = permission.require_clerk(facts, registered, clerk.id, clerk.name)
+        person = permission.require_clerk(facts.authorities, registered, clerk.id, clerk.name)
         record.clerk = f"{person.authority}|{person.staff_number}"
         catalogue = self._catalogue(found.matter)
         today = day_of(now)
         matter = permission.require_open(facts, catalogue.matters.get(found.matter), today)
+        permission.require_intake(catalogue, matter, facts)
         return Passed(found, matter, person, catalogue, now, today)
 
     def hold(self, writer: Writer, passed: Passed, *, shared: bool = True) -> None:
@@ -135,4 +129,5 @@ class CounterGate:
 
 
 def _facts(case: Case) -> CaseFacts:
-    return CaseFacts(case.authority, case.accepted_by, case.status, day_of(case.accepted_at))
+    objected = case.objected_at is not None
+    return CaseFacts(case.authority, case.accepted_by, case.status, day_of(case.accepted_at), objected)

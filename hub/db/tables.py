@@ -77,6 +77,32 @@ cases = Table(
     _must("revision", Integer),
     _must("recorded_at"),
     _must("sealed", LargeBinary),
+    _may("opened_by", Text),
+    _may("clerk", Text),
+    _may("decided", SmallInteger),
+    _may("objected_at"),
+)
+Index("cases_decided", cases.c.authority, cases.c.accepted_at, cases.c.source, cases.c.case_number)
+Index("cases_taken_in", cases.c.accepted_by, cases.c.accepted_at, cases.c.source, cases.c.case_number)
+
+case_numbers = Table(  # the second number of a case
+    "case_numbers",
+    metadata,
+    _key("source", Text),
+    _key("case_number", Text),
+    _must("of_source", Text),
+    _must("of_case_number", Text),
+    _must("recorded_at"),
+)
+Index("case_numbers_of", case_numbers.c.of_source, case_numbers.c.of_case_number, unique=True)
+
+case_uses = Table(
+    "case_uses",
+    metadata,
+    _key("source", Text),
+    _key("case_number", Text),
+    _must("lookups", Integer),
+    _must("retrievals", Integer),
 )
 
 pushes = Table(
@@ -413,7 +439,13 @@ jtis = Table(
 )
 
 authorities = Table(
-    "authorities", metadata, _key("code", Text), _must("name", Text), _must("name_en", Text), _must("region", Text)
+    "authorities",
+    metadata,
+    _key("code", Text),
+    _must("name", Text),
+    _must("name_en", Text),
+    _must("region", Text),
+    _may("kind", Text),
 )
 
 types = Table(
@@ -445,6 +477,10 @@ matters = Table(
     _must("authority", Text),
     _must("open_days", Integer),
     _must("yields", Text),
+    _may("intake", Text),
+    _may("regions", Text),
+    _may("max_people", Integer),
+    _may("confirmed", SmallInteger),
 )
 
 materials = Table(

@@ -19,7 +19,11 @@ MAY_BE_NULL = {
     "holdings": {"valid_until": "INTEGER", "superseded_on": "INTEGER"},
     "acts": {"subkind": "TEXT"},
     "handles": {"receipt": "TEXT"},
-    "cases": {"completed_at": "BIGINT"},
+    "cases": {
+        **dict.fromkeys(("completed_at", "objected_at"), "BIGINT"),
+        **dict.fromkeys(("opened_by", "clerk"), "TEXT"),
+        "decided": "SMALLINT",
+    },
     "pushes": {"reply": "BYTEA"},
     "audit": {
         **dict.fromkeys(("clerk", "source", "case_number", "request"), "TEXT"),

@@ -32,6 +32,13 @@ class Caller:
         """Its own authority and those on whose behalf it acts."""
         return self.acts_for | {self.authority}
 
+    def decides(self, authority: str, accepted_by: str) -> bool:
+        """Whether an ending of a case by this caller is the decision of `authority`, which decides the case.
+
+        A caller that acts for it does not decide what its own authority took in.
+        """
+        return self.authority == authority or (authority in self.acts_for and self.authority != accepted_by)
+
     def stands_for(self, *codes: str | None) -> bool:
         """Whether it belongs to, or acts for, one of these authorities."""
         return any(code in self.authorities for code in codes if code)

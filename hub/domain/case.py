@@ -37,6 +37,10 @@ class CaseStatus(IntEnum):
         return self.name.lower()
 
 
+DECISIONS = frozenset({CaseStatus.COMPLETED, CaseStatus.REFUSED})
+"""The endings that only the deciding authority may push."""
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """A person or organisation: name and normalised identity number; `role` and `relation` only inside a case."""
@@ -83,7 +87,7 @@ class PushedCertificate:
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """One message about a case, normalised. Instants are UTC."""
+    """One message about a case, normalised. Instants are UTC; `clerk`: staff number and name."""
 
     source: str
     case_number: str
@@ -95,6 +99,7 @@ class Push:
     accepted_at: datetime
     completed_at: datetime | None
     certificates: tuple[PushedCertificate, ...] = field(default=())
+    clerk: tuple[str, str] | None = None
 
 
 def judge(status: CaseStatus, amendment: int, matter: str, push: Push) -> Decision:

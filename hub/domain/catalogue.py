@@ -10,15 +10,23 @@ from hub.domain.certificate import State
 from hub.domain.errors import FieldError
 from hub.domain.values import MAX_TEXT, Column, Problem, problem_of, table_problems
 
+DEPARTMENT, CENTRE, PLATFORM = "department", "centre", "platform"
+OWN, CENTRES = "own", "centres"
+
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A body that decides cases and issues certificates; code = 18-character USCC, region = GB/T 2260."""
+    """A body that decides cases and issues certificates; code = 18-character USCC, region = GB/T 2260.
+
+    `kind`: a `department`; a `centre`, which takes in cases for other authorities; or a `platform`, a system that takes
+    in nothing itself.
+    """
 
     code: str
     name: str
     region: str
     name_en: str = ""
+    kind: str = DEPARTMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +120,13 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """A type of application, decided by one authority."""
+    """A type of application, decided by one authority.
+
+    `intake`: who else may take cases in: nobody (`own`), the centres in `regions` (`centres`), or the authorities with
+    these codes. `regions`: GB/T 2260 codes, which include the regions below them; None: the deciding authority's.
+    `max_people`: how many people one of its cases may name; None: as many as the setting allows. `confirmed`: whether
+    a person has set `intake`.
+    """
 
     code: str
     name: str
@@ -121,6 +135,10 @@ class Matter:
     yields: tuple[str, ...]
     materials: tuple[Material, ...]
     name_en: str = ""
+    intake: str | tuple[str, ...] = OWN
+    regions: tuple[str, ...] | None = None
+    max_people: int | None = None
+    confirmed: bool = True
 
     def materials_for(self, roles: frozenset[str], type_code: str | None = None) -> tuple[Material, ...]:
         """The materials for which a person with these roles may be looked up; an agent only for the agent's own."""
@@ -140,7 +158,31 @@ class Catalogue:
     types: Mapping[str, CertificateType] = field(default_factory=dict)
     matters: Mapping[str, Matter] = field(default_factory=dict)
 
+    def may_take_in(self, matter: Matter, code: str) -> bool:
+        """Whether an authority may take in cases of a matter: the deciding one always may."""
+        if code == matter.authority_code:
+            return True
+        authority = self.authorities.get(code)
+        if authority is None or authority.kind == PLATFORM:
+            return False
+        if matter.intake == CENTRES:
+            return authority.kind == CENTRE and any(
+                authority.region.startswith(_prefix(region)) for region in self._regions(matter)
+            )
+        return matter.intake != OWN and code in matter.intake
+
+    def _regions(self, matter: Matter) -> tuple[str, ...]:
+        if matter.regions is not None:
+            return matter.regions
+        deciding = self.authorities.get(matter.authority_code)
+        return () if deciding is None else (deciding.region,)
+
     def authority_name(self, code: str) -> str:
         """The authority's name, or its code if it is no longer in the catalogue."""
         known = self.authorities.get(code)
         return known.name if known else code
+
+
+def _prefix(region: str) -> str:
+    """What the codes of a region and of all regions below it begin with: 35 of a province, 3501 of a city."""
+    return region.removesuffix("00").removesuffix("00")

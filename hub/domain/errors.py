@@ -83,6 +83,7 @@ TITLES: dict[str, tuple[str, str]] = {
     "perm.case_not_open": ("办件已办结，或已超过办理期限", "The case is closed or too old"),
     "perm.holder_not_in_case": ("此人不是该办件的当事人", "The case does not name this person"),
     "perm.type_not_in_matter": ("该事项不需要此类证照", "The matter does not require this certificate type"),
+    "perm.intake": ("这个机构不收这个事项的办件", "This authority may not take in cases of this matter"),
     "perm.not_issuer": ("只有颁发机构才能这样操作", "Only the issuing authority may do this"),
     "case.not_found": ("没有查到这个办件", "Case not found"),
     "certificate.not_found": ("没有查到这张证照", "Certificate not found"),

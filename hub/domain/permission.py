@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 from hub.domain.caller import Caller, Clerk
 from hub.domain.case import CaseStatus
-from hub.domain.catalogue import Material, Matter
+from hub.domain.catalogue import Catalogue, Material, Matter
 from hub.domain.certificate import State
 from hub.domain.errors import Refusal
 
@@ -21,12 +21,16 @@ _ALL_ROLES = frozenset({"applicant", "agent", "related"})
 
 @dataclass(frozen=True, slots=True)
 class CaseFacts:
-    """The facts of a case that matter here: deciding authority, accepting authority, status and day of acceptance."""
+    """The facts of a case that matter here.
+
+    Deciding authority, accepting authority, status, day of acceptance, and whether the deciding authority has objected.
+    """
 
     authority: str
     accepted_by: str
     status: CaseStatus
     accepted_on: date
+    objected: bool = False
 
     @property
     def authorities(self) -> tuple[str, ...]:
@@ -41,25 +45,33 @@ def require_case(caller: Caller, case: CaseFacts | None) -> CaseFacts:
     return case
 
 
-def require_clerk(case: CaseFacts, registered: Iterable[Clerk], staff_number: str, name: str) -> Clerk:
-    """The clerk with this staff number and registered name, enabled, of an authority of the case; else `perm.clerk`.
+def require_clerk(authorities: Collection[str], registered: Iterable[Clerk], staff_number: str, name: str) -> Clerk:
+    """The clerk with this staff number and registered name, enabled, of one of the authorities; else `perm.clerk`.
 
-    registered: the clerks with this staff number in the case's authorities.
+    registered: the clerks with this staff number in these authorities.
     """
     for clerk in registered:
-        belongs = clerk.authority in case.authorities and clerk.staff_number == staff_number
+        belongs = clerk.authority in authorities and clerk.staff_number == staff_number
         if belongs and clerk.enabled and _same_name(clerk.name, name):
             return clerk
     raise Refusal("perm.clerk")
 
 
 def require_open(case: CaseFacts, matter: Matter | None, today: date) -> Matter:
-    """The matter of an open case; `perm.case_not_open` after its end or its `open_days`."""
+    """The matter of an open case; `perm.case_not_open` after its end, its `open_days` or an objection to it."""
     if matter is None or case.status is not CaseStatus.ACCEPTED:
         raise Refusal("perm.case_not_open")
+    if case.objected:
+        raise Refusal("perm.case_not_open", "决定机构对这个办件提出了异议")
     if (today - case.accepted_on).days > matter.open_days:
         raise Refusal("perm.case_not_open", f"收件已超过 {matter.open_days} 天")
     return matter
+
+
+def require_intake(catalogue: Catalogue, matter: Matter, case: CaseFacts) -> None:
+    """Raise `perm.intake` for a case of an authority that may not take in this matter."""
+    if not catalogue.may_take_in(matter, case.accepted_by):
+        raise Refusal("perm.intake")
 
 
 def materials_of_person(

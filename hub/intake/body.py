@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from hub.domain.case import MAX_CERTIFICATES
 from hub.domain.values import MAX_COLUMNS, MAX_ROWS
-from hub.wire import Body
+from hub.wire import Body, ClerkBody
 
 Name = Annotated[str, Field(min_length=1, max_length=200, description="姓名或名称 Name of the person or organisation")]
 IdType = Annotated[
@@ -79,6 +79,13 @@ class CertificateBody(Body):
     supersedes: Annotated[list[Identifier], Field(max_length=20)] = Field(default_factory=list)
 
 
+class TakenInAsBody(Body):
+    """The case under the number of the authority that took it in."""
+
+    source: Code
+    case_number: Code
+
+
 class PushBody(Body):
     """What an approval system reports about a case (审批结果推送)."""
 
@@ -89,6 +96,10 @@ class PushBody(Body):
     applicants: Annotated[list[PersonBody], Field(min_length=1, max_length=100)]
     agent: PersonBody | None = None
     related: Annotated[list[RelatedBody], Field(max_length=100)] = Field(default_factory=list)
+    clerk: Annotated[ClerkBody, Field(description="收件的窗口人员；中心代收时必填 Who took the case in")] | None = None
+    taken_in_as: (
+        Annotated[TakenInAsBody, Field(description="同一办件在收件机构的编号 The case under its other number")] | None
+    ) = None
     accepted_at: Moment
     completed_at: Moment | None = None
     certificates: Annotated[list[CertificateBody], Field(max_length=MAX_CERTIFICATES)] = Field(default_factory=list)

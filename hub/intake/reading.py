@@ -24,7 +24,8 @@ class Reading:
     """One body being read; `catalogue` and the time are those of the request.
 
     `granted` has the editions of the certificates that the case granted before, by type and cleaned number. If a push
-    names no edition and does not fit the newest one, it may keep the certificate's edition.
+    names no edition and does not fit the newest one, it may keep the certificate's edition. `opened_at`: when a known
+    case was taken in, whatever later pushes say.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Reading:
         missing_glyphs: MissingGlyphs,
         max_people: int,
         granted: Mapping[tuple[str, str], int],
+        opened_at: datetime | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._now = now
@@ -41,6 +43,7 @@ class Reading:
         self._missing = missing_glyphs
         self._max_people = max_people
         self._granted = granted
+        self._opened_at = opened_at
 
     def push(self, source: str, number: str, body: PushBody) -> Push:
         """The normalised push; raises the contract's 422 refusals."""
@@ -71,7 +74,7 @@ class Reading:
         if body.completed_at is None:
             return accepted_at, None
         completed_at = self._moment(body.completed_at, "/completed_at")
-        if completed_at < accepted_at:
+        if completed_at < (self._opened_at or accepted_at):
             raise Refusal("date.order", "办结时间早于收件时间", pointer="/completed_at")
         return accepted_at, completed_at
 

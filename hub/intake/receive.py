@@ -9,26 +9,25 @@ from typing import Any
 
 import rfc8785
 
-from hub.db.database import Database
+from hub.db.database import Database, Writer
 from hub.domain import numbers
 from hub.domain.caller import Caller
 from hub.domain.case import CaseStatus, Decision, judge, reply
 from hub.domain.case import case_number as checked_case_number
 from hub.domain.case_record import Case, Received, SeenPush
-from hub.domain.catalogue import Matter
 from hub.domain.errors import Refusal
+from hub.intake import entitlement
 from hub.intake.body import CertificateBody, PushBody
 from hub.intake.reading import MissingGlyphs, Reading
 from hub.runtime.clock import Clock
 from hub.settings import Settings
-from hub.store import cases, certificates, parties, people_seen, pushes, reserve
+from hub.store import cases, certificates, clients, parties, people_seen, pushes, reserve
 from hub.store.audit import Audit, AuditEntry
 from hub.store.catalogue import CatalogueCache
 from hub.vault import Vault
 from hub.wire import loads, validate
 
 _CANONICAL = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
-_DECIDED = frozenset({CaseStatus.COMPLETED, CaseStatus.REFUSED})
 
 
 class Intake:
@@ -57,31 +56,73 @@ class Intake:
         """Step 1: check a push against everything on record, without writing; an equal one on record is returned.
 
         Raises Refusal: `schema.invalid` and the other 422 codes, `perm.case_required` for a case that is not the
-        caller's, `perm.not_issuer` for a decision by a client that only took the case in, `case.conflict`,
-        `case.stale`.
+        caller's, `perm.not_issuer` for a decision by a client that only took the case in, `perm.intake` for an
+        authority that may not take in this matter, `perm.clerk`, `case.conflict`, `case.stale`.
         """
         number = checked_case_number(case_number)
         value = loads(raw)
         body = validate(PushBody, value)
-        named = caller.source if source is None else source
+        pushed_as = (caller.source if source is None else source, number)
         reader, now = self._database.reader, self._clock.now()
         catalogue = self._catalogue(body.matter_code)
-        before = cases.find(reader, self._vault, named, number)
-        authority, accepted_by = _entitled(caller, named, before, body, catalogue.matters.get(body.matter_code))
-        digest = pushes.digest_of(self._vault, named, number, canonical(value, body))
+        known = cases.find(reader, self._vault, *pushed_as)
+        before = entitlement.taken_over(reader, self._vault, caller, pushed_as, known, body)
+        authority, accepted_by = entitlement.authorities(caller, pushed_as[0], before, body, catalogue)
+        key = pushed_as if before is None else (before.source, before.case_number)
+        digest = self._digest(key, value, body)
         # A push and its case are written in one commit, so without a case there was no push.
-        found = None if before is None else pushes.find(reader, self._vault, named, number, digest)
+        found = None if known is None else self._seen(key, digest, value, body)
         if found is not None:
             return found
+
+        matter = catalogue.matters.get(body.matter_code)
+        if matter is None:
+            raise Refusal("matter.unknown", pointer="/matter_code")
+        max_people = matter.max_people or self._settings.max_people_a_case
+        opened_at = None if before is None else before.accepted_at
         granted = self._granted_editions(before, body)
-        reading = Reading(catalogue, now, self._missing_glyphs, self._settings.max_people_a_case, granted)
-        push = reading.push(named, number, body)
-        if push.status in _DECIDED and not caller.stands_for(authority):
-            raise Refusal("perm.not_issuer", "只有决定机构才能办结或不予许可", pointer="/status")
+        reading = Reading(catalogue, now, self._missing_glyphs, max_people, granted, opened_at)
+        push = reading.push(*key, body)
         decision = Decision.CHANGE if before is None else judge(before.status, before.amendment, before.matter, push)
-        if decision is Decision.CHANGE and before is not None:
-            _require_say(caller, before, accepted_by)
-        return Received(push, decision, authority, accepted_by, before, caller.client_id, raw, digest, now)
+        clerk = None
+        if decision is Decision.CHANGE:
+            entitlement.require_say(caller, before, authority, accepted_by, push)
+            entitlement.require_intake(caller, catalogue, matter, before, accepted_by, push)
+            clerk = entitlement.clerk_of(
+                reader, self._vault, catalogue, body, authority, accepted_by, opens=before is None
+            )
+        if before is not None and known is None:
+            entitlement.require_same_applicant(before, push)
+        return Received(
+            push=push,
+            decision=decision,
+            authority=authority,
+            accepted_by=accepted_by,
+            before=before,
+            client=caller.client_id,
+            client_authority=caller.authority,
+            raw=raw,
+            digest=digest,
+            at=now,
+            max_people=max_people,
+            decides=caller.decides(authority, accepted_by),
+            clerk=clerk,
+            taken_over=pushed_as if known is None and before is not None else None,
+        )
+
+    def _digest(self, key: tuple[str, str], value: Any, body: PushBody) -> bytes:
+        """What identifies equal pushes; when the case was taken in plays no part, because the first push settles it."""
+        return pushes.digest_of(
+            self._vault, *key, canonical({name: v for name, v in value.items() if name != "accepted_at"}, body)
+        )
+
+    def _seen(self, key: tuple[str, str], digest: bytes, value: Any, body: PushBody) -> SeenPush | None:
+        """The equal push on record; releases before this one took `accepted_at` into its digest."""
+        reader = self._database.reader
+        found = pushes.find(reader, self._vault, *key, digest)
+        if found is not None:
+            return found
+        return pushes.find(reader, self._vault, *key, pushes.digest_of(self._vault, *key, canonical(value, body)))
 
     def _granted_editions(self, before: Case | None, body: PushBody) -> dict[tuple[str, str], int]:
         """The edition of each of the case's certificates, by type and number; read only if the push names none."""
@@ -121,40 +162,23 @@ class Intake:
             case=case,
             people=people,
             audit=self._audit.row(record, "ok"),
+            second_number=received.taken_over,
         )
         with self._database.write() as writer:
             reserve.commit_rows(writer, self._vault, reservation)
             if case is not None and push.status is CaseStatus.ACCEPTED:
-                # Naming people in an open case makes them visible, so it counts like looking them up.
-                people_seen.count_people(writer, received.at, received.client, None, case.parties, self._settings)
+                self._count(writer, received, case)
         record.written = True
         return answer
 
-
-def _entitled(
-    caller: Caller, source: str, before: Case | None, body: PushBody, matter: Matter | None
-) -> tuple[str, str]:
-    """(deciding authority, authority that took it in) of a case that the caller may push."""
-    if before is not None:
-        if not caller.stands_for(before.authority, before.accepted_by):
-            raise Refusal("perm.case_required")
-        return before.authority, body.accepted_by or before.accepted_by
-    if source != caller.source and source not in caller.authorities:
-        raise Refusal("perm.case_required")
-    if matter is None:
-        raise Refusal("matter.unknown", pointer="/matter_code")
-    accepted_by = body.accepted_by or caller.authority
-    if not caller.stands_for(matter.authority_code, accepted_by):
-        raise Refusal("perm.case_required")
-    return matter.authority_code, accepted_by
-
-
-def _require_say(caller: Caller, before: Case, accepted_by: str) -> None:
-    """An authority that only took a case in may neither undo its decision nor hand it to a third authority."""
-    if before.status in _DECIDED and not caller.stands_for(before.authority):
-        raise Refusal("perm.not_issuer", "只有决定机构才能更改决定", pointer="/status")
-    if accepted_by != before.accepted_by and not caller.stands_for(before.authority, accepted_by):
-        raise Refusal("perm.case_required", pointer="/accepted_by")
+    def _count(self, writer: Writer, received: Received, case: Case) -> None:
+        """Naming people in an open case makes them visible, so it counts like looking them up."""
+        settings = self._settings
+        people_seen.count_people(writer, received.at, received.client, None, case.parties, settings)
+        if not received.decides:
+            clerk = received.clerk or case.clerk
+            clerks = clients.enabled_clerks(writer, received.client_authority)
+            people_seen.count_taken_in(writer, received.at, received.client, clerk, case.parties, settings, clerks)
 
 
 def canonical(value: Any, body: PushBody) -> bytes:

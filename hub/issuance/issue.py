@@ -103,6 +103,7 @@ class Issuance:
             audit=self._audit.row(record, "ok"),
             intent=intent,
             claims=plan.claims,
+            second_number=received.taken_over,
         )
         self._at_step("reserve")
         with self._database.write() as writer:

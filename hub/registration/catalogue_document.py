@@ -2,14 +2,24 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import Field as Limit
 from pydantic import ValidationError
 
-from hub.domain.catalogue import Authority, Catalogue, CertificateType, Edition, Field, Material, Matter
+from hub.domain.catalogue import (
+    CENTRES,
+    PLATFORM,
+    Authority,
+    Catalogue,
+    CertificateType,
+    Edition,
+    Field,
+    Material,
+    Matter,
+)
 from hub.domain.certificate import State
 from hub.domain.errors import FieldError, Refusal
 from hub.domain.numbers import is_uscc
@@ -35,6 +45,7 @@ class AuthorityBody(Body):
     name: Annotated[str, Limit(min_length=1, max_length=_LONGEST_AUTHORITY)]
     name_en: English = ""
     region: Text
+    kind: Literal["department", "centre", "platform"] = "department"
 
 
 class CodeBody(Body):
@@ -101,6 +112,9 @@ class MatterBody(Body):
     name_en: English = ""
     authority_code: Text
     open_days: Annotated[int, Limit(ge=1, le=3650)] = 90
+    intake: Literal["own", "centres"] | Annotated[list[Text], Limit(min_length=1, max_length=500)] | None = None
+    regions: Annotated[list[Text], Limit(min_length=1, max_length=100)] | None = None
+    max_people: Annotated[int, Limit(ge=1, le=200)] | None = None
     yields: Annotated[list[Text], Limit(max_length=100)] = Limit(default_factory=list)
     materials: Annotated[list[MaterialBody], Limit(max_length=100)] = Limit(default_factory=list)
 
@@ -129,7 +143,7 @@ def read(document: object, known: Catalogue, missing_glyphs: MissingGlyphs, toda
         found = error.errors(include_url=False, include_input=False, include_context=False)
         slices = (refusal_of(list(found[i : i + MAX_ERRORS])).errors for i in range(0, len(found), MAX_ERRORS))
         return Read(Catalogue(), tuple(problem for part in slices for problem in part))
-    content = _content(body, today)
+    content = _content(body, known, today)
     problems = tuple(_Checks(body, content, known, missing_glyphs).run())
     return Read(Catalogue() if problems else content, problems)
 
@@ -140,8 +154,8 @@ def refusal(problems: Iterable[FieldError]) -> Refusal:
     return Refusal("schema.invalid", f"证照类型目录文件有 {len(found)} 处要修改", errors=found)
 
 
-def _content(body: CatalogueBody, today: date) -> Catalogue:
-    authorities = {a.code: Authority(a.code, a.name, a.region, a.name_en) for a in body.authorities}
+def _content(body: CatalogueBody, known: Catalogue, today: date) -> Catalogue:
+    authorities = {a.code: Authority(a.code, a.name, a.region, a.name_en, a.kind) for a in body.authorities}
     types = {
         t.code: CertificateType(
             t.code,
@@ -153,19 +167,28 @@ def _content(body: CatalogueBody, today: date) -> Catalogue:
         )
         for t in body.types
     }
-    matters = {
-        m.code: Matter(
-            m.code,
-            m.name,
-            m.authority_code,
-            m.open_days,
-            tuple(m.yields),
-            tuple(_material(item) for item in m.materials),
-            m.name_en,
-        )
-        for m in body.matters
-    }
+    matters = {m.code: _matter(m, known.matters.get(m.code)) for m in body.matters}
     return Catalogue(authorities, types, matters)
+
+
+def _matter(body: MatterBody, known: Matter | None) -> Matter:
+    """The matter; without `intake`, a known one keeps what is stored, and a new one takes in only its own cases."""
+    found = Matter(
+        code=body.code,
+        name=body.name,
+        authority_code=body.authority_code,
+        open_days=body.open_days,
+        yields=tuple(body.yields),
+        materials=tuple(_material(item) for item in body.materials),
+        name_en=body.name_en,
+        max_people=body.max_people,
+    )
+    if body.intake is not None:
+        intake = body.intake if isinstance(body.intake, str) else tuple(body.intake)
+        return replace(found, intake=intake, regions=None if body.regions is None else tuple(body.regions))
+    if known is None or known.authority_code != body.authority_code:
+        return found
+    return replace(found, intake=known.intake, regions=known.regions, confirmed=known.confirmed)
 
 
 def _field(body: FieldBody) -> Field:
@@ -204,7 +227,7 @@ class _Checks:
     ) -> None:
         self._body = body
         self._missing = missing_glyphs
-        self._authorities = {*content.authorities, *known.authorities}
+        self._authorities: Mapping[str, Authority] = {**known.authorities, **content.authorities}
         self._types: Mapping[str, CertificateType] = {**known.types, **content.types}
 
     def run(self) -> Iterator[FieldError]:
@@ -222,7 +245,7 @@ class _Checks:
         if not is_uscc(body.code):
             yield _uscc(f"{at}/code")
         if not _REGION.fullmatch(body.region):
-            yield _wrong(f"{at}/region", "应为 6 位行政区划代码（GB/T 2260）", "must be six digits (GB/T 2260)")
+            yield _region(f"{at}/region")
         yield from self._drawable(body.name, f"{at}/name")
 
     def _type(self, body: TypeBody, at: str) -> Iterator[FieldError]:
@@ -286,11 +309,28 @@ class _Checks:
             )
         if body.authority_code not in self._authorities:
             yield _wrong(f"{at}/authority_code", "没有这个机构", "unknown authority")
+        yield from self._intake(body, at)
         yield from _twice(f"{at}/yields", body.yields, "")
         for i, code in enumerate(body.yields):
             yield from self._known_type(code, f"{at}/yields/{i}")
         for i, material in enumerate(body.materials):
             yield from self._material(material, f"{at}/materials/{i}")
+
+    def _intake(self, body: MatterBody, at: str) -> Iterator[FieldError]:
+        if body.regions is not None and body.intake != CENTRES:
+            yield _wrong(f"{at}/regions", "只能与 intake: centres 同用", "only allowed with intake: centres")
+        yield from _twice(f"{at}/regions", body.regions or (), "")
+        for i, region in enumerate(body.regions or ()):
+            if not _REGION.fullmatch(region):
+                yield _region(f"{at}/regions/{i}")
+        codes = body.intake if isinstance(body.intake, list) else []
+        yield from _twice(f"{at}/intake", codes, "")
+        for i, code in enumerate(codes):
+            known = self._authorities.get(code)
+            if known is None:
+                yield _wrong(f"{at}/intake/{i}", "没有这个机构", "unknown authority")
+            elif known.kind == PLATFORM:
+                yield _wrong(f"{at}/intake/{i}", "平台自身不收件", "a platform takes in nothing itself")
 
     def _material(self, body: MaterialBody, at: str) -> Iterator[FieldError]:
         for part in ("type_codes", "accepts", "fields"):
@@ -339,6 +379,10 @@ def _twice(at: str, values: Iterable[Any], suffix: str = "/code") -> Iterator[Fi
 
 def _wrong(at: str, message: str, message_en: str) -> FieldError:
     return FieldError(at, "schema.invalid", message, message_en)
+
+
+def _region(at: str) -> FieldError:
+    return _wrong(at, "应为 6 位行政区划代码（GB/T 2260）", "must be six digits (GB/T 2260)")
 
 
 def _uscc(at: str) -> FieldError:

@@ -1,38 +1,47 @@
 """Cases in their current revision."""
 
 from datetime import datetime
+from typing import Any
 
-from hub.db.database import Reader, Writer
-from hub.domain.case import CaseStatus, Person
+from hub.db.database import Conflict, Duplicate, Reader, Row, Writer
+from hub.domain.case import DECISIONS, CaseStatus, Person
 from hub.domain.case_record import Case
 from hub.domain.dates import from_micros, to_micros
-from hub.store.rows import CaseRow
+from hub.store.rows import CaseNumberRow, CaseRow
 from hub.store.sealing import seal, unseal
 from hub.vault import Vault
 
 REPLACED = (
     "UPDATE cases SET accepted_by = :accepted_by, status = :status, amendment = :amendment,"
-    " accepted_at = :accepted_at, completed_at = :completed_at, revision = :revision, sealed = :sealed"
+    " accepted_at = :accepted_at, completed_at = :completed_at, revision = :revision, sealed = :sealed,"
+    " decided = :decided, objected_at = :objected_at"
     " WHERE source = :source AND case_number = :case_number AND revision = :revision - 1"
 )
 """Replaces a revision by the next; changes no row if the case has changed meanwhile."""
 
 
 def find(reader: Reader, vault: Vault, source: str, case_number: str) -> Case | None:
-    """The case, or None."""
-    row = reader.one(
-        "SELECT * FROM cases WHERE source = :source AND case_number = :case_number",
-        {"source": source, "case_number": case_number},
-    )
+    """The case with this number, which may be its second one, or None."""
+    key = {"source": source, "case_number": case_number}
+    row = reader.one("SELECT * FROM cases WHERE source = :source AND case_number = :case_number", key)
     if row is None:
-        return None
+        row = reader.one(
+            "SELECT c.* FROM case_numbers n JOIN cases c ON c.source = n.of_source AND c.case_number = n.of_case_number"
+            " WHERE n.source = :source AND n.case_number = :case_number",
+            key,
+        )
+    return None if row is None else _case(vault, row)
+
+
+def _case(vault: Vault, row: Row) -> Case:
+    source, case_number, status = row["source"], row["case_number"], CaseStatus(row["status"])
     inside = unseal(vault, "cases", (source, case_number), row["sealed"])
     return Case(
         source=source,
         case_number=case_number,
         authority=row["authority"],
         accepted_by=row["accepted_by"],
-        status=CaseStatus(row["status"]),
+        status=status,
         amendment=row["amendment"],
         matter=row["matter"],
         accepted_at=from_micros(row["accepted_at"]),
@@ -41,6 +50,12 @@ def find(reader: Reader, vault: Vault, source: str, case_number: str) -> Case | 
         people=tuple(Person(*item[:5]) for item in inside["people"]),
         parties=tuple(item[5] for item in inside["people"]),
         certificates=tuple((h, c, v) for h, c, v in inside["certificates"]),
+        former=tuple(inside.get("former", ())),
+        opened_by=row["opened_by"],
+        clerk=row["clerk"],
+        decided=status in DECISIONS if row["decided"] is None else bool(row["decided"]),
+        objected_at=None if row["objected_at"] is None else from_micros(row["objected_at"]),
+        objection=inside.get("objection", {}),
     )
 
 
@@ -69,7 +84,11 @@ def row_of(vault: Vault, case: Case, at: datetime) -> CaseRow:
         [p.name, p.id_type, p.id_number, p.role, p.relation, party]
         for p, party in zip(case.people, case.parties, strict=True)
     ]
-    inside = {"people": people, "certificates": [list(c) for c in case.certificates]}
+    inside: dict[str, Any] = {"people": people, "certificates": [list(c) for c in case.certificates]}
+    if case.former:
+        inside["former"] = list(case.former)
+    if case.objection:
+        inside["objection"] = dict(case.objection)
     return CaseRow(
         source=case.source,
         case_number=case.case_number,
@@ -83,6 +102,10 @@ def row_of(vault: Vault, case: Case, at: datetime) -> CaseRow:
         revision=case.revision,
         recorded_at=to_micros(at),
         sealed=seal(vault, "cases", (case.source, case.case_number), inside),
+        opened_by=case.opened_by,
+        clerk=case.clerk,
+        decided=int(case.decided),
+        objected_at=None if case.objected_at is None else to_micros(case.objected_at),
     )
 
 
@@ -92,12 +115,43 @@ def put(writer: Writer, row: CaseRow) -> bool:
         return (
             writer.run(
                 "INSERT INTO cases (source, case_number, authority, accepted_by, status, amendment, matter,"
-                " accepted_at, completed_at, revision, recorded_at, sealed)"
+                " accepted_at, completed_at, revision, recorded_at, sealed, opened_by, clerk, decided, objected_at)"
                 " VALUES (:source, :case_number, :authority, :accepted_by, :status, :amendment, :matter,"
-                " :accepted_at, :completed_at, :revision, :recorded_at, :sealed)"
+                " :accepted_at, :completed_at, :revision, :recorded_at, :sealed, :opened_by, :clerk, :decided,"
+                " :objected_at)"
                 " ON CONFLICT (source, case_number) DO NOTHING",
                 row._asdict(),
             )
             == 1
         )
     return writer.run(REPLACED, row._asdict()) == 1
+
+
+def take_over(writer: Writer, row: CaseNumberRow) -> None:
+    """Give a case a second number; raises Conflict if it has one, or the number is taken, since the case was read."""
+    if revision(writer, row.source, row.case_number):
+        raise Conflict
+    try:
+        writer.insert("case_numbers", row)
+    except Duplicate:
+        raise Conflict from None
+
+
+def has_second_number(reader: Reader, source: str, case_number: str) -> bool:
+    """Whether the case was taken over, under a number of the deciding authority."""
+    row = reader.one(
+        "SELECT 1 FROM case_numbers WHERE of_source = :source AND of_case_number = :case_number",
+        {"source": source, "case_number": case_number},
+    )
+    return row is not None
+
+
+def count_use(writer: Writer, case: Case, *, lookups: int = 0, retrievals: int = 0) -> None:
+    """Count what a counter did for a case."""
+    writer.run(
+        "INSERT INTO case_uses (source, case_number, lookups, retrievals)"
+        " VALUES (:source, :case_number, :lookups, :retrievals)"
+        " ON CONFLICT (source, case_number) DO UPDATE SET lookups = case_uses.lookups + :lookups,"
+        " retrievals = case_uses.retrievals + :retrievals",
+        {"source": case.source, "case_number": case.case_number, "lookups": lookups, "retrievals": retrievals},
+    )

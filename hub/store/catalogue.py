@@ -16,7 +16,17 @@ from typing import Any
 import rfc8785
 
 from hub.db.database import Database, Reader, Row, Writer
-from hub.domain.catalogue import Authority, Catalogue, CertificateType, Edition, Field, Material, Matter
+from hub.domain.catalogue import (
+    DEPARTMENT,
+    OWN,
+    Authority,
+    Catalogue,
+    CertificateType,
+    Edition,
+    Field,
+    Material,
+    Matter,
+)
 from hub.domain.certificate import State
 from hub.domain.dates import from_int, to_int
 from hub.domain.values import Column
@@ -89,8 +99,8 @@ def _field_in(item: dict[str, Any]) -> Field:
 def read(reader: Reader) -> Catalogue:
     """The current catalogue."""
     authorities = {
-        r["code"]: Authority(r["code"], r["name"], r["region"], r["name_en"])
-        for r in reader.all("SELECT code, name, region, name_en FROM authorities ORDER BY code")
+        r["code"]: Authority(r["code"], r["name"], r["region"], r["name_en"], r["kind"] or DEPARTMENT)
+        for r in reader.all("SELECT code, name, region, name_en, kind FROM authorities ORDER BY code")
     }
     editions = _editions(reader)
     types = {
@@ -124,16 +134,27 @@ def _matters(reader: Reader) -> dict[str, Matter]:
         materials.setdefault(r["matter"], []).append(_material(r))
     return {
         r["code"]: Matter(
-            r["code"],
-            r["name"],
-            r["authority"],
-            r["open_days"],
-            tuple(r["yields"].split()),
-            tuple(materials.get(r["code"], ())),
-            r["name_en"],
+            code=r["code"],
+            name=r["name"],
+            authority_code=r["authority"],
+            open_days=r["open_days"],
+            yields=tuple(r["yields"].split()),
+            materials=tuple(materials.get(r["code"], ())),
+            name_en=r["name_en"],
+            intake=_intake(r["intake"]),
+            regions=None if r["regions"] is None else tuple(r["regions"].split()),
+            max_people=r["max_people"],
+            confirmed=bool(r["confirmed"]),
         )
-        for r in reader.all("SELECT code, name, name_en, authority, open_days, yields FROM matters ORDER BY code")
+        for r in reader.all("SELECT * FROM matters ORDER BY code")
     }
+
+
+def _intake(stored: str | None) -> str | tuple[str, ...]:
+    """As stored: a word, or codes, each preceded by a space; None before `hub migrate` has set it."""
+    if stored is None:
+        return OWN
+    return tuple(stored.split()) if stored.startswith(" ") or not stored else stored
 
 
 def _material(r: Row) -> Material:
@@ -182,9 +203,9 @@ def write(writer: Writer, content: Catalogue, today: date) -> Written:
 def _put_authority(writer: Writer, authority: Authority) -> None:
     values = {"code": authority.code, "name": authority.name, "name_en": authority.name_en, "region": authority.region}
     writer.run(
-        "INSERT INTO authorities (code, name, name_en, region) VALUES (:code, :name, :name_en, :region)"
-        " ON CONFLICT (code) DO UPDATE SET name = :name, name_en = :name_en, region = :region",
-        values,
+        "INSERT INTO authorities (code, name, name_en, region, kind) VALUES (:code, :name, :name_en, :region, :kind)"
+        " ON CONFLICT (code) DO UPDATE SET name = :name, name_en = :name_en, region = :region, kind = :kind",
+        {**values, "kind": authority.kind},
     )
 
 
@@ -214,14 +235,29 @@ def _add_edition(writer: Writer, kind: CertificateType, known: CertificateType |
 def _put_matter(writer: Writer, matter: Matter) -> None:
     values = {"code": matter.code, "name": matter.name, "name_en": matter.name_en, "authority": matter.authority_code}
     writer.run(
-        "INSERT INTO matters (code, name, name_en, authority, open_days, yields)"
-        " VALUES (:code, :name, :name_en, :authority, :open_days, :yields)"
+        "INSERT INTO matters (code, name, name_en, authority, open_days, yields, intake, regions, max_people,"
+        " confirmed) VALUES (:code, :name, :name_en, :authority, :open_days, :yields, :intake, :regions, :max_people,"
+        " :confirmed)"
         " ON CONFLICT (code) DO UPDATE SET name = :name, name_en = :name_en, authority = :authority,"
-        " open_days = :open_days, yields = :yields",
-        {**values, "open_days": matter.open_days, "yields": " ".join(matter.yields)},
+        " open_days = :open_days, yields = :yields, intake = :intake, regions = :regions, max_people = :max_people,"
+        " confirmed = :confirmed",
+        {
+            **values,
+            "open_days": matter.open_days,
+            "yields": " ".join(matter.yields),
+            "intake": intake_text(matter.intake),
+            "regions": None if matter.regions is None else " ".join(matter.regions),
+            "max_people": matter.max_people,
+            "confirmed": int(matter.confirmed),
+        },
     )
     writer.run("DELETE FROM materials WHERE matter = :matter", {"matter": matter.code})
     writer.insert_many("materials", [_material_row(matter.code, i, m) for i, m in enumerate(matter.materials)])
+
+
+def intake_text(intake: str | tuple[str, ...]) -> str:
+    """Who may take a matter in, as stored: a word, or codes, each preceded by a space."""
+    return intake if isinstance(intake, str) else "".join(f" {code}" for code in intake)
 
 
 def _material_row(matter: str, ordinal: int, material: Material) -> dict[str, Any]:

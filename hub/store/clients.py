@@ -211,6 +211,14 @@ def find_clerk(reader: Reader, vault: Vault, authority: str, staff_number: str) 
     return None if row is None else _clerk(vault, row)
 
 
+def enabled_clerks(reader: Reader, authority: str) -> int:
+    """How many enabled clerks an authority has."""
+    row = reader.one(
+        "SELECT COUNT(*) AS n FROM clerks WHERE authority = :authority AND disabled = 0", {"authority": authority}
+    )
+    return 0 if row is None else int(row["n"])
+
+
 def clerks(reader: Reader, vault: Vault) -> list[Clerk]:
     """All clerks, by authority and staff number."""
     return [_clerk(vault, row) for row in reader.all("SELECT * FROM clerks ORDER BY authority, staff_number")]

@@ -11,6 +11,8 @@ from hub.settings import Settings
 CLERK = 1
 CLIENT = 2
 EVERYBODY = 3
+CLERK_INTAKE = 4
+CLIENT_INTAKE = 5
 
 
 def count(writer: Writer, day: date, scope: int, who: str, parties: Iterable[int], limit: int, retry_s: int) -> None:
@@ -38,13 +40,37 @@ def count_people(
     writer: Writer, at: datetime, client: str, clerk: str | None, parties: Iterable[int], settings: Settings
 ) -> None:
     """Count people for the clerk (`authority|staff number`), the client and the whole hub; raises `rate.limited`."""
-    day, people = day_of(at), set(parties)
-    midnight = datetime.combine(day + timedelta(days=1), datetime.min.time(), SHANGHAI)
-    retry_s = int((midnight - at).total_seconds()) + 1
+    day, people, retry_s = day_of(at), set(parties), _until_midnight(at)
     if clerk is not None:
         count(writer, day, CLERK, clerk, people, settings.people_a_day_per_clerk, retry_s)
-    count(writer, day, CLIENT, client, people, settings.people_a_day_per_client, retry_s)
+    per_client = min(settings.people_a_day_per_client, max(1, settings.people_a_day // 10))
+    count(writer, day, CLIENT, client, people, per_client, retry_s)
     count(writer, day, EVERYBODY, "", people, settings.people_a_day, retry_s)
+
+
+def count_taken_in(
+    writer: Writer,
+    at: datetime,
+    client: str,
+    clerk: str | None,
+    parties: Iterable[int],
+    settings: Settings,
+    clerks: int,
+) -> None:
+    """Count people named in cases that an authority takes in for others; raises `rate.limited`.
+
+    clerks: how many enabled clerks the client's authority has; the client may name so many times what a clerk may.
+    """
+    day, people, retry_s = day_of(at), set(parties), _until_midnight(at)
+    if clerk is not None:
+        count(writer, day, CLERK_INTAKE, clerk, people, settings.people_taken_in_a_day_per_clerk, retry_s)
+    limit = settings.people_taken_in_a_day_per_clerk * clerks
+    count(writer, day, CLIENT_INTAKE, client, people, limit, retry_s)
+
+
+def _until_midnight(at: datetime) -> int:
+    midnight = datetime.combine(day_of(at) + timedelta(days=1), datetime.min.time(), SHANGHAI)
+    return int((midnight - at).total_seconds()) + 1
 
 
 def forget(writer: Writer, before: date) -> int:

@@ -37,7 +37,9 @@ def find(reader: Reader, vault: Vault, source: str, case_number: str, digest: by
     if row["reply"] is not None:
         key = key_text((row["month"], source, case_number, digest))
         reply = cbor2.loads(vault.open("pushes.reply", key, row["reply"]))
-    return SeenPush(row["month"], row["client"], row["amendment"], CaseStatus(row["status"]), reply)
+    return SeenPush(
+        source, case_number, row["month"], row["client"], row["amendment"], CaseStatus(row["status"]), reply
+    )
 
 
 def row_of(vault: Vault, received: Received, reply: dict[str, Any] | None) -> PushRow:

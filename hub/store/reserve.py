@@ -13,10 +13,11 @@ from hub.db import writable_cte
 from hub.db.database import Conflict, Duplicate, Writer
 from hub.db.writable_cte import Guard, Insert
 from hub.domain.case_record import Case
+from hub.domain.dates import to_micros
 from hub.domain.errors import Refusal
 from hub.domain.issuing import Intent
 from hub.store import cases, certificates, intents, keys, parties, postgres_guards, pushes
-from hub.store.rows import AuditRow, BlindRow, CaseRow, HandleRow, IntentRow, PushRow, SuccessionRow
+from hub.store.rows import AuditRow, BlindRow, CaseNumberRow, CaseRow, HandleRow, IntentRow, PushRow, SuccessionRow
 from hub.vault import StaleKeys, Vault
 
 
@@ -62,6 +63,7 @@ class Reservation:
     intent: IntentRow | None
     audit: AuditRow
     claims: Claims
+    second_number: CaseNumberRow | None = None
 
 
 def prepare(
@@ -74,6 +76,7 @@ def prepare(
     audit: AuditRow,
     intent: Intent | None = None,
     claims: Claims | None = None,
+    second_number: tuple[str, str] | None = None,
 ) -> Reservation:
     """Build and encrypt the rows; `commit_rows` must follow inside the same `retry_on_conflict`."""
     return Reservation(
@@ -83,14 +86,20 @@ def prepare(
         intent=None if intent is None else intents.row_of(vault, intent, at),
         audit=audit,
         claims=claims or Claims(),
+        second_number=None if second_number is None else _second(second_number, push, at),
     )
+
+
+def _second(number: tuple[str, str], push: PushRow, at: datetime) -> CaseNumberRow:
+    return CaseNumberRow(*number, push.source, push.case_number, to_micros(at))
 
 
 def commit_rows(writer: Writer, vault: Vault, reservation: Reservation) -> None:
     """Write all rows. Raises Conflict or StaleKeys (retry), Refusal `number.taken` or `certificate.move`."""
     claims = reservation.claims
     rows = 10 + len(claims.handles) + sum(2 + len(person.blind) for person in reservation.people)
-    if not claims.successions and not claims.unchanged and writable_cte.suits(writer, rows):
+    alone = not claims.successions and not claims.unchanged and reservation.second_number is None
+    if alone and writable_cte.suits(writer, rows):
         _commit_as_one_statement(writer, vault, reservation)
         return
     keys.require_current(writer, vault)
@@ -101,6 +110,8 @@ def commit_rows(writer: Writer, vault: Vault, reservation: Reservation) -> None:
         pushes.add(writer, reservation.push)
         if reservation.case is not None and not cases.put(writer, reservation.case):
             raise Conflict
+        if reservation.second_number is not None:
+            cases.take_over(writer, reservation.second_number)
         _take(writer, claims)
         parties.insert(writer, reservation.people)
         writer.insert_many("handles", claims.handles)

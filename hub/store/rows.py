@@ -53,6 +53,20 @@ class CaseRow(NamedTuple):
     revision: int
     recorded_at: int
     sealed: bytes
+    opened_by: str | None
+    clerk: str | None
+    decided: int | None
+    objected_at: int | None
+
+
+class CaseNumberRow(NamedTuple):
+    """`case_numbers`: a second number of a case."""
+
+    source: str
+    case_number: str
+    of_source: str
+    of_case_number: str
+    recorded_at: int
 
 
 class PushRow(NamedTuple):

@@ -24,6 +24,7 @@ STATUS: dict[str, int] = {
     "perm.case_not_open": 403,
     "perm.holder_not_in_case": 403,
     "perm.type_not_in_matter": 403,
+    "perm.intake": 403,
     "perm.not_issuer": 403,
     "case.not_found": 404,
     "certificate.not_found": 404,

@@ -78,11 +78,11 @@ def test_a_clerk_is_registered_enabled_and_of_an_authority_of_the_case(
     registered: list[Clerk], name: str, allowed: bool
 ) -> None:
     if allowed:
-        found = permission.require_clerk(facts(), registered, "7", name)
+        found = permission.require_clerk(facts().authorities, registered, "7", name)
         assert found.enabled
         assert found.authority in {DECIDES, TOOK_IN}
     else:
-        assert refused(permission.require_clerk, facts(), registered, "7", name) == "perm.clerk"
+        assert refused(permission.require_clerk, facts().authorities, registered, "7", name) == "perm.clerk"
 
 
 @pytest.mark.parametrize(

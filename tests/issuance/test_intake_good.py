@@ -303,14 +303,17 @@ def test_everyone_named_in_an_open_case_counts_once_a_day(town_template: Path, t
         assert town.push("A-5", t.body(applicants=[t.person(9)]), t.COUNTER).status == 201  # another client
 
 
-def test_all_clients_together_have_a_limit(town_template: Path, tmp_path: Path) -> None:
-    with t.open_copy(town_template, tmp_path / "town", people_a_day=2) as town:
-        town.push("A-1", t.body(applicants=[t.ANNA]))
-        town.push("A-1", t.body(applicants=[t.BERT]), t.COUNTER)
-        assert t.refused(town.push, "A-2", t.body(applicants=[t.CARL]), t.COUNTER) == "rate.limited"
-        town.push("A-2", t.body(applicants=[t.ANNA]), t.COUNTER)
+def test_all_clients_together_have_a_limit_and_each_has_a_tenth_of_it(town_template: Path, tmp_path: Path) -> None:
+    systems = [t.caller(f"town-trade-{n}", t.TRADE) for n in range(11)]
+    with t.open_copy(town_template, tmp_path / "town", people_a_day=10) as town:
+        town.push("A-0", t.body(applicants=[t.person(0)]), systems[0])
+        assert t.refused(town.push, "A-1", t.body(applicants=[t.person(1)]), systems[0]) == "rate.limited"
+        for n in range(1, 10):
+            town.push(f"A-{n}", t.body(applicants=[t.person(n)]), systems[n])
+        assert t.refused(town.push, "A-10", t.body(applicants=[t.person(10)]), systems[10]) == "rate.limited"
+        town.push("A-10", t.body(applicants=[t.person(3)]), systems[10])
         town.clock.pass_days(1)
-        town.push("A-3", t.body(applicants=[t.CARL]), t.COUNTER)
+        town.push("A-11", t.body(applicants=[t.person(10)]), systems[10])
 
 
 # --- permanent ---------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ TYPES = {
     "blind_index": rows.BlindRow,
     "handles": rows.HandleRow,
     "cases": rows.CaseRow,
+    "case_numbers": rows.CaseNumberRow,
     "pushes": rows.PushRow,
     "intents": rows.IntentRow,
     "successions": rows.SuccessionRow,

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from hub.db import schema
 
-COLUMN, INDEX = "0002_0001", "0003_0001"
-INCOMPATIBLE = "0004"
+_NEWEST = schema._numbers(schema.HEAD)[0]
+COLUMN, INDEX = f"{_NEWEST + 1:04}_0001", f"{_NEWEST + 2:04}_0001"
+INCOMPATIBLE = f"{_NEWEST + 3:04}"
 _REVISION = '''"""{title}."""
 
 import os

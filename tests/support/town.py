@@ -50,7 +50,7 @@ CATALOGUE: Body = {
         {"code": TRADE, "region": "990100", "name": "试验市商务局"},
         {"code": HEALTH, "region": "990100", "name": "试验市卫生局"},
         {"code": STREET, "region": "990102", "name": "试验街道便民服务中心"},
-        {"code": PLATFORM, "region": "990100", "name": "试验市审批平台"},
+        {"code": PLATFORM, "region": "990100", "name": "试验市审批平台", "kind": "platform"},
     ],
     "types": [
         {
@@ -115,7 +115,13 @@ CATALOGUE: Body = {
         },
     ],
     "matters": [
-        {"code": GRANT, "name": "摊位许可", "authority_code": TRADE, "yields": [PERMIT, CARD], "materials": []},
+        {
+            "code": GRANT,
+            "name": "摊位许可",
+            "authority_code": TRADE,
+            "yields": [PERMIT, CARD],
+            "intake": [STREET, HEALTH],
+        },
         {"code": REGISTER, "name": "商号登记", "authority_code": TRADE, "yields": [LICENCE], "materials": []},
         {"code": INSPECT, "name": "卫生检查", "authority_code": HEALTH, "yields": [HYGIENE], "materials": []},
     ],
@@ -271,6 +277,7 @@ def make(folder: Path, engine: str) -> None:
         initialise(settings, clock)
         with open_parts(settings, clock=clock) as parts:
             parts.registration.load_catalogue(CATALOGUE)
+            parts.registration.add_clerk("秦试", STREET, "S1")
 
     engines.make(engine, Settings(data_dir=folder, public_url=URL), fill)
 
