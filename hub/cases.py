@@ -7,11 +7,12 @@ answer.
 from dataclasses import dataclass
 from typing import Any
 
+from hub.case_records import CaseDetail, CaseRecords
 from hub.db.database import Conflict, Database
 from hub.domain.caller import Caller
 from hub.domain.case import CaseStatus, Decision, reply
 from hub.domain.case import case_number as checked_case_number
-from hub.domain.case_record import SeenPush
+from hub.domain.case_record import Case, SeenPush
 from hub.domain.errors import Refusal
 from hub.intake import Intake
 from hub.issuance import Issuance
@@ -32,15 +33,34 @@ class Pushed:
     status: int
 
 
+@dataclass(frozen=True, slots=True)
+class LiveCase:
+    """A case as it is now, with its certificates' states in `reply`; `detail` only for clients of its authorities."""
+
+    case: Case
+    detail: CaseDetail | None
+    reply: dict[str, Any]
+
+
 class Cases:
     """Accepts pushes and reads cases; every answer and refusal is on record before it leaves."""
 
-    def __init__(self, *, database: Database, vault: Vault, audit: Audit, intake: Intake, issuance: Issuance) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        audit: Audit,
+        intake: Intake,
+        issuance: Issuance,
+        records: CaseRecords,
+    ) -> None:
         self._database = database
         self._vault = vault
         self._audit = audit
         self._intake = intake
         self._issuance = issuance
+        self._records = records
 
     def push(self, caller: Caller, case_number: str, raw: bytes, source: str | None = None) -> Pushed:
         """Accept a push and issue the certificates that it grants; raises the refusals of both steps.
@@ -91,22 +111,29 @@ class Cases:
             raise Conflict  # the reply is on record now; receive the push again to read it
         return Pushed(reply(found.case_number, found.amendment, found.status, "pending", []), 202)
 
-    def live(self, caller: Caller, case_number: str, source: str | None = None) -> dict[str, Any]:
-        """The case, for clients of its authorities or its source; `case.not_found` for all others."""
+    def live(self, caller: Caller, case_number: str, source: str | None = None) -> LiveCase:
+        """The case, for clients of its authorities or its source; `case.not_found` for all others.
+
+        Only clients of its two authorities see who is named in it and what was taken for it.
+        """
         record = AuditEntry("case.read", caller.client_id, request=caller.request)
         with self._audit.of(record):
             number, named = _place(caller, case_number, source, record)
             return retry_on_conflict(self._vault, lambda: self._live(caller, number, named))
 
-    def _live(self, caller: Caller, number: str, source: str) -> dict[str, Any]:
+    def _live(self, caller: Caller, number: str, source: str) -> LiveCase:
         with self._database.snapshot() as reader:
             case = cases.find(reader, self._vault, source, number)
-            if case is None or not (caller.stands_for(case.authority, case.accepted_by) or caller.source == source):
+            if case is None:
+                raise Refusal("case.not_found")
+            concerned = caller.stands_for(case.authority, case.accepted_by)
+            if not concerned and caller.source != source:
                 raise Refusal("case.not_found")
             pending = intents.is_open(reader, case.source, case.case_number)
             granted = self._issuance.certificates_of(case)
+            detail = self._records.detail(reader, case) if concerned else None
         issuance = "pending" if pending else "done" if granted else "none"
-        return reply(number, case.amendment, CaseStatus(case.status), issuance, granted)
+        return LiveCase(case, detail, reply(number, case.amendment, CaseStatus(case.status), issuance, granted))
 
 
 def _place(caller: Caller, case_number: str, source: str | None, record: AuditEntry) -> tuple[str, str]:

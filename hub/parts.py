@@ -8,6 +8,7 @@ from pathlib import Path
 from hub.access import Access
 from hub.backup import Backup, Restore, Target
 from hub.backup.place import RESTORING, is_unfinished
+from hub.case_records import CaseRecords
 from hub.cases import Cases
 from hub.counter import Lookup, Retrieval
 from hub.counter.holdings import Holdings
@@ -62,6 +63,7 @@ class Parts:
     intake: Intake
     issuance: Issuance
     cases: Cases
+    case_records: CaseRecords
     lifecycle: Lifecycle
     directory: Directory
     lookup: Lookup
@@ -192,6 +194,7 @@ def _ground(
 
 def _parts(g: _Ground, checkers: Checkers, at_step: Callable[[str], None]) -> Parts:
     intake, issuance = _intake(g), _issuance(g, at_step)
+    case_records = CaseRecords(database=g.database, vault=g.vault, clock=g.clock, audit=g.audit)
     return Parts(
         settings=g.settings,
         clock=g.clock,
@@ -208,7 +211,10 @@ def _parts(g: _Ground, checkers: Checkers, at_step: Callable[[str], None]) -> Pa
         registration=_registration(g),
         intake=intake,
         issuance=issuance,
-        cases=Cases(database=g.database, vault=g.vault, audit=g.audit, intake=intake, issuance=issuance),
+        cases=Cases(
+            database=g.database, vault=g.vault, audit=g.audit, intake=intake, issuance=issuance, records=case_records
+        ),
+        case_records=case_records,
         lifecycle=Lifecycle(database=g.database, vault=g.vault, clock=g.clock, ids=g.ids, audit=g.audit),
         directory=Directory(
             database=g.database, vault=g.vault, clock=g.clock, catalogue=g.catalogue, directory=g.directory_engine

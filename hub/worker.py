@@ -16,7 +16,8 @@ from threading import Event, Thread
 from hub.db.database import DatabaseUnavailable
 from hub.parts import Parts
 from hub.runtime import heartbeat, logs
-from hub.store import clients, intents, people_seen
+from hub.store import case_use, clients, intents, people_seen
+from hub.store.case_use import By
 from indexer.errors import DirectoryUnavailable
 from signing.errors import KeyMissing
 
@@ -33,6 +34,8 @@ once, and lookups do not depend on the directory's position; a search finds a ce
 """
 MAX_BACK_OFF_S = 30.0
 HOUSEKEEPING_S = 60.0
+ALARMS_S = 3600.0
+ALARMS = {By.CLERK: "undecided_clerks", By.CLIENT: "undecided_clients"}
 BATCH = 50
 KEEP_DAYS = 1
 """Keep yesterday's count of distinct people, for requests around midnight."""
@@ -84,6 +87,7 @@ class Worker:
             _Chore("reseal", IDLE_S, self._reseal),
             _Chore("forget", HOUSEKEEPING_S, self._forget),
             _Chore("sweep", HOUSEKEEPING_S, self._sweep),
+            _Chore("alarms", ALARMS_S, self._alarms),
             _Chore("heartbeat", heartbeat.EVERY_S, self._beat),
         )
         self._feeding = (
@@ -170,6 +174,15 @@ class Worker:
     def _sweep(self) -> int:
         """Delete document files whose row was never written; a part of the folder at a time."""
         self._parts.documents.sweep(self._parts.clock.now())
+        return 0
+
+    def _alarms(self) -> int:
+        """Look for clerks and clients whose cases are looked up and never decided; `hub doctor` names them."""
+        parts, now = self._parts, self._parts.clock.now()
+        found = {by: len(case_use.out_of_line_by(parts.database.reader, by, now)) for by in By}
+        with parts.database.write() as writer:
+            for by, count in found.items():
+                case_use.set_alarm(writer, ALARMS[by], count, now)
         return 0
 
     def _beat(self) -> int:

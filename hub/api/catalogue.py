@@ -109,7 +109,7 @@ class MatterReply(BaseModel):
     open_days: int
     yields: list[str]
     intake: Literal["own", "centres"] | list[str] = Described(
-        description="除决定机构外谁可以收件 Who else may take cases in: nobody, centres, or these authorities"
+        description="除决定机构外谁可以收件 Who else may take cases in: no authority, centres, or these authorities"
     )
     regions: list[str] | None = Described(
         None, description="哪些地区的中心；不填为决定机构的地区 Regions of the centres; absent: the authority's own"

@@ -12,7 +12,7 @@ from hub.db.database import DatabaseUnavailable
 from hub.domain.dates import from_micros, to_micros
 from hub.parts import Parts
 from hub.runtime import heartbeat
-from hub.store import intents
+from hub.store import case_use, intents
 from hub.web.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
 from hub.web.lanes import Lanes
 from hub.web.metrics import MEDIA_TYPE, Gauge, Metrics
@@ -198,6 +198,8 @@ def gauges(parts: Parts, lanes: Lanes) -> Iterator[Gauge]:
         outbox = health.outbox_size(parts.database.reader)
         yield from _directory_gauges(parts)
         yield from _rendering_gauges(parts)
+        for name, count in case_use.alarms(parts.database.reader).items():
+            yield "hub_alarms", "Clerks or clients that `hub doctor` names.", {"alarm": name}, count
     except DatabaseUnavailable:
         return
     age = 0.0 if oldest is None else (to_micros(now) - oldest) / 1_000_000

@@ -10,6 +10,7 @@ from hub.cli.common import Exit, Stop
 
 if TYPE_CHECKING:
     from hub.domain.errors import FieldError
+    from hub.ops.intake_upgrade import IntakeSet
 
 MAX_CATALOGUE_BYTES = 16 * 1024 * 1024
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="YAML 文件。 A YAML file.")]
@@ -66,10 +67,30 @@ def init() -> None:
             "Keep a copy of the master key in another place, never with a backup of the data; without it, "
             "the data cannot be decrypted.",
         )
+    _say_intake(done.intake_set)
     if not (done.migrated or done.data_keys_made or done.signing_keys_made or done.master_key_made):
         common.say("一切就绪，没有改动。", "Everything is in place; nothing changed.")
     if engines.lacks_service_role(engines.place_of(settings)):
         common.say_how_to_limit(settings)
+
+
+def _say_intake(done: "tuple[IntakeSet, ...]") -> None:
+    """List the matters whose `intake` was set, with what each authority took in; a person has to confirm them."""
+    if not done:
+        return
+    common.say(
+        f"有 {len(done)} 个事项没有写明谁可以收件，已按最近 180 天的收件机构设定。"
+        "请核对，在证照类型目录文件里写明 intake，再运行 hub catalogue load。",
+        f"{len(done)} matters did not say who may take them in; they were set to the authorities that did so within 180"
+        " days. Check them, write `intake` into the catalogue file and run `hub catalogue load`.",
+    )
+    rows: list[tuple[object, ...]] = [
+        (one.matter.code, taken.accepted_by, taken.decided, taken.cases - taken.decided)
+        for one in done
+        for taken in one.taken_in
+    ]
+    rows += [(one.matter.code, "own", "", "") for one in done if not one.taken_in]
+    common.emit_table(("matter", "authority", "decided", "never_decided"), rows)
 
 
 def migrate(

@@ -12,7 +12,7 @@ from hub.domain.caller import Caller
 from hub.domain.case import Person
 from hub.runtime.clock import Clock
 from hub.settings import Settings
-from hub.store import acts, cases, keys, parties
+from hub.store import acts, case_use, keys, parties
 from hub.store.audit import Audit, AuditEntry
 from hub.store.catalogue import CatalogueCache
 from hub.store.retry import retry_on_conflict
@@ -93,7 +93,7 @@ class Lookup:
         with self._database.write() as writer:
             self._gate.hold(writer, passed)
             self._gate.count(writer, caller, passed, (party,))
-            cases.count_use(writer, passed.case, lookups=1)
+            case_use.count_use(writer, passed.case, lookups=1)
             self._audit.write(writer, record, "ok")
         return found
 

@@ -23,7 +23,7 @@ from hub.domain.values import Value
 from hub.domain.version import Version
 from hub.runtime.clock import Clock
 from hub.settings import Settings
-from hub.store import acts, cases, certificates, keys, retrievals
+from hub.store import acts, case_use, certificates, keys, retrievals
 from hub.store.acts import Why
 from hub.store.audit import Audit, AuditEntry
 from hub.store.catalogue import CatalogueCache
@@ -199,7 +199,7 @@ class Retrieval:
             self._gate.count(writer, caller, passed, allowed.parties)
             if not again:
                 retrievals.add(writer, row)
-                cases.count_use(writer, passed.case, retrievals=1)
+                case_use.count_use(writer, passed.case, retrievals=1)
             self._audit.write(writer, record, "ok")
         if before is not None and again:
             return replace(taken, receipt_number=before.number, expires_on=before.expires_on)

@@ -11,6 +11,7 @@ UPDATED = frozenset(
     [
         "parties",
         "cases",
+        "case_uses",
         "pushes",
         "intents",
         "certificates",
@@ -32,6 +33,7 @@ UPDATED = frozenset(
         "types",
         "matters",
         "public_urls",
+        "alarms",
     ]
 )
 ONLY_ADDED = frozenset(
@@ -39,6 +41,7 @@ ONLY_ADDED = frozenset(
         "acts",
         "audit",
         "blind_index",
+        "case_numbers",
         "editions",
         "handles",
         "jtis",

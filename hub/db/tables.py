@@ -81,9 +81,9 @@ cases = Table(
     _may("clerk", Text),
     _may("decided", SmallInteger),
     _may("objected_at"),
+    Index("cases_decided", "authority", "accepted_at", "source", "case_number"),
+    Index("cases_taken_in", "accepted_by", "accepted_at", "source", "case_number"),
 )
-Index("cases_decided", cases.c.authority, cases.c.accepted_at, cases.c.source, cases.c.case_number)
-Index("cases_taken_in", cases.c.accepted_by, cases.c.accepted_at, cases.c.source, cases.c.case_number)
 
 case_numbers = Table(  # the second number of a case
     "case_numbers",
@@ -93,8 +93,8 @@ case_numbers = Table(  # the second number of a case
     _must("of_source", Text),
     _must("of_case_number", Text),
     _must("recorded_at"),
+    Index("case_numbers_of", "of_source", "of_case_number", unique=True),
 )
-Index("case_numbers_of", case_numbers.c.of_source, case_numbers.c.of_case_number, unique=True)
 
 case_uses = Table(
     "case_uses",
@@ -104,6 +104,8 @@ case_uses = Table(
     _must("lookups", Integer),
     _must("retrievals", Integer),
 )
+
+alarms = Table("alarms", metadata, _key("name", Text), _must("count", Integer), _must("at"))
 
 pushes = Table(
     "pushes",

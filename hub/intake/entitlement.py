@@ -89,7 +89,7 @@ def taken_over(
 ) -> Case | None:
     """The case that a push takes over under its own number, or `before` if it takes over none.
 
-    Every reason to refuse gives the same `perm.case_required`, so that nobody learns which cases exist.
+    Every reason to refuse gives the same `perm.case_required`, so that the answer does not reveal which cases exist.
     """
     named = body.taken_in_as
     if named is None:

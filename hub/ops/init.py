@@ -17,6 +17,7 @@ from hub.directory import Busy, Directory
 from hub.directory import engines as directory_engines
 from hub.domain.dates import to_micros
 from hub.keys.generate import KeyRequest, SigningKeys, base_keys
+from hub.ops.intake_upgrade import IntakeSet, set_intake
 from hub.parts import keys_folder, require_whole
 from hub.runtime.clock import Clock
 from hub.settings import Settings
@@ -38,6 +39,7 @@ class Initialised:
     data_keys_made: int
     signing_keys_made: int
     public_url: str
+    intake_set: tuple[IntakeSet, ...] = ()
 
 
 def initialise(settings: Settings, clock: Clock | None = None) -> Initialised:
@@ -62,10 +64,11 @@ def initialise(settings: Settings, clock: Clock | None = None) -> Initialised:
             maker = SigningKeys(database, folder, keys_folder(settings), clock)
             made = sum(maker.ensure(group) for group in base_keys())
             made += maker.ensure(document_keys(database))
+            intake_set = tuple(set_intake(database, clock))
             _directory(settings, database, vault, clock)
         finally:
             database.close()
-    return Initialised(migrated, settings.master_key_path, master_made, data_keys, made, url)
+    return Initialised(migrated, settings.master_key_path, master_made, data_keys, made, url, intake_set)
 
 
 def keep_public_url(database: Database, settings: Settings, clock: Clock) -> str:

@@ -204,7 +204,7 @@ class _Load:
         for number, granted in self._granted.items():
             if not granted.identifiers:
                 continue
-            live = self._parts.cases.live(self._callers[granted.client], number)
+            live = self._parts.cases.live(self._callers[granted.client], number).reply
             for certificate in live["certificates"]:
                 parsed = identifiers.parse(certificate["identifier"])
                 key = (parsed.type_code, parsed.authority_code, parsed.serial)

@@ -1,7 +1,8 @@
 """Cases in their current revision."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from hub.db.database import Conflict, Duplicate, Reader, Row, Writer
 from hub.domain.case import DECISIONS, CaseStatus, Person
@@ -10,6 +11,9 @@ from hub.domain.dates import from_micros, to_micros
 from hub.store.rows import CaseNumberRow, CaseRow
 from hub.store.sealing import seal, unseal
 from hub.vault import Vault
+
+DECIDED = "COALESCE(decided, CASE WHEN status IN (2, 3) THEN 1 ELSE 0 END)"
+"""SQL: 1 for a decided case; releases before this column took its status alone."""
 
 REPLACED = (
     "UPDATE cases SET accepted_by = :accepted_by, status = :status, amendment = :amendment,"
@@ -127,6 +131,98 @@ def put(writer: Writer, row: CaseRow) -> bool:
     return writer.run(REPLACED, row._asdict()) == 1
 
 
+class TakenIn(NamedTuple):
+    """How many cases of a matter an authority took in for another, and how many of them that other one decided."""
+
+    matter: str
+    accepted_by: str
+    cases: int
+    decided: int
+
+
+def taken_in_since(reader: Reader, since: datetime) -> list[TakenIn]:
+    """The cases recorded since then that an authority took in for another, most first."""
+    rows = reader.all(
+        "SELECT matter, accepted_by, COUNT(*) AS cases,"  # noqa: S608
+        f" SUM({DECIDED}) AS decided FROM cases"
+        " WHERE accepted_by <> authority AND recorded_at >= :since"
+        " GROUP BY matter, accepted_by ORDER BY 3 DESC, matter, accepted_by",
+        {"since": to_micros(since)},
+    )
+    return [TakenIn(row["matter"], row["accepted_by"], int(row["cases"]), int(row["decided"])) for row in rows]
+
+
+class ListedCase(NamedTuple):
+    """A case as its authorities see it in a list."""
+
+    source: str
+    case_number: str
+    matter: str
+    accepted_by: str
+    accepted_at: datetime
+    status: CaseStatus
+    lookups: int
+    retrievals: int
+
+
+class Place(NamedTuple):
+    """Where a page of a list ends: the last case on it."""
+
+    accepted_at: int
+    source: str
+    case_number: str
+
+    @classmethod
+    def of(cls, case: ListedCase) -> "Place":
+        """The place of a case."""
+        return cls(to_micros(case.accepted_at), case.source, case.case_number)
+
+
+def listed(
+    reader: Reader,
+    *,
+    deciding: bool,
+    authorities: Sequence[str],
+    status: CaseStatus | None,
+    since: datetime,
+    after: Place | None,
+    limit: int,
+) -> list[ListedCase]:
+    """Cases that these authorities decide or (deciding false) took in, in the order in which they were taken in.
+
+    since: of `accepted_at`. after: where the previous page ended.
+    """
+    values: dict[str, Any] = {f"a{n}": code for n, code in enumerate(authorities)}
+    column = "authority" if deciding else "accepted_by"
+    conditions = [f"c.{column} IN ({', '.join(f':{name}' for name in values)})", "c.accepted_at >= :since"]
+    if status is not None:
+        conditions.append("c.status = :status")
+        values["status"] = int(status)
+    if after is not None:
+        conditions.append("(c.accepted_at, c.source, c.case_number) > (:accepted_at, :source, :case_number)")
+        values |= after._asdict()
+    rows = reader.all(
+        "SELECT c.source, c.case_number, c.matter, c.accepted_by, c.accepted_at, c.status,"  # noqa: S608
+        " COALESCE(u.lookups, 0) AS lookups, COALESCE(u.retrievals, 0) AS retrievals FROM cases c"
+        " LEFT JOIN case_uses u ON u.source = c.source AND u.case_number = c.case_number"
+        f" WHERE {' AND '.join(conditions)} ORDER BY c.accepted_at, c.source, c.case_number LIMIT :limit",
+        {**values, "since": to_micros(since), "limit": limit},
+    )
+    return [
+        ListedCase(
+            row["source"],
+            row["case_number"],
+            row["matter"],
+            row["accepted_by"],
+            from_micros(row["accepted_at"]),
+            CaseStatus(row["status"]),
+            row["lookups"],
+            row["retrievals"],
+        )
+        for row in rows
+    ]
+
+
 def take_over(writer: Writer, row: CaseNumberRow) -> None:
     """Give a case a second number; raises Conflict if it has one, or the number is taken, since the case was read."""
     if revision(writer, row.source, row.case_number):
@@ -144,14 +240,3 @@ def has_second_number(reader: Reader, source: str, case_number: str) -> bool:
         {"source": source, "case_number": case_number},
     )
     return row is not None
-
-
-def count_use(writer: Writer, case: Case, *, lookups: int = 0, retrievals: int = 0) -> None:
-    """Count what a counter did for a case."""
-    writer.run(
-        "INSERT INTO case_uses (source, case_number, lookups, retrievals)"
-        " VALUES (:source, :case_number, :lookups, :retrievals)"
-        " ON CONFLICT (source, case_number) DO UPDATE SET lookups = case_uses.lookups + :lookups,"
-        " retrievals = case_uses.retrievals + :retrievals",
-        {"source": case.source, "case_number": case.case_number, "lookups": lookups, "retrievals": retrievals},
-    )

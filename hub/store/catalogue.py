@@ -255,6 +255,21 @@ def _put_matter(writer: Writer, matter: Matter) -> None:
     writer.insert_many("materials", [_material_row(matter.code, i, m) for i, m in enumerate(matter.materials)])
 
 
+def matters_without_intake(reader: Reader) -> list[Matter]:
+    """The matters that were stored before a matter said who may take it in."""
+    missing = {row["code"] for row in reader.all("SELECT code FROM matters WHERE intake IS NULL")}
+    return [matter for matter in _matters(reader).values() if matter.code in missing] if missing else []
+
+
+def set_intake(writer: Writer, matter: str, intake: str | tuple[str, ...]) -> None:
+    """Set who may take in a matter that does not say it, until a person confirms it."""
+    writer.run(
+        "UPDATE matters SET intake = :intake, confirmed = 0 WHERE code = :code AND intake IS NULL",
+        {"code": matter, "intake": intake_text(intake)},
+    )
+    _move_counter(writer)
+
+
 def intake_text(intake: str | tuple[str, ...]) -> str:
     """Who may take a matter in, as stored: a word, or codes, each preceded by a space."""
     return intake if isinstance(intake, str) else "".join(f" {code}" for code in intake)

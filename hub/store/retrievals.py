@@ -113,6 +113,16 @@ def by_code(reader: Reader, vault: Vault, code: str) -> Receipt | None:
     return found if found is not None and found.code == code else None
 
 
+def of_case(reader: Reader, vault: Vault, source: str, case_number: str, limit: int) -> list[Receipt]:
+    """The receipts of a case, oldest first."""
+    rows = reader.all(
+        "SELECT month, receipt FROM retrievals WHERE source = :source AND case_number = :case_number"
+        " ORDER BY at, receipt LIMIT :limit",
+        {"source": source, "case_number": case_number, "limit": limit},
+    )
+    return [read(reader, vault, (row["month"], row["receipt"])) for row in rows]
+
+
 def _find(reader: Reader, vault: Vault, key: tuple[int, str]) -> Receipt | None:
     row = reader.one(
         "SELECT * FROM retrievals WHERE month = :month AND receipt = :receipt", {"month": key[0], "receipt": key[1]}

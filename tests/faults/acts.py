@@ -119,7 +119,7 @@ def watch(parts: Parts, case: str, until: str) -> list[Body]:
     while not last:
         last = Path(until).exists()
         try:
-            found = parts.cases.live(c.caller(CLIENT), case)
+            found = parts.cases.live(c.caller(CLIENT), case).reply
         except Refusal as refusal:
             found = {"refused": refusal.code}
         if not seen or seen[-1] != found:

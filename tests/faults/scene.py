@@ -110,7 +110,7 @@ def count(parts: Parts, table: str) -> int:
 def case(parts: Parts, number: str) -> tuple[Any, ...] | None:
     """(status, amendment, issuance, [(number, version, state)]) as `GET /cases/{number}` answers, or None."""
     try:
-        found = parts.cases.live(c.caller(CLIENT), number)
+        found = parts.cases.live(c.caller(CLIENT), number).reply
     except Refusal as refusal:
         if refusal.code != "case.not_found":
             raise

@@ -286,6 +286,7 @@ def test_any_client_can_read_the_catalogue(web: Web) -> None:
         "name": "福州市公安局交通警察支队",
         "name_en": "Fuzhou Traffic Police",
         "region": "350100",
+        "kind": "department",
     } in authorities.json()["authorities"]
 
 

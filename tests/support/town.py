@@ -205,7 +205,7 @@ class Town:
         return [self.version(item["identifier"]) for item in found.reply["certificates"]]
 
     def live(self, case: str, by: Caller = TRADER, source: str | None = None) -> Body:
-        return self.parts.cases.live(by, case, source)
+        return self.parts.cases.live(by, case, source).reply
 
     def version(self, identifier: str) -> Version:
         found = certificates.by_identifier(self.parts.database.reader, self.parts.vault, identifier)

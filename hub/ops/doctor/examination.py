@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from hub.db.database import DatabaseUnavailable, WrongDatabase
 from hub.db.schema import NewerSchema, WrongSchema
-from hub.ops.doctor import elastic, engines, keys, machine
+from hub.ops.doctor import elastic, engines, intake, keys, machine
 from hub.ops.doctor.report import DoctorFinding, down, problem
 from hub.parts import Parts, open_parts
 from hub.runtime.clock import Clock
@@ -17,6 +17,7 @@ _CHECKS: tuple[tuple[str, _Check], ...] = (
     ("database", engines.database),
     ("keys", keys.check),
     ("worker", engines.worker),
+    ("catalogue", intake.check),
 )
 _OF_DIRECTORY: tuple[tuple[str, _Check], ...] = (("index", elastic.check), ("index", engines.feed))
 

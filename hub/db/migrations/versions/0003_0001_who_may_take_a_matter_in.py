@@ -1,4 +1,4 @@
-"""Kinds of authorities, who may take a matter in, second numbers of cases, and how often a case was used."""
+"""Kinds of authorities, who may take a matter in, second numbers of cases, use of cases, and alarms."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,4 +34,11 @@ def upgrade() -> None:
         sa.Column("lookups", sa.Integer(), nullable=False),
         sa.Column("retrievals", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("source", "case_number"),
+    )
+    op.create_table(
+        "alarms",
+        sa.Column("name", TEXT, autoincrement=False, nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
     )
