@@ -59,6 +59,14 @@ class CaseDetail:
     receipts: tuple[Receipt, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Objected:
+    """A case after an objection: its status, and since when it is closed for lookups."""
+
+    status: CaseStatus
+    at: datetime
+
+
 class CaseRecords:
     """Lists cases, shows their people and receipts, and records objections."""
 
@@ -98,7 +106,7 @@ class CaseRecords:
 
     def object_to(
         self, caller: Caller, case_number: str, source: str | None, officer: tuple[str, str], reason: str
-    ) -> None:
+    ) -> Objected:
         """Record the deciding authority's objection, which closes the case for lookups; a second one changes nothing.
 
         officer: staff number and name. Raises `perm.case_required` for an absent or foreign case and for a client that
@@ -109,11 +117,13 @@ class CaseRecords:
             number = checked_case_number(case_number)
             named = caller.source if source is None else checked_case_number(source, pointer="/source")
             record.source, record.case_number = named, number
-            retry_on_conflict(self._vault, lambda: self._object_to(caller, (named, number), officer, reason, record))
+            return retry_on_conflict(
+                self._vault, lambda: self._object_to(caller, (named, number), officer, reason, record)
+            )
 
     def _object_to(
         self, caller: Caller, key: tuple[str, str], officer: tuple[str, str], reason: str, record: AuditEntry
-    ) -> None:
+    ) -> Objected:
         reader = self._database.reader
         case = cases.find(reader, self._vault, *key)
         if case is None or not caller.stands_for(case.authority):
@@ -131,6 +141,7 @@ class CaseRecords:
             if case.objected_at is None and not cases.put(writer, row):
                 raise Conflict
             self._audit.write(writer, record, "ok")
+        return Objected(case.status, case.objected_at or now)
 
 
 def _cursor(last: ListedCase) -> str:

@@ -35,7 +35,6 @@ once, and lookups do not depend on the directory's position; a search finds a ce
 MAX_BACK_OFF_S = 30.0
 HOUSEKEEPING_S = 60.0
 ALARMS_S = 3600.0
-ALARMS = {By.CLERK: "undecided_clerks", By.CLIENT: "undecided_clients"}
 BATCH = 50
 KEEP_DAYS = 1
 """Keep yesterday's count of distinct people, for requests around midnight."""
@@ -182,7 +181,7 @@ class Worker:
         found = {by: len(case_use.out_of_line_by(parts.database.reader, by, now)) for by in By}
         with parts.database.write() as writer:
             for by, count in found.items():
-                case_use.set_alarm(writer, ALARMS[by], count, now)
+                case_use.set_alarm(writer, case_use.ALARMS[by], count, now)
         return 0
 
     def _beat(self) -> int:

@@ -105,8 +105,16 @@ class CasesReply(BaseModel):
     next: str | None = None
 
 
+class ObjectionReply(BaseModel):
+    """The case, which is closed for lookups from now on."""
+
+    case_number: str
+    status: Literal["accepted", "completed", "refused", "withdrawn"]
+    objected_at: str
+
+
 class ObjectionBody(Body):
-    """Why the case should not exist, and who says so."""
+    """Why the case should not exist, and who objects to it."""
 
     officer: Annotated[ClerkBody, Field(description="决定机构的工作人员 An officer of the deciding authority")]
     reason: Annotated[str, Field(min_length=1, max_length=500, description="理由 Reason")]
@@ -163,10 +171,6 @@ def put_case(call: Call) -> Answer:
 )
 def get_case(call: Call) -> Answer:
     """Read the current state of a case; each certificate has its state as of today."""
-    return _case(call)
-
-
-def _case(call: Call) -> Answer:
     found = call.parts.cases.live(call.client, call.path["case_number"], call.query.get("source"))
     if found.detail is None:
         return Answer(found.reply)
@@ -254,7 +258,7 @@ def _listed(case: ListedCase) -> dict[str, Any]:
     lane=Lane.WRITE,
     body=ObjectionBody,
     query=_SOURCE,
-    replies={200: CaseReply},
+    replies={200: ObjectionReply},
     refusals=("schema.invalid", "perm.case_required", "perm.clerk", "case.conflict"),
     summary="提出异议 · Object to a case",
 )
@@ -263,5 +267,6 @@ def object_to_case(call: Call) -> Answer:
     body = parse(ObjectionBody, call.body)
     source = call.query.get("source")
     officer = (body.officer.id, body.officer.name)
-    call.parts.case_records.object_to(call.client, call.path["case_number"], source, officer, body.reason)
-    return _case(call)
+    number = call.path["case_number"]
+    objected = call.parts.case_records.object_to(call.client, number, source, officer, body.reason)
+    return Answer({"case_number": number, "status": objected.status.word, "objected_at": show_moment(objected.at)})

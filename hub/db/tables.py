@@ -440,15 +440,8 @@ jtis = Table(
     sqlite_with_rowid=False,
 )
 
-authorities = Table(
-    "authorities",
-    metadata,
-    _key("code", Text),
-    _must("name", Text),
-    _must("name_en", Text),
-    _must("region", Text),
-    _may("kind", Text),
-)
+_AUTHORITY = (_key("code", Text), _must("name", Text), _must("name_en", Text), _must("region", Text))
+authorities = Table("authorities", metadata, *_AUTHORITY, _may("kind", Text))
 
 types = Table(
     "types",

@@ -122,8 +122,8 @@ class Material:
 class Matter:
     """A type of application, decided by one authority.
 
-    `intake`: who else may take cases in: no other authority (`own`), the centres in `regions` (`centres`), or the authorities with
-    these codes. `regions`: GB/T 2260 codes, which include the regions below them; None: the deciding authority's.
+    `intake`: who else may take cases in: no authority (`own`), the centres in `regions` (`centres`), or the authorities
+    with these codes. `regions`: GB/T 2260 codes, which include the regions below them; None: the deciding authority's.
     `max_people`: how many people one of its cases may name; None: as many as the setting allows. `confirmed`: whether
     a person has set `intake`.
     """

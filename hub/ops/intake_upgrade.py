@@ -1,6 +1,6 @@
 """Set who may take a matter in where a catalogue from before this rule does not say it.
 
-The authorities that took a matter's cases in lately may go on doing so, until a person confirms or narrows it with
+The authorities that took a matter's cases in lately keep the right to it, until a person confirms or narrows it with
 `hub catalogue load`. `hub migrate` lists what was set.
 """
 

@@ -20,6 +20,9 @@ class By(StrEnum):
     CLIENT = "opened_by"
 
 
+ALARMS = {By.CLERK: "undecided_clerks", By.CLIENT: "undecided_clients"}
+
+
 def count_use(writer: Writer, case: Case, *, lookups: int = 0, retrievals: int = 0) -> None:
     """Count what a counter did for a case."""
     writer.run(
@@ -56,4 +59,5 @@ def set_alarm(writer: Writer, name: str, count: int, at: datetime) -> None:
 
 def alarms(reader: Reader) -> dict[str, int]:
     """How many alarms of each kind there were when the worker last looked."""
-    return {row["name"]: int(row["count"]) for row in reader.all("SELECT name, count FROM alarms ORDER BY name")}
+    found = {row["name"]: int(row["count"]) for row in reader.all("SELECT name, count FROM alarms")}
+    return {name: found.get(name, 0) for name in ALARMS.values()}

@@ -31,6 +31,7 @@ PUSH = {
     "applicants": [c.person(c.QIU)],
     "accepted_at": "2026-01-05T09:00:00+08:00",
 }
+OFFICER = {"id": "FZGA0361", "name": "傅晴川"}
 ANY = "any"
 
 
@@ -44,6 +45,7 @@ class Row:
     status: int = 200
     other: tuple[int, str] | None = None
     recorded: bool = True
+    query: str = ""
 
 
 def table(certificate: str, receipt: str = "") -> dict[str, Row]:
@@ -53,6 +55,10 @@ def table(certificate: str, receipt: str = "") -> dict[str, Row]:
     return {
         "PUT /api/v1/cases/{case_number}": Row(ISSUER, case, PUSH, 201, (403, "perm.case_required")),
         "GET /api/v1/cases/{case_number}": Row(ISSUER, case, None, 200, (404, "case.not_found")),
+        "GET /api/v1/cases": Row(ISSUER, query="?role=deciding"),
+        "POST /api/v1/cases/{case_number}/objection": Row(
+            ISSUER, case, {"officer": OFFICER, "reason": "没有这个申请人"}, 200, (403, "perm.case_required")
+        ),
         "POST /api/v1/lookups": Row(COUNTER, {}, {**CASE, "holder": holder}, 200, (403, "perm.case_required")),
         "POST /api/v1/retrievals": Row(COUNTER, {}, {**CASE, **own}, 200, (403, "perm.case_required")),
         "GET /api/v1/certificates/{identifier}": Row(ISSUER, own, None, 200, (404, "certificate.not_found")),
@@ -127,7 +133,7 @@ class Hub:
         if row.body is not None:
             headers["Content-Type"] = "application/json"
             content = json.dumps(row.body).encode()
-        return httpx.request(method, self.address + path, headers=headers, content=content)
+        return httpx.request(method, self.address + path + row.query, headers=headers, content=content)
 
 
 @pytest.fixture(scope="module")

@@ -100,7 +100,20 @@ def test_a_good_hub_is_well(settings: Settings) -> None:
     names = [finding.name for finding in examine(settings)]
     assert names == [
         *("settings", "python", "fonts", "disk", "rights", "secrets", "master key", "database", "time"),
-        *("keys", "key ages", "x509", "crl", "worker", "cases", "index", "set aside", "outbox", "documents"),
+        *(
+            "keys",
+            "key ages",
+            "x509",
+            "crl",
+            "worker",
+            "cases",
+            "intake",
+            "undecided",
+            "index",
+            "set aside",
+            "outbox",
+            "documents",
+        ),
     ]
     assert verdict(examine(settings)) is State.OK
 

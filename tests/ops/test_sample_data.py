@@ -237,7 +237,7 @@ def test_a_push_is_allowed_and_in_order(push, body):
     assert not re.search(r"[0-9]{15}", number)
     assert set(body) <= {
         "amendment", "matter_code", "accepted_by", "status", "applicants", "agent", "related", "accepted_at",
-        "completed_at", "certificates",
+        "completed_at", "certificates", "clerk",
     }  # fmt: skip
     assert "cases:write" in client["scopes"]
     deciding = matter["authority_code"] in authorities_of(client)
