@@ -11,7 +11,7 @@ from hub.db.database import Conflict, Database
 from hub.domain.caller import Caller
 from hub.domain.case import CaseStatus, Decision, reply
 from hub.domain.case import case_number as checked_case_number
-from hub.domain.case_record import SeenPush
+from hub.domain.case_record import Case, SeenPush
 from hub.domain.errors import Refusal
 from hub.intake import Intake
 from hub.issuance import Issuance
@@ -99,12 +99,19 @@ class Cases:
     def _live(self, caller: Caller, number: str, source: str) -> dict[str, Any]:
         with self._database.snapshot() as reader:
             case = cases.find(reader, self._vault, source, number)
-            if case is None or not (caller.stands_for(case.authority, case.accepted_by) or caller.source == source):
+            if case is None or not _may_read(caller, case):
                 raise Refusal("case.not_found")
             pending = intents.is_open(reader, source, number)
             granted = self._issuance.certificates_of(case)
         issuance = "pending" if pending else "done" if granted else "none"
         return reply(number, case.amendment, CaseStatus(case.status), issuance, granted)
+
+
+def _may_read(caller: Caller, case: Case) -> bool:
+    """Clients of one source read all its cases, except those that act for others only within limits."""
+    if caller.source == case.source and not caller.limited:
+        return True
+    return caller.within(case.matter, case.source).stands_for(case.authority, case.accepted_by)
 
 
 def _place(caller: Caller, case_number: str, source: str | None, record: AuditEntry) -> tuple[str, str]:

@@ -67,6 +67,7 @@ class Intake:
         reader, now = self._database.reader, self._clock.now()
         catalogue = self._catalogue(body.matter_code)
         before = cases.find(reader, self._vault, named, number)
+        caller = caller.within(body.matter_code if before is None else before.matter, named)
         authority, accepted_by = _entitled(caller, named, before, body, catalogue.matters.get(body.matter_code))
         digest = pushes.digest_of(self._vault, named, number, canonical(value, body))
         # A push and its case are written in one commit, so without a case there was no push.

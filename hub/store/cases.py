@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from hub.db.database import Reader, Writer
+from hub.domain.caller import Caller
 from hub.domain.case import CaseStatus, Person
 from hub.domain.case_record import Case
 from hub.domain.dates import from_micros, to_micros
@@ -42,6 +43,17 @@ def find(reader: Reader, vault: Vault, source: str, case_number: str) -> Case | 
         parties=tuple(item[5] for item in inside["people"]),
         certificates=tuple((h, c, v) for h, c, v in inside["certificates"]),
     )
+
+
+def caller_within(reader: Reader, caller: Caller, source: str, case_number: str) -> Caller:
+    """The caller for one case, whose matter is read only if the caller has limits."""
+    if not caller.limited:
+        return caller
+    row = reader.one(
+        "SELECT matter FROM cases WHERE source = :source AND case_number = :case_number",
+        {"source": source, "case_number": case_number},
+    )
+    return caller.within("" if row is None else row["matter"], source)
 
 
 def revision(reader: Reader, source: str, case_number: str) -> int:

@@ -378,7 +378,8 @@ def test_a_client_from_the_command_line(world: World, hub: Hub) -> None:
     args = ["clients", "add", "a-client", "--authority", BUREAU, "--source", "our-system", "--generate", file]
     scopes = ["--scope", "cases:write", "certificates:manage", "--scope", "audit:read"]
     added = hub(*args, *scopes, "--acts-for", POLICE, STREET)
-    assert (added.status, added.out) == (0, "a-client\n"), added.err
+    kid = kid_of(read_key(file.read_bytes()).public_key())
+    assert (added.status, added.out) == (0, f"a-client\n{kid}\n"), added.err
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert sorted(p.name for p in world.folder.iterdir()) == ["a.pem", "data"]
     [entry] = json.loads(hub("clients", "list", "--json").out)
