@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from hub.db.database import Database, Duplicate, Reader
-from hub.domain.caller import SCOPES, Clerk, acting_for, authorities_of
+from hub.domain.caller import SCOPES, Clerk, acting_for
 from hub.domain.case import case_number
 from hub.domain.errors import FieldError, Refusal
 from hub.domain.numbers import contains_citizen_number, is_uscc
@@ -281,9 +281,10 @@ def _taken(reader: Reader, client: Client) -> list[FieldError]:
     return found
 
 
-def _bodies(client: Client) -> frozenset[str]:
+def _bodies(client: Client) -> set[str]:
     """The authorities whose source it may use as its own: its own one and those that it acts for without limits."""
-    return authorities_of(client.acts_for, client.source if client.own_source else None)[0] | {client.authority}
+    unlimited = {entry for entry in client.acts_for if ":" not in entry and not client.own_source}
+    return unlimited | {client.authority}
 
 
 def _is_source(text: str) -> bool:
