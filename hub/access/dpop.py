@@ -71,7 +71,7 @@ def check(proof: Proof, public_url: str, now: datetime, token: str | None = None
         _refuse("htm 与请求的方法不符")
     if _place(claims.get("htu")) != _place(public_url, proof.path):
         _refuse("htu 应为请求的地址：平台的公开地址加路径")
-    if token is not None and claims.get("ath") != _hash(token.encode("utf-8", "surrogatepass")):
+    if token is not None and claims.get("ath") != hash_of(token):
         _refuse("ath 与访问令牌不符")
     if issued_at > now.timestamp() + jwt.SKEW_S:
         raise Refusal("auth.clock_skew")
@@ -84,6 +84,11 @@ def check(proof: Proof, public_url: str, now: datetime, token: str | None = None
 def thumbprint(key: ec.EllipticCurvePublicKey) -> str:
     """The thumbprint of a P-256 key (RFC 7638), as in `cnf.jkt` of a token."""
     return _hash(compact_json.encode({**jwk_of(key)}))
+
+
+def hash_of(token: str) -> str:
+    """The hash of an access token, as in the claim `ath` of a proof."""
+    return _hash(token.encode("utf-8", "surrogatepass"))
 
 
 def jwk_of(key: ec.EllipticCurvePublicKey) -> dict[str, str]:

@@ -187,7 +187,7 @@ class Accounts:
                 yield FieldError(
                     pointer,
                     "schema.invalid",
-                    "应写成“机构代码”或“机构代码:事项,事项”",
+                    "应写成 CODE 或 CODE:MATTER,MATTER（机构代码，后面可以加冒号和事项代码）",
                     "must be CODE or CODE:MATTER,MATTER",
                 )
                 continue

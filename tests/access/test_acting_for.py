@@ -146,7 +146,7 @@ def test_the_directory_shows_it_no_persons_of_an_authority_that_it_acts_for_with
     ],
 )
 def test_lookups_need_a_case_within_the_limits(town: Town, by: t.Caller, matter: str, source: str, code: str) -> None:
-    """A case that opens asks for the clerk next, and nobody is registered here."""
+    """A case that opens asks for the clerk next, and none is registered here."""
     town.push("C-1", taken_in(matter), AGENT, source)
     wanted = {"case_number": "C-1", "source": source, "clerk": {"id": "1", "name": "x"}}
     holder = {name: t.ANNA[name] for name in ("id_type", "id_number")}

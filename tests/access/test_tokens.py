@@ -382,7 +382,7 @@ def test_memories_have_a_limit() -> None:
     assert [tokens.get(bytes([i])) is not None for i in range(10)] == [True] + [False] * 7 + [True] * 2
 
 
-def test_an_address_that_fails_in_many_names_is_limited_and_a_clock_set_back_frees_nobody(auth: Auth) -> None:
+def test_an_address_that_fails_in_many_names_is_limited_and_a_clock_set_back_frees_none(auth: Auth) -> None:
     failed = FailedLogins(auth.parts.shared)
     now = datetime.now(UTC)
     for i in range(FAILURES_OF_ADDRESS):
