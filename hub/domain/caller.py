@@ -53,7 +53,10 @@ class Caller:
         return self.acts_for | {self.authority}
 
     def within(self, matter: str, source: str) -> "Caller":
-        """The same caller for one case: it also acts for the authorities whose limits cover the case."""
+        """The same caller for one case: it also acts for the authorities whose limits cover the case.
+
+        What it returns is of no use for another case.
+        """
         covered = {item.authority for item in self.limited if item.covers(matter, source)}
         return replace(self, acts_for=self.acts_for | covered) if covered else self
 

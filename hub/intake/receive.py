@@ -12,10 +12,10 @@ import rfc8785
 from hub.db.database import Database
 from hub.domain import numbers
 from hub.domain.caller import Caller
-from hub.domain.case import CaseStatus, Decision, judge, reply
+from hub.domain.case import CaseStatus, Decision, Push, judge, reply
 from hub.domain.case import case_number as checked_case_number
 from hub.domain.case_record import Case, Received, SeenPush
-from hub.domain.catalogue import Matter
+from hub.domain.catalogue import Catalogue, Matter
 from hub.domain.errors import Refusal
 from hub.intake.body import CertificateBody, PushBody
 from hub.intake.reading import MissingGlyphs, Reading
@@ -67,7 +67,7 @@ class Intake:
         reader, now = self._database.reader, self._clock.now()
         catalogue = self._catalogue(body.matter_code)
         before = cases.find(reader, self._vault, named, number)
-        caller = caller.within(body.matter_code if before is None else before.matter, named)
+        client, caller = caller, caller.within(body.matter_code if before is None else before.matter, named)
         authority, accepted_by = _entitled(caller, named, before, body, catalogue.matters.get(body.matter_code))
         digest = pushes.digest_of(self._vault, named, number, canonical(value, body))
         # A push and its case are written in one commit, so without a case there was no push.
@@ -79,10 +79,29 @@ class Intake:
         push = reading.push(named, number, body)
         if push.status in _DECIDED and not caller.stands_for(authority):
             raise Refusal("perm.not_issuer", "只有决定机构才能办结或不予许可", pointer="/status")
+        self._require_supersedable(client, push, catalogue)
         decision = Decision.CHANGE if before is None else judge(before.status, before.amendment, before.matter, push)
         if decision is Decision.CHANGE and before is not None:
             _require_say(caller, before, accepted_by)
         return Received(push, decision, authority, accepted_by, before, caller.client_id, raw, digest, now)
+
+    def _require_supersedable(self, caller: Caller, push: Push, catalogue: Catalogue) -> None:
+        """A caller that acts for others within limits ends only certificates of types that the case's matter grants, or
+        that cases within its limits have granted; raises `perm.not_issuer`.
+        """
+        reader, matter = self._database.reader, catalogue.matters.get(push.matter_code)
+        named = [
+            (f"/certificates/{i}/supersedes/{j}", identifier)
+            for i, certificate in enumerate(push.certificates if caller.limited else ())
+            for j, identifier in enumerate(certificate.supersedes)
+        ]
+        for pointer, identifier in named:
+            record = certificates.by_identifier(reader, self._vault, identifier)
+            if record is None or (matter is not None and record.type_code in matter.yields):
+                continue
+            within = cases.caller_within(reader, caller, record.source, record.case_number)
+            if not within.stands_for(record.authority):
+                raise Refusal("perm.not_issuer", pointer=pointer)
 
     def _granted_editions(self, before: Case | None, body: PushBody) -> dict[tuple[str, str], int]:
         """The edition of each of the case's certificates, by type and number; read only if the push names none."""

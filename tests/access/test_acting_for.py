@@ -77,6 +77,24 @@ def test_both_limits_apply_together(town: Town) -> None:
     assert refused(town.push, "C-3", taken_in(GRANT), both, TRADE) == "perm.case_required"
 
 
+def test_it_supersedes_only_what_its_matters_grant(town: Town) -> None:
+    """A renewal is often another matter than the first issue, so the types that a matter grants count too."""
+    [permit], [licence] = (
+        town.issue("C-1", grant("许-1")),
+        town.issue("C-2", *register("照-1")["certificates"], matter_code=REGISTER),
+    )
+    [carried] = town.issue("C-3", grant("许-3"), by=IN_GRANT)
+    one = grant("许-9", supersedes=[permit.identifier, carried.identifier, licence.identifier])
+    refusal = t.refusal(town.push, "C-9", body(one), IN_GRANT)
+    assert (refusal.code, t.places(refusal)) == (
+        "perm.not_issuer",
+        [("/certificates/0/supersedes/2", "perm.not_issuer")],
+    )
+    assert town.state(licence) == "valid"
+    town.issue("C-9", grant("许-9", supersedes=[permit.identifier, carried.identifier]), by=IN_GRANT)
+    assert (town.state(permit), town.state(carried)) == ("superseded", "superseded")
+
+
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 

@@ -90,6 +90,8 @@ def test_the_document_knows_every_status_and_who_may_call(hub):
     assert document["paths"]["/t/manage"]["get"]["security"] == [
         {"access_token": ["audit:read"]},
         {"access_token": ["certificates:manage"]},
+        {"bound_access_token": ["audit:read"]},
+        {"bound_access_token": ["certificates:manage"]},
     ]
     opened = document["paths"]["/t/open/{name}"]["get"]
     assert opened["security"] == []
