@@ -106,7 +106,7 @@ def build(parts: Parts, declared: Sequence[Routes]) -> Application:
     rooms = Rooms(parts.settings)
     by_address = ByAddress(
         Senders(parts.settings.proxy_addresses),
-        Allowances(parts.settings.files_per_address, parts.settings.file_cpu_per_address_s),
+        Allowances(parts.shared, parts.settings.files_per_address, parts.settings.file_cpu_per_address_s),
     )
     metrics = Metrics(lambda: gauges(parts, lanes))
     app = Application(

@@ -126,7 +126,7 @@ class CaseRecords:
     ) -> Objected:
         reader = self._database.reader
         case = cases.find(reader, self._vault, *key)
-        if case is None or not caller.stands_for(case.authority):
+        if case is None or not caller.within(case.matter, key[0]).stands_for(case.authority):
             raise Refusal("perm.case_required")
         known = clients.find_clerk(reader, self._vault, case.authority, officer[0])
         clerk = permission.require_clerk((case.authority,), [] if known is None else [known], *officer)

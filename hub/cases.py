@@ -126,8 +126,9 @@ class Cases:
             case = cases.find(reader, self._vault, source, number)
             if case is None:
                 raise Refusal("case.not_found")
-            concerned = caller.stands_for(case.authority, case.accepted_by)
-            if not concerned and caller.source != source:
+            concerned = caller.within(case.matter, source).stands_for(case.authority, case.accepted_by)
+            # Clients of one source read all its cases, except those that act for others only within limits.
+            if not concerned and (caller.source != source or caller.limited):
                 raise Refusal("case.not_found")
             pending = intents.is_open(reader, case.source, case.case_number)
             granted = self._issuance.certificates_of(case)

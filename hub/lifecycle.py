@@ -18,7 +18,7 @@ from hub.domain.dates import day_of
 from hub.domain.errors import Refusal
 from hub.domain.version import Version
 from hub.runtime.clock import Clock
-from hub.store import acts, certificates, changes
+from hub.store import acts, cases, certificates, changes
 from hub.store import keys as key_store
 from hub.store.acts import RecordedAct
 from hub.store.audit import Audit, AuditEntry
@@ -127,8 +127,10 @@ class Lifecycle:
         with self._database.snapshot() as reader:
             named, current = self._find(reader, identifier, record)
             history = acts.acts_of(reader, self._vault, named.home, named.certificate)
-        if not caller.stands_for(named.authority):
-            raise Refusal("perm.not_issuer")
+            for version in (named, current):
+                who = cases.caller_within(reader, caller, version.source, version.case_number)
+                if not who.stands_for(version.authority):
+                    raise Refusal("perm.not_issuer")
         if history and _is_same(history[-1], requested):
             return self._transition(named, history[-1])
         today = self._clock.today()

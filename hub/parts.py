@@ -29,6 +29,7 @@ from hub.records import Records
 from hub.registration import Registration
 from hub.rotation import Rotation
 from hub.runtime.clock import Clock
+from hub.runtime.shared_file import SharedFile
 from hub.settings import Settings
 from hub.store import keys as key_store
 from hub.store.audit import Audit
@@ -49,6 +50,7 @@ class Parts:
 
     settings: Settings
     clock: Clock
+    shared: SharedFile
     database: Database
     ids: Ids
     vault: Vault
@@ -119,24 +121,30 @@ def open_parts(
     clock: Clock | None = None,
     at_step: Callable[[str], None] = lambda _: None,
     patient: bool = True,
+    shared: int | None = None,
 ) -> Iterator[Parts]:
     """Build everything on an initialised data directory, and close it at the end.
 
     at_step: called with the name of each step of an issuance, for crash tests. patient: statements may take minutes;
-    those of API requests may not. Raises schema.WrongSchema before `hub init` or `hub migrate`, VaultError for a
+    those of API requests may not. shared: the file descriptor of the SharedFile that the processes of a server share;
+    None for a process of its own. Raises schema.WrongSchema before `hub init` or `hub migrate`, VaultError for a
     missing or wrong master key, WrongDatabase and DatabaseUnavailable, and WrongServer for the directory's server.
     """
     place = engines.place_of(settings, patient=patient)
     require_whole(settings)
     database = engines.opened(place)
+    file = SharedFile(shared)
     checkers = Checkers(settings.files_at_once, settings.file_deadline_s, settings.file_wall_clock_s)
     try:
         schema.require_usable(database)
         with directory_engines.opened(settings) as directory_engine:
-            yield _parts(_ground(settings, clock or Clock(), database, directory_engine, at_step), checkers, at_step)
+            yield _parts(
+                _ground(settings, clock or Clock(), file, database, directory_engine, at_step), checkers, at_step
+            )
     finally:
         checkers.close()
         database.close()
+        file.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +153,7 @@ class _Ground:
 
     settings: Settings
     clock: Clock
+    shared: SharedFile
     database: Database
     ids: Ids
     vault: Vault
@@ -161,6 +170,7 @@ class _Ground:
 def _ground(
     settings: Settings,
     clock: Clock,
+    shared: SharedFile,
     database: Database,
     directory_engine: DirectoryEngine,
     at_step: Callable[[str], None],
@@ -176,6 +186,7 @@ def _ground(
     return _Ground(
         settings=settings,
         clock=clock,
+        shared=shared,
         database=database,
         ids=ids,
         vault=vault,
@@ -198,6 +209,7 @@ def _parts(g: _Ground, checkers: Checkers, at_step: Callable[[str], None]) -> Pa
     return Parts(
         settings=g.settings,
         clock=g.clock,
+        shared=g.shared,
         database=g.database,
         ids=g.ids,
         vault=g.vault,
@@ -207,7 +219,7 @@ def _parts(g: _Ground, checkers: Checkers, at_step: Callable[[str], None]) -> Pa
         catalogue=g.catalogue,
         documents=g.documents,
         rendition=g.rendition,
-        access=Access(database=g.database, clock=g.clock, keyring=g.keyring),
+        access=Access(database=g.database, clock=g.clock, keyring=g.keyring, shared=g.shared),
         registration=_registration(g),
         intake=intake,
         issuance=issuance,

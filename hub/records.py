@@ -11,7 +11,7 @@ from hub.domain.certificate import State
 from hub.domain.errors import Refusal
 from hub.domain.version import Version
 from hub.runtime.clock import Clock
-from hub.store import acts, certificates
+from hub.store import acts, cases, certificates
 from hub.store import keys as key_store
 from hub.store.acts import RecordedAct, Why
 from hub.store.audit import Audit, AuditEntry
@@ -104,7 +104,8 @@ class Records:
             raise Refusal("certificate.not_found")
         record.party, record.home, record.certificate = version.home, version.home, version.certificate
         record.source, record.case_number = version.source, version.case_number
-        if not _is_entitled(caller, version):
+        within = cases.caller_within(self._database.reader, caller, version.source, version.case_number)
+        if not _is_entitled(within, version):
             raise Refusal("certificate.not_found")
         return version
 

@@ -1,4 +1,4 @@
-"""The client side of authentication: sign an assertion (RFC 7523 §3), as `hub token` and integrators do."""
+"""The client side of authentication: assertions (RFC 7523 §3) and proofs (RFC 9449), as `hub token` signs them."""
 
 import secrets
 from datetime import datetime
@@ -8,6 +8,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from hub.access import dpop
 from signing.keys import kid_of
 
 LIFETIME_S = 60
@@ -29,6 +30,17 @@ def sign_assertion(private_pem: bytes, client_id: str, audience: str, now: datet
         "jti": secrets.token_urlsafe(16),
     }
     return jwt.encode(claims, private, algorithm="ES256", headers={"kid": kid_of(private.public_key())})
+
+
+def sign_proof(private_pem: bytes, method: str, url: str, now: datetime, token: str | None = None) -> str:
+    """A one-time proof of a key for one request, with this access token, if any; raises ValueError as above."""
+    private = read_key(private_pem)
+    claims = {"htm": method, "htu": url, "iat": int(now.timestamp()), "jti": secrets.token_urlsafe(16)}
+    if token is not None:
+        claims["ath"] = dpop.hash_of(token)
+    return jwt.encode(
+        claims, private, algorithm="ES256", headers={"typ": dpop.TYPE, "jwk": dpop.jwk_of(private.public_key())}
+    )
 
 
 def read_key(private_pem: bytes) -> ec.EllipticCurvePrivateKey:

@@ -1,54 +1,50 @@
-"""Two caches of one process: failed logins and verified access tokens."""
+"""What is remembered about log-ins: failures, for all processes of a server, and verified tokens, in each."""
 
 import hashlib
-import math
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 
 from hub.domain.errors import Refusal
-from hub.runtime.token_buckets import TokenBuckets
+from hub.runtime.shared_file import SharedFile
+from hub.runtime.token_buckets import Limited, TokenBuckets
 
 FAILURES_A_MINUTE = 30
+FAILURES_OF_ADDRESS = 300
 _REMEMBERED = 10_000
-
-Login = tuple[str, str]
-"""The claimed identity: (client id, key id or "").
-
-The key id is included because client ids are easy to guess: without knowing the key id, an attacker cannot exhaust the
-login attempts of a client that sends it.
-"""
 
 
 class FailedLogins:
-    """A bucket of 30 failures per login, refilled at 30 a minute. An empty one refuses before any cryptography."""
+    """Failures are limited to 30 a minute in the name of one client and 300 a minute in all, from one address.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._buckets: TokenBuckets[Login] = TokenBuckets(FAILURES_A_MINUTE)
+    They are counted once the answer is known, so they never stop an assertion that verifies. Beyond the limit a failure
+    is answered with the time to wait instead of its reason.
+    """
 
-    def require(self, login: Login, now: datetime) -> None:
-        """Raise Refusal `rate.limited`, with the waiting time, if the bucket is empty."""
-        with self._lock:
-            tokens = self._buckets.tokens(login, now.timestamp())
-        if tokens < 1:
-            wait = math.ceil(self._buckets.seconds(1 - tokens))
-            raise Refusal("rate.limited", "此账号登录失败次数太多，请稍后再试", retry_after=wait)
+    def __init__(self, shared: SharedFile) -> None:
+        self._of_client = TokenBuckets(shared, Limited.LOGINS_OF_CLIENT, FAILURES_A_MINUTE)
+        self._from_address = TokenBuckets(shared, Limited.LOGINS_FROM_ADDRESS, FAILURES_OF_ADDRESS)
 
-    def count(self, login: Login, now: datetime) -> None:
-        """Count a failure."""
-        with self._lock:
-            self._buckets.take(login, 1, now.timestamp(), lowest=0.0)
+    def count(self, client_id: str, address: str, now: datetime) -> None:
+        """Count a failure; raises Refusal `rate.limited` if there were too many. client_id: as claimed."""
+        at = now.timestamp()
+        wait_s = self._of_client.try_take(f"{address} {client_id}", at) or self._from_address.try_take(address, at)
+        if wait_s:
+            raise Refusal("rate.limited", "登录失败次数太多，请稍后再试", retry_after=wait_s) from None
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The claims of a token with a valid signature; `expires_at` in seconds since 1970 UTC."""
+    """The claims of a token with a valid signature; `expires_at` in seconds since 1970 UTC.
+
+    thumbprint: of the key that the token is bound to, if any.
+    """
 
     client_id: str
     scopes: frozenset[str]
     expires_at: int
+    thumbprint: str | None = None
 
 
 class VerifiedTokens:

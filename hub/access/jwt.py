@@ -1,4 +1,4 @@
-"""A strict wrapper around PyJWT, for client assertions and access tokens.
+"""A strict wrapper around PyJWT, for client assertions, access tokens and proofs.
 
 `read` parses a token without trusting it; `check` accepts or refuses it. PyJWT verifies the signature, issuer, audience
 and subject. This module additionally refuses what PyJWT accepts by default (RFC 8725): algorithms other than ES256, a
@@ -8,7 +8,7 @@ lifetimes and missing claims. Times are compared with the time passed in.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
@@ -24,15 +24,15 @@ MAX_CHARACTERS = 4096
 SKEW_S = 60
 ALGORITHM = "ES256"
 REQUIRED = ("iss", "sub", "aud", "exp", "iat", "jti")
-UNKNOWN = "账号、密钥或签名不符"
 
 _FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _KID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _LAST_SECOND = 253_402_300_799  # the end of the year 9999
-_FOREIGN = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc"})
+FOREIGN = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc"})
 """Header members that supply a key chosen by the sender, or change the meaning of the token."""
 
 _PYJWT = jwt.PyJWT()
+_PYJWS = jwt.PyJWS()
 _MISMATCH: dict[type[Exception], str] = {
     jwt.InvalidAudienceError: "aud 应为平台的公开地址",
     jwt.InvalidIssuerError: "iss 不符",
@@ -72,34 +72,47 @@ class Expected:
 
 def read(token: str) -> Unverified:
     """Parse a token; raises Refusal `auth.invalid` if it is malformed. The content is not yet trusted."""
+    return _unverified(token, *parse(token, FOREIGN))
+
+
+def parse(token: str, unwanted: frozenset[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and claims of a JWT for ES256, without the header members that are `unwanted`; raises as `read`."""
     match = _FORM.fullmatch(token) if len(token) <= MAX_CHARACTERS else None
     if match is None:
         refuse("不是一个签名的 JWT，或超过 4096 个字符")
     try:
-        header, claims, _ = (base64url.decode(part, "jwt") for part in match.groups())
+        first, second, _ = (base64url.decode(part, "jwt") for part in match.groups())
     except Malformed:
         refuse("不是规范的 base64url")
-    return _unverified(token, _object(header), _object(claims))
+    header, claims = _object(first), _object(second)
+    if header.get("alg") != ALGORITHM:
+        refuse("alg 应为 ES256")
+    if unwanted & header.keys():
+        refuse("头部不得含有 jku、jwk、x5u、x5c、crit 等")
+    return header, claims
 
 
-def check(token: Unverified, keys: Sequence[EllipticCurvePublicKey], expected: Expected, now: datetime) -> None:
-    """Accept a token signed with one of `keys` (at least one), or raise Refusal.
+def require_signature(token: str, key: EllipticCurvePublicKey) -> None:
+    """Raise Refusal `auth.invalid` unless the key signed the token; the claims are not checked."""
+    try:
+        _PYJWS.decode(token, key, algorithms=[ALGORITHM])
+    except jwt.PyJWTError:
+        refuse("签名不符")
+
+
+def check(token: Unverified, key: EllipticCurvePublicKey, expected: Expected, now: datetime) -> None:
+    """Accept a token signed with this key, or raise Refusal.
 
     The codes are `auth.invalid`, `auth.expired` and `auth.clock_skew`. The signature is checked first, so that an
     attacker without a key learns nothing.
     """
     if token.typ not in expected.types:
         refuse("typ 不符")
-    for key in keys:
-        try:
-            _decode(token, key, expected)
-        except jwt.InvalidSignatureError:
-            continue
-        except jwt.PyJWTError as error:
-            refuse(_MISMATCH.get(type(error), UNKNOWN))
-        _check_times(token, expected, now.timestamp())
-        return
-    refuse(UNKNOWN)
+    try:
+        _decode(token, key, expected)
+    except jwt.PyJWTError as error:
+        refuse(_MISMATCH.get(type(error), unknown(token)))
+    _check_times(token, expected, now.timestamp())
 
 
 def _decode(token: Unverified, key: EllipticCurvePublicKey, expected: Expected) -> None:
@@ -132,6 +145,12 @@ def _check_times(token: Unverified, expected: Expected, now: float) -> None:
         refuse(f"exp 应晚于 iat，且不超过 {expected.lifetime_s} 秒")
 
 
+def unknown(token: Unverified) -> str:
+    """Why an account, a key or a signature is refused: one text for all, which depends on nothing that is on record."""
+    missing = "" if token.kid else "；头部应有 kid，写明用的是哪一把密钥"
+    return f"账号、密钥或签名不符{missing}"
+
+
 def refuse(detail: str) -> NoReturn:
     """Raise Refusal `auth.invalid`."""
     raise Refusal("auth.invalid", detail) from None
@@ -141,10 +160,6 @@ def refuse(detail: str) -> NoReturn:
 
 
 def _unverified(token: str, header: dict[str, Any], claims: dict[str, Any]) -> Unverified:
-    if header.get("alg") != ALGORITHM:
-        refuse("alg 应为 ES256")
-    if _FOREIGN & header.keys():
-        refuse("头部不得含有 jku、jwk、x5u、x5c、crit 等")
     typ, kid = header.get("typ"), header.get("kid")
     if not (typ is None and "typ" not in header) and not isinstance(typ, str):
         refuse("typ 应为文本")
@@ -154,29 +169,33 @@ def _unverified(token: str, header: dict[str, Any], claims: dict[str, Any]) -> U
     if missing:
         refuse(f"缺少 {'、'.join(missing)}")
     audience = claims["aud"]
-    _text("aud", audience[0] if isinstance(audience, list) and len(audience) == 1 else audience)
+    as_text("aud", audience[0] if isinstance(audience, list) and len(audience) == 1 else audience)
     return Unverified(
         text=token,
         typ=typ,
         kid=kid,
-        issuer=_text("iss", claims["iss"]),
-        subject=_text("sub", claims["sub"]),
-        jti=_text("jti", claims["jti"]),
-        issued_at=_second("iat", claims["iat"]),
-        expires_at=_second("exp", claims["exp"]),
-        not_before=_second("nbf", claims["nbf"]) if "nbf" in claims else None,
+        issuer=as_text("iss", claims["iss"]),
+        subject=as_text("sub", claims["sub"]),
+        jti=as_text("jti", claims["jti"]),
+        issued_at=as_second("iat", claims["iat"]),
+        expires_at=as_second("exp", claims["exp"]),
+        not_before=as_second("nbf", claims["nbf"]) if "nbf" in claims else None,
         claims=claims,
     )
 
 
-def _text(name: str, value: object) -> str:
+def as_text(name: str, value: object) -> str:
+    """A claim that is a text of 1 to 512 characters; raises Refusal `auth.invalid`."""
     if not isinstance(value, str) or not 0 < len(value) <= 512 or any("\ud800" <= c <= "\udfff" for c in value):
         refuse(f"{name} 应为 1 至 512 个字符的文本")
     return value
 
 
-def _second(name: str, value: object) -> int:
-    """Integers only: readers of RFC 7519 disagree about 1e10 and "1", and a bool is an int in Python."""
+def as_second(name: str, value: object) -> int:
+    """A claim that is a time; raises Refusal `auth.invalid`.
+
+    Integers only: readers of RFC 7519 disagree about 1e10 and "1", and a bool is an int in Python.
+    """
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LAST_SECOND:
         refuse(f"{name} 应为整数秒")
     return value

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel
 
 from hub.access import ASSERTION_TYPE
+from hub.access.dpop import InvalidProof
 from hub.domain.errors import TITLES, Refusal
 from hub.web.endpoint import PUBLIC_ACCESS, Answer, Call, Lane, Routes
 from hub.web.problems import RETRY_AFTER_S, STATUS
@@ -37,7 +38,7 @@ class TokenReply(BaseModel):
     """RFC 6749 §5.1. `scope` lists the granted scopes, separated by spaces."""
 
     access_token: str
-    token_type: Literal["Bearer"]
+    token_type: Literal["Bearer", "DPoP"]
     expires_in: int
     scope: str
 
@@ -46,7 +47,12 @@ class TokenRefusal(BaseModel):
     """RFC 6749 §5.2, with the hub's stable `code` and an explanation in Chinese (`detail`)."""
 
     error: Literal[
-        "invalid_client", "invalid_request", "invalid_scope", "unsupported_grant_type", "temporarily_unavailable"
+        "invalid_client",
+        "invalid_dpop_proof",
+        "invalid_request",
+        "invalid_scope",
+        "unsupported_grant_type",
+        "temporarily_unavailable",
     ]
     error_description: str
     code: str
@@ -60,6 +66,8 @@ def refused(refusal: Refusal) -> Answer:
 
 def _error_of(refusal: Refusal) -> tuple[str, int]:
     code = refusal.code
+    if isinstance(refusal, InvalidProof):
+        return "invalid_dpop_proof", 401
     if code.startswith("auth."):
         return "invalid_client", 401
     if code == "perm.scope":
@@ -85,7 +93,7 @@ def _refused(refusal: Refusal, error: str, status: int) -> Answer:
     "POST",
     "/oauth/token",
     scope=PUBLIC_ACCESS,
-    lane=Lane.PUBLIC,
+    lane=Lane.TOKEN,
     body=TokenBody,
     consumes=(FORM,),
     replies={200: TokenReply, 400: TokenRefusal},
@@ -106,8 +114,10 @@ def issue_token(call: Call) -> Answer:
     """Issue an access token to a client that proves possession of its key (`private_key_jwt`, RFC 7523; ES256 only).
 
     The assertion: `iss` and `sub` are the client id, `aud` is the hub's public address, `exp` is at most 120 s after
-    `iat`, and `jti` is new for every request; the header `kid` is the key's id and optional. Without `scope` the token
-    has all scopes of the client. Refusals have the form of RFC 6749, with the hub's `code`.
+    `iat`, and `jti` is new for every request; the header `kid` is the key's id, as printed by `hub clients add`.
+    Without `scope` the token has all scopes of the client. With a proof in the header `DPoP` (RFC 9449), the token is
+    bound to the proof's key; a client can be registered so that this is required. Refusals have the form of RFC 6749,
+    with the hub's `code`.
     """
     form = _form(call.body)
     if "client_assertion" not in form:
@@ -120,11 +130,15 @@ def issue_token(call: Call) -> Answer:
         wrong = _wrong("grant_type", f"grant_type 应为 {GRANT_TYPE}")
         return _refused(wrong, "unsupported_grant_type", 400)
     token, seconds, scopes = call.parts.access.issue_token(
-        form["client_assertion"], form.get("scope"), client_id=form.get("client_id")
+        form["client_assertion"],
+        form.get("scope"),
+        client_id=form.get("client_id"),
+        address=call.sender,
+        proof=call.proof,
     )
     content = {
         "access_token": token,
-        "token_type": "Bearer",
+        "token_type": "DPoP" if call.proof else "Bearer",
         "expires_in": seconds,
         "scope": " ".join(sorted(scopes)),
     }

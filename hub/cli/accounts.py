@@ -1,6 +1,7 @@
 """`hub clients`, `hub clerks` and `hub token`: accounts, and a token for testing."""
 
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +26,15 @@ _KeyFile = Annotated[
         "--generate", metavar="KEYFILE", help="把私钥写入这个新文件。 New file for the private key (mode 0600)."
     ),
 ]
+
+
+class Dpop(StrEnum):
+    """Whether access tokens must be bound to a key."""
+
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
 _Json = Annotated[bool, typer.Option("--json", help="输出 JSON。 Print JSON instead of a table.")]
 _StaffNumber = Annotated[str, typer.Argument(metavar="STAFF_NUMBER", help="工号。 Staff number.")]
 _MaybeAuthority = Annotated[
@@ -67,17 +77,46 @@ def add_client(
         typer.Option(help="办件来源，默认是机构代码。 Namespace of its case numbers; default: the authority."),
     ] = None,
     acts_for: Annotated[
-        list[str] | None, typer.Option(metavar="CODE", help="可以代办的机构，可以有多个。 Authorities it acts for.")
+        list[str] | None,
+        typer.Option(
+            metavar="CODE[:MATTER,…]",
+            help="可以代办的机构，可以限于某些事项；可以有多个。 Authorities it acts for, in all matters or some.",
+        ),
     ] = None,
+    own_source: Annotated[
+        bool, typer.Option("--own-source", help="只代办自己来源的办件。 Acts for them only in cases of its own source.")
+    ] = False,
+    dpop: Annotated[
+        Dpop,
+        typer.Option(help="required：访问令牌要绑定密钥（RFC 9449）。 required: tokens must be bound to a key."),
+    ] = Dpop.OPTIONAL,
 ) -> None:
     """Register a client. The private key is written to the file before the account exists; the hub does not keep it."""
     with common.opened() as parts, new_file(generate) as keep:
-        parts.registration.add_client(name, authority, source=source, acts_for=acts_for or (), scopes=scope, keep=keep)
-    common.emit(name)
+        _, pem = parts.registration.add_client(
+            name,
+            authority,
+            source=source,
+            acts_for=acts_for or (),
+            scopes=scope,
+            own_source=own_source,
+            dpop=dpop is Dpop.REQUIRED,
+            keep=keep,
+        )
+    _print_key(name, pem)
     common.say(
-        f"账号已登记，私钥在 {generate}，仅此一份，请妥善保管。",
-        "Client registered. This file is the only copy of its key.",
+        f"账号已登记，私钥在 {generate}，仅此一份，请妥善保管；断言的头部写上面的 kid。",
+        "Client registered. This file is the only copy of its key; put the kid above in the header of assertions.",
     )
+
+
+def _print_key(name: str, pem: bytes) -> None:
+    """The client id and the id of its new key, one a line."""
+    from hub.access.assertion import read_key
+    from signing.keys import kid_of
+
+    common.emit(name)
+    common.emit(kid_of(read_key(pem).public_key()))
 
 
 def list_clients(as_json: _Json = False) -> None:
@@ -97,7 +136,7 @@ def list_clients(as_json: _Json = False) -> None:
                 c.client_id,
                 f"{c.authority} {names[c.authority]}",
                 "" if c.source == c.authority else c.source,
-                "\n".join(sorted(c.acts_for)),
+                "\n".join([*sorted(c.acts_for), *(["只限本来源 own source"] if c.own_source else [])]),
                 "\n".join(sorted(c.scopes)),
                 "\n".join(_key_line(key) for key in c.keys if key.accepted(now)),
                 "停用 disabled" if c.disabled else "启用 enabled",
@@ -113,6 +152,8 @@ def _client_entry(client: "Client", now: datetime) -> dict[str, Any]:
         "authority_code": client.authority,
         "source": client.source,
         "acts_for": sorted(client.acts_for),
+        "own_source": client.own_source,
+        "dpop": "required" if client.dpop else "optional",
         "scopes": sorted(client.scopes),
         "enabled": not client.disabled,
         "created_at": show_moment(client.created_at),
@@ -164,9 +205,9 @@ def rotate_client_key(
         with new_file(generate) as keep:
             if overlap_hours == 0:  # first expire the lost key: a crash must not leave it in use
                 _retire(registration, name, former, until)
-            registration.add_client_key(name, keep=keep)
+            pem = registration.add_client_key(name, keep=keep)
         _retire(registration, name, former, until)
-    common.emit(name)
+    _print_key(name, pem)
     common.say(f"新私钥在 {generate}；旧密钥用到 {show_moment(until)} 为止。", "The old keys expire then.")
 
 

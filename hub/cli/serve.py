@@ -48,12 +48,13 @@ def serve(
         ),
     ] = 1,
     socket_number: Annotated[int, typer.Option("--socket", hidden=True, help="继承的套接字。 Inherited socket.")] = -1,
+    shared: Annotated[int, typer.Option(hidden=True, help="进程共用的文件。 File that the processes share.")] = -1,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish the requests in progress and exit 0."""
     _end_at_a_signal()
     settings = common.settings()
     if socket_number >= 0:
-        _serve_for_parent(settings, socket_number)
+        _serve_for_parent(settings, socket_number, shared)
     elif settings.database_url is not None:
         _serve_server(settings, host, port, workers)
     elif workers == 1:
@@ -102,18 +103,20 @@ def _supervise(sock: socket.socket, workers: int) -> None:
     import tempfile
 
     from hub.cli.supervisor import Supervisor
+    from hub.runtime.shared_file import SharedFile
     from hub.server import DRAIN_S
     from hub.web.metrics import SHARED_FOLDER
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    words = ("serve", "--socket", str(sock.fileno()))
+    shared = SharedFile()
+    files = (sock.fileno(), shared.number)
+    words = ("serve", "--socket", str(sock.fileno()), "--shared", str(shared.number))
     with tempfile.TemporaryDirectory(prefix="hub-metrics-") as folder, ExitStack() as stack:
         os.environ[SHARED_FOLDER] = folder
         children = [
-            stack.enter_context(Supervisor(words, files=(sock.fileno(),), stop_s=DRAIN_S + STOP_S))
-            for _ in range(workers)
+            stack.enter_context(Supervisor(words, files=files, stop_s=DRAIN_S + STOP_S)) for _ in range(workers)
         ]
         for child in children:
             child.start()
@@ -122,7 +125,7 @@ def _supervise(sock: socket.socket, workers: int) -> None:
             child.ask_to_stop()
 
 
-def _serve_for_parent(settings: "Settings", number: int) -> None:
+def _serve_for_parent(settings: "Settings", number: int, shared: int) -> None:
     """One of several processes, on a socket bound by the parent; it ends with the parent."""
     threading.Thread(target=_stop_without_parent, daemon=True).start()
     from hub.runtime import logs
@@ -130,7 +133,7 @@ def _serve_for_parent(settings: "Settings", number: int) -> None:
 
     with socket.socket(fileno=number) as sock:
         logs.configure(settings.log_level)
-        with _opened(settings, patient=False) as parts:
+        with _opened(settings, patient=False, shared=shared) as parts:
             run(parts, sock)
 
 
@@ -168,7 +171,7 @@ def _end_at_a_signal() -> None:
 
 
 @contextmanager
-def _opened(settings: "Settings", *, patient: bool = True) -> "Iterator[Parts]":
+def _opened(settings: "Settings", *, patient: bool = True, shared: int | None = None) -> "Iterator[Parts]":
     """Open the parts of a starting process; retries while the database server is unavailable or the connection is lost.
 
     Raises DatabaseUnavailable when HUB_DATABASE_CONNECT_S has passed, and immediately what a retry cannot cure.
@@ -182,7 +185,7 @@ def _opened(settings: "Settings", *, patient: bool = True) -> "Iterator[Parts]":
     with ExitStack() as stack:
         while True:
             try:
-                parts = stack.enter_context(open_parts(settings, patient=patient))
+                parts = stack.enter_context(open_parts(settings, patient=patient, shared=shared))
                 break
             except (WrongDatabase, WrongSchema):
                 raise

@@ -1,6 +1,5 @@
 """`hub token`: an access token for testing, from the local data directory or over HTTP."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from hub.cli.common import Exit, Stop
 from hub.cli.listing import Listing
 
 _MAX_KEY_FILE = 64 * 1024
+_PATH = "/oauth/token"
 
 
 def register(app: typer.Typer) -> None:
@@ -37,35 +37,52 @@ def token(
     assertion: Annotated[
         bool, typer.Option("--assertion", help="只输出签名断言。 Print only the signed assertion.")
     ] = False,
+    dpop: Annotated[
+        Path | None,
+        typer.Option(metavar="KEYFILE", help="把令牌绑定到这把密钥（P-256）。 Bind the token to this P-256 key."),
+    ] = None,
+    proof: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="METHOD URL",
+            help="再输出这个请求的 DPoP 证明，要同时用 --dpop。 Also print a proof for this request; needs --dpop.",
+        ),
+    ] = None,
 ) -> None:
-    """Sign an assertion and exchange it for a token, with the local data directory or over HTTP."""
+    """Sign an assertion and exchange it for a token, with the local data directory or over HTTP.
+
+    A key for --dpop: `openssl ecparam -genkey -name prime256v1 -noout -out KEYFILE`, or the client's own key.
+    """
+    from hub.access.assertion import sign_assertion, sign_proof
+    from hub.access.dpop import Proof
     from hub.runtime.clock import Clock
 
-    pem = _read_key_file(key)
-    wanted = " ".join(scope) if scope else None
+    if proof is not None and dpop is None:
+        raise Stop(Exit.USAGE, "--proof 要和 --dpop 一起用。", "--proof needs --dpop.")
+    pem, bound = _key_in(key), None if dpop is None else _key_in(dpop)
+    wanted, now = " ".join(scope) if scope else None, Clock().now()
+
+    def proven(hub: str) -> str | None:
+        return None if bound is None else sign_proof(bound, "POST", hub + _PATH, now)
+
     if url is not None or (assertion and audience is not None):
-        signed = _sign(pem, client, (audience or url or "").rstrip("/"), Clock().now())
-        common.emit(signed if assertion or url is None else _ask(url, signed, wanted))
-        return
-    with common.opened() as parts:
-        signed = _sign(pem, client, audience or parts.access.issuer(), parts.clock.now())
-        common.emit(signed if assertion else parts.access.issue_token(signed, wanted)[0])
+        hub = (audience or url or "").rstrip("/")
+        signed = sign_assertion(pem, client, hub, now)
+        found = signed if assertion or url is None else _ask(url, signed, wanted, proven(hub))
+    else:
+        with common.opened() as parts:
+            hub = audience or parts.access.issuer()
+            signed = sign_assertion(pem, client, hub, parts.clock.now())
+            text = proven(hub)
+            own = None if text is None else Proof(text, "POST", _PATH)
+            found = signed if assertion else parts.access.issue_token(signed, wanted, proof=own)[0]
+    common.emit(found)
+    if proof is not None and bound is not None and not assertion:
+        method, address = proof
+        common.emit(sign_proof(bound, method.upper(), address, now, found))
 
 
-def _sign(pem: bytes, client: str, audience: str, now: datetime) -> str:
-    from hub.access.assertion import sign_assertion
-
-    try:
-        return sign_assertion(pem, client, audience, now)
-    except ValueError:
-        raise Stop(
-            Exit.FAILED,
-            "密钥文件不是未加密的 P-256 私钥（PEM）。",
-            "The key file is not an unencrypted P-256 private key in PEM.",
-        ) from None
-
-
-def _ask(url: str, assertion: str, scope: str | None) -> str:
+def _ask(url: str, assertion: str, scope: str | None, proof: str | None) -> str:
     """Request a token from a running hub; a refusal ends the command."""
     import json
     from urllib.error import HTTPError
@@ -82,7 +99,8 @@ def _ask(url: str, assertion: str, scope: str | None) -> str:
         "client_assertion": assertion,
         **({"scope": scope} if scope else {}),
     }
-    request = Request(f"{url.rstrip('/')}/oauth/token", urlencode(form).encode(), method="POST")  # noqa: S310
+    headers = {} if proof is None else {"DPoP": proof}
+    request = Request(url.rstrip("/") + _PATH, urlencode(form).encode(), headers, method="POST")  # noqa: S310
     try:
         with urlopen(request, timeout=15) as reply:  # noqa: S310 (the scheme was checked)
             return str(json.load(reply)["access_token"])
@@ -103,6 +121,18 @@ def _code_of(body: bytes) -> str:
         return ""
 
 
-def _read_key_file(path: Path) -> bytes:
+def _key_in(path: Path) -> bytes:
+    """A private key that can sign; anything else ends the command."""
+    from hub.access.assertion import read_key
+
     with path.open("rb") as file:
-        return file.read(_MAX_KEY_FILE)
+        pem = file.read(_MAX_KEY_FILE)
+    try:
+        read_key(pem)
+    except ValueError:
+        raise Stop(
+            Exit.FAILED,
+            "密钥文件不是未加密的 P-256 私钥（PEM）。",
+            "The key file is not an unencrypted P-256 private key in PEM.",
+        ) from None
+    return pem

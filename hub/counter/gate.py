@@ -99,7 +99,8 @@ class CounterGate:
         """
         reader, now = self._database.reader, self._clock.now()
         found = cases.find(reader, self._vault, key.source, key.case_number) if key.case_number else None
-        facts = permission.require_case(caller, None if found is None else _facts(found))
+        who = caller if found is None else caller.within(found.matter, key.source)
+        facts = permission.require_case(who, None if found is None else _facts(found))
         if found is None:  # pragma: no cover - refused above
             raise RuntimeError("case")
         known = (clients.find_clerk(reader, self._vault, code, clerk.id) for code in facts.authorities)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from hub.db.postgres_server import Address
 
-HEAD = "0004_0001"
+HEAD = "0005_0001"
 """This release's newest migration; a test compares it with the folder. `works_on` explains the name."""
 
 LOCK_S = 0.5

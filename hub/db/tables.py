@@ -408,6 +408,8 @@ clients = Table(
     _must("scopes", Text),
     _must("disabled", SmallInteger),
     _must("created_at"),
+    _may("dpop", SmallInteger),
+    _may("own_source", SmallInteger),
 )
 
 client_keys = Table(

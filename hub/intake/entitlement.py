@@ -106,7 +106,7 @@ def taken_over(
     case = cases.find(reader, vault, *key)
     if case is None or (case.source, case.case_number) != key:
         raise absent
-    if not caller.stands_for(case.authority) or case.matter != body.matter_code:
+    if not caller.within(case.matter, source).stands_for(case.authority) or case.matter != body.matter_code:
         raise absent
     if cases.has_second_number(reader, case.source, case.case_number):
         raise absent

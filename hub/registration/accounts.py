@@ -7,7 +7,7 @@ account.
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from hub.db.database import Database, Duplicate, Reader
-from hub.domain.caller import SCOPES, Clerk
+from hub.domain.caller import SCOPES, Clerk, acting_for
 from hub.domain.case import case_number
 from hub.domain.errors import FieldError, Refusal
 from hub.domain.numbers import contains_citizen_number, is_uscc
@@ -70,12 +70,16 @@ class Accounts:
         source: str | None = None,
         acts_for: Sequence[str] = (),
         scopes: Sequence[str] = (),
+        own_source: bool = False,
+        dpop: bool = False,
         keep: Keep | None = None,
     ) -> tuple[str, bytes]:
         """Register a client; returns (client id, private key as PKCS#8 PEM). The id is the name.
 
         source: the namespace of its case numbers; default: the code of its authority; never the code of another
-        authority. Raises Refusal `schema.invalid` with every problem, and whatever `keep` raises; then nothing is
+        authority, unless it acts for that one without limits. acts_for: authorities as `CODE` or, limited to matters,
+        `CODE:MATTER,…`. own_source: it acts for them only in cases of its own source. dpop: its access tokens must be
+        bound to a key. Raises Refusal `schema.invalid` with every problem, and whatever `keep` raises; then nothing is
         recorded.
         """
         client = Client(
@@ -86,6 +90,8 @@ class Accounts:
             scopes=frozenset(scopes),
             disabled=False,
             created_at=self._clock.now(),
+            dpop=dpop,
+            own_source=own_source,
         )
         problems = [*self._problems(client, acts_for, scopes), *_taken(self._database.reader, client)]
         if problems:
@@ -155,12 +161,9 @@ class Accounts:
             "账号名应为 3 至 64 个小写字母、数字或连字符",
             "the name must be 3 to 64 lower-case letters, digits or hyphens",
         )
-        for pointer, code in [
-            ("/authority", client.authority),
-            *((f"/acts_for/{i}", c) for i, c in enumerate(acts_for)),
-        ]:
-            known = code in self._catalogue(code).authorities
-            unless(known, pointer, "证照类型目录里没有这个机构代码", "unknown authority")
+        known = client.authority in self._catalogue(client.authority).authorities
+        unless(known, "/authority", "证照类型目录里没有这个机构代码", "unknown authority")
+        found += self._problems_of_acts_for(acts_for)
         unless(bool(scopes), "/scopes", "至少要有一个权限范围", "at least one scope is required")
         for i, scope in enumerate(scopes):
             unless(scope in SCOPES, f"/scopes/{i}", "没有这个权限范围", "unknown scope")
@@ -170,9 +173,34 @@ class Accounts:
             "办件来源应为 1 至 64 个字母、汉字、数字或 -._~()〔〕",
             "the source must be 1 to 64 letters, digits or -._~()〔〕",
         )
-        foreign = is_uscc(client.source) and client.source not in client.acts_for | {client.authority}
+        foreign = is_uscc(client.source) and client.source not in _bodies(client)
         unless(not foreign, "/source", "办件来源是另一机构的代码", "the source is the code of another authority")
         return found
+
+    def _problems_of_acts_for(self, entries: Sequence[str]) -> Iterator[FieldError]:
+        seen = set()
+        for i, entry in enumerate(entries):
+            pointer = f"/acts_for/{i}"
+            try:
+                item = acting_for(entry)
+            except ValueError:
+                yield FieldError(
+                    pointer,
+                    "schema.invalid",
+                    "应写成 CODE 或 CODE:MATTER,MATTER（机构代码，后面可以加冒号和事项代码）",
+                    "must be CODE or CODE:MATTER,MATTER",
+                )
+                continue
+            if item.authority not in self._catalogue(item.authority).authorities:
+                yield FieldError(pointer, "schema.invalid", "证照类型目录里没有这个机构代码", "unknown authority")
+            if item.authority in seen:
+                message = ("同一机构的事项请写在一起", "list the matters of one authority together")
+                yield FieldError(pointer, "schema.invalid", *message)
+            seen.add(item.authority)
+            for matter in sorted(item.matters):
+                if matter not in self._catalogue(matter).matters:
+                    message = (f"证照类型目录里没有事项 {matter}", f"unknown matter {matter}")
+                    yield FieldError(pointer, "schema.invalid", *message)
 
     # --- clerks -----------------------------------------------------------------------------------------------------
 
@@ -246,11 +274,17 @@ def _taken(reader: Reader, client: Client) -> list[FieldError]:
     found = []
     if client.client_id in others:
         found.append(FieldError("/name", "schema.invalid", "已有同名账号", "a client with this name already exists"))
-    bodies = client.acts_for | {client.authority}
+    bodies = _bodies(client)
     if any(o.source == client.source and o.authority not in bodies for o in others.values()):
         message = ("另一个机构的系统已在使用这个办件来源", "a client of another authority already uses this source")
         found.append(FieldError("/source", "schema.invalid", *message))
     return found
+
+
+def _bodies(client: Client) -> set[str]:
+    """The authorities whose source it may use as its own: its own one and those that it acts for without limits."""
+    unlimited = {entry for entry in client.acts_for if ":" not in entry and not client.own_source}
+    return unlimited | {client.authority}
 
 
 def _is_source(text: str) -> bool:

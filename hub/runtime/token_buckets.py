@@ -1,54 +1,79 @@
-"""Token buckets: how much each key may use, refilled steadily, in bounded memory."""
+"""Token buckets: how much each key may use, refilled steadily, in bounded memory that processes share."""
 
+import hashlib
 import math
-from collections import OrderedDict
-from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+import mmap
+import struct
+from enum import IntEnum
 
-_REMEMBERED = 10_000
+from hub.runtime.shared_file import HEADER, SharedFile
+
 _MINUTE_S = 60
-
-_K = TypeVar("_K", bound=Hashable)
-
-
-@dataclass(slots=True)
-class _Bucket:
-    tokens: float
-    at: float
+_BUCKET = struct.Struct("16sdd")  # keyed hash of the key, tokens, at
+_WAYS = 8
+_SETS = 2048
+_REGION = _BUCKET.size * _WAYS * _SETS
+MAX_KEYS = _WAYS * _SETS
 
 
-class TokenBuckets(Generic[_K]):
-    """One bucket for each key: `capacity` tokens, refilled at as many a minute. Not thread-safe; `now` in seconds.
+class Limited(IntEnum):
+    """What is limited; each has memory of its own, so that a flood of keys of one kind displaces no other."""
 
-    Of too many keys, those not used for longest are forgotten, that is, full again.
+    LOGINS_OF_CLIENT = 0
+    LOGINS_FROM_ADDRESS = 1
+    CHECKER_TIME = 2
+
+
+class TokenBuckets:
+    """One bucket for each key: `capacity` tokens, refilled at as many a minute; `now` in seconds.
+
+    Threads and processes may use the same buckets; `now` must then come from the same clock. Where there are too many
+    keys, those not used for longest are forgotten, that is, full again.
     """
 
-    def __init__(self, capacity: float) -> None:
+    def __init__(self, shared: SharedFile, what: Limited, capacity: float) -> None:
+        self._shared = shared
+        self._region = HEADER + what * _REGION
         self._capacity = capacity
-        self._buckets: OrderedDict[_K, _Bucket] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._buckets)
+    def tokens(self, key: str, now: float) -> float:
+        """The tokens that are left; negative for a debt."""
+        with self._shared.locked() as memory:
+            return self._find(memory, self._hash(key), now)[1]
 
-    def tokens(self, key: _K, now: float) -> float:
-        """The tokens that are left."""
-        bucket = self._buckets.get(key)
-        return self._capacity if bucket is None else self._refilled(bucket, now)
+    def take(self, key: str, count: float, now: float) -> None:
+        """Take tokens; a bucket with fewer falls below zero."""
+        whose = self._hash(key)
+        with self._shared.locked() as memory:
+            offset, tokens = self._find(memory, whose, now)
+            _BUCKET.pack_into(memory, offset, whose, tokens - count, now)
 
-    def take(self, key: _K, count: float, now: float, *, lowest: float = -math.inf) -> None:
-        """Take tokens; the bucket falls below zero if it has fewer, but not below `lowest`."""
-        bucket = self._buckets.setdefault(key, _Bucket(self._capacity, now))
-        bucket.tokens = max(lowest, self._refilled(bucket, now) - count)
-        bucket.at = now
-        self._buckets.move_to_end(key)
-        if len(self._buckets) > _REMEMBERED:
-            self._buckets.popitem(last=False)
+    def try_take(self, key: str, now: float) -> int:
+        """Take one token, if there is one, and return 0; otherwise the seconds until there is one."""
+        whose = self._hash(key)
+        with self._shared.locked() as memory:
+            offset, tokens = self._find(memory, whose, now)
+            if tokens < 1:
+                return math.ceil(self.seconds(1 - tokens))
+            _BUCKET.pack_into(memory, offset, whose, tokens - 1, now)
+            return 0
 
     def seconds(self, tokens: float) -> float:
         """How long it takes to refill so many tokens."""
         return tokens * _MINUTE_S / self._capacity
 
-    def _refilled(self, bucket: _Bucket, now: float) -> float:
-        elapsed = max(0.0, now - bucket.at)  # a clock that was set back does not refill
-        return min(self._capacity, bucket.tokens + elapsed * self._capacity / _MINUTE_S)
+    def _hash(self, key: str) -> bytes:
+        return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16, key=self._shared.key).digest()
+
+    def _find(self, memory: mmap.mmap, whose: bytes, now: float) -> tuple[int, float]:
+        """Where the bucket is or may be made, and the tokens that it has now. A key has one of _WAYS places."""
+        first = self._region + int.from_bytes(whose[:4]) % _SETS * _WAYS * _BUCKET.size
+        oldest_at, oldest = math.inf, first
+        for offset in range(first, first + _WAYS * _BUCKET.size, _BUCKET.size):
+            found, tokens, at = _BUCKET.unpack_from(memory, offset)
+            if found == whose:
+                elapsed = max(0.0, now - at)  # a clock that was set back does not refill
+                return offset, min(self._capacity, tokens + elapsed * self._capacity / _MINUTE_S)
+            if at < oldest_at:
+                oldest_at, oldest = at, offset
+        return oldest, self._capacity

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from hub.db.database import Conflict, Duplicate, Reader, Row, Writer
+from hub.domain.caller import Caller
 from hub.domain.case import DECISIONS, CaseStatus, Person
 from hub.domain.case_record import Case
 from hub.domain.dates import from_micros, to_micros
@@ -61,6 +62,17 @@ def _case(vault: Vault, row: Row) -> Case:
         objected_at=None if row["objected_at"] is None else from_micros(row["objected_at"]),
         objection=inside.get("objection", {}),
     )
+
+
+def caller_within(reader: Reader, caller: Caller, source: str, case_number: str) -> Caller:
+    """The caller for one case, whose matter is read only if the caller has limits."""
+    if not caller.limited:
+        return caller
+    row = reader.one(
+        "SELECT matter FROM cases WHERE source = :source AND case_number = :case_number",
+        {"source": source, "case_number": case_number},
+    )
+    return caller.within("" if row is None else row["matter"], source)
 
 
 def revision(reader: Reader, source: str, case_number: str) -> int:

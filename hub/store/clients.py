@@ -38,7 +38,11 @@ class ClientKey:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A machine account of one authority; `source` is the namespace of its case numbers."""
+    """A machine account of one authority; `source` is the namespace of its case numbers.
+
+    acts_for: authorities as `CODE` or, limited to some matters, as `CODE:MATTER,…`. own_source: it acts for them only
+    in cases of its own source. dpop: its access tokens must be bound to a key.
+    """
 
     client_id: str
     authority: str
@@ -48,6 +52,8 @@ class Client:
     disabled: bool
     created_at: datetime
     keys: tuple[ClientKey, ...] = field(default=())
+    dpop: bool = False
+    own_source: bool = False
 
 
 # --- clients ----------------------------------------------------------------------------------------------------------
@@ -68,6 +74,8 @@ def clients(reader: Reader) -> dict[str, Client]:
             disabled=bool(row["disabled"]),
             created_at=from_micros(row["created_at"]),
             keys=tuple(keys.get(row["client"], ())),
+            dpop=bool(row["dpop"]),
+            own_source=bool(row["own_source"]),
         )
         for row in reader.all("SELECT * FROM clients ORDER BY client")
     }
@@ -91,6 +99,8 @@ def add_client(writer: Writer, client: Client) -> None:
             "scopes": " ".join(sorted(client.scopes)),
             "disabled": int(client.disabled),
             "created_at": to_micros(client.created_at),
+            "dpop": int(client.dpop),
+            "own_source": int(client.own_source),
         },
     )
     for key in client.keys:

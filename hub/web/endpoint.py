@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from hub.access.dpop import Proof
 from hub.domain.caller import SCOPES, Caller
 from hub.domain.errors import TITLES, Refusal
 from hub.parts import Parts
@@ -24,7 +25,8 @@ class Lane(StrEnum):
     """Separate limits, so that a queue in one lane never delays the others.
 
     FILE: reading unknown files, which takes long; see Later. OPERATOR: health and metrics, which must work when
-    everything else is busy. LOOP: no thread; only for handlers that never block.
+    everything else is busy. TOKEN: access tokens; one address has only a share of the places. LOOP: no thread; only for
+    handlers that never block.
     """
 
     WRITE = "write"
@@ -32,6 +34,7 @@ class Lane(StrEnum):
     PUBLIC = "public"
     FILE = "file"
     OPERATOR = "operator"
+    TOKEN = "token"  # noqa: S105 (a lane)
     LOOP = "loop"
 
 
@@ -43,7 +46,8 @@ class Call:
     within its limit, of a declared type (`content_type`, lower case, without parameters), not parsed. file: the file of
     a form, if the endpoint accepts one and one was sent; body is then empty. accept: the Accept header. english: the
     client prefers English to Chinese. accept_encoding, host, if_none_match: these headers as sent (untrusted), or "".
-    spend: charges the sender's address with CPU seconds of a file checker.
+    spend: charges the sender's address with CPU seconds of a file checker. sender: that address, in the TOKEN lane.
+    proof: the DPoP header, for the endpoint that issues tokens.
     """
 
     parts: Parts
@@ -60,6 +64,8 @@ class Call:
     if_none_match: str = ""
     file: bytes | None = None
     spend: Callable[[float], None] = lambda _: None
+    sender: str = ""
+    proof: Proof | None = None
 
     @property
     def client(self) -> Caller:

@@ -19,6 +19,7 @@ _READ = frozenset(
         b"content-encoding",
         b"content-length",
         b"content-type",
+        b"dpop",
         b"host",
         b"if-none-match",
         b"transfer-encoding",

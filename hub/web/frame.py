@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
+from hub.access.dpop import InvalidProof, Proof
 from hub.domain.caller import Caller
 from hub.domain.errors import Refusal
 from hub.parts import Parts
@@ -66,6 +67,7 @@ class _Request:
     body: bytes = b""
     content_type: str = ""
     sender: str = ""
+    proof: Proof | None = None
 
 
 class Served:
@@ -101,13 +103,14 @@ class Served:
 
     async def _read(self, scope: Scope, receive: Receive, exchange: Exchange, buffer: BodyBuffer) -> _Request:
         endpoint = self.endpoint
-        token = "" if endpoint.is_public else bearer(exchange)
+        token, proof = ("", _proof(exchange, scope)) if endpoint.is_public else credentials(exchange, scope)
+        sender = self._senders.of(scope) if endpoint.lane is Lane.TOKEN else ""
         path: dict[str, str] = scope["path_params"]
         if not all(map(bodies.is_plain, path.values())):
             raise Refusal("page.not_found")
         query = dict(bodies.query_of(endpoint, scope["query_string"]))
         length = bodies.declared_length(exchange)
-        request = _Request(exchange, token, None, path, query)
+        request = _Request(exchange, token, None, path, query, sender=sender, proof=proof)
         if length == 0:
             return request
         if (endpoint.body is None and not endpoint.takes_file) or exchange.repeated:
@@ -121,7 +124,7 @@ class Served:
         self._lanes[endpoint.lane].check()
         if token and (length is None or length > self._small):
             # Accept megabytes only with a valid token. Small bodies avoid this additional trip to a thread.
-            request = replace(request, caller=await self._lanes[Lane.READ].run(self._caller, token, exchange))
+            request = replace(request, caller=await self._lanes[Lane.READ].run(self._caller, request))
             buffer.room = self._rooms.large
         raw = await bodies.read_body(receive, buffer, limit, self._parts.settings.body_timeout_s)
         return replace(request, body=raw, content_type=content_type)
@@ -130,7 +133,7 @@ class Served:
         if self.endpoint.lane is Lane.LOOP:
             done = self._work(request)
         else:
-            done = await self._lanes[self.endpoint.lane].run(self._work, request)
+            done = await self._lanes[self.endpoint.lane].run(self._work, request, sender=request.sender)
         if not isinstance(done, Later):
             return done
         request_id, sender = request.exchange.request_id, request.sender
@@ -143,7 +146,7 @@ class Served:
         REQUEST_ID.set(exchange.request_id)
         caller = request.caller
         if caller is None and request.token:
-            caller = self._caller(request.token, exchange)
+            caller = self._caller(request)
         file: bytes | None = None
         if request.content_type == multipart.MEDIA_TYPE:
             file = multipart.file_in(exchange.header(b"content-type"), request.body)
@@ -163,13 +166,16 @@ class Served:
             if_none_match=exchange.header(b"if-none-match"),
             file=file,
             spend=partial(self._allowances.spend, request.sender),
+            sender=request.sender,
+            proof=request.proof,
         )
         done = self.endpoint.handler(call)
         return done if isinstance(done, Later) else render(done)
 
-    def _caller(self, token: str, exchange: Exchange) -> Caller:
+    def _caller(self, request: _Request) -> Caller:
         """The authenticated caller with a scope for this endpoint; a missing scope is refused and recorded."""
-        caller = replace(self._parts.access.caller(token), request=exchange.request_id)
+        exchange = request.exchange
+        caller = replace(self._parts.access.caller(request.token, request.proof), request=exchange.request_id)
         exchange.client = caller.client_id
         endpoint = self.endpoint
         if endpoint.access != ANY_TOKEN and not (endpoint.scopes & caller.scopes):
@@ -184,16 +190,30 @@ def _finish(later: Later, request_id: str) -> Reply:
     return render(later.work())
 
 
-def bearer(exchange: Exchange) -> str:
-    """The access token from the head (RFC 6750 §2.1); raises Refusal `auth.missing` or `auth.invalid`."""
+def credentials(exchange: Exchange, scope: Scope) -> tuple[str, Proof | None]:
+    """The access token from the head, with the scheme Bearer (RFC 6750 §2.1), or DPoP and a proof (RFC 9449 §7.1).
+
+    Raises Refusal `auth.missing` or `auth.invalid`.
+    """
     value = exchange.header(b"authorization")
     if not value:
         raise Refusal("auth.missing")
     scheme, _, token = value.partition(" ")
     token = token.strip()
-    if exchange.repeated or scheme.lower() != "bearer" or not token or len(value) > MAX_TOKEN_BYTES:
+    known = scheme.lower() in {"bearer", "dpop"}
+    if exchange.repeated or not known or not token or len(value) > MAX_TOKEN_BYTES:
         raise Refusal("auth.invalid")
-    return token
+    if scheme.lower() == "bearer":
+        return token, None
+    proof = _proof(exchange, scope)
+    if proof is None:
+        raise InvalidProof("请求应带 DPoP 头")
+    return token, proof
+
+
+def _proof(exchange: Exchange, scope: Scope) -> Proof | None:
+    text = exchange.header(b"dpop")
+    return Proof(text, exchange.method, scope["path"]) if text else None
 
 
 async def send_reply(reply: Reply, exchange: Exchange, receive: Receive, send: Send) -> None:

@@ -8,6 +8,7 @@ which chains two futures, and 40 µs with anyio's capacity limiters, as FastAPI 
 import asyncio
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -26,25 +27,35 @@ _Call = tuple[asyncio.Future[Any], Callable[..., Any], tuple[object, ...]]
 class Limit:
     """One lane. Used only on the thread of the event loop."""
 
-    def __init__(self, name: str, at_once: int, waiting: int) -> None:
+    def __init__(self, name: str, at_once: int, waiting: int, share: int | None = None) -> None:
+        """share: how many places one sender may have, where senders are distinguished."""
         self.name = name
         self.at_once = at_once
         self.capacity = at_once + waiting
+        self._share = share
+        self._taken_by: Counter[str] = Counter()
         self.taken = 0
         self.refused = 0
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
 
-    def check(self) -> None:
-        """Raise Refusal `database.unavailable` (503) if the lane is full, without taking a place."""
+    def check(self, sender: str = "") -> None:
+        """Raise Refusal `database.unavailable` (503) if the lane is full, without taking a place, and `rate.limited`
+        (429) if it is the sender who fills it.
+        """
         if self.taken >= self.capacity:
             self.refused += 1
             raise Refusal("database.unavailable", "正在处理的请求太多，请稍后重试", retry_after=RETRY_AFTER_S)
+        if self._share is not None and self._taken_by[sender] >= self._share:
+            self.refused += 1
+            raise Refusal("rate.limited", "此地址同时发来的请求太多，请稍后重试", retry_after=RETRY_AFTER_S)
 
-    async def run(self, work: Callable[..., _T], *args: object) -> _T:
+    async def run(self, work: Callable[..., _T], *args: object, sender: str = "") -> _T:
         """The result of `work`, run in a thread of this lane in order of arrival; raises as `check`."""
-        self.check()
+        self.check(sender)
         self.taken += 1
+        if self._share is not None:
+            self._taken_by[sender] += 1
         if len(self._threads) < min(self.taken, self.at_once):
             self._start_thread()
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
@@ -53,6 +64,8 @@ class Limit:
             return await future
         finally:
             self.taken -= 1
+            if self._share is not None:
+                self._taken_by -= Counter((sender,))
 
     def _start_thread(self) -> None:
         name = f"lane-{self.name}_{len(self._threads)}"
@@ -105,11 +118,12 @@ Lanes = Mapping[Lane, Limit]
 
 def open_lanes(settings: Settings) -> Lanes:
     """Every lane that has threads, as the settings say."""
-    sizes = {
+    sizes: dict[Lane, tuple[int, ...]] = {
         Lane.WRITE: (settings.writers, settings.writes_waiting),
         Lane.READ: (settings.reads_at_once, settings.reads_waiting),
         Lane.PUBLIC: (settings.public_at_once, settings.public_waiting),
         Lane.FILE: (settings.files_at_once, settings.files_waiting),
         Lane.OPERATOR: (2, 16),
+        Lane.TOKEN: (2, 126, 64),
     }
     return {lane: Limit(lane.value, *size) for lane, size in sizes.items()}

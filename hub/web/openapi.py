@@ -17,6 +17,7 @@ from hub.web.endpoint import JSON, PUBLIC_ACCESS, Endpoint
 
 _REF = "#/components/schemas/"
 _BEARER = "access_token"
+_DPOP = "bound_access_token"
 _DESCRIPTION = """\
 电子证照共享平台的接口。访问令牌用 `private_key_jwt` 从 `POST /oauth/token` 取得；每个拒绝都是 RFC 9457 的
 `application/problem+json`，带有固定的 `code`。
@@ -105,7 +106,13 @@ def document(app: FastAPI, endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     _rename(found, {_placeholder(*key): value["$ref"] for key, value in named.items()})
     found.setdefault("components", {})["schemas"] = dict(sorted(schemas.items()))
     found["components"]["securitySchemes"] = {
-        _BEARER: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "POST /oauth/token"}
+        _BEARER: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "POST /oauth/token"},
+        _DPOP: {
+            "type": "http",
+            "scheme": "dpop",
+            "description": "绑定密钥的访问令牌，请求还要带 DPoP 头（RFC 9449）"
+            " An access token bound to a key; requests also carry a DPoP header (RFC 9449)",
+        },
     }
     return found
 
@@ -157,7 +164,8 @@ def _parameter(name: str, place: str, text: str) -> dict[str, Any]:
 def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
     if endpoint.access == PUBLIC_ACCESS:
         return []
-    return [{_BEARER: [scope]} for scope in sorted(endpoint.scopes)] or [{_BEARER: []}]
+    names = sorted(endpoint.scopes)
+    return [{scheme: [name]} for scheme in (_BEARER, _DPOP) for name in names] or [{_BEARER: []}, {_DPOP: []}]
 
 
 def _responses(endpoint: Endpoint) -> dict[str, Any]:
@@ -179,7 +187,7 @@ def _refused(endpoint: Endpoint) -> dict[tuple[int, str], list[str]]:
     """(status, media type of the route's own refusal format or "") to codes, including those of the frame."""
     codes = list(endpoint.refusals)
     if not endpoint.is_public:
-        codes += ["auth.missing", "auth.invalid", "auth.expired", "rate.limited"]
+        codes += ["auth.missing", "auth.invalid", "auth.expired", "auth.replayed", "auth.clock_skew", "rate.limited"]
     if endpoint.scopes:
         codes.append("perm.scope")
     if "{" in endpoint.path:

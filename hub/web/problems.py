@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from hub.access.dpop import InvalidProof
+from hub.access.jwt import ALGORITHM
 from hub.db.database import DatabaseUnavailable, StorageFull
 from hub.domain.errors import TITLES, FieldError, Refusal
 from hub.web.endpoint import Endpoint
@@ -85,7 +87,7 @@ def reply(refusal: Refusal, exchange: Exchange, endpoint: Endpoint | None = None
         seconds = RETRY_AFTER_S.get(refusal.code, _RETRY_SOON_S)
     if seconds is not None:
         headers["Retry-After"] = str(seconds)
-    challenge = _challenge(refusal.code, endpoint)
+    challenge = _challenge(refusal, exchange, endpoint)
     if challenge:
         headers["WWW-Authenticate"] = challenge
     return problem(status, _content(refusal, exchange, status), headers)
@@ -114,12 +116,17 @@ def _errors(errors: tuple[FieldError, ...], english: bool) -> Iterable[dict[str,
         yield {"pointer": error.pointer, "code": error.code, "message": message}
 
 
-def _challenge(code: str, endpoint: Endpoint | None) -> str:
-    """WWW-Authenticate (RFC 6750 §3); without an error code if no token was sent."""
-    if code == "auth.missing":
-        return 'Bearer realm="hub"'
-    if code.startswith("auth."):
-        return 'Bearer realm="hub", error="invalid_token"'
-    if code == "perm.scope" and endpoint is not None:
-        return f'Bearer realm="hub", error="insufficient_scope", scope="{" ".join(sorted(endpoint.scopes))}"'
+def _challenge(refusal: Refusal, exchange: Exchange, endpoint: Endpoint | None) -> str:
+    """WWW-Authenticate (RFC 6750 §3, RFC 9449 §7.1) for the scheme that was used, or both if none was; without an error
+    code if no token was sent.
+    """
+    bound = exchange.header(b"authorization").lower().startswith("dpop ")
+    scheme = f'DPoP algs="{ALGORITHM}"' if bound else 'Bearer realm="hub"'
+    if refusal.code == "auth.missing":
+        return f'Bearer realm="hub", DPoP algs="{ALGORITHM}"'
+    if refusal.code.startswith("auth."):
+        error = "invalid_dpop_proof" if isinstance(refusal, InvalidProof) else "invalid_token"
+        return f'{scheme}, error="{error}"'
+    if refusal.code == "perm.scope" and endpoint is not None:
+        return f'{scheme}, error="insufficient_scope", scope="{" ".join(sorted(endpoint.scopes))}"'
     return ""

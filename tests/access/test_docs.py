@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from hub.access.assertion import read_key
 from hub.app import create_app
 from hub.domain.caller import SCOPES
 from hub.ops.init import initialise
 from hub.parts import Parts, open_parts
 from hub.settings import Settings
 from hub.store import keys as key_store
+from signing.keys import kid_of
 from tests.support.paths import ROOT
 from tests.support.serving import served
 
@@ -40,7 +42,9 @@ def hub(tmp_path: Path) -> Iterator[tuple[Parts, dict[str, str]]]:
         parts.registration.load_catalogue({"authorities": [authority]})
         key = tmp_path / "key.pem"
         parts.registration.add_client("our-system", BUREAU, scopes=["cases:write"], keep=key.write_bytes)
-        yield parts, {**os.environ, "HUB": address, "CLIENT": "our-system", "KEY": str(key), "no_proxy": "*"}
+        kid = kid_of(read_key(key.read_bytes()).public_key())
+        variables = {"HUB": address, "CLIENT": "our-system", "KID": kid, "KEY": str(key), "no_proxy": "*"}
+        yield parts, {**os.environ, **variables}
 
 
 def run(command: list[str], text: str, environment: dict[str, str]) -> str:
@@ -66,6 +70,14 @@ def test_the_shell_code_gets_a_token_every_time(hub: tuple[Parts, dict[str, str]
     assert len(replies) == 20
     for reply in replies:
         assert parts.access.caller(json.loads(reply)["access_token"]).scopes == {"cases:write"}
+
+
+@pytest.mark.parametrize("language", ["python", "sh"])
+@pytest.mark.parametrize("page", ["docs/access.md", "docs/zh/access.md"])
+def test_every_sample_sends_the_id_of_its_key(page: str, language: str) -> None:
+    [block] = re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert block.strip() == code(language).strip()
+    assert "KID" in block
 
 
 def test_every_scope_and_every_refusal_of_the_door_stands_there() -> None:

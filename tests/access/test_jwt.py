@@ -61,7 +61,7 @@ def token(header: object = None, claims: object = None, key: ec.EllipticCurvePri
 
 def check(text: str, now: datetime = NOW, expected: jwt.Expected = EXPECTED) -> jwt.Unverified:
     read = jwt.read(text)
-    jwt.check(read, [KEY.public_key()], expected, now)
+    jwt.check(read, KEY.public_key(), expected, now)
     return read
 
 
@@ -105,17 +105,12 @@ def test_good_tokens_are_taken(good: str) -> None:
     }
 
 
-def test_any_of_several_keys_may_have_signed() -> None:
-    read = jwt.read(token())
-    jwt.check(read, [OTHER.public_key(), KEY.public_key()], EXPECTED, NOW)
-    with pytest.raises(Refusal, match=r"auth\.invalid"):
-        jwt.check(read, [OTHER.public_key(), OTHER.public_key()], EXPECTED, NOW)
-
-
-def test_an_expired_token_says_so_whichever_of_the_keys_signed_it() -> None:
+def test_only_the_holder_of_the_key_learns_that_a_token_has_expired() -> None:
     read = jwt.read(token(None, claims(iat=AT - 300, exp=AT - 200)))
+    with pytest.raises(Refusal, match=r"auth\.invalid"):
+        jwt.check(read, OTHER.public_key(), EXPECTED, NOW)
     with pytest.raises(Refusal, match=r"auth\.expired"):
-        jwt.check(read, [KEY.public_key(), OTHER.public_key()], EXPECTED, NOW)
+        jwt.check(read, KEY.public_key(), EXPECTED, NOW)
 
 
 # --- forgeries ----------------------------------------------------------------------------------------------------------
@@ -271,7 +266,7 @@ def test_a_second_spelling_of_the_same_bytes_is_refused() -> None:
 def test_a_key_on_another_curve_verifies_nothing() -> None:
     key = ec.generate_private_key(ec.SECP384R1())
     with pytest.raises(Refusal, match=r"auth\.invalid"):
-        jwt.check(jwt.read(token()), [key.public_key()], EXPECTED, NOW)
+        jwt.check(jwt.read(token()), key.public_key(), EXPECTED, NOW)
 
 
 @given(position=st.integers(0, len(token()) - 1), bit=st.integers(0, 6))
@@ -361,7 +356,7 @@ def test_an_invalid_signature_reveals_nothing_about_times_or_audience() -> None:
     for changes in ({"exp": AT - 3600, "iat": AT - 3660}, {"iat": AT + 3600, "exp": AT + 3660}, {"aud": "x"}):
         with pytest.raises(Refusal) as error:
             check(token(None, claims(**changes), OTHER))
-        assert (error.value.code, error.value.detail) == ("auth.invalid", jwt.UNKNOWN)
+        assert (error.value.code, error.value.detail) == ("auth.invalid", "账号、密钥或签名不符")
 
 
 def test_refusals_repeat_nothing() -> None:

@@ -14,7 +14,7 @@ import jwt as pyjwt
 import pytest
 
 from hub.access.assertion import read_key, sign_assertion
-from hub.access.caches import FAILURES_A_MINUTE, FailedLogins, Verified, VerifiedTokens
+from hub.access.caches import FAILURES_A_MINUTE, FAILURES_OF_ADDRESS, FailedLogins, Verified, VerifiedTokens
 from hub.domain.errors import Refusal
 from hub.keys.generate import KeyRequest
 from hub.parts import keys_folder, open_parts
@@ -73,8 +73,7 @@ def test_the_token_is_an_rfc_9068_token_that_the_published_key_verifies(auth: Au
     assert len(claims["jti"]) >= 20
 
 
-def test_the_key_id_may_be_left_out(auth: Auth) -> None:
-    auth.parts.registration.add_client_key("a-client")
+def test_for_one_release_the_key_id_may_be_left_out(auth: Auth) -> None:
     auth.access.issue_token(auth.assertion(headers={}))
 
 
@@ -183,12 +182,19 @@ def test_unknown_client_unknown_key_and_wrong_signature_look_alike(auth: Auth) -
     attempts = [
         auth.assertion("unknown-client", auth.keys["a-client"]),
         auth.assertion("a-client", stranger),
-        auth.assertion("a-client", stranger, headers={}),
         auth.assertion("a-client", stranger, headers={"kid": kid_of(read_key(auth.keys["a-client"]).public_key())}),
         auth.assertion("stranger", stranger),
     ]
     refusals = [refusal(auth.access.issue_token, attempt) for attempt in attempts]
     assert {(r.code, r.detail) for r in refusals} == {("auth.invalid", refusals[0].detail)}
+    nameless = [
+        auth.assertion("unknown-client", auth.keys["a-client"], headers={}),
+        auth.assertion("a-client", stranger, headers={}),
+        auth.assertion("stranger", stranger, headers={}),
+    ]
+    refusals = [refusal(auth.access.issue_token, attempt) for attempt in nameless]
+    assert {(r.code, r.detail) for r in refusals} == {("auth.invalid", refusals[0].detail)}
+    assert "kid" in refusals[0].detail
 
 
 def test_unauthenticated_requests_do_not_reach_the_writer(auth: Auth) -> None:
@@ -238,11 +244,13 @@ def test_keys_of_a_client_overlap_while_they_are_rotated(auth: Auth) -> None:
     with open_parts(auth.settings, clock=auth.clock) as fresh:
         for pem in (old, new):
             fresh.access.issue_token(auth.assertion(pem=pem))
-            fresh.access.issue_token(auth.assertion(pem=pem, headers={}))
+        fresh.access.issue_token(auth.assertion(pem=old, headers={}))
+        assert code(fresh.access.issue_token, auth.assertion(pem=new, headers={})) == "auth.invalid"
         auth.clock.ahead = timedelta(hours=1, seconds=1)
         assert code(fresh.access.issue_token, auth.assertion(pem=old)) == "auth.invalid"
         assert code(fresh.access.issue_token, auth.assertion(pem=old, headers={})) == "auth.invalid"
         fresh.access.issue_token(auth.assertion(pem=new))
+        fresh.access.issue_token(auth.assertion(pem=new, headers={}))
 
 
 def test_a_named_key_is_the_one_that_must_have_signed(auth: Auth) -> None:
@@ -356,8 +364,9 @@ def test_failed_logins_are_slowed_down_and_recover(auth: Auth) -> None:
         assert code(auth.access.issue_token, auth.assertion(pem=pem, headers={})) == "auth.invalid"
     refused = refusal(auth.access.issue_token, auth.assertion(pem=pem, headers={}))
     assert (refused.code, refused.retry_after) == ("rate.limited", 2)
-    assert code(auth.access.issue_token, wrong) == "auth.invalid"  # without a name there is no cryptography either
-    auth.access.issue_token(auth.assertion())  # the client names its key, which strangers do not know
+    assert code(auth.access.issue_token, wrong) == "auth.invalid"  # in no client's name
+    auth.access.issue_token(auth.assertion())
+    auth.access.issue_token(auth.assertion(headers={}))
     auth.access.issue_token(auth.assertion("stranger", pem))
     auth.clock.ahead = timedelta(seconds=3)
     assert code(auth.access.issue_token, auth.assertion(pem=pem, headers={})) == "auth.invalid"
@@ -371,10 +380,14 @@ def test_memories_have_a_limit() -> None:
         tokens.put(bytes([i]), Verified(str(i), frozenset(), i))
         tokens.get(b"\x00")
     assert [tokens.get(bytes([i])) is not None for i in range(10)] == [True] + [False] * 7 + [True] * 2
-    failed = FailedLogins()
+
+
+def test_an_address_that_fails_in_many_names_is_limited_and_a_clock_set_back_frees_none(auth: Auth) -> None:
+    failed = FailedLogins(auth.parts.shared)
     now = datetime.now(UTC)
-    for i in range(30_000):
-        failed.count((str(i), ""), now)
-    assert len(failed._buckets) == 10_000
-    failed.count(("29999", ""), now - timedelta(hours=1))
-    failed.require(("29999", ""), now - timedelta(hours=2))
+    for i in range(FAILURES_OF_ADDRESS):
+        failed.count(str(i), "192.0.2.1", now)
+    for at in (now, now - timedelta(hours=1)):
+        assert refusal(failed.count, "another", "192.0.2.1", at).retry_after == 1
+    failed.count("another", "192.0.2.2", now)
+    failed.count("another", "192.0.2.1", now + timedelta(seconds=1))

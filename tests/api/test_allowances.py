@@ -1,10 +1,18 @@
 """Limits by address: whose address counts, how many files and how much CPU time it has."""
 
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 from pydantic import ValidationError
 
 from hub.domain.errors import Refusal
-from hub.runtime.token_buckets import _REMEMBERED
+from hub.runtime.shared_file import SharedFile
+from hub.runtime.token_buckets import MAX_KEYS, Limited, TokenBuckets
 from hub.settings import Settings
 from hub.web.allowances import Allowances
 from hub.web.request_body import Room
@@ -63,20 +71,27 @@ def refused(allowances: Allowances, address: str) -> int | None:
         return refusal.retry_after if refusal.code == "rate.limited" else -1
 
 
-def test_an_address_has_its_places_and_takes_nobody_elses() -> None:
-    allowances = Allowances(2, 30.0)
+@pytest.fixture
+def shared() -> Iterator[SharedFile]:
+    found = SharedFile()
+    yield found
+    found.close()
+
+
+def test_an_address_has_its_places_and_takes_nobody_elses(shared: SharedFile) -> None:
+    allowances = Allowances(shared, 2, 30.0)
     with allowances.place("a"):
         with allowances.place("a"):
             assert (refused(allowances, "a"), refused(allowances, "b")) == (1, None)
         assert refused(allowances, "a") is None
     with pytest.raises(KeyError), allowances.place("a"):
         raise KeyError
-    assert not allowances._held
+    assert not allowances._files._held
 
 
-def test_cpu_time_is_charged_and_comes_back_within_a_minute() -> None:
+def test_cpu_time_is_charged_and_comes_back_within_a_minute(shared: SharedFile) -> None:
     watch = Watch()
-    allowances = Allowances(2, 30.0, watch)
+    allowances = Allowances(shared, 2, 30.0, watch)
     allowances.spend("a", 29.75)
     assert refused(allowances, "a") is None
     allowances.spend("a", 10.25)  # 10 below zero, at half a second a second
@@ -90,11 +105,74 @@ def test_cpu_time_is_charged_and_comes_back_within_a_minute() -> None:
     assert refused(allowances, "a") == 1, "an idle hour is worth no more than a minute"
 
 
-def test_the_memory_for_addresses_is_limited() -> None:
-    allowances = Allowances(2, 30.0)
-    for number in range(_REMEMBERED + 10):
-        allowances.spend(str(number), 1.0)
-    assert len(allowances._buckets) == _REMEMBERED
+def test_the_memory_for_addresses_is_limited_and_that_of_other_limits_is_apart(shared: SharedFile) -> None:
+    spent = TokenBuckets(shared, Limited.CHECKER_TIME, 30.0)
+    spent.take("a", 30.0, 1.0)
+    flooded = TokenBuckets(shared, Limited.LOGINS_FROM_ADDRESS, 30.0)
+    for number in range(2 * MAX_KEYS):
+        flooded.take(str(number), 30.0, 2.0 + number)
+    now = 2.0 + 2 * MAX_KEYS
+    remembered = sum(flooded.tokens(str(number), now) < 30.0 for number in range(2 * MAX_KEYS - 50, 2 * MAX_KEYS))
+    assert remembered == 50, "the newest stay"
+    assert spent.tokens("a", 1.0) == 0.0
+
+
+PROCESS = """
+import sys
+from hub.domain.errors import Refusal
+from hub.runtime.shared_file import SharedFile
+from hub.web.allowances import Allowances
+
+allowances = Allowances(SharedFile(int(sys.argv[1])), 2, 30.0)
+for line in sys.stdin:
+    try:
+        if line == "spend\\n":
+            allowances.spend("a", 100.0)
+        else:
+            place = allowances.place("a")
+            place.__enter__()
+        print("yes", flush=True)
+    except Refusal as refusal:
+        print(refusal.code, flush=True)
+"""
+
+
+@contextmanager
+def process(shared: SharedFile) -> Iterator["subprocess.Popen[str]"]:
+    """Another process of the same server."""
+    command = [sys.executable, "-c", PROCESS, str(shared.number)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(shared.number,), text=True
+    ) as child:
+        yield child
+        child.kill()
+
+
+def ask(child: "subprocess.Popen[str]", what: str) -> str:
+    assert child.stdin
+    assert child.stdout
+    child.stdin.write(f"{what}\n")
+    child.stdin.flush()
+    return child.stdout.readline().strip()
+
+
+def test_the_processes_of_a_server_share_places_and_cpu_time(shared: SharedFile) -> None:
+    allowances = Allowances(shared, 2, 30.0)
+    with process(shared) as one, process(shared) as other:
+        assert ask(one, "place") == "yes"
+        with allowances.place("a"):
+            assert (ask(other, "place"), refused(allowances, "a"), refused(allowances, "b")) == (
+                "rate.limited",
+                1,
+                None,
+            )
+        assert ask(other, "place") == "yes"
+        assert refused(allowances, "a") == 1
+        os.kill(other.pid, signal.SIGKILL)
+        other.wait()
+        assert refused(allowances, "a") is None, "the places of a killed process are free"
+        assert ask(one, "spend") == "yes"
+        assert refused(allowances, "a") in range(130, 145)
 
 
 def test_a_sender_may_hold_a_part_of_the_room_for_files() -> None:

@@ -85,11 +85,13 @@ def test_the_document_knows_every_status_and_who_may_call(hub):
     document = hub.client.get("/openapi.json").json()
     push = document["paths"]["/t/push"]["put"]
     assert set(push["responses"]) == {"200", "401", "403", "408", "413", "422", "429", "500", "503"}
-    assert push["security"] == [{"access_token": ["cases:write"]}]
+    assert push["security"] == [{"access_token": ["cases:write"]}, {"bound_access_token": ["cases:write"]}]
     assert push["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/TextBody"}
     assert document["paths"]["/t/manage"]["get"]["security"] == [
         {"access_token": ["audit:read"]},
         {"access_token": ["certificates:manage"]},
+        {"bound_access_token": ["audit:read"]},
+        {"bound_access_token": ["certificates:manage"]},
     ]
     opened = document["paths"]["/t/open/{name}"]["get"]
     assert opened["security"] == []

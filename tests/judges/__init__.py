@@ -36,6 +36,17 @@ def node() -> str | None:
     return shutil.which("node")
 
 
+def run_client(**task: Any) -> dict[str, Any]:
+    """Get an access token and make calls with oauth4webapi: {token_type, claims, statuses}; see client.mjs."""
+    if not (ROOT / "node_modules" / "oauth4webapi").exists():
+        missing("node_modules/oauth4webapi (npm ci)")
+    command = [node() or missing("node") or "", str(SCRIPT.parent / "client.mjs")]
+    done = subprocess.run(command, input=json.dumps(task).encode(), capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 def judge_credentials(
     jwks: dict[str, Any],
     credentials: list[str],

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from hub.access.assertion import read_key, sign_assertion
+from hub.access.dpop import Proof
 from hub.app import create_app
 from hub.cli import main
 from hub.db.database import DatabaseUnavailable
@@ -378,7 +379,8 @@ def test_a_client_from_the_command_line(world: World, hub: Hub) -> None:
     args = ["clients", "add", "a-client", "--authority", BUREAU, "--source", "our-system", "--generate", file]
     scopes = ["--scope", "cases:write", "certificates:manage", "--scope", "audit:read"]
     added = hub(*args, *scopes, "--acts-for", POLICE, STREET)
-    assert (added.status, added.out) == (0, "a-client\n"), added.err
+    kid = kid_of(read_key(file.read_bytes()).public_key())
+    assert (added.status, added.out) == (0, f"a-client\n{kid}\n"), added.err
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert sorted(p.name for p in world.folder.iterdir()) == ["a.pem", "data"]
     [entry] = json.loads(hub("clients", "list", "--json").out)
@@ -386,11 +388,35 @@ def test_a_client_from_the_command_line(world: World, hub: Hub) -> None:
     assert entry["scopes"] == ["audit:read", "cases:write", "certificates:manage"]
     assert entry["acts_for"] == [POLICE, STREET]
     assert entry["keys"][0]["kid"] == kid_of(read_key(file.read_bytes()).public_key())
+    assert (entry["own_source"], entry["dpop"]) == (False, "optional")
     assert "a-client" in hub("clients", "list").out
     content = file.read_bytes()
     assert hub("clients", "add", "b-client", *args[3:], *scopes).status == 1
     assert file.read_bytes() == content
     assert [c.client_id for c in world.registration.clients()] == ["a-client"]
+
+
+def test_limits_and_bound_tokens_from_the_command_line(world: World, hub: Hub) -> None:
+    file, other = world.folder / "a.pem", world.folder / "b.pem"
+    base = ["clients", "add", "a-client", "--authority", BUREAU, "--scope", "cases:write", "--generate", file]
+    assert hub(*base, "--acts-for", f"{POLICE}:UNKNOWN").status == 1
+    assert hub(*base, "--dpop", "perhaps").status == 2
+    added = hub(*base, "--source", "platform", "--acts-for", POLICE, "--own-source", "--dpop", "required")
+    assert added.status == 0, added.err
+    [entry] = json.loads(hub("clients", "list", "--json").out)
+    assert (entry["acts_for"], entry["own_source"], entry["dpop"]) == ([POLICE], True, "required")
+
+    assert hub("token", "--client", "a-client", "--key", file).status == 1
+    assert hub("token", "--client", "a-client", "--key", file, "--proof", "GET", HUB).status == 2
+    world.registration.add_client("b-client", BUREAU, scopes=["cases:write"], keep=other.write_bytes)
+    call = f"{HUB}/api/v1/types"
+    words = ["token", "--client", "a-client", "--key", file, "--dpop", other, "--proof", "get", call]
+    token, text = hub(*words).out.split()
+    proof = Proof(text, "GET", "/api/v1/types")
+    assert world.parts.access.caller(token, proof).client_id == "a-client"
+    with served(create_app(world.parts)) as address:
+        token, text = process(world, *words, "--url", address, "--audience", HUB).stdout.split()
+    assert world.parts.access.caller(token, Proof(text, "GET", "/api/v1/types")).client_id == "a-client"
 
 
 def test_a_refused_client_leaves_no_key_file(world: World, hub: Hub) -> None:
