@@ -41,7 +41,7 @@ def taken_in(matter: str, **more: Any) -> t.Body:
 def test_a_client_limited_to_matters_opens_and_ends_cases_of_these_alone(town: Town) -> None:
     [version] = town.issue("C-1", grant("许-1"), by=IN_GRANT)
     assert version.authority == TRADE
-    assert refused(town.push, "C-2", register("照-1"), IN_GRANT) == "perm.not_issuer"
+    assert refused(town.push, "C-2", register("照-1"), IN_GRANT) == "perm.case_required"
     assert refused(town.push, "C-2", taken_in(REGISTER), IN_GRANT) == "perm.case_required"
     assert town.push("C-2", taken_in(GRANT), IN_GRANT).status == 201
 
@@ -73,7 +73,7 @@ def test_both_limits_apply_together(town: Town) -> None:
     both = agent(f"{TRADE}:{GRANT}", f"{HEALTH}:{INSPECT}", own_source=True)
     town.issue("C-1", grant("许-1"), by=both)
     town.issue("C-2", grant("卫-1", type_code=t.HYGIENE), by=both, matter_code=INSPECT)
-    assert refused(town.push, "C-3", register("照-1"), both) == "perm.not_issuer"
+    assert refused(town.push, "C-3", register("照-1"), both) == "perm.case_required"
     assert refused(town.push, "C-3", taken_in(GRANT), both, TRADE) == "perm.case_required"
 
 
