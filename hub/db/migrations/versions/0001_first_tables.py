@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from hub.db.migrations import append_only
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -13,45 +15,25 @@ TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
+    _people()
+    _cases()
+    _certificates()
+    _changes()
+    _derived()
+    _record()
+    _accounts()
+    _catalogue()
+    _keys()
+    append_only.protect("sqlite" if op.get_bind().dialect.name == "sqlite" else "postgresql")
+
+
+def _people() -> None:
     op.create_table(
-        "acts",
-        sa.Column("home", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("certificate", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("revision", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("kind", sa.SmallInteger(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("standing", sa.SmallInteger(), nullable=False),
-        sa.Column("subkind", TEXT, nullable=True),
-        sa.Column("effective_on", sa.Integer(), nullable=False),
-        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
-        sa.Column("client", TEXT, nullable=False),
+        "parties",
+        sa.Column("party", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id_type", TEXT, nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("home", "certificate", "revision"),
-    )
-    op.create_table(
-        "audit",
-        sa.Column("month", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("client", TEXT, nullable=False),
-        sa.Column("clerk", TEXT, nullable=True),
-        sa.Column("action", TEXT, nullable=False),
-        sa.Column("outcome", TEXT, nullable=False),
-        sa.Column("source", TEXT, nullable=True),
-        sa.Column("case_number", TEXT, nullable=True),
-        sa.Column("party", sa.BigInteger(), nullable=True),
-        sa.Column("home", sa.BigInteger(), nullable=True),
-        sa.Column("certificate", sa.BigInteger(), nullable=True),
-        sa.Column("request", TEXT, nullable=True),
-        sa.PrimaryKeyConstraint("month", "id"),
-    )
-    op.create_table(
-        "authorities",
-        sa.Column("code", TEXT, autoincrement=False, nullable=False),
-        sa.Column("name", TEXT, nullable=False),
-        sa.Column("name_en", TEXT, nullable=False),
-        sa.Column("region", TEXT, nullable=False),
-        sa.PrimaryKeyConstraint("code"),
+        sa.PrimaryKeyConstraint("party"),
     )
     op.create_table(
         "blind_index",
@@ -64,6 +46,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "key_number", "hash"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "handles",
+        sa.Column("kind", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("value", TEXT, autoincrement=False, nullable=False),
+        sa.Column("home", sa.BigInteger(), nullable=False),
+        sa.Column("certificate", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("receipt", TEXT, nullable=True),
+        sa.PrimaryKeyConstraint("kind", "value"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _cases() -> None:
     op.create_table(
         "cases",
         sa.Column("source", TEXT, autoincrement=False, nullable=False),
@@ -81,138 +77,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("source", "case_number"),
     )
     op.create_table(
-        "certificates",
-        sa.Column("home", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("certificate", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("type", TEXT, nullable=False),
-        sa.Column("authority", TEXT, nullable=False),
-        sa.Column("serial", TEXT, nullable=False),
-        sa.Column("origin", sa.SmallInteger(), nullable=False),
-        sa.Column("standing", sa.SmallInteger(), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("issued_on", sa.Integer(), nullable=False),
-        sa.Column("valid_from", sa.Integer(), nullable=False),
-        sa.Column("valid_until", sa.Integer(), nullable=True),
-        sa.Column("superseded_on", sa.Integer(), nullable=True),
-        sa.Column("organisation", TEXT, nullable=True),
-        sa.PrimaryKeyConstraint("home", "certificate"),
-    )
-    op.create_table(
-        "clerks",
-        sa.Column("authority", TEXT, autoincrement=False, nullable=False),
-        sa.Column("staff_number", TEXT, autoincrement=False, nullable=False),
-        sa.Column("disabled", sa.SmallInteger(), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("sealed", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("authority", "staff_number"),
-    )
-    op.create_table(
-        "client_keys",
-        sa.Column("client", TEXT, autoincrement=False, nullable=False),
-        sa.Column("kid", TEXT, autoincrement=False, nullable=False),
-        sa.Column("spki", sa.LargeBinary(), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("expires_at", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("client", "kid"),
-    )
-    op.create_table(
-        "clients",
-        sa.Column("client", TEXT, autoincrement=False, nullable=False),
-        sa.Column("name", TEXT, nullable=False),
-        sa.Column("authority", TEXT, nullable=False),
-        sa.Column("source", TEXT, nullable=False),
-        sa.Column("acts_for", TEXT, nullable=False),
-        sa.Column("scopes", TEXT, nullable=False),
-        sa.Column("disabled", sa.SmallInteger(), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("client"),
-    )
-    op.create_table(
-        "cursors",
-        sa.Column("consumer", TEXT, autoincrement=False, nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("consumer"),
-    )
-    op.create_table(
-        "data_keys",
-        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("purpose", TEXT, nullable=False),
-        sa.Column("state", sa.SmallInteger(), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("wrapped", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("number"),
-    )
-    op.create_table(
-        "documents",
-        sa.Column("home", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("certificate", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("kind", sa.SmallInteger(), autoincrement=False, nullable=False),
-        sa.Column("receipt", TEXT, autoincrement=False, nullable=False),
-        sa.Column("sha256", sa.LargeBinary(), nullable=False),
-        sa.Column("file", TEXT, nullable=False),
-        sa.Column("size", sa.Integer(), nullable=False),
-        sa.Column("key_number", sa.Integer(), nullable=False),
-        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("home", "certificate", "version", "kind", "receipt"),
-    )
-    with op.batch_alter_table("documents", schema=None) as batch_op:
-        batch_op.create_index("documents_by_digest", ["sha256"], unique=False)
-        batch_op.create_index("documents_by_file", ["file"], unique=False)
-
-    op.create_table(
-        "editions",
-        sa.Column("type", TEXT, autoincrement=False, nullable=False),
-        sa.Column("edition", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("since", sa.Integer(), nullable=False),
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("content", TEXT, nullable=False),
-        sa.PrimaryKeyConstraint("type", "edition"),
-    )
-    op.create_table(
-        "handles",
-        sa.Column("kind", sa.SmallInteger(), autoincrement=False, nullable=False),
-        sa.Column("value", TEXT, autoincrement=False, nullable=False),
-        sa.Column("home", sa.BigInteger(), nullable=False),
-        sa.Column("certificate", sa.BigInteger(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("receipt", TEXT, nullable=True),
-        sa.PrimaryKeyConstraint("kind", "value"),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "holdings",
-        sa.Column("party", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("home", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("certificate", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("ordinal", sa.SmallInteger(), nullable=False),
-        sa.Column("type", TEXT, nullable=False),
-        sa.Column("standing", sa.SmallInteger(), nullable=False),
-        sa.Column("issued_on", sa.Integer(), nullable=False),
-        sa.Column("valid_from", sa.Integer(), nullable=False),
-        sa.Column("valid_until", sa.Integer(), nullable=True),
-        sa.Column("superseded_on", sa.Integer(), nullable=True),
-        sa.Column("ended", sa.SmallInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("party", "home", "certificate"),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "id_blocks",
-        sa.Column("name", TEXT, autoincrement=False, nullable=False),
-        sa.Column("next", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("name"),
-    )
-    op.create_table(
-        "index_dead",
-        sa.Column("party", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("home", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("certificate", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("reason", TEXT, nullable=False),
+        "pushes",
+        sa.Column("month", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("source", TEXT, autoincrement=False, nullable=False),
+        sa.Column("case_number", TEXT, autoincrement=False, nullable=False),
+        sa.Column("digest", sa.LargeBinary(), autoincrement=False, nullable=False),
+        sa.Column("client", TEXT, nullable=False),
+        sa.Column("amendment", sa.Integer(), nullable=False),
+        sa.Column("status", sa.SmallInteger(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("party", "home", "certificate"),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("reply", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("month", "source", "case_number", "digest"),
     )
+    with op.batch_alter_table("pushes", schema=None) as batch_op:
+        batch_op.create_index("pushes_by_case", ["source", "case_number", "digest"], unique=False)
     op.create_table(
         "intents",
         sa.Column("source", TEXT, autoincrement=False, nullable=False),
@@ -243,164 +122,25 @@ def upgrade() -> None:
             postgresql_where=sa.text("voided = 0"),
         )
 
-    op.create_table(
-        "jtis",
-        sa.Column("client", TEXT, autoincrement=False, nullable=False),
-        sa.Column("jti", TEXT, autoincrement=False, nullable=False),
-        sa.Column("expires_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("client", "jti"),
-        sqlite_with_rowid=False,
-    )
-    with op.batch_alter_table("jtis", schema=None) as batch_op:
-        batch_op.create_index("jtis_old", ["expires_at"], unique=False)
 
+def _certificates() -> None:
     op.create_table(
-        "ledger",
-        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("home", sa.BigInteger(), nullable=False),
-        sa.Column("certificate", sa.BigInteger(), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("kind", sa.SmallInteger(), nullable=False),
-        sa.Column("leaf", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("position"),
-    )
-    with op.batch_alter_table("ledger", schema=None) as batch_op:
-        batch_op.create_index("ledger_by_certificate", ["home", "certificate", "revision"], unique=False)
-
-    op.create_table(
-        "materials",
-        sa.Column("matter", TEXT, autoincrement=False, nullable=False),
-        sa.Column("ordinal", sa.SmallInteger(), autoincrement=False, nullable=False),
-        sa.Column("name", TEXT, nullable=False),
-        sa.Column("name_en", TEXT, nullable=False),
-        sa.Column("of_role", TEXT, nullable=False),
-        sa.Column("types", TEXT, nullable=False),
-        sa.Column("accepts", TEXT, nullable=False),
-        sa.Column("fields", TEXT, nullable=True),
-        sa.PrimaryKeyConstraint("matter", "ordinal"),
-    )
-    op.create_table(
-        "matters",
-        sa.Column("code", TEXT, autoincrement=False, nullable=False),
-        sa.Column("name", TEXT, nullable=False),
-        sa.Column("name_en", TEXT, nullable=False),
+        "certificates",
+        sa.Column("home", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("certificate", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("type", TEXT, nullable=False),
         sa.Column("authority", TEXT, nullable=False),
-        sa.Column("open_days", sa.Integer(), nullable=False),
-        sa.Column("yields", TEXT, nullable=False),
-        sa.PrimaryKeyConstraint("code"),
-    )
-    op.create_table(
-        "outbox",
-        sa.Column("entry", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("home", sa.BigInteger(), nullable=False),
-        sa.Column("certificate", sa.BigInteger(), nullable=False),
+        sa.Column("serial", TEXT, nullable=False),
+        sa.Column("origin", sa.SmallInteger(), nullable=False),
+        sa.Column("standing", sa.SmallInteger(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("kind", sa.SmallInteger(), nullable=False),
-        sa.Column("leaf", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("entry"),
-    )
-    with op.batch_alter_table("outbox", schema=None) as batch_op:
-        batch_op.create_index("outbox_by_certificate", ["home", "certificate", "revision"], unique=False)
-
-    op.create_table(
-        "parties",
-        sa.Column("party", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("id_type", TEXT, nullable=False),
-        sa.Column("sealed", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("party"),
-    )
-    op.create_table(
-        "public_urls",
-        sa.Column("url", TEXT, autoincrement=False, nullable=False),
-        sa.Column("since", sa.BigInteger(), nullable=False),
-        sa.Column("current", sa.SmallInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("url"),
-    )
-    op.create_table(
-        "pushes",
-        sa.Column("month", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("source", TEXT, autoincrement=False, nullable=False),
-        sa.Column("case_number", TEXT, autoincrement=False, nullable=False),
-        sa.Column("digest", sa.LargeBinary(), autoincrement=False, nullable=False),
-        sa.Column("client", TEXT, nullable=False),
-        sa.Column("amendment", sa.Integer(), nullable=False),
-        sa.Column("status", sa.SmallInteger(), nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("sealed", sa.LargeBinary(), nullable=False),
-        sa.Column("reply", sa.LargeBinary(), nullable=True),
-        sa.PrimaryKeyConstraint("month", "source", "case_number", "digest"),
-    )
-    with op.batch_alter_table("pushes", schema=None) as batch_op:
-        batch_op.create_index("pushes_by_case", ["source", "case_number", "digest"], unique=False)
-
-    op.create_table(
-        "retrievals",
-        sa.Column("month", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("receipt", TEXT, autoincrement=False, nullable=False),
-        sa.Column("party", sa.BigInteger(), nullable=False),
-        sa.Column("home", sa.BigInteger(), nullable=False),
-        sa.Column("certificate", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("source", TEXT, nullable=False),
-        sa.Column("case_number", TEXT, nullable=False),
-        sa.Column("clerk", TEXT, nullable=False),
-        sa.Column("clerk_authority", TEXT, nullable=False),
-        sa.Column("client", TEXT, nullable=False),
-        sa.Column("state", TEXT, nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("expires_on", sa.Integer(), nullable=False),
-        sa.Column("sealed", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("month", "receipt"),
-    )
-    with op.batch_alter_table("retrievals", schema=None) as batch_op:
-        batch_op.create_index(
-            "retrievals_by_case", ["source", "case_number", "clerk", "home", "certificate", "version"], unique=False
-        )
-
-    op.create_table(
-        "seen_counts",
-        sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("scope", sa.SmallInteger(), autoincrement=False, nullable=False),
-        sa.Column("who", TEXT, autoincrement=False, nullable=False),
-        sa.Column("people", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("day", "scope", "who"),
-    )
-    op.create_table(
-        "seen",
-        sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("scope", sa.SmallInteger(), autoincrement=False, nullable=False),
-        sa.Column("who", TEXT, autoincrement=False, nullable=False),
-        sa.Column("party", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.PrimaryKeyConstraint("day", "scope", "who", "party"),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "signing_keys",
-        sa.Column("kid", TEXT, autoincrement=False, nullable=False),
-        sa.Column("purpose", TEXT, nullable=False),
-        sa.Column("authority", TEXT, nullable=False),
-        sa.Column("state", sa.SmallInteger(), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("retired_at", sa.BigInteger(), nullable=True),
-        sa.Column("spki", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("kid"),
-    )
-    op.create_table(
-        "successions",
-        sa.Column("version_key", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("source", TEXT, nullable=False),
-        sa.Column("case_number", TEXT, nullable=False),
-        sa.PrimaryKeyConstraint("version_key"),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "types",
-        sa.Column("code", TEXT, autoincrement=False, nullable=False),
-        sa.Column("name", TEXT, nullable=False),
-        sa.Column("name_en", TEXT, nullable=False),
-        sa.Column("kind", TEXT, nullable=False),
-        sa.Column("number_personal", sa.SmallInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("code"),
+        sa.Column("issued_on", sa.Integer(), nullable=False),
+        sa.Column("valid_from", sa.Integer(), nullable=False),
+        sa.Column("valid_until", sa.Integer(), nullable=True),
+        sa.Column("superseded_on", sa.Integer(), nullable=True),
+        sa.Column("organisation", TEXT, nullable=True),
+        sa.PrimaryKeyConstraint("home", "certificate"),
     )
     op.create_table(
         "versions",
@@ -433,7 +173,291 @@ def upgrade() -> None:
             sqlite_where=sa.text("standing <> 1 OR superseded_on IS NOT NULL"),
             postgresql_where=sa.text("standing <> 1 OR superseded_on IS NOT NULL"),
         )
+    op.create_table(
+        "holdings",
+        sa.Column("party", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("home", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("certificate", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("ordinal", sa.SmallInteger(), nullable=False),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("standing", sa.SmallInteger(), nullable=False),
+        sa.Column("issued_on", sa.Integer(), nullable=False),
+        sa.Column("valid_from", sa.Integer(), nullable=False),
+        sa.Column("valid_until", sa.Integer(), nullable=True),
+        sa.Column("superseded_on", sa.Integer(), nullable=True),
+        sa.Column("ended", sa.SmallInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("party", "home", "certificate"),
+        sqlite_with_rowid=False,
+    )
 
+
+def _changes() -> None:
+    op.create_table(
+        "successions",
+        sa.Column("version_key", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("source", TEXT, nullable=False),
+        sa.Column("case_number", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("version_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "acts",
+        sa.Column("home", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("certificate", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("revision", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("kind", sa.SmallInteger(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("standing", sa.SmallInteger(), nullable=False),
+        sa.Column("subkind", TEXT, nullable=True),
+        sa.Column("effective_on", sa.Integer(), nullable=False),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.Column("client", TEXT, nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("home", "certificate", "revision"),
+    )
+    op.create_table(
+        "documents",
+        sa.Column("home", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("certificate", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("kind", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("receipt", TEXT, autoincrement=False, nullable=False),
+        sa.Column("sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("file", TEXT, nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("key_number", sa.Integer(), nullable=False),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("home", "certificate", "version", "kind", "receipt"),
+    )
+    with op.batch_alter_table("documents", schema=None) as batch_op:
+        batch_op.create_index("documents_by_digest", ["sha256"], unique=False)
+        batch_op.create_index("documents_by_file", ["file"], unique=False)
+
+
+def _derived() -> None:
+    op.create_table(
+        "outbox",
+        sa.Column("entry", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("home", sa.BigInteger(), nullable=False),
+        sa.Column("certificate", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.SmallInteger(), nullable=False),
+        sa.Column("leaf", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("entry"),
+    )
+    with op.batch_alter_table("outbox", schema=None) as batch_op:
+        batch_op.create_index("outbox_by_certificate", ["home", "certificate", "revision"], unique=False)
+    op.create_table(
+        "ledger",
+        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("home", sa.BigInteger(), nullable=False),
+        sa.Column("certificate", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.SmallInteger(), nullable=False),
+        sa.Column("leaf", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("position"),
+    )
+    with op.batch_alter_table("ledger", schema=None) as batch_op:
+        batch_op.create_index("ledger_by_certificate", ["home", "certificate", "revision"], unique=False)
+    op.create_table(
+        "cursors",
+        sa.Column("consumer", TEXT, autoincrement=False, nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("consumer"),
+    )
+    op.create_table(
+        "index_dead",
+        sa.Column("party", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("home", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("certificate", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("party", "home", "certificate"),
+    )
+
+
+def _record() -> None:
+    op.create_table(
+        "retrievals",
+        sa.Column("month", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("receipt", TEXT, autoincrement=False, nullable=False),
+        sa.Column("party", sa.BigInteger(), nullable=False),
+        sa.Column("home", sa.BigInteger(), nullable=False),
+        sa.Column("certificate", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("source", TEXT, nullable=False),
+        sa.Column("case_number", TEXT, nullable=False),
+        sa.Column("clerk", TEXT, nullable=False),
+        sa.Column("clerk_authority", TEXT, nullable=False),
+        sa.Column("client", TEXT, nullable=False),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_on", sa.Integer(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("month", "receipt"),
+    )
+    with op.batch_alter_table("retrievals", schema=None) as batch_op:
+        batch_op.create_index(
+            "retrievals_by_case", ["source", "case_number", "clerk", "home", "certificate", "version"], unique=False
+        )
+    op.create_table(
+        "audit",
+        sa.Column("month", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("client", TEXT, nullable=False),
+        sa.Column("clerk", TEXT, nullable=True),
+        sa.Column("action", TEXT, nullable=False),
+        sa.Column("outcome", TEXT, nullable=False),
+        sa.Column("source", TEXT, nullable=True),
+        sa.Column("case_number", TEXT, nullable=True),
+        sa.Column("party", sa.BigInteger(), nullable=True),
+        sa.Column("home", sa.BigInteger(), nullable=True),
+        sa.Column("certificate", sa.BigInteger(), nullable=True),
+        sa.Column("request", TEXT, nullable=True),
+        sa.PrimaryKeyConstraint("month", "id"),
+    )
+    op.create_table(
+        "seen_counts",
+        sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("scope", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("who", TEXT, autoincrement=False, nullable=False),
+        sa.Column("people", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "scope", "who"),
+    )
+    op.create_table(
+        "seen",
+        sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("scope", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("who", TEXT, autoincrement=False, nullable=False),
+        sa.Column("party", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("day", "scope", "who", "party"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _accounts() -> None:
+    op.create_table(
+        "clients",
+        sa.Column("client", TEXT, autoincrement=False, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("authority", TEXT, nullable=False),
+        sa.Column("source", TEXT, nullable=False),
+        sa.Column("acts_for", TEXT, nullable=False),
+        sa.Column("scopes", TEXT, nullable=False),
+        sa.Column("disabled", sa.SmallInteger(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("client"),
+    )
+    op.create_table(
+        "client_keys",
+        sa.Column("client", TEXT, autoincrement=False, nullable=False),
+        sa.Column("kid", TEXT, autoincrement=False, nullable=False),
+        sa.Column("spki", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("client", "kid"),
+    )
+    op.create_table(
+        "clerks",
+        sa.Column("authority", TEXT, autoincrement=False, nullable=False),
+        sa.Column("staff_number", TEXT, autoincrement=False, nullable=False),
+        sa.Column("disabled", sa.SmallInteger(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("authority", "staff_number"),
+    )
+    op.create_table(
+        "jtis",
+        sa.Column("client", TEXT, autoincrement=False, nullable=False),
+        sa.Column("jti", TEXT, autoincrement=False, nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("client", "jti"),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("jtis", schema=None) as batch_op:
+        batch_op.create_index("jtis_old", ["expires_at"], unique=False)
+
+
+def _catalogue() -> None:
+    op.create_table(
+        "authorities",
+        sa.Column("code", TEXT, autoincrement=False, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("name_en", TEXT, nullable=False),
+        sa.Column("region", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("code"),
+    )
+    op.create_table(
+        "types",
+        sa.Column("code", TEXT, autoincrement=False, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("name_en", TEXT, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("number_personal", sa.SmallInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("code"),
+    )
+    op.create_table(
+        "editions",
+        sa.Column("type", TEXT, autoincrement=False, nullable=False),
+        sa.Column("edition", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("since", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("content", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("type", "edition"),
+    )
+    op.create_table(
+        "matters",
+        sa.Column("code", TEXT, autoincrement=False, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("name_en", TEXT, nullable=False),
+        sa.Column("authority", TEXT, nullable=False),
+        sa.Column("open_days", sa.Integer(), nullable=False),
+        sa.Column("yields", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("code"),
+    )
+    op.create_table(
+        "materials",
+        sa.Column("matter", TEXT, autoincrement=False, nullable=False),
+        sa.Column("ordinal", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("name_en", TEXT, nullable=False),
+        sa.Column("of_role", TEXT, nullable=False),
+        sa.Column("types", TEXT, nullable=False),
+        sa.Column("accepts", TEXT, nullable=False),
+        sa.Column("fields", TEXT, nullable=True),
+        sa.PrimaryKeyConstraint("matter", "ordinal"),
+    )
+
+
+def _keys() -> None:
+    op.create_table(
+        "id_blocks",
+        sa.Column("name", TEXT, autoincrement=False, nullable=False),
+        sa.Column("next", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "data_keys",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("purpose", TEXT, nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("wrapped", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("number"),
+    )
+    op.create_table(
+        "signing_keys",
+        sa.Column("kid", TEXT, autoincrement=False, nullable=False),
+        sa.Column("purpose", TEXT, nullable=False),
+        sa.Column("authority", TEXT, nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("retired_at", sa.BigInteger(), nullable=True),
+        sa.Column("spki", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("kid"),
+    )
     op.create_table(
         "x509_certificates",
         sa.Column("serial", TEXT, autoincrement=False, nullable=False),
@@ -446,47 +470,10 @@ def upgrade() -> None:
         sa.Column("der", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("serial"),
     )
-    _append_only("sqlite" if op.get_bind().dialect.name == "sqlite" else "postgresql")
-
-
-def _append_only(dialect: str) -> None:
-    """A recorded act never changes, except that its sealed part may be re-sealed with another data key."""
-    said = "home, certificate, revision, kind, version, standing, subkind, effective_on, recorded_at, client"
-    for table, update in (("audit", "UPDATE"), ("acts", f"UPDATE OF {said}"), ("ledger", "UPDATE")):
-        if dialect == "sqlite":
-            for change in (update, "DELETE"):
-                op.execute(
-                    f"CREATE TRIGGER {table}_no_{change.partition(' ')[0].lower()} BEFORE {change} ON {table} "
-                    f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-                )
-            continue
-        op.execute(
-            f"CREATE FUNCTION {table}_grows() RETURNS trigger LANGUAGE plpgsql AS"
-            f" $$ BEGIN RAISE EXCEPTION '{table} is append-only'; END $$"
-        )
-        for name, change, each in (
-            ("update", update, "ROW"),
-            ("delete", "DELETE", "ROW"),
-            ("truncate", "TRUNCATE", "STATEMENT"),
-        ):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{name} BEFORE {change} ON {table}"
-                f" FOR EACH {each} EXECUTE FUNCTION {table}_grows()"
-            )
-    if dialect == "postgresql":
-        _let_acts_be_resealed()
-
-
-def _let_acts_be_resealed() -> None:
-    """The service may not update acts; this function lets a rotation of data keys re-seal them and do nothing else."""
-    schema = op.get_bind().exec_driver_sql("SELECT quote_ident(current_schema())").scalar()
-    op.execute(
-        "CREATE FUNCTION reseal_act(of_home bigint, of_certificate bigint, of_revision integer, before bytea,"
-        " after bytea) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER"
-        f" SET search_path = {schema}, pg_temp AS"
-        " $$ DECLARE changed integer; BEGIN"
-        " UPDATE acts SET sealed = after WHERE home = of_home AND certificate = of_certificate"
-        " AND revision = of_revision AND sealed = before;"
-        " GET DIAGNOSTICS changed = ROW_COUNT; RETURN changed; END $$"
+    op.create_table(
+        "public_urls",
+        sa.Column("url", TEXT, autoincrement=False, nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("current", sa.SmallInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("url"),
     )
-    op.execute("REVOKE ALL ON FUNCTION reseal_act(bigint, bigint, integer, bytea, bytea) FROM PUBLIC")
