@@ -50,7 +50,7 @@ def settings(folder: Path) -> Settings:
         data_dir=folder,
         people_a_day_per_clerk=many,
         people_a_day_per_client=many,
-        people_a_day=many,
+        people_a_day=10 * many,
         log_level="warning",
     )
 

@@ -64,7 +64,7 @@ def settings_of(folder: Path) -> Settings:
         **engines.index_beside(folder),
         public_url=c.URL,
         people_a_day_per_client=1_000_000,
-        people_a_day=1_000_000,
+        people_a_day=10_000_000,
         people_a_day_per_clerk=1_000_000,
     )
 

@@ -111,7 +111,7 @@ def test_a_backup_under_load_contains_everything_acknowledged_before_it(
     done = hub("restore", tmp_path / "copy", data=tmp_path / "new", master=data / "master.key")
     assert done.returncode == 0, done.stderr
     assert hub("check", data=tmp_path / "new", master=data / "master.key").returncode == 0
-    settings = settings_of(tmp_path / "new", data / "master.key", people_a_day_per_client=10**6, people_a_day=10**6)
+    settings = settings_of(tmp_path / "new", data / "master.key", people_a_day_per_client=10**6, people_a_day=10**7)
     at_work = Settings(data_dir=data, public_url=c.URL, database_url=url)
     with open_parts(at_work) as former, open_parts(settings) as parts:
         while parts.directory.sequence():

@@ -95,7 +95,7 @@ class Load:
 
 def main() -> None:
     data, index = Path(sys.argv[1]), int(sys.argv[2])
-    limits = {"people_a_day_per_clerk": MANY, "people_a_day_per_client": MANY, "people_a_day": MANY}
+    limits = {"people_a_day_per_clerk": MANY, "people_a_day_per_client": MANY, "people_a_day": 10 * MANY}
     with open_parts(Settings(data_dir=data, public_url=c.URL, **limits)) as parts:
         load = Load(parts, data.parent, index)
         sys.stdout.write("ready\n")
