@@ -74,7 +74,7 @@ class Reading:
         if body.completed_at is None:
             return accepted_at, None
         completed_at = self._moment(body.completed_at, "/completed_at")
-        if completed_at < (self._opened_at or accepted_at):
+        if completed_at < min(accepted_at, self._opened_at or accepted_at):
             raise Refusal("date.order", "办结时间早于收件时间", pointer="/completed_at")
         return accepted_at, completed_at
 

@@ -216,6 +216,10 @@ def test_when_a_case_was_taken_in_is_said_once(town: Town) -> None:
     assert town.counts()["pushes"] == 2, "an equal push"
     ended = {**later, "status": "refused", "completed_at": "2026-03-05T08:00:00+08:00"}
     assert town.push("收-1", ended).reply["status"] == "refused"
+    earlier = {**first, "accepted_at": "2025-06-01T08:00:00+08:00", "completed_at": "2025-06-02T08:00:00+08:00"}
+    assert town.push("收-1", {**earlier, "status": "refused", "amendment": 1}).reply["amendment"] == 1
+    before_both = {**later, "status": "refused", "amendment": 2, "completed_at": "2024-06-02T08:00:00+08:00"}
+    assert refused(town.push, "收-1", before_both) == "date.order"
     assert case(town)["accepted_at"] == before
 
 
