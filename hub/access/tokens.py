@@ -133,7 +133,7 @@ class Access:
     def caller(self, bearer: str) -> Caller:
         """The caller with this access token, with the scopes that both the token and the client have now.
 
-        Disabling a client or removing a scope takes effect within two seconds. Raises Refusal `auth.invalid`,
+        Disabling a client or removing a scope takes effect within a second. Raises Refusal `auth.invalid`,
         `auth.expired` or `auth.clock_skew`.
         """
         now = self._clock.now()

@@ -60,7 +60,6 @@ class _Request:
 
     exchange: Exchange
     token: str
-    caller: Caller | None
     path: dict[str, str]
     query: dict[str, str]
     body: bytes = b""
@@ -107,7 +106,7 @@ class Served:
             raise Refusal("page.not_found")
         query = dict(bodies.query_of(endpoint, scope["query_string"]))
         length = bodies.declared_length(exchange)
-        request = _Request(exchange, token, None, path, query)
+        request = _Request(exchange, token, path, query)
         if length == 0:
             return request
         if (endpoint.body is None and not endpoint.takes_file) or exchange.repeated:
@@ -121,7 +120,7 @@ class Served:
         self._lanes[endpoint.lane].check()
         if token and (length is None or length > self._small):
             # Accept megabytes only with a valid token. Small bodies avoid this additional trip to a thread.
-            request = replace(request, caller=await self._lanes[Lane.READ].run(self._caller, token, exchange))
+            await self._lanes[Lane.READ].run(self._caller, token, exchange)
             buffer.room = self._rooms.large
         raw = await bodies.read_body(receive, buffer, limit, self._parts.settings.body_timeout_s)
         return replace(request, body=raw, content_type=content_type)
@@ -141,9 +140,8 @@ class Served:
     def _work(self, request: _Request) -> Reply | Later:
         exchange = request.exchange
         REQUEST_ID.set(exchange.request_id)
-        caller = request.caller
-        if caller is None and request.token:
-            caller = self._caller(request.token, exchange)
+        # Even if it was accepted before the body: that takes a while, and the client may have been disabled since.
+        caller = self._caller(request.token, exchange) if request.token else None
         file: bytes | None = None
         if request.content_type == multipart.MEDIA_TYPE:
             file = multipart.file_in(exchange.header(b"content-type"), request.body)
