@@ -129,7 +129,7 @@ class BackupFolder:
         return self.keys.stat().st_dev == self.manifest.stat().st_dev
 
     def begin(self) -> None:
-        """Create the folders, for the present user only; raises NotPossible if they are not empty or stay open to others."""
+        """Create the folders, for this user only; raises NotPossible if they are not empty or stay open to others."""
         for folder in filter(None, (self.folder, self.keys_folder)):
             if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
                 raise self._taken(folder)

@@ -63,6 +63,7 @@ FAULTS = {
     "refusal": Refusal("id.checksum", pointer="/holder/id_number"),
     "limited": Refusal("rate.limited", retry_after=123),
     "many": Refusal("schema.invalid", errors=(FieldError("/a", "schema.invalid", "缺", "missing"),)),
+    "thousands": Refusal("schema.invalid", errors=(FieldError("/a", "schema.invalid", "缺", "missing"),) * 5_000),
 }
 _ANY = {200: None}
 for _path, _method, _lane, _access, _body, _handler in (
