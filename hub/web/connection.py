@@ -184,14 +184,14 @@ class Connection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, or with the refusal that ends the connection."""
+        """Start the next request, or write the refusal that ends the connection."""
         if not self._reads and not self._refusal:
             return  # closed by the answer
         super().on_response_complete()
         if self._refusal:
             self._write_refusal()
         elif not self._in_head and not self._unanswered():
-            self._start_timer(IDLE_S)  # for the rest of a body that nobody reads
+            self._start_timer(IDLE_S)  # for the rest of a body that is not read
 
     def pause_writing(self) -> None:
         """The client reads more slowly than the hub answers."""
@@ -240,7 +240,7 @@ class Connection(HttpToolsProtocol):
 
     @staticmethod
     def _drop(cycle: RequestResponseCycle | None) -> None:
-        """Nobody waits for this answer."""
+        """The client no longer waits for this answer."""
         if cycle is not None:
             cycle.disconnected = True
             cycle.message_event.set()
