@@ -17,7 +17,6 @@ from hub.runtime import logs
 from hub.web.connection import Connection
 
 BACKLOG = 1024
-KEEP_ALIVE_S = 30
 DRAIN_S = 20
 READY_AFTER_S = 3.0
 """Modules for drawing PDFs are loaded before the first request needs them, but not during startup."""
@@ -59,7 +58,6 @@ def configuration(app: FastAPI) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
     )
 

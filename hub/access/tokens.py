@@ -157,9 +157,25 @@ class Access:
         """The caller with this access token, with the scopes that both the token and the client have now.
 
         proof: of a request with the scheme DPoP; a token that is bound to a key needs a new one every time. Disabling a
-        client or removing a scope takes effect within two seconds. Raises Refusal `auth.invalid`, `auth.expired`,
+        client or removing a scope takes effect within a second. Raises Refusal `auth.invalid`, `auth.expired`,
         `auth.clock_skew` or `auth.replayed`.
         """
+        said, client = self._holder(token)
+        if proof is not None:
+            self._use_proof(client, said, dpop.check(proof, self.issuer(), self._clock.now(), token))
+        elif said.thumbprint is not None:
+            jwt.refuse("此访问令牌绑定了密钥，请求应写 Authorization: DPoP，并带 DPoP 头")
+        elif client.dpop:
+            jwt.refuse("此账号的访问令牌要绑定密钥，请重新取得")
+        return replace(caller_of(client), scopes=client.scopes & said.scopes)
+
+    def again(self, token: str) -> Caller:
+        """The caller later in the same request, which `caller` accepted; raises `auth.invalid` and `auth.expired`."""
+        said, client = self._holder(token)
+        return replace(caller_of(client), scopes=client.scopes & said.scopes)
+
+    def _holder(self, token: str) -> tuple[Verified, Client]:
+        """What a valid token says, and its client, which is not disabled."""
         now = self._clock.now()
         key = self._verified.key(token)
         said = self._verified.get(key)
@@ -172,13 +188,7 @@ class Access:
         client = self._clients.find(said.client_id)
         if client is None or client.disabled:
             jwt.refuse("此账号已停用")
-        if proof is not None:
-            self._use_proof(client, said, dpop.check(proof, self.issuer(), now, token))
-        elif said.thumbprint is not None:
-            jwt.refuse("此访问令牌绑定了密钥，请求应写 Authorization: DPoP，并带 DPoP 头")
-        elif client.dpop:
-            jwt.refuse("此账号的访问令牌要绑定密钥，请重新取得")
-        return replace(caller_of(client), scopes=client.scopes & said.scopes)
+        return said, client
 
     def _use_proof(self, client: Client, said: Verified, proven: Proven) -> None:
         if said.thumbprint is None:

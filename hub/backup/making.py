@@ -6,7 +6,6 @@ not be restored. The private signing keys are read inside the snapshot.
 """
 
 import hashlib
-import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -108,8 +107,7 @@ class Backup:
         self._at_step("documents")
         master = MasterKey.read(self._master_key)
         keys = master.seal_keys(rows.data_keys[0], rows.keys)
-        writing = Writing()
-        with writing.whole():
+        with Writing().whole() as writing:
             writing.write(place.keys, keys)
         self._at_step("keys")
         made = Manifest(
@@ -138,10 +136,8 @@ class Backup:
         for folder in (place.tables, place.documents, place.folder, place.keys.parent):
             sync_folder(folder)
         draft = place.manifest.with_suffix(".new")
-        with draft.open("x", encoding="utf-8") as file:
-            file.write(made.text())
-            file.flush()
-            os.fsync(file.fileno())
+        with Writing().whole() as writing:
+            writing.write(draft, made.text().encode())
         self._at_step("manifest")
         draft.rename(place.manifest)
         sync_folder(place.manifest.parent)
@@ -195,8 +191,7 @@ class Backup:
         """Copy every file that the rows of the backup reference; returns the number of bytes."""
         table = _table(rows, "documents")
         done = size = 0
-        writing = Writing()
-        with writing.whole():
+        with Writing().whole() as writing:
             for batch in read_rows(place.tables / f"{table.name}.rows", secret, table):
                 for row in batch:
                     size += self._copy(place, writing, table, row)

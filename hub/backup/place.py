@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from hub.backup import manifest
 from hub.db.database import DatabaseUnavailable
@@ -86,10 +87,10 @@ class Writing:
         self.give_up()
 
     @contextmanager
-    def whole(self) -> Iterator[None]:
+    def whole(self) -> Iterator[Self]:
         """Finish if the block succeeds."""
         try:
-            yield
+            yield self
             self.finish()
         finally:
             self.give_up()
@@ -128,13 +129,14 @@ class BackupFolder:
         return self.keys.stat().st_dev == self.manifest.stat().st_dev
 
     def begin(self) -> None:
-        """Create the folders; raises NotPossible if they are not empty."""
+        """Create the folders, for this user only; raises NotPossible if they are not empty or stay open to others."""
         for folder in filter(None, (self.folder, self.keys_folder)):
             if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
                 raise self._taken(folder)
-        for folder in (self.tables, self.documents, self.keys.parent):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self.folder / "README.txt").write_text(_README, encoding="utf-8")
+        for folder in (self.folder, self.tables.parent, self.tables, self.documents, self.keys.parent):
+            _own(folder)
+        with Writing().whole() as writing:
+            writing.write(self.folder / "README.txt", _README.encode())
 
     def _taken(self, folder: Path) -> NotPossible:
         if self.tables.exists() and not self.manifest.exists():
@@ -156,6 +158,19 @@ class BackupFolder:
                 file.unlink(missing_ok=True)
         with suppress(OSError):
             self.keys.parent.rmdir()
+
+
+def _own(folder: Path) -> None:
+    """Create a folder, or take one that exists, with mode 0700; raises NotPossible if others could still read it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(PermissionError):  # of another user; some file systems have fixed modes
+        folder.chmod(0o700)
+    if folder.stat().st_mode & 0o077:
+        raise NotPossible(
+            f"{folder} 对其他用户开放，权限又改不了，没有做备份；请另选目录，或在其中新建一个。",
+            f"Other users can read {folder}, and its mode cannot be changed; no backup was made."
+            " Choose another directory, or a new one in it.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from hub.domain.case import MAX_CERTIFICATES
 from hub.domain.values import MAX_COLUMNS, MAX_ROWS
-from hub.wire import Body, ClerkBody
+from hub.wire import MAX_NAMES, Body, ClerkBody
 
 Name = Annotated[str, Field(min_length=1, max_length=200, description="姓名或名称 Name of the person or organisation")]
 IdType = Annotated[
@@ -70,7 +70,7 @@ class CertificateBody(Body):
     edition: Annotated[int, Field(ge=1, le=10000)] | None = None
     number: Annotated[str, Field(min_length=1, max_length=64, description="证照编号 Certificate number")]
     holders: Annotated[list[PersonBody], Field(min_length=1, max_length=20)]
-    fields: dict[FieldName, Value]
+    fields: Annotated[dict[FieldName, Value], Field(max_length=MAX_NAMES)]
     issued_on: Day
     valid_from: Day | None = None
     valid_until: Day | None = Field(

@@ -134,7 +134,7 @@ class Accounts:
             raise _refusal("/kid", "没有这个账号或密钥", "unknown client or key")
 
     def set_client_disabled(self, client_id: str, disabled: bool) -> None:
-        """Disable or enable a client; takes effect within two seconds. Raises Refusal `schema.invalid`."""
+        """Disable or enable a client; takes effect within a second. Raises Refusal `schema.invalid`."""
         with self._database.write() as writer:
             found = client_store.set_client_disabled(writer, client_id, disabled)
         if not found:

@@ -57,17 +57,20 @@ class ByAddress(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A request that the event loop has read, ready for a thread."""
+    """A request that the event loop has read, ready for a thread.
+
+    proven: its token and its proof, which is good for one use, were accepted before the body was read.
+    """
 
     exchange: Exchange
     token: str
-    caller: Caller | None
     path: dict[str, str]
     query: dict[str, str]
     body: bytes = b""
     content_type: str = ""
     sender: str = ""
     proof: Proof | None = None
+    proven: bool = False
 
 
 class Served:
@@ -110,7 +113,7 @@ class Served:
             raise Refusal("page.not_found")
         query = dict(bodies.query_of(endpoint, scope["query_string"]))
         length = bodies.declared_length(exchange)
-        request = _Request(exchange, token, None, path, query, sender=sender, proof=proof)
+        request = _Request(exchange, token, path, query, sender=sender, proof=proof)
         if length == 0:
             return request
         if (endpoint.body is None and not endpoint.takes_file) or exchange.repeated:
@@ -124,7 +127,8 @@ class Served:
         self._lanes[endpoint.lane].check()
         if token and (length is None or length > self._small):
             # Accept megabytes only with a valid token. Small bodies avoid this additional trip to a thread.
-            request = replace(request, caller=await self._lanes[Lane.READ].run(self._caller, request))
+            await self._lanes[Lane.READ].run(self._caller, request)
+            request = replace(request, proven=True)
             buffer.room = self._rooms.large
         raw = await bodies.read_body(receive, buffer, limit, self._parts.settings.body_timeout_s)
         return replace(request, body=raw, content_type=content_type)
@@ -144,9 +148,8 @@ class Served:
     def _work(self, request: _Request) -> Reply | Later:
         exchange = request.exchange
         REQUEST_ID.set(exchange.request_id)
-        caller = request.caller
-        if caller is None and request.token:
-            caller = self._caller(request)
+        # Even if it was accepted before the body: that takes a while, and the client may have been disabled since.
+        caller = self._caller(request) if request.token else None
         file: bytes | None = None
         if request.content_type == multipart.MEDIA_TYPE:
             file = multipart.file_in(exchange.header(b"content-type"), request.body)
@@ -175,7 +178,9 @@ class Served:
     def _caller(self, request: _Request) -> Caller:
         """The authenticated caller with a scope for this endpoint; a missing scope is refused and recorded."""
         exchange = request.exchange
-        caller = replace(self._parts.access.caller(request.token, request.proof), request=exchange.request_id)
+        access = self._parts.access
+        found = access.again(request.token) if request.proven else access.caller(request.token, request.proof)
+        caller = replace(found, request=exchange.request_id)
         exchange.client = caller.client_id
         endpoint = self.endpoint
         if endpoint.access != ANY_TOKEN and not (endpoint.scopes & caller.scopes):

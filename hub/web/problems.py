@@ -10,6 +10,7 @@ from hub.domain.errors import TITLES, FieldError, Refusal
 from hub.web.endpoint import Endpoint
 from hub.web.exchange import Exchange
 from hub.web.response import Reply, problem, render
+from hub.wire import MAX_ERRORS
 from signing.errors import KeyMissing
 
 MEDIA_TYPE = "application/problem+json"
@@ -101,7 +102,7 @@ def _content(refusal: Refusal, exchange: Exchange, status: int) -> dict[str, Any
         "title": title_en if exchange.english else title,
         "code": refusal.code,
         "request_id": exchange.request_id,
-        "errors": list(_errors(refusal.errors, exchange.english)),
+        "errors": list(_errors(refusal.errors[:MAX_ERRORS], exchange.english)),
     }
     if refusal.detail and not exchange.english:
         content["detail"] = refusal.detail

@@ -1,7 +1,9 @@
 """Request bodies: size, time, media type, and shared memory."""
 
+import asyncio
 import json
 import time
+import tracemalloc
 
 import pytest
 
@@ -142,3 +144,25 @@ def test_an_offer_of_another_protocol_is_answered_in_this_one(hub):
         for _ in range(3):
             connection.sendall(head("POST", "/t/body", Content_Length="2", **upgrade, **JSON) + b"{}")
             assert json.loads(read_reply(connection).body)["bytes"] == 2
+
+
+def test_a_refusal_lists_fifty_errors_at_most(hub):
+    assert len(problem_of(hub.client.get("/t/fault/thousands"))["errors"]) == 50
+
+
+def test_a_body_in_many_small_pieces_costs_no_more_memory():
+    """A list of them would take thirty times as much."""
+    pieces = iter(range(200_000, 0, -1))
+
+    async def receive():
+        left = next(pieces)
+        return {"type": "http.request", "body": bytes([left % 256, 1]), "more_body": left > 1}
+
+    tracemalloc.start()
+    body = asyncio.run(
+        request_body.read_body(receive, request_body.BodyBuffer(request_body.Room(400_000)), 400_000, 60)
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(body) == 400_000
+    assert peak < 8 * len(body)

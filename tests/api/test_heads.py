@@ -4,7 +4,6 @@ import json
 import re
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -120,20 +119,15 @@ def chunked(**headers):
 
 def flood(hub, start, piece, pieces):
     """The status of a request whose body is never complete, sent piece by piece, and how much the process grew (MB)."""
-    before = resident_mb()
+    before = framed.resident_mb()
     with connected(hub.address) as connection:
         connection.sendall(start)
         with suppress(OSError):  # refused while we send
             for _ in range(pieces):
                 connection.sendall(piece)
         with suppress(OSError, EOFError):
-            return read_reply(connection).status, resident_mb() - before
-    return None, resident_mb() - before
-
-
-def resident_mb():
-    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
+            return read_reply(connection).status, framed.resident_mb() - before
+    return None, framed.resident_mb() - before
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """A backup contains everything and reveals nothing; it is restored completely, with its master key, to an empty place."""
 
 import json
+import os
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -120,7 +122,52 @@ def test_no_part_of_it_tells_anything(copied: Copied) -> None:
     for path in files(copied.folder):
         content = path.read_bytes()
         assert not any(canary in content for canary in canaries), path
-    assert {oct(path.stat().st_mode & 0o777) for path in files(copied.folder / "data" / "tables")} == {"0o600"}
+
+
+def modes(*folders: Path) -> tuple[set[str], set[str]]:
+    """The modes of these folders and all in them, and of the files."""
+    paths = [path for folder in folders for path in (folder, *folder.rglob("*"))]
+    found = [(path.is_dir(), oct(path.stat().st_mode & 0o777)) for path in paths]
+    return {mode for is_folder, mode in found if is_folder}, {mode for is_folder, mode in found if not is_folder}
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[None]:
+    """New files and folders are open to all users, where the program does not say otherwise."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("open_to_all")
+def test_no_other_user_reads_a_backup(town: Town, tmp_path: Path) -> None:
+    """In folders that are new and in folders that were open to all."""
+    town.issue("C-1", grant("许-1"))
+    town.parts.directory.sequence()
+    town.parts.rendering.step()
+    for name, keys in (("new", None), ("open", None), ("apart", "keys"), ("open-apart", "open-keys")):
+        folder, keys_folder = tmp_path / name, tmp_path / keys if keys else None
+        for existing in filter(None, (folder, keys_folder)):
+            if existing.name.startswith("open"):
+                existing.mkdir(mode=0o777)
+        made = town.parts.backup.run(BackupFolder(folder, keys_folder))
+        assert made.documents
+        assert modes(*filter(None, (folder, keys_folder))) == ({"0o700"}, {"0o600"})
+
+
+def test_a_folder_that_stays_open_to_others_is_refused(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    folder = tmp_path / "of-another-user"
+    folder.mkdir()
+    folder.chmod(0o755)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    with pytest.raises(NotPossible, match="Choose another directory"):
+        town.parts.backup.run(BackupFolder(folder))
+    assert names(folder) == []
 
 
 def test_neither_part_is_of_use_without_the_other(copied: Copied, tmp_path: Path) -> None:

@@ -132,6 +132,8 @@ def test_secrets_are_for_few_and_certificates_for_all(secrets: Path) -> None:
             assert mode == 0o644
             (end,) = x509.ends_of(path.read_bytes())
             assert end.year > 2026
+        elif path.name == "proxy_name.conf":
+            assert (mode, path.read_text()) == (0o644, "server_name hub.city.example;\n")
         else:
             assert mode & 0o037 == 0, path.name
     passwords = {path.read_text() for path in secrets.glob("*_password")}
@@ -154,6 +156,9 @@ def test_made_again_they_stay_and_only_what_is_missing_is_made(secrets: Path) ->
     make_secrets(secrets)
     after = {path.name: path.read_bytes() for path in secrets.iterdir() if path.is_file()}
     assert {name for name in before if before[name] != after[name]} == {"proxy.crt", "proxy.key"}
+    make_secrets(secrets, "other.example")
+    assert (secrets / "proxy_name.conf").read_text() == "server_name other.example;\n"
+    make_secrets(secrets)
     (secrets / "ca.key").rename(secrets / "kept")
     done = subprocess.run(
         [str(ROOT / "deploy/make-secrets"), "--name", "a.example", "--dir", str(secrets)],

@@ -120,8 +120,9 @@ class Deployment:
             process.wait(30)
 
 
-@pytest.fixture(scope="module")
-def deployment() -> Iterator[Deployment]:
+@contextmanager
+def deployed() -> Iterator[Deployment]:
+    """Everything running and healthy."""
     program("nginx", "nginx")
     folder = Path(mkdtemp(prefix="hub-site-", dir="/tmp"))
     folder.chmod(0o755)
@@ -141,6 +142,12 @@ def deployment() -> Iterator[Deployment]:
         found.index.server.remove()
         found.site.database.cluster.remove()
         subprocess.run(["rm", "-rf", str(folder)], check=False)
+
+
+@pytest.fixture(scope="module")
+def deployment() -> Iterator[Deployment]:
+    with deployed() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -67,12 +67,12 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path, **more: str) -> Iterator[Running]:
+def serving(folder: Path, *words: str, **more: str) -> Iterator[Running]:
     port = free_port()
     log = folder.with_suffix(f".{port}.log")
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [*HUB, "serve", "--port", str(port)],
+            [*HUB, "serve", "--port", str(port), *words],
             env=environment(folder) | more,
             stdout=sink,
             stderr=sink,

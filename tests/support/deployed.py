@@ -64,10 +64,10 @@ def program(name: str, package: str) -> str:
     return found
 
 
-def make_secrets(folder: Path) -> None:
+def make_secrets(folder: Path, name: str = HOST) -> None:
     """Run the operator's script unchanged; in a test, the files belong to the user who runs it."""
     done = subprocess.run(
-        [str(ROOT / "deploy/make-secrets"), "--name", HOST, "--dir", str(folder)],
+        [str(ROOT / "deploy/make-secrets"), "--name", name, "--dir", str(folder)],
         capture_output=True,
         text=True,
         check=False,

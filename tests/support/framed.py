@@ -63,6 +63,7 @@ FAULTS = {
     "refusal": Refusal("id.checksum", pointer="/holder/id_number"),
     "limited": Refusal("rate.limited", retry_after=123),
     "many": Refusal("schema.invalid", errors=(FieldError("/a", "schema.invalid", "缺", "missing"),)),
+    "thousands": Refusal("schema.invalid", errors=(FieldError("/a", "schema.invalid", "缺", "missing"),) * 5_000),
 }
 _ANY = {200: None}
 for _path, _method, _lane, _access, _body, _handler in (
@@ -100,6 +101,12 @@ class Hub:
     def outcomes(self) -> list[tuple[str, str, str, str]]:
         rows = self.parts.database.reader.all("SELECT * FROM audit ORDER BY id")
         return [(r["client"], r["action"], r["outcome"], r["request"]) for r in rows]
+
+
+def resident_mb() -> float:
+    """The memory of this process, which is also the hub's."""
+    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
 
 
 @contextmanager
