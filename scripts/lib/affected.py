@@ -23,6 +23,7 @@ SUBJECTS = {
     "cases": "issuance",
     "intake": "issuance",
     "records": "lifecycle",
+    "case_records": "counter",
     "keys": "signing",
     "db": "store",
     "vault": "store",

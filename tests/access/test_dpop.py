@@ -110,6 +110,18 @@ def test_a_proof_serves_once_also_across_calls_and_processes(hub: Hub) -> None:
     assert hub.ask("bound", hub.proof("POST", "/oauth/token", **one)).json()["code"] == "auth.replayed"
 
 
+def test_the_proof_of_a_large_request_is_used_once(hub: Hub) -> None:
+    token, path = hub.token(), "/api/v1/cases/C-1"
+    headers = {
+        "Authorization": f"DPoP {token}",
+        "DPoP": hub.proof("PUT", path, token=token),
+        "Content-Type": "application/json",
+    }
+    large = b" " * (hub.auth.settings.max_public_body_bytes + 1) + b"{}"
+    for code in ("schema.invalid", "auth.replayed"):
+        assert hub.http.put(path, content=large, headers=headers).json()["code"] == code
+
+
 def test_a_client_that_must_bind_its_tokens_gets_no_other(hub: Hub) -> None:
     refused = hub.ask("bound")
     assert (refused.status_code, refused.json()["code"]) == (401, "auth.invalid")
