@@ -139,7 +139,7 @@ def list_clients(as_json: _Json = False) -> None:
                 "\n".join([*sorted(c.acts_for), *(["只限本来源 own source"] if c.own_source else [])]),
                 "\n".join(sorted(c.scopes)),
                 "\n".join(_key_line(key) for key in c.keys if key.accepted(now)),
-                "停用 disabled" if c.disabled else "启用 enabled",
+                ("停用 disabled" if c.disabled else "启用 enabled") + ("\nDPoP" if c.dpop else ""),
             )
             for c in clients
         ],

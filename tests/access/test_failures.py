@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -105,6 +106,7 @@ def test_every_good_assertion_passes_while_strangers_flood_from_the_same_address
 
 
 def test_without_a_key_id_the_older_key_is_meant(auth: Auth) -> None:
+    auth.clock.ahead = timedelta(seconds=1)
     newer = auth.parts.registration.add_client_key("a-client")
     assert code(auth, auth.assertion(headers={})) == "token"
     assert code(auth, auth.assertion(pem=newer, headers={})) == "auth.invalid"

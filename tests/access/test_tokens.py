@@ -236,7 +236,7 @@ def test_while_tokens_cannot_be_signed_the_assertion_is_not_used_up(auth: Auth) 
 
 
 def test_keys_of_a_client_overlap_while_they_are_rotated(auth: Auth) -> None:
-    auth.clock.ahead = timedelta(seconds=1)  # the second key is the newer one
+    auth.clock.ahead = timedelta(seconds=1)  # the new key is younger
     old, new = auth.keys["a-client"], auth.parts.registration.add_client_key("a-client")
     until = auth.clock.now() + timedelta(hours=1)
     old_kid = kid_of(read_key(old).public_key())
@@ -247,7 +247,7 @@ def test_keys_of_a_client_overlap_while_they_are_rotated(auth: Auth) -> None:
             fresh.access.issue_token(auth.assertion(pem=pem))
         fresh.access.issue_token(auth.assertion(pem=old, headers={}))
         assert code(fresh.access.issue_token, auth.assertion(pem=new, headers={})) == "auth.invalid"
-        auth.clock.ahead = timedelta(hours=1, seconds=1)
+        auth.clock.ahead = timedelta(hours=1, seconds=2)
         assert code(fresh.access.issue_token, auth.assertion(pem=old)) == "auth.invalid"
         assert code(fresh.access.issue_token, auth.assertion(pem=old, headers={})) == "auth.invalid"
         fresh.access.issue_token(auth.assertion(pem=new))
