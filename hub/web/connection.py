@@ -62,6 +62,7 @@ class Connection(HttpToolsProtocol):
         self._refusal = b""
         self._is_last = False
         self._reads = True
+        self._is_over = False
 
     # --- the connection -----------------------------------------------------------------------------------------------
 
@@ -94,7 +95,9 @@ class Connection(HttpToolsProtocol):
         elif not self.transport.is_closing():
             self.transport.write_eof()
             self.flow.resume_reading()
+        self.pipeline.clear()
         self._reads = False
+        self._is_over = True
         self._start_stall_timer(LINGER_S, float("inf"))
 
     def timeout_keep_alive_handler(self) -> None:
@@ -185,8 +188,8 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Start the next request, or write the refusal that ends the connection."""
-        if not self._reads and not self._refusal:
-            return  # closed by the answer
+        if self._is_over:
+            return
         super().on_response_complete()
         if self._refusal:
             self._write_refusal()

@@ -1,4 +1,4 @@
-"""A client or clerk that is disabled is out of every running process within a second, on both engines."""
+"""A client that is disabled is out of every running process within a second, on both engines."""
 
 import json
 import time

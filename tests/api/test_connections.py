@@ -145,6 +145,16 @@ def test_a_refusal_arrives_although_more_is_being_sent(hub, request_):
     assert found == [200, request_[1]]
 
 
+def test_an_answer_that_ends_the_connection_comes_before_a_refusal(hub, gate):
+    too_large = head("POST", "/t/body", Content_Type="application/json", Content_Length=str(LARGE)) + b" " * LARGE
+    with connected(hub.address) as connection:
+        connection.sendall(SLOW + too_large + READ + b"nonsense\r\n\r\n")
+        framed.running.acquire(timeout=20)
+        time.sleep(0.2)
+        gate.set()
+        assert statuses(connection) == [200, 413]
+
+
 def test_nothing_after_a_refusal_is_served(hub):
     pushed = head("PUT", "/t/push", **hub.token(), Content_Type="application/json", Content_Length="2") + b"{}"
     assert sent(hub, READ, b"nonsense\r\n\r\n", pushed, pushed) == [200, 400]
