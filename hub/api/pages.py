@@ -159,6 +159,7 @@ def render(found: Verdict, place: Mapping[str, str]) -> str:
     """The page of a verdict. `place`: `base`, the public address, and `root`, its path."""
     context: dict[str, Any] = {
         "head": verdict_text.headline(found),
+        "to_compare": found.state is VerdictState.COMPARE,
         "shown": found.certificate,
         "own_state": _own_state(found),
         "copy": found.copy,
@@ -170,7 +171,7 @@ def render(found: Verdict, place: Mapping[str, str]) -> str:
 
 
 def _is_of_file(found: Verdict) -> bool:
-    return found.presented is Presented.PDF or problems.FILE_IMAGE in found.problems
+    return found.presented in {Presented.PDF, Presented.PICTURE}
 
 
 @lru_cache(maxsize=256)

@@ -15,7 +15,7 @@ routes = Routes(prefix="/api/v1", tag="verifications 核验")
 
 Check = Literal["yes", "no", "unknown"]
 State = Literal["revoked", "superseded", "expired", "suspended", "not_yet", "valid", "unknown"]
-VerdictOnly = Literal["tampered", "untrusted", "not_found", "code_expired"]
+VerdictOnly = Literal["tampered", "untrusted", "not_found", "code_expired", "compare"]
 
 
 class VerificationBody(Body):
@@ -88,13 +88,17 @@ class CopyReply(BaseModel):
 
 
 class VerdictReply(BaseModel):
-    """The verdict. `certificate` is absent if there is none to show; `copy` is present only for annotated copies."""
+    """The verdict. `certificate` is absent if there is none to show; `copy` is present only for annotated copies.
+
+    `compare` 请逐项核对: a file without a seal (`presented: picture`) with a genuine code. It proves nothing itself;
+    compare it with `certificate`, line by line.
+    """
 
     state: State | VerdictOnly
     kind: str | None = None
     since: date | None = None
     subject: Literal["certificate", "copy"]
-    presented: Literal["record", "credential", "pdf"]
+    presented: Literal["record", "credential", "pdf", "picture"]
     checks: CheckReply
     certificate: PublicCertificateReply | None = None
     copy_: CopyReply | None = Field(None, alias="copy")
@@ -125,8 +129,12 @@ def of_file(call: Call, file: bytes, reply: Callable[[Verdict], Answer]) -> Answ
 def verify(call: Call) -> Answer | Later:
     """Return a verdict, always with status 200, even if the input is forged, foreign, unknown or cannot be checked now.
 
+    图片不能自证：照片、扫描件和没有签章的 PDF 永远不会是 `valid`；其中的二维码为真且证照有效时，结论是 `compare`，
+    要和 `certificate` 逐项核对。
+
     To verify a file, send a form (`multipart/form-data`) with one part `file` of up to 10 MB: a PDF, or a photo or scan
-    of one (JPEG, PNG).
+    of one (JPEG, PNG). A picture, or any file without a seal, is never `valid`: if its code is genuine and the
+    certificate is in force, the state is `compare`.
     """
     if call.file is not None:
         return of_file(call, call.file, lambda verdict: Answer(verdict.as_json()))

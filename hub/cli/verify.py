@@ -18,7 +18,9 @@ _MAX_TEXT_BYTES = 256 * 1024
 _LONGEST_NAME = 1024
 _HELP = """核验 PDF 证照、照片、二维码全文、公开码或签名数据。 Verify a PDF, a photo, a QR text, a code or a credential.
 
-Exit code: 0 有效 valid; 1 其他结论 any other verdict; 5 未能核验 could not be checked."""
+图片和没有签章的文件不能自证，结论不会是“有效”。 A picture or an unsealed file proves nothing itself.
+
+Exit code: 0 有效 valid; 1 其他结论 any other verdict."""
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +54,7 @@ def verify(
     else:
         _print_verdict(verdict)
     if verdict.state is not VerdictState.VALID:
-        raise typer.Exit(Exit.DEPENDENCY if verdict.state is VerdictState.UNKNOWN else Exit.FAILED)
+        raise typer.Exit(Exit.FAILED)
 
 
 def _judge(verification: "Verification", text: str) -> "Verdict":

@@ -40,11 +40,15 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class _Ruling:
-    """What is proven, and the record that may be shown. missing: the record does not exist."""
+    """What is proven, and the record that may be shown. missing: the record does not exist.
+
+    shows: it shows a code of this record without proving anything itself, so a person has to compare the two.
+    """
 
     proof: Proof
     issued: Issued | None = None
     missing: bool = False
+    shows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,8 @@ def judge(presented: Presentation, records: Records, today: date) -> Judgement:
     proven = evidence.gather(presented, records)
     file = presented.file
     if file is not None:
-        picture = file.what is What.IMAGE
-        ruling = _of_picture(file, records, proven) if picture else _of_file(presented, file, records, proven)
+        judge_file = _of_picture if file.is_picture else _of_file
+        ruling = judge_file(presented, file, records, proven)
     elif presented.sha256 is not None:  # a file that we issued
         ruling = _with_record(Proof(_YES, _YES), proven.found)
     elif presented.credential is not None:
@@ -128,23 +132,40 @@ def _of_credential(credential: PresentedCredential, proven: Evidence) -> _Ruling
 # --- files -------------------------------------------------------------------------------------------------------
 
 
-def _of_picture(file: CheckedFile, records: Records, proven: Evidence) -> _Ruling:
-    """A photo or scan of paper: judged by its QR code, and marked as a photo."""
-    if records.several:
-        ruling = _without_certificate(problems.FILE_SEVERAL_CODES)
-    elif records.code is None:
-        ruling = _without_certificate(problems.NO_CODE)
-    else:
-        ruling = _of_code(proven)
-    noted = (problems.FILE_IMAGE, *file.problems, *ruling.proof.problems)
-    return replace(ruling, proof=replace(ruling.proof, problems=noted))
+def _of_picture(presented: Presentation, file: CheckedFile, records: Records, proven: Evidence) -> _Ruling:
+    """A file without a seal: what it shows is unsigned, so it is never intact or trusted, whatever its code says.
+
+    A genuine code leads to the record that it has to be compared with. A no of its code or credential stands.
+    """
+    coded, attached = _of_code_in(presented, records, proven), _attached(presented, proven)
+    own = (problems.FILE_IMAGE, *file.problems) if file.what is What.IMAGE else file.problems
+    parts = [coded.proof] if attached is None else [attached.proof, coded.proof]
+    proof = _combined([Proof(_UNKNOWN, _UNKNOWN, own), *parts])
+    if attached is None or not attached.proof.holds:
+        return _Ruling(proof, coded.issued, coded.missing, shows=coded.issued is not None)
+    printed = _printed(records, proven)
+    if printed is not None and printed.identifier not in {None, attached.identifier}:
+        proof = _worse(proof, problems.FILE_PARTS_DIFFER, intact=_NO)
+    if coded.issued is None:  # the credential alone leads to a record
+        return _with_record(proof, attached.record)
+    return _Ruling(proof, coded.issued, shows=True)
+
+
+def _of_code_in(presented: Presentation, records: Records, proven: Evidence) -> _Ruling:
+    """The one code in a picture. One on a foreign host is judged like its text; next to ours, it is a second code."""
+    ours = records.ours
+    foreign = [text for text in presented.texts if text.address is not None and ours.get(text.address) is False]
+    if records.several or (records.code is not None and any(text.code is not None for text in foreign)):
+        return _without_certificate(problems.FILE_SEVERAL_CODES)
+    if records.code is not None:
+        return _of_code(proven)
+    if any(text.address not in ours for text in presented.texts):
+        return _without_certificate(problems.DATABASE_UNAVAILABLE)
+    return _without_certificate(problems.HOST_FOREIGN, _NO) if foreign else _without_certificate(problems.NO_CODE)
 
 
 def _of_file(presented: Presentation, file: CheckedFile, records: Records, proven: Evidence) -> _Ruling:
-    """Seal, credential and QR code must be of one version, and the file on record for it must be this one.
-
-    A file without a seal proves nothing on its own, whatever its text says, and is never valid.
-    """
+    """Seal, credential and QR code must be of one version, and the file on record for it must be this one."""
     attached, printed = _attached(presented, proven), _printed(records, proven)
     parts = [part for part in (attached, printed) if part is not None]
     proof = _combined([Proof(file.intact, file.trusted, file.problems), *(part.proof for part in parts)])
@@ -275,22 +296,22 @@ def _conclude(presented: Presented, ruling: _Ruling, today: date) -> Judgement:
         by_dates = rules.state(Standing.ACTIVE, dates, today)  # expired or not yet; never valid without a record
         shown = VerdictState.UNKNOWN if by_dates is State.VALID else VerdictState.of(by_dates)
         checks = replace(checks, within_dates=_within_dates(dates, today))
-    state = _state(checks, shown, missing=ruling.missing, over=over)
+    state = _state(checks, shown, ruling, over=over)
     return Judgement(presented, state, checks, tuple(dict.fromkeys(noted)), issued, proof.said, shown)
 
 
-def _state(checks: Checks, shown: VerdictState | None, *, missing: bool, over: bool) -> VerdictState:
+def _state(checks: Checks, shown: VerdictState | None, ruling: _Ruling, *, over: bool) -> VerdictState:
     """The state, in the contract's order of precedence."""
     if checks.intact is _NO:
         return VerdictState.TAMPERED
     if checks.trusted is _NO:
         return VerdictState.UNTRUSTED
-    if missing:
+    if ruling.missing:
         return VerdictState.NOT_FOUND
     if over:
         return VerdictState.CODE_EXPIRED
     if shown is VerdictState.VALID and _UNKNOWN in {checks.intact, checks.trusted}:
-        return VerdictState.UNKNOWN
+        return VerdictState.COMPARE if ruling.shows else VerdictState.UNKNOWN
     return shown or VerdictState.UNKNOWN
 
 

@@ -7,7 +7,6 @@ credentials that the bytes claim, or the reason why they are malformed.
 import hashlib
 import json
 from binascii import Error as Base64Error
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -69,6 +68,11 @@ class CheckedFile:
     signer_code: str | None
     problems: tuple[str, ...]
 
+    @property
+    def is_picture(self) -> bool:
+        """Whether it has no seal: a photo, a scan, a drawing, or a PDF with unsigned text."""
+        return self.what is What.IMAGE or problems.UNSIGNED in self.problems
+
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
@@ -118,24 +122,21 @@ def read_finding(finding: CheckFinding, data: bytes, *, has_roots: bool) -> Pres
     """A file as the checker reports it; without roots to check against, every seal would look foreign.
 
     Only fixed codes are accepted as problems: a forger who controls the checker could otherwise write into our answers.
-    QR codes that are not an address with a public code are ignored: paper may have others next to ours.
+    QR codes without an address are ignored: paper may have others next to ours. So are addresses without a public code,
+    unless the file has no seal: it may name a foreign host, and that is then all that it says.
     """
     noted = tuple(code if code in problems.MEANINGS else problems.CHECKER_FAILED for code in finding.problems)
     trusted = VerdictAnswer(finding.trusted)
     if not has_roots:
         trusted, noted = VerdictAnswer.UNKNOWN, (*noted, problems.DATABASE_UNAVAILABLE)
-    texts: list[PresentedText] = []
-    for scanned in finding.qr_texts:
-        with suppress(Malformed):
-            text = _text(qr.split(scanned))
-            if text.address is not None and text.code is not None:
-                texts.append(text)
+    file = CheckedFile(finding.what, VerdictAnswer(finding.intact), trusted, finding.signer_code, noted)
+    scanned = (text for found in finding.qr_texts for text in read_qr(found).texts if text.address is not None)
     attached = finding.credential
     return Presentation(
-        Presented.RECORD if finding.what is What.IMAGE else Presented.PDF,
-        tuple(texts),
+        Presented.PICTURE if file.is_picture else Presented.PDF,
+        tuple(text for text in scanned if text.code is not None or file.is_picture),
         None if attached is None else _credential(attached, attached.strip()),
-        CheckedFile(finding.what, VerdictAnswer(finding.intact), trusted, finding.signer_code, noted),
+        file,
         hashlib.sha256(data).digest(),
     )
 

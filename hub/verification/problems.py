@@ -34,8 +34,8 @@ MEANINGS: dict[str, tuple[str, str]] = {
     RECORD_UNREADABLE: ("平台登记暂时读不出来", "Our record cannot be read at the moment"),
     DATABASE_UNAVAILABLE: ("数据库暂时不可用", "The database is unavailable at the moment"),
     FILE_IMAGE: (
-        "照片或扫描件：核验的是其中的二维码，请和纸面内容核对",
-        "A photo or scan: only its QR code was verified; compare the printed text",
+        "图片不能自证：只核验了其中的二维码，图片上的内容请逐项核对",
+        "A picture is no proof: only its QR code was verified; compare every line",
     ),
     FILE_SEVERAL_CODES: ("文件中有多个不同的二维码，请逐个核验", "Several different QR codes; verify them one by one"),
     FILE_PARTS_DIFFER: (

@@ -22,6 +22,7 @@ class VerdictState(StrEnum):
     SUSPENDED = "suspended"
     NOT_YET = "not_yet"
     VALID = "valid"
+    COMPARE = "compare"
     UNKNOWN = "unknown"
 
     @classmethod
@@ -44,11 +45,15 @@ class VerdictAnswer(StrEnum):
 
 
 class Presented(StrEnum):
-    """What was presented: the address of a record (a code, a QR text, a photo of one), a credential, or a PDF."""
+    """What was presented: the address of a record (a code or a QR text), a credential, a PDF, or a picture.
+
+    Every file without a seal is a picture: it shows something, and proves nothing itself.
+    """
 
     RECORD = "record"
     CREDENTIAL = "credential"
     PDF = "pdf"
+    PICTURE = "picture"
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,14 @@ _FIXED = {
         "签名或网址不属于本平台，本平台不能证明其真实。",
         "The signature or the address is not ours; we cannot vouch for it.",
     ),
+    VerdictState.COMPARE: Headline(
+        Tone.WARN,
+        "◫",
+        "请逐项核对",
+        "Compare every line",
+        "图片不能自证，请与下面逐项核对。",
+        "A picture proves nothing itself. Compare it with the record below, line by line.",
+    ),
     VerdictState.UNKNOWN: Headline(
         Tone.CALM,
         "⟳",
@@ -105,11 +113,12 @@ def headline(verdict: Verdict) -> Headline:
         return _of_file(shown)
     if verdict.state is VerdictState.CODE_EXPIRED and copy is not None:
         return _of_old_copy(copy)
-    if shown is None or verdict.state is not shown.state:
-        return _FIXED.get(verdict.state, _FIXED[VerdictState.UNKNOWN])
-    head = _of_certificate(shown, day_of(verdict.checked_at))
-    if problems.FILE_IMAGE in verdict.problems:
-        head = _of_picture(head, is_valid=verdict.state is VerdictState.VALID)
+    if shown is not None and verdict.state is shown.state:
+        head = _of_certificate(shown, day_of(verdict.checked_at))
+        head = _of_picture(head, shown) if verdict.presented is Presented.PICTURE else head
+    else:
+        head = _FIXED.get(verdict.state, _FIXED[VerdictState.UNKNOWN])
+        copy = copy if verdict.state is VerdictState.COMPARE else None
     return (
         head
         if copy is None
@@ -118,32 +127,28 @@ def headline(verdict: Verdict) -> Headline:
 
 
 def _is_of_file(verdict: Verdict) -> bool:
-    is_file = verdict.presented is Presented.PDF or problems.FILE_IMAGE in verdict.problems
+    is_file = verdict.presented in {Presented.PDF, Presented.PICTURE}
     return is_file and problems.DATABASE_UNAVAILABLE not in verdict.problems
 
 
-def _of_picture(head: Headline, *, is_valid: bool) -> Headline:
-    """The certificate behind the QR code of a photo; the printed text was not verified."""
-    return replace(
-        head,
-        title=f"按二维码：{head.title}",
-        title_en=f"By its QR code: {head.title_en}",
-        line="只核验了二维码；图片上的内容请和下面逐项核对。" if is_valid else head.line,
-        line_en="Only the QR code was verified; compare the picture with the details below."
-        if is_valid
-        else head.line_en,
-    )
+def _of_picture(head: Headline, shown: PublicCertificate) -> Headline:
+    """The certificate that a picture leads to; the picture itself is not called genuine."""
+    head = replace(head, title=f"按登记：{head.title}", title_en=f"On record: {head.title_en}")
+    if shown.state is not VerdictState.EXPIRED:
+        return head
+    line, english = f"已在 {shown.valid_until} 到期，不能再用。", f"It expired on {shown.valid_until}."
+    return replace(head, line=line, line_en=english)
 
 
 def _of_file(shown: PublicCertificate | None) -> Headline:
-    """A file that proves nothing itself; its QR code, if any, leads to a certificate."""
+    """A file that could not be checked; its QR code or credential, if any, leads to a certificate."""
     if shown is None or shown.state is VerdictState.UNKNOWN:
         line = "与证照真伪无关；请扫描证照上的二维码，或者输入它下面的公开码。"
         english = "This says nothing about the certificate. Scan its QR code, or enter the code below it."
         return Headline(Tone.CALM, "?", "文件未能核验", "The file could not be checked", line, english)
     word, word_en = state_words(shown.state, shown.kind)
-    line = f"按文件中的二维码查到的证照：{word}。文件可能被改过，请逐项核对。"
-    english = f"The certificate behind its QR code is: {word_en}. The file may have been changed; compare every line."
+    line = f"按文件中的二维码或签名数据查到的证照：{word}。文件可能被改过，请逐项核对。"
+    english = f"The certificate that it leads to is: {word_en}. The file may have been changed; compare every line."
     return Headline(Tone.CALM, "?", "文件本身不能证明", "The file itself is no proof", line, english)
 
 
@@ -173,6 +178,7 @@ _SHORT = {
     VerdictState.SUSPENDED: ("暂停使用", "suspended"),
     VerdictState.NOT_YET: ("尚未生效", "not yet in force"),
     VerdictState.VALID: ("有效", "valid"),
+    VerdictState.COMPARE: ("待核对", "to be compared"),
     VerdictState.UNKNOWN: ("暂时无法核验", "could not be verified"),
 }
 

@@ -249,6 +249,8 @@ def of_state(city: City, state: VerdictState) -> Verdict:
         return missing
     if state in {VerdictState.TAMPERED, VerdictState.UNTRUSTED, VerdictState.UNKNOWN}:
         return Verdict(state, Presented.RECORD, Checks(), missing.checked_at)
+    if state is VerdictState.COMPARE:
+        return replace(of_state(city, VerdictState.VALID), state=state, presented=Presented.PICTURE)
     return city.parts.verification.verify_code(versions(city, State(state.value))[0].code)
 
 
@@ -261,6 +263,7 @@ WORDING = {
     VerdictState.NOT_YET: ("warn", "尚未生效", "起有效"),
     VerdictState.VALID: ("good", "证照有效", "当前有效"),
     VerdictState.UNKNOWN: ("calm", "暂时无法核验", "与证照真伪无关"),
+    VerdictState.COMPARE: ("warn", "请逐项核对", "图片不能自证，请与下面逐项核对"),
 }
 
 

@@ -1,9 +1,9 @@
 // Opens pages in Chromium and says what is there. Reads one job from stdin, prints one JSON answer; judges nothing.
 //
-// job:   {chromium, visits: [{url, javascript, screens, slow?, axe?, walk?, enter?, wait_for?, picture?}]}
+// job:   {chromium, visits: [{url, javascript, screens, slow?, axe?, walk?, enter?, upload?, wait_for?, picture?}]}
 //        screens: [{width, height, font_px}], each looked at in turn; font_px is the reader's own text size, usually 16.
 //        slow: {kbit_s, latency_ms}. axe: judge accessibility. walk: press Tab through the whole page. enter: {text,
-//        submit: "Enter" | "click"}, by keyboard into the field "code". wait_for: a selector that a script brings.
+//        submit: "Enter" | "click"}, by keyboard into the field "code". upload: a file for the field "file". wait_for: a selector that a script brings.
 //        picture: where to put a screenshot.
 // reply: {version, visits: [{address, status, requests, errors, layouts, page, axe?, focus?}]}
 
@@ -158,6 +158,14 @@ async function enter(page, {text, submit}) {
   return stops;
 }
 
+/** Chooses a file and presses the button of its form. */
+async function upload(page, path) {
+  await page.locator("#file").setInputFiles(path);
+  const arrived = page.waitForEvent("domcontentloaded");
+  await page.locator("form:has(#file) button").click();
+  await arrived;
+}
+
 async function judge(page) {
   await page.evaluate(AXE);
   const {violations, passes} = await page.evaluate(
@@ -187,6 +195,7 @@ async function visit(browser, job) {
   const found = {status: response.status(), requests, errors, layouts: []};
   if (job.wait_for) await page.locator(job.wait_for).first().waitFor();
   if (job.enter) found.focus = await enter(page, job.enter);
+  if (job.upload) await upload(page, job.upload);
   Object.assign(found, {address: page.url(), page: await page.evaluate(read)});
   for (const screen of job.screens) {
     await show(page, session, screen);

@@ -11,7 +11,7 @@ import pytest
 from hub.domain.certificate import State
 from hub.verification import problems
 from signing import qr
-from tests.support import pdf_files
+from tests.support import drawings, pdf_files
 from tests.support.city import URL, City, load_city, open_copy
 from tests.support.paths import ROOT
 from tests.support.verified import kill, personal, versions
@@ -85,6 +85,18 @@ def test_every_other_verdict_is_exit_code_1(city):
     assert "登记状态 Recorded state: 有效 valid" in run(city, qr.text(URL, version.code, other.digits)).stdout.decode()
 
 
+def test_a_picture_is_to_be_compared(city, tmp_path):
+    version = personal(city)
+    file = tmp_path / "照片.jpg"
+    file.write_bytes(drawings.overpainted(city.parts.rendition.of_version(version), "JPEG"))
+    done = run(city, str(file))
+    told = done.stdout.decode()
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert told.startswith("◫ 请逐项核对  Compare every line\n  图片不能自证，请与下面逐项核对。\n")
+    assert "登记状态 Recorded state: 有效 valid" in told
+    assert json.loads(run(city, str(file), "--json").stdout)["presented"] == "picture"
+
+
 def test_what_is_no_text_at_all(city, tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe%PDF")
     (tmp_path / "empty").write_bytes(b" \n")
@@ -97,18 +109,18 @@ def test_what_is_no_text_at_all(city, tmp_path):
     assert run(city).returncode == 2
 
 
-def test_what_cannot_be_checked_is_exit_code_5(tmp_path, city):
+def test_what_cannot_be_checked_is_not_valid(tmp_path, city):
     version = personal(city)
     with open_copy(city.folder.parent / "template", tmp_path / "city") as own:
         with own.parts.database.write() as writer:
             writer.run("DELETE FROM handles WHERE value = :code", {"code": version.code})
         done = run(own, qr.text(URL, version.code, version.digits))
         assert (done.returncode, done.stdout.decode().splitlines()[0]) == (
-            5,
+            1,
             "⟳ 暂时无法核验  Verification unavailable",
         )
         kill(own)
-        assert run(own, version.code).returncode in {4, 5}
+        assert run(own, version.code).returncode in {1, 4, 5}
 
 
 def test_every_problem_is_explained():
@@ -124,8 +136,8 @@ def test_a_file_is_a_pdf_a_photo_or_a_text(city, tmp_path):
         (pdf, 0, "✓ 证照有效  Valid"),
         (revoked, 1, "✕ 证照已"),
         (pdf + b"\n", 1, "⚠ 内容与签名不一致"),
-        (pdf_files.scanned(pdf, "JPEG"), 0, "✓ 按二维码：证照有效"),
-        (b"%PDF-1.7\n", 5, "? 文件未能核验"),
+        *((drawings.overpainted(pdf, form), 1, "◫ 请逐项核对") for form in drawings.FORMS),
+        (b"%PDF-1.7\n", 1, "? 文件未能核验"),
     ):
         file = tmp_path / "证照.pdf"
         file.write_bytes(data)
@@ -135,7 +147,7 @@ def test_a_file_is_a_pdf_a_photo_or_a_text(city, tmp_path):
             assert told.startswith(title)
             assert version.holders[0].id_number not in told
     told = json.loads(run(city, str(file), "--json").stdout)
-    assert (told["presented"], told["state"]) == ("pdf", "unknown")
+    assert (told["presented"], told["state"]) == ("picture", "unknown")
 
 
 def test_a_copy_is_recognised(city, tmp_path):

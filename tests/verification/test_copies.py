@@ -9,10 +9,10 @@ import pytest
 from hub.verification import Presented, VerdictState, problems
 from signing import qr
 from signing.keys import Purpose
-from tests.support import pdf_files
+from tests.support import drawings, pdf_files
 from tests.support.city import URL, City, open_copy
 from tests.support.pdf_files import forget_documents, revoke, taken, verify
-from tests.support.verified import NO, YES, findings, personal
+from tests.support.verified import NO, UNKNOWN, YES, findings, personal
 
 
 @pytest.fixture
@@ -46,8 +46,11 @@ def test_copies_say_so_in_every_form(own: City) -> None:
     forget_documents(own)
     lost = verify(own, pdf)
     assert (lost.state, lost.subject, lost.presented, lost.problems) == (VerdictState.VALID, "copy", Presented.PDF, ())
-    photo = verify(own, pdf_files.scanned(pdf, "JPEG"))
-    assert (photo.state, photo.subject) == (VerdictState.VALID, "copy")
+    for form in ("JPEG", "outlines", "words"):
+        picture = verify(own, drawings.overpainted(pdf, form))
+        assert (picture.state, picture.subject, picture.presented) == (VerdictState.COMPARE, "copy", Presented.PICTURE)
+        assert findings(picture) == (UNKNOWN, UNKNOWN, YES, YES)
+        assert picture.as_json()["copy"] == told["copy"]
 
 
 def _text_on(pdf: bytes) -> str:
@@ -77,8 +80,8 @@ def test_copies_expire_and_the_certificate_does_not(own: City) -> None:
         assert verdict.certificate.state is VerdictState.VALID
     forget_documents(own)
     assert forms[1]().state is VerdictState.CODE_EXPIRED
-    scan = verify(own, pdf_files.scanned(pdf, "PDF"))
-    assert scan.state is VerdictState.CODE_EXPIRED
+    for form in ("scan", "outlines", "words"):
+        assert verify(own, drawings.overpainted(pdf, form)).state is VerdictState.CODE_EXPIRED
     revoke(own, version)
     for form in forms:
         verdict = form()

@@ -164,6 +164,9 @@ REVOKED = in_state(Standing.REVOKED)
 REPLACED = in_state(Standing.ACTIVE, superseded_on=date(2026, 6, 1))
 NONE = Records()
 IMAGE = {"what": What.IMAGE, "intact": Answer.UNKNOWN, "trusted": Answer.UNKNOWN, "credential": None}
+SURE = {"intact": Answer.YES, "trusted": Answer.YES}
+FOREIGN_CODE = {"qr_texts": (f"{FOREIGN}/v/{CODE}",)}
+BOTH = (qr.text(URL, CODE, made().version.digits), f"{FOREIGN}/v/{OTHER_CODE}")
 UNSIGNED = {"intact": Answer.UNKNOWN, "trusted": Answer.UNKNOWN, "credential": None, "problems": ("pdf.unsigned",)}
 
 # answers: intact, trusted, in_force, within_dates
@@ -230,15 +233,65 @@ CASES: list[tuple[str, Presentation, Records, str, str, tuple[str, ...]]] = [
     ("code of another", file(), on_record(code=OTHER_CODE, found=other(),
      keys=keys_of(made(), made("KJHGFEDCBA9876543210", OTHER_CODE))), "tampered", "nyyy", ("file.parts_differ",)),
     ("code not on record", file(), on_record(code=OTHER_CODE, found=NO_RECORD), "unknown", "?yyy", ("code.unknown",)),
-    ("unsigned", file(**UNSIGNED), with_digits(), "unknown", "??yy", ("pdf.unsigned",)),
+    ("sealed, a foreign code in it", file(qr_texts=(f"{FOREIGN}/v/{CODE}",)), on_record(code=None), "unknown", "?yyy",
+     ("upload.no_code",)),
+    # files without a seal: never proven, whatever they show
+    ("unsigned", file(**UNSIGNED), with_digits(), "compare", "??yy", ("pdf.unsigned",)),
+    ("unsigned, code alone", file(**UNSIGNED), on_record(), "compare", "??yy", ("pdf.unsigned",)),
+    ("unsigned, no code", file(**UNSIGNED | {"qr_texts": ()}), on_record(code=None), "unknown", "????",
+     ("pdf.unsigned", "upload.no_code")),
+    ("unsigned, revoked", file(**UNSIGNED), with_digits(found=REVOKED), "revoked", "??ny", ("pdf.unsigned",)),
+    ("unsigned, unknown code", file(**UNSIGNED), on_record(found=NO_RECORD), "not_found", "????",
+     ("pdf.unsigned", "code.unknown")),
+    ("unsigned, foreign code", file(**UNSIGNED | FOREIGN_CODE), on_record(code=None), "untrusted", "?n??",
+     ("pdf.unsigned", "host.foreign")),
+    ("seal removed", file(**UNSIGNED | {"credential": made().version.credential}), with_digits(), "compare", "??yy",
+     ("pdf.unsigned",)),
+    ("seal removed, revoked", file(**UNSIGNED | {"credential": made().version.credential}),
+     with_digits(found=REVOKED, named=REVOKED), "revoked", "??ny", ("pdf.unsigned",)),
+    ("seal and code removed", file(**UNSIGNED | {"credential": made().version.credential, "qr_texts": ()}),
+     on_record(code=None), "unknown", "??yy", ("pdf.unsigned", "upload.no_code")),
+    ("seal removed, code of another", file(**UNSIGNED | {"credential": made().version.credential}),
+     on_record(code=OTHER_CODE, found=other(), keys=keys_of(made(), made("KJHGFEDCBA9876543210", OTHER_CODE))),
+     "tampered", "n?yy", ("pdf.unsigned", "file.parts_differ")),
     ("words for a problem", file(problems=("anything",)), with_digits(), "valid", "yyyy", ("pdf.checker_failed",)),
     # pictures
-    ("a picture", file(**IMAGE), with_digits(), "valid", "yyyy", ("file.image",)),
+    ("a picture", file(**IMAGE), with_digits(), "compare", "??yy", ("file.image",)),
+    ("picture, code alone", file(**IMAGE), on_record(), "compare", "??yy", ("file.image",)),
+    ("picture, suspended", file(**IMAGE), with_digits(found=in_state(Standing.SUSPENDED)), "suspended", "??ny",
+     ("file.image",)),
+    ("picture, revoked", file(**IMAGE), with_digits(found=REVOKED), "revoked", "??ny", ("file.image",)),
+    ("picture, replaced", file(**IMAGE), on_record(found=REPLACED), "superseded", "??ny", ("file.image",)),
+    ("picture, no record", file(**IMAGE), with_digits(found=NO_RECORD), "unknown", "???y",
+     ("file.image", "record.missing")),
+    ("picture, no database", file(**IMAGE), with_digits(found=AWAY), "unknown", "???y",
+     ("file.image", "database.unavailable")),
+    ("picture, changed record", file(**IMAGE), with_digits(found=DAMAGED), "unknown", "???y",
+     ("file.image", "record.damaged")),
+    ("picture, digits of another code", file(**IMAGE), with_digits(code=OTHER_CODE, found=other()), "tampered", "n???",
+     ("file.image", "signature.wrong", "database.unavailable")),
+    ("picture, strange key", file(**IMAGE), with_digits(found=NO_RECORD, keys=STRANGE), "untrusted", "?n??",
+     ("file.image", "key.unknown", "code.unknown")),
     ("picture, unknown code", file(**IMAGE), on_record(found=NO_RECORD), "not_found", "????",
      ("file.image", "code.unknown")),
-    ("picture, no code", file(**IMAGE), on_record(code=None), "unknown", "????", ("file.image", "upload.no_code")),
+    ("picture, no code", file(**IMAGE | {"qr_texts": ()}), on_record(code=None), "unknown", "????",
+     ("file.image", "upload.no_code")),
+    ("picture, other words", file(**IMAGE | {"qr_texts": ("hello",)}), on_record(code=None), "unknown", "????",
+     ("file.image", "upload.no_code")),
     ("picture, two codes", file(**IMAGE), on_record(code=None, several=True), "unknown", "????",
      ("file.image", "file.several_codes")),
+    ("picture, foreign code", file(**IMAGE | FOREIGN_CODE), on_record(code=None), "untrusted", "?n??",
+     ("file.image", "host.foreign")),
+    ("picture, foreign address", file(**IMAGE | {"qr_texts": (f"{FOREIGN}/menu?table=3",)}),
+     replace(NONE, ours={f"{FOREIGN}/menu?table=3": False}), "untrusted", "?n??", ("file.image", "host.foreign")),
+    ("picture, host unread", file(**IMAGE | FOREIGN_CODE), replace(NONE, ours={}), "unknown", "????",
+     ("file.image", "database.unavailable")),
+    ("picture, our code and a foreign one", file(**IMAGE | {"qr_texts": BOTH}), with_digits(), "unknown", "????",
+     ("file.image", "file.several_codes")),
+    ("picture, our code next to an advertisement", file(**IMAGE | {"qr_texts": (BOTH[0], f"{FOREIGN}/menu")}),
+     with_digits(ours={URL: True, f"{FOREIGN}/menu": False}), "compare", "??yy", ("file.image",)),
+    ("picture, by a checker that calls it intact", file(**IMAGE | SURE), with_digits(), "compare", "??yy",
+     ("file.image",)),
 ]  # fmt: skip
 
 
@@ -282,3 +335,11 @@ def _day(day: date) -> Callable[[], Judgement]:
 def test_proven_bytes_alone_tell_that_a_certificate_is_over_and_never_that_it_is_valid() -> None:
     states = [_day(day)().state.value for day in (date(2025, 12, 31), date(2026, 1, 1), date(2027, 1, 1))]
     assert states == ["not_yet", "unknown", "expired"]
+
+
+def test_every_file_without_a_seal_is_presented_as_a_picture() -> None:
+    told = {name: presented.presented.value for name, presented, *_ in CASES if presented.file is not None}
+    pictures = {
+        name for name in told if name.startswith(("picture", "a picture", "unsigned", "seal removed", "seal and"))
+    }
+    assert {name for name, how in told.items() if how == "picture"} == pictures

@@ -18,7 +18,7 @@ from hub.domain.errors import Refusal
 from hub.web import multipart
 from hub.web.allowances import Allowances
 from tests.support import city as c
-from tests.support import pdf_bombs, pdf_files
+from tests.support import drawings, pdf_bombs, pdf_files
 from tests.support.city import City, load_city, open_copy
 from tests.support.framed import logged
 from tests.support.serving import problem_of, served
@@ -149,7 +149,8 @@ def test_routes_that_take_no_file_do_not(hub: Hub) -> None:
 def test_a_file_is_answered_as_the_step_answers(hub: Hub) -> None:
     version = personal(hub.city)
     pdf = hub.city.parts.rendition.of_version(version)
-    for data in (pdf, pdf + b"\n", pdf_files.scanned(pdf, "JPEG"), b"hello", bytes(10 * 1024 * 1024)):
+    forged = [drawings.overpainted(pdf, form) for form in drawings.FORMS]
+    for data in (pdf, pdf + b"\n", *forged, b"hello", bytes(10 * 1024 * 1024)):
         answer = hub.upload(data)
         expected = hub.city.parts.verification.verify_file(data).as_json()
         assert answer.status_code == 200
@@ -162,7 +163,7 @@ def test_the_page_takes_a_file_without_script(hub: Hub) -> None:
     for data, title in (
         (pdf, "证照有效"),
         (pdf + b"\n", "内容与签名不一致"),
-        (pdf_files.scanned(pdf, "JPEG"), "按二维码：证照有效"),
+        (pdf_files.scanned(pdf, "JPEG"), "请逐项核对"),
         (b"hello", "文件未能核验"),
         (hub.city.parts.rendition.of_version(versions(hub.city, State.REVOKED)[0]), "证照已"),
     ):
@@ -172,7 +173,10 @@ def test_the_page_takes_a_file_without_script(hub: Hub) -> None:
         assert "<script" not in page.text
         assert page.headers["cache-control"] == "no-store"
     assert version.identifier in hub.upload(pdf, "/v").text
-    assert "有效" in hub.upload(pdf_files.scanned(pdf, "JPEG"), "/v").text
+    page = hub.upload(drawings.overpainted(pdf, "JPEG"), "/v").text
+    for said in ("图片不能自证，请与下面逐项核对", "有一项不一致，就不要采信", version.identifier, "<svg"):
+        assert said in page
+    assert "证照有效" not in page
 
 
 def test_the_page_says_what_is_wrong_with_the_form(hub: Hub) -> None:
@@ -205,6 +209,9 @@ def test_a_copy_says_for_what_it_is(hub: Hub) -> None:
             str(receipt.expires_on),
         ):
             assert said in page
+    picture = hub.upload(drawings.overpainted(pdf, "JPEG"), "/v").text
+    for said in ("请逐项核对（加注件）", "福州市鼓楼区教育局", receipt.number):
+        assert said in picture
     told = hub.client.get(f"/v/{receipt.code}", headers={"Accept": "application/json"}).json()
     assert (told["subject"], told["copy"]["receipt_number"]) == ("copy", receipt.number)
 
