@@ -75,7 +75,7 @@ _WHOLE = ("initialise", "restore", "move")
 
 def perform(order: dict[str, Any], meet: Callable[[], None]) -> dict[str, Any]:
     """Perform the order; returns the result or the error, and in `points` all points passed."""
-    points = Points(order.get("kill_at"), order.get("kill_step"))
+    points = Points(order.get("kill_at"), order.get("kill_step"), order.get("kill_nth", 1))
     trace_file(points, order.get("pages"))
     if order.get("servers"):
         trace_servers(points)

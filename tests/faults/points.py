@@ -22,10 +22,12 @@ _VERB = re.compile(r"\s*(\w+(?: (?:INTO|FROM|IMMEDIATE))?(?: \w+)?)")
 class Points:
     """Counts the points passed after `begin`, and kills the process at the ordered one."""
 
-    def __init__(self, kill_at: int | None, kill_step: str | None) -> None:
+    def __init__(self, kill_at: int | None, kill_step: str | None, kill_nth: int = 1) -> None:
+        """kill_at: the number of the point; kill_step: its name, when it is passed for the `kill_nth` time."""
         self.seen: list[str] = []
         self._kill_at = kill_at
         self._kill_step = kill_step
+        self._to_come = kill_nth
         self._begun = False
 
     def begin(self) -> None:
@@ -37,7 +39,8 @@ class Points:
         if not self._begun:
             return
         self.seen.append(point)
-        if len(self.seen) == self._kill_at or point == self._kill_step:
+        self._to_come -= point == self._kill_step
+        if len(self.seen) == self._kill_at or (point == self._kill_step and not self._to_come):
             last()
             os.kill(os.getpid(), signal.SIGKILL)
 
