@@ -23,7 +23,7 @@ class SharedFile:
 
     def __init__(self, number: int | None = None) -> None:
         """number: the inherited file descriptor; None makes a new file."""
-        self._threads = threading.Lock()
+        self._threads = threading.RLock()
         self._number = None if number is None else os.dup(number)
         self._memory: mmap.mmap | None = None
 

@@ -38,8 +38,9 @@ class TokenBuckets:
 
     def tokens(self, key: str, now: float) -> float:
         """The tokens that are left; negative for a debt."""
+        whose = self._hash(key)
         with self._shared.locked() as memory:
-            return self._find(memory, self._hash(key), now)[1]
+            return self._find(memory, whose, now)[1]
 
     def take(self, key: str, count: float, now: float) -> None:
         """Take tokens; a bucket with fewer falls below zero."""
