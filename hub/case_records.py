@@ -154,8 +154,8 @@ def _place(cursor: str) -> Place | None:
         return None
     try:
         accepted_at, source, case_number = cbor2.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if type(accepted_at) is int and isinstance(source, str) and isinstance(case_number, str):
-            return Place(accepted_at, source, case_number)
-    except (ValueError, TypeError, cbor2.CBORDecodeError):
+        if type(accepted_at) is int and abs(accepted_at) < 1 << 63:
+            return Place(accepted_at, checked_case_number(source), checked_case_number(case_number))
+    except (ValueError, TypeError, Refusal, cbor2.CBORDecodeError):
         pass
     raise Refusal("schema.invalid", "cursor 不是上一页给出的", pointer="/cursor")

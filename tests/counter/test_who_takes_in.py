@@ -1,10 +1,12 @@
 """Who may take a case in: no counter gives itself access to people by opening cases of other authorities' matters."""
 
+import base64
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import pytest
 
 from hub.case_records import CaseQuery
@@ -359,6 +361,17 @@ def test_a_list_has_pages(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
             break
         cursor = page.next
     assert seen == [["收-0", "收-1"], ["收-2", "收-3"], ["收-4"]]
+    for forged in (
+        [2**70, HALL, "收-1"],
+        [-(2**63) - 1, HALL, "收-1"],
+        [1, "a\0", "收-1"],
+        [1, HALL, "a\0"],
+        [1.5, "", ""],
+        7,
+    ):
+        made = base64.urlsafe_b64encode(cbor2.dumps(forged)).decode().rstrip("=")
+        query = CaseQuery(False, None, t.TODAY, made)
+        assert refused(records.listed, AT_HALL, query) == "schema.invalid"
     for wrong in ("x", "AAAA", "g2EBYQJhAw", "9f" * 40):
         query = CaseQuery(False, None, t.TODAY, wrong)
         assert refused(records.listed, AT_HALL, query) == "schema.invalid"
