@@ -16,6 +16,7 @@ from hub.db.sqlite import SqliteDatabase
 from indexer.elastic.client import _Node
 
 BEFORE_COMMIT, IN_COMMIT, AFTER_COMMIT = "before COMMIT", "in COMMIT", "after COMMIT"
+_GENERATION = re.compile(r"-g[0-9]+")  # another one in every rebuild
 _VERB = re.compile(r"\s*(\w+(?: (?:INTO|FROM|IMMEDIATE))?(?: \w+)?)")
 
 
@@ -101,9 +102,10 @@ def trace_servers(points: Points) -> None:
         return around(self, lambda: commit(self))
 
     def performed(self: _Node, method: str, target: str, **more: Any) -> Any:
-        points.reach(f"before request {method} {target.partition('?')[0]}")
+        request = f"request {method} {_GENERATION.sub('-g', target.partition('?')[0])}"
+        points.reach(f"before {request}")
         found = perform(self, method, target, **more)
-        points.reach(f"after request {method} {target.partition('?')[0]}")
+        points.reach(f"after {request}")
         return found
 
     psycopg.Cursor.execute = executed  # type: ignore[method-assign]
