@@ -130,7 +130,7 @@ class CaseRecords:
             raise Refusal("perm.case_required")
         known = clients.find_clerk(reader, self._vault, case.authority, officer[0])
         clerk = permission.require_clerk((case.authority,), [] if known is None else [known], *officer)
-        record.clerk = f"{clerk.authority}|{clerk.staff_number}"
+        record.clerk = clerk.key
         if case.objected_at is None and case.status is not CaseStatus.ACCEPTED:
             raise Refusal("case.conflict", "办件已经办结，不用再提异议")
         now = self._clock.now()

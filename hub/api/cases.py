@@ -76,7 +76,7 @@ class CaseReceiptReply(BaseModel):
 
 
 class CaseReply(PushReply):
-    """The current state of the case. The last five members are for clients of its two authorities only."""
+    """The current state of the case. The last four members are for clients of its two authorities only."""
 
     certificates: list[LiveGranted]  # type: ignore[assignment]
     accepted_by: str | None = None

@@ -90,8 +90,8 @@ class CopyReply(BaseModel):
 class VerdictReply(BaseModel):
     """The verdict. `certificate` is absent if there is none to show; `copy` is present only for annotated copies.
 
-    `compare` 请逐项核对: a file without a seal (`presented: picture`) with a genuine code. It proves nothing itself;
-    compare it with `certificate`, line by line.
+    `compare` (请逐项核对) is a file without a seal (`presented: picture`) with a genuine code. It proves nothing
+    itself; compare it with `certificate`, line by line.
     """
 
     state: State | VerdictOnly

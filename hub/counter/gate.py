@@ -68,11 +68,6 @@ class Passed:
     now: datetime
     today: date
 
-    @property
-    def clerk_key(self) -> str:
-        """The clerk as counted and recorded: staff numbers are unique only within an authority."""
-        return f"{self.clerk.authority}|{self.clerk.staff_number}"
-
 
 class CounterGate:
     """Admits a caller and a clerk to one open case, or refuses."""
@@ -106,9 +101,9 @@ class CounterGate:
         known = (clients.find_clerk(reader, self._vault, code, clerk.id) for code in facts.authorities)
         registered = [one for one in known if one is not None]
         if registered:  # otherwise it may be no staff number: clerks type it
-            record.clerk = f"{registered[0].authority}|{registered[0].staff_number}"
+            record.clerk = registered[0].key
         person = permission.require_clerk(facts.authorities, registered, clerk.id, clerk.name)
-        record.clerk = f"{person.authority}|{person.staff_number}"
+        record.clerk = person.key
         catalogue = self._catalogue(found.matter)
         today = day_of(now)
         matter = permission.require_open(facts, catalogue.matters.get(found.matter), today)
@@ -126,7 +121,7 @@ class CounterGate:
 
     def count(self, writer: Writer, caller: Caller, passed: Passed, parties: Iterable[int]) -> None:
         """Count these people for clerk, client and the whole hub; raises `rate.limited` until midnight."""
-        people_seen.count_people(writer, passed.now, caller.client_id, passed.clerk_key, parties, self._settings)
+        people_seen.count_people(writer, passed.now, caller.client_id, passed.clerk.key, parties, self._settings)
 
 
 def _facts(case: Case) -> CaseFacts:

@@ -99,3 +99,8 @@ class Clerk:
     name: str
     authority: str
     enabled: bool = True
+
+    @property
+    def key(self) -> str:
+        """The clerk as counted and recorded: staff numbers are unique only within an authority."""
+        return f"{self.authority}|{self.staff_number}"

@@ -10,7 +10,7 @@ from hub.domain.case_record import Case
 from hub.domain.catalogue import CENTRE, PLATFORM, Catalogue, Matter
 from hub.domain.errors import Refusal
 from hub.intake.body import PushBody
-from hub.store import cases, clients
+from hub.store import cases, certificates, clients
 from hub.vault import Vault
 
 
@@ -66,6 +66,22 @@ def require_intake(
         raise Refusal("perm.intake", "这个机构不再收这个事项，不能更改办件的人员", pointer="/applicants")
 
 
+def require_supersedable(reader: Reader, vault: Vault, caller: Caller, matter: Matter, push: Push) -> None:
+    """A caller that acts for others within limits ends only certificates of types that the case's matter grants, or
+    that cases within its limits have granted; raises `perm.not_issuer`. caller: not yet narrowed to the case.
+    """
+    if not caller.limited:
+        return
+    for i, certificate in enumerate(push.certificates):
+        for j, identifier in enumerate(certificate.supersedes):
+            record = certificates.by_identifier(reader, vault, identifier)
+            if record is None or record.type_code in matter.yields:
+                continue
+            within = cases.caller_within(reader, caller, record.source, record.case_number)
+            if not within.stands_for(record.authority):
+                raise Refusal("perm.not_issuer", pointer=f"/certificates/{i}/supersedes/{j}")
+
+
 def clerk_of(
     reader: Reader, vault: Vault, catalogue: Catalogue, body: PushBody, authority: str, accepted_by: str, opens: bool
 ) -> str | None:
@@ -81,7 +97,7 @@ def clerk_of(
         return None
     found = clients.find_clerk(reader, vault, accepted_by, body.clerk.id)
     clerk = permission.require_clerk((accepted_by,), [] if found is None else [found], body.clerk.id, body.clerk.name)
-    return f"{clerk.authority}|{clerk.staff_number}"
+    return clerk.key
 
 
 def taken_over(

@@ -12,10 +12,9 @@ import rfc8785
 from hub.db.database import Database, Writer
 from hub.domain import numbers
 from hub.domain.caller import Caller
-from hub.domain.case import CaseStatus, Decision, Push, judge, reply
+from hub.domain.case import CaseStatus, Decision, judge, reply
 from hub.domain.case import case_number as checked_case_number
 from hub.domain.case_record import Case, Received, SeenPush
-from hub.domain.catalogue import Catalogue
 from hub.domain.errors import Refusal
 from hub.intake import entitlement
 from hub.intake.body import CertificateBody, PushBody
@@ -87,7 +86,7 @@ class Intake:
         granted = self._granted_editions(before, body)
         reading = Reading(catalogue, now, self._missing_glyphs, max_people, granted, opened_at)
         push = reading.push(*key, body)
-        self._require_supersedable(client, push, catalogue)
+        entitlement.require_supersedable(reader, self._vault, client, matter, push)
         decision = Decision.CHANGE if before is None else judge(before.status, before.amendment, before.matter, push)
         clerk = None
         if decision is Decision.CHANGE:
@@ -128,24 +127,6 @@ class Intake:
         if found is not None:
             return found
         return pushes.find(reader, self._vault, *key, pushes.digest_of(self._vault, *key, canonical(value, body)))
-
-    def _require_supersedable(self, caller: Caller, push: Push, catalogue: Catalogue) -> None:
-        """A caller that acts for others within limits ends only certificates of types that the case's matter grants, or
-        that cases within its limits have granted; raises `perm.not_issuer`.
-        """
-        reader, matter = self._database.reader, catalogue.matters.get(push.matter_code)
-        named = [
-            (f"/certificates/{i}/supersedes/{j}", identifier)
-            for i, certificate in enumerate(push.certificates if caller.limited else ())
-            for j, identifier in enumerate(certificate.supersedes)
-        ]
-        for pointer, identifier in named:
-            record = certificates.by_identifier(reader, self._vault, identifier)
-            if record is None or (matter is not None and record.type_code in matter.yields):
-                continue
-            within = cases.caller_within(reader, caller, record.source, record.case_number)
-            if not within.stands_for(record.authority):
-                raise Refusal("perm.not_issuer", pointer=pointer)
 
     def _granted_editions(self, before: Case | None, body: PushBody) -> dict[tuple[str, str], int]:
         """The edition of each of the case's certificates, by type and number; read only if the push names none."""
